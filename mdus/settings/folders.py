@@ -1,4 +1,4 @@
-"""Settings of an MDUS process, and the one function that finds the folders shipped beside the code."""
+"""The folders shipped beside the code: in a checkout next to the package, in a wheel inside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def data_folder(name: str) -> Path:
     """
     if name not in DATA_FOLDERS:
         raise ValueError(f"{name!r} is not a data folder; there are {', '.join(sorted(DATA_FOLDERS))}")
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     for folder in (package / "_data" / name, package.parent / name):
         if folder.is_dir():
             return folder

@@ -1,0 +1,244 @@
+"""The shapes of the settings: one frozen class per section of `config/mdus.toml` and per row of a table.
+
+A setting has its default, with its meaning, in `config/`; a field here has one only where TOML cannot say "not set" or
+where a row may leave it out. To add a section: its class and field here, its defaults in `config/mdus.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr
+
+MASK: Final = "********"
+
+Key = tuple[str, ...]  # ("http", "port"); of a row ("senders", "prod", "user")
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin") from None
+    return name
+
+
+def _split_commas(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # in the environment: separated by commas
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]")]
+DatabaseUrl = Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://")]
+QueueUrl = Annotated[str, Field(pattern=r"^(database$|nats://[^/\s])")]
+Status = Literal[200, 202]
+Whole = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; a key it does not know is a problem."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Auth(Section):
+    user: str | None = None
+    password: SecretStr | None = None
+    default_system: str
+
+
+class Database(Section):
+    url: DatabaseUrl
+    pool_size: Whole
+    timeout_seconds: Seconds
+
+
+class Queue(Section):
+    url: QueueUrl
+
+
+class Cis(Section):
+    url: HttpUrl | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+    own_system: str
+    timeout_seconds: Seconds
+    connections: Whole
+    bulk_size: Whole
+    ca_file: Path | None = None
+
+
+class Http(Section):
+    host: str
+    port: Annotated[int, Field(ge=0, le=65535)]
+    answer_status: Status
+    max_body_bytes: Whole
+    small_message_bytes: Whole
+    database_threads: Whole
+    shutdown_seconds: Whole
+
+
+class Workers(Section):
+    claim_size: Whole
+    lease_seconds: Whole
+    poll_seconds: Seconds
+    processes: Whole
+
+
+class Retry(Section):
+    base_seconds: Seconds
+    cap_seconds: Seconds
+    attempts: Whole
+
+
+class Parking(Section):
+    confirmed_minutes: Whole
+    notified_minutes: Whole
+
+
+class Retention(Section):
+    key_days: Annotated[int, Field(ge=400)]
+    payload_days: Whole
+
+
+class Switching(Section):
+    disconnect_expiry_minutes: Whole
+    command_timeout_minutes: Whole
+
+
+class Reading(Section):
+    collection_delay_minutes: Annotated[int, Field(ge=0)]
+    attempts: Whole
+    attempt_interval_minutes: Whole
+    on_demand_timeout_minutes: Whole
+    confirmation_timeout_minutes: Whole
+    send_attempts: Whole
+
+
+class Log(Section):
+    format: Literal["console", "json"]
+    level: Literal["debug", "info", "warning", "error"]
+
+
+class Sender(Section):
+    """A row of `senders`: a user of the SOAP side, the systems it may name, and where its answers go.
+
+    What a row leaves out it has from the sections: `url` with its credentials from `[cis]`, `answer_status` from
+    `[http]`, `time_zone` from the installation. Without rows there is one, `default`, made of `[auth]`, that may name
+    any system.
+    """
+
+    name: str
+    user: str
+    password: SecretStr
+    systems: Texts
+    default_system: str
+    url: HttpUrl | None = None
+    url_user: str | None = None
+    url_password: SecretStr | None = None
+    time_zone: Zone
+    answer_status: Status
+    single_services: Texts = ()
+
+    def may_send_for(self, system: str) -> bool:
+        """Tell whether this sender may name `system` as SenderBusinessSystemID."""
+        return "*" in self.systems or system in self.systems
+
+
+class HeadEnd(Section):
+    """A row of `head_ends`: one advanced metering system, reached through the adapter `kind`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    kind: str
+    url: HttpUrl
+    user: str | None = None
+    password: SecretStr | None = None
+    callback_url: HttpUrl | None = None
+    callback_user: str | None = None
+    callback_password: SecretStr | None = None
+    ams_ids: Texts = ()
+    time_zone: Zone  # the installation's when the row says nothing
+    timeout_seconds: Seconds = 30.0
+    devices_per_call: Whole = 1000
+    calls: Whole = 4
+
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """One setting as `mdus check --show` prints it."""
+
+    key: str
+    value: str
+    origin: str
+
+
+class Settings(Section):
+    """All settings of one process. Tables MDUS adds beside the sections are had from `table` and `rows`."""
+
+    time_zone: Zone
+    registered_when: Literal["seen", "seen_and_register"]
+    auth: Auth
+    database: Database
+    queue: Queue
+    cis: Cis
+    http: Http
+    workers: Workers
+    retry: Retry
+    parking: Parking
+    retention: Retention
+    switching: Switching
+    reading: Reading
+    log: Log
+    time_zones: dict[str, Zone]
+    senders: tuple[Sender, ...]
+    head_ends: tuple[HeadEnd, ...]
+
+    _tables: Mapping[str, tuple[Mapping[str, Any], ...]] = PrivateAttr(default_factory=dict)
+    _origins: Mapping[Key, str] = PrivateAttr(default_factory=dict)
+
+    def table(self, name: str) -> tuple[Mapping[str, Any], ...]:
+        """Return the rows of the table `name`, a file of `config/` owned by one service, merged by their names."""
+        return self._tables[name]
+
+    def rows(self, name: str, shape: type[Shape]) -> tuple[Shape, ...]:
+        """Return the rows of the table `name` as values of `shape`; `load_settings(tables=...)` has checked them."""
+        return tuple(shape.model_validate(dict(row)) for row in self._tables[name])
+
+    def shown(self) -> tuple[Shown, ...]:
+        """List every setting with its value, secrets masked, and its origin, in the order of the files."""
+        values = {name: getattr(self, name) for name in type(self).model_fields} | dict(self._tables)
+        return tuple(
+            Shown(key=".".join(key), value=text, origin=self._origins.get(key, "not set"))
+            for key, text in _flatten((), values)
+        )
+
+
+def _flatten(key: Key, value: object) -> Iterator[tuple[Key, str]]:
+    if isinstance(value, BaseModel):
+        value = {name: getattr(value, name) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _flatten((*key, name), inner)
+    elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel | Mapping):
+        for row in value:
+            name = row["name"] if isinstance(row, Mapping) else row.name
+            yield from _flatten((*key, name), row)
+    elif isinstance(value, SecretStr):
+        yield key, MASK
+    else:
+        yield key, "" if value is None else masked(str(value))
+
+
+def masked(text: str) -> str:
+    """Return `text` with the passwords of the URLs in it hidden."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", rf"\1:{MASK}@", text)
