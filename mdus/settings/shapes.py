@@ -218,9 +218,24 @@ class Settings(Section):
         """List every setting with its value, secrets masked, and its origin, in the order of the files."""
         values = {name: getattr(self, name) for name in type(self).model_fields} | dict(self._tables)
         return tuple(
-            Shown(key=".".join(key), value=text, origin=self._origins.get(key, "not set"))
+            Shown(key=".".join(key), value=text, origin=self._origins.get(key, "default" if text else "not set"))
             for key, text in _flatten((), values)
         )
+
+    def secrets(self) -> frozenset[str]:
+        """Return the text of every secret, for the log to hide."""
+        return frozenset(_secrets_in(self))
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets_in(getattr(value, name))
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _secrets_in(inner)
 
 
 def _flatten(key: Key, value: object) -> Iterator[tuple[Key, str]]:
