@@ -1,0 +1,75 @@
+"""The smart meter as SAP describes it, and what the head end has told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from mdus.domain.value import Value
+
+
+class SwitchState(StrEnum):
+    """The position of a meter's breaker, as last read back."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    UNKNOWN = "unknown"  # never read, or a switch whose result could not be verified
+
+
+def device_arrival(sender_system: str, device_id: str) -> str:
+    """Return the name under which items wait for a device SAP has not created yet."""
+    return f"device/{sender_system}/{device_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndDevice(Value):
+    """A smart meter's master data, from UtilitiesDeviceERPSmartMeterCreateRequest; written by SAP's messages only.
+
+    `valid_from`/`valid_to` are SAP local dates, half-open. `head_end` is the name of the configured head end that serves
+    the device (default by AMS id).
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
+
+    sender_system: str
+    device_id: str
+    serial_id: str  # SAP's serial number: the name under which the head end knows the meter
+    material_id: str
+    valid_from: date
+    valid_to: date | None = None
+    ams_id: str | None = None
+    head_end: str | None = None
+    manufacturer_id: str | None = None
+    manufacturer_serial_id: str | None = None
+    manufacturer_part_id: str | None = None
+
+    @property
+    def wakes(self) -> tuple[str, ...]:
+        """Return the one name items wait for until this device exists."""
+        return (device_arrival(self.sender_system, self.device_id),)
+
+    def is_valid_on(self, day: date) -> bool:
+        """Tell whether the device is in SAP's books on a local date."""
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndDeviceStatus(Value):
+    """What is known of a meter from the field: one row per device, written by workers and never by SAP's messages.
+
+    Instants are aware UTC. `registered_at` is set when the registered notification was put into the outbox.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
+
+    sender_system: str
+    device_id: str
+    provisioned_at: datetime | None = None
+    first_heard_at: datetime | None = None
+    last_heard_at: datetime | None = None
+    registered_at: datetime | None = None
+    has_breaker: bool | None = None  # None: the head end has not said
+    switch_state: SwitchState = SwitchState.UNKNOWN
+    switch_state_at: datetime | None = None

@@ -1,0 +1,120 @@
+"""Connecting and disconnecting a meter, and the governor that every switch passes just before it is submitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+from mdus.domain.command import Command
+from mdus.domain.end_device import EndDeviceStatus, SwitchState
+from mdus.domain.value import Value
+
+
+class ControlCategory(StrEnum):
+    """SAP's category of a connection status change request."""
+
+    DISCONNECT = "1"
+    RECONNECT = "2"
+
+    @property
+    def wanted_state(self) -> SwitchState:
+        """Return the breaker position the request asks for."""
+        return SwitchState.DISCONNECTED if self is ControlCategory.DISCONNECT else SwitchState.CONNECTED
+
+
+class ControlStatus(StrEnum):
+    """The state of one device of a connection order."""
+
+    ORDERED = "ordered"  # to be carried out
+    CANCELLED = "cancelled"  # taken back by SAP before a command left
+    EXECUTED = "executed"  # switched and read back
+    FAILED = "failed"  # not carried out, or not to be proven
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndDeviceControl(Value):
+    """One device of a connect/disconnect order, from ...ConnectionStatusChangeRequestERPCreateRequest (SAP contract 3.6).
+
+    `expires_at` is the instant from which a disconnect must not leave any more; reconnects are bounded by patience only.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "request_id", "category", "device_id")
+
+    sender_system: str
+    request_id: str
+    category: ControlCategory
+    device_id: str
+    planned_at: datetime
+    expires_at: datetime
+    reason_code: str | None = None
+    test_data: bool = False
+    status: ControlStatus = ControlStatus.ORDERED
+    item_id: int
+    processed_at: datetime | None = None  # when the meter switched, or when we gave up
+    reported_success: bool | None = None  # what SAP was told; None: nothing yet
+    note: str | None = None
+
+    @property
+    def control_key(self) -> str:
+        """Return the name by which a command points at this control."""
+        return control_key(
+            sender_system=self.sender_system,
+            request_id=self.request_id,
+            category=self.category,
+            device_id=self.device_id,
+        )
+
+
+def control_key(*, sender_system: str, request_id: str, category: str, device_id: str) -> str:
+    """Return the name of one device of a connection order, as commands carry it."""
+    return f"{sender_system}/{request_id}/{category}/{device_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why the governor does not let a switch leave: a short code and a sentence for SAP's log."""
+
+    code: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GovernorRules:
+    """The limits the governor enforces, from config/switching.toml."""
+
+    disconnect_expiry: timedelta = timedelta(minutes=60)
+
+
+def permit(
+    command: Command,
+    *,
+    control: EndDeviceControl | None,
+    status: EndDeviceStatus | None,
+    stopped: str | None,
+    rules: GovernorRules,
+    now: datetime,
+) -> Refusal | None:
+    """Return why this switch must not be submitted now, or None when it may leave.
+
+    Asked in the transaction of the intent row, with control, device status and kill switch (`stopped`: its reason) read
+    there under lock. A reconnect passes the kill switch and has no expiry of its own.
+    """
+    disconnect = command.wanted_state is not SwitchState.CONNECTED
+    if control is None or control.status is ControlStatus.CANCELLED:
+        return Refusal(code="CANCELLED", note="The order was cancelled before the switch command left")
+    if control.status is not ControlStatus.ORDERED:
+        return Refusal(code="ALREADY_FINAL", note="The order is already final")
+    if command.test_data or control.test_data:
+        return Refusal(code="TEST_DATA", note="The message is marked as test data: no breaker is moved")
+    if status is not None and status.has_breaker is False:
+        return Refusal(code="NO_BREAKER", note="The meter has no breaker")
+    if now >= command.expires_at:
+        return Refusal(code="EXPIRED", note=f"The order expired at {command.expires_at:%Y-%m-%d %H:%M:%S} UTC")
+    if disconnect and now > control.planned_at + rules.disconnect_expiry:
+        minutes = int(rules.disconnect_expiry.total_seconds() // 60)
+        return Refusal(code="TOO_LATE", note=f"The disconnection was planned more than {minutes} minutes ago")
+    if disconnect and stopped is not None:
+        return Refusal(code="KILL_SWITCH", note=f"Disconnections are stopped: {stopped}")
+    return None

@@ -1,0 +1,22 @@
+"""What needs a human: one open case per kind and key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from mdus.domain.value import Value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExceptionCase(Value):
+    """A situation that no retry mends; opening the same kind and key again changes only its note."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("kind", "case_key")
+
+    kind: str
+    case_key: str
+    opened_at: datetime
+    closed_at: datetime | None = None
+    note: str

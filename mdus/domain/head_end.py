@@ -1,0 +1,152 @@
+"""The port every head end is spoken to through, whatever its protocol.
+
+Five completion styles (synchronous, callback, poll by token, ready-then-fetch, file drop) meet in one: `submit` gives a
+token and per-device rejects; results arrive later as deliveries: raw bodies, stored first and decoded by a pure codec.
+They come at least once, out of order, late, before the acknowledgement, or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.register import Register
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejection:
+    """One command the head end refused at once; it did nothing for this meter."""
+
+    command_key: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """The head end's answer to a batch: a token for what it accepted, and what it refused."""
+
+    token: str
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawDelivery:
+    """A body from a head end, to be stored before anything is done with it."""
+
+    topic: str
+    correlation: str  # empty when the transport names none
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldReading:
+    """A register value as the head end tells it: as shown on the register, at an instant."""
+
+    serial_id: str
+    reading_type: str
+    measured_at: datetime
+    value: Decimal
+    unit: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """A meter communicated with its head end."""
+
+    serial_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandResult:
+    """What became of one command at its meter.
+
+    `command_key` is the reference we gave; `correlation` our id of the call, `token` the head end's.
+    """
+
+    command_key: str
+    correlation: str | None
+    token: str | None
+    serial_id: str
+    succeeded: bool
+    code: str | None
+    text: str | None
+    acted_at: datetime | None
+    readings: tuple[FieldReading, ...] = ()
+    switch_state: SwitchState | None = None
+
+
+FieldEvent = FieldReading | Heard | CommandResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldMeter:
+    """One meter as the head end's own registry has it."""
+
+    serial_id: str
+    device_id: str | None
+    provisioned: bool
+    reading_types: tuple[str, ...]
+    first_heard_at: datetime | None
+    last_heard_at: datetime | None
+    switch_state: SwitchState | None
+    has_breaker: bool | None
+
+
+class HeadEnd(Protocol):
+    """One configured head end. Calls block, name their time-outs, and raise TransientError or UncertainError."""
+
+    name: str
+    batch_size: int
+
+    def submit(
+        self,
+        commands: Sequence[Command],
+        *,
+        kind: CommandKind,
+        correlation: str,
+        devices: Mapping[tuple[str, str], EndDevice],
+        registers: Mapping[tuple[str, str], Sequence[Register]],
+    ) -> Submission:
+        """Give a batch of one kind to the head end.
+
+        `devices` and `registers` are by (sender system, device id), filled for PROVISION. Raises TransientError when it
+        certainly did nothing, UncertainError when it may have.
+        """
+        ...
+
+    def find(self, correlation: str) -> Submission | None:
+        """Return what became of a call whose answer was lost, None when the head end does not know it."""
+        ...
+
+    def results(self, token: str) -> Iterable[RawDelivery]:
+        """Return the results known so far of an accepted call: for head ends that are polled, or silent ones."""
+        ...
+
+    def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Yield the stored register values of a period, page by page."""
+        ...
+
+    def meters(self) -> Iterator[FieldMeter]:
+        """Yield the head end's own registry."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadEndKind:
+    """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, its capabilities, how to connect.
+
+    `decode` turns a raw delivery into events; pure, raises ValueError on a body it cannot read.
+    """
+
+    name: str
+    capabilities: frozenset[CommandKind]
+    connect: Callable[..., HeadEnd]
+    decode: Callable[[str, bytes], Iterator[FieldEvent]]
+    settings: type[Any] | None = None

@@ -1,0 +1,64 @@
+"""SAP's order for one reading of one register, from acceptance to the confirmed result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from mdus.domain.value import Value
+
+
+class DocumentStatus(StrEnum):
+    """The state of a meter reading document."""
+
+    ORDERED = "ordered"  # accepted, its value is not there yet
+    READ = "read"  # a value is chosen, the result is due to SAP
+    RESULT_SENT = "result_sent"  # the result message is stored for sending
+    CONFIRMED = "confirmed"  # SAP took the result
+    REJECTED = "rejected"  # SAP refused the result for good: a case is open
+    CANCELLED = "cancelled"  # taken back by SAP before its result was confirmed
+    FAILED = "failed"  # no value could be had: a smart meter event is due
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeterReadingDocument(Value):
+    """One reading order, from SmartMeterMeterReadingDocumentERPCreateRequest (SAP contract 3.5).
+
+    `due_at`, `window_from` and `window_until` are business instants; `next_try_at` is when to look for a value again.
+    `order_item_id` and `order_uuid` name the order it came with: its result must not overtake that confirmation.
+    `value` is as shown on the register, cut to its decimals; `measured_at` the instant it was read.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "document_id")
+
+    sender_system: str
+    document_id: str
+    device_id: str
+    measurement_task_id: str
+    obis_text: str
+    reading_type: str
+    reason_code: str
+    scheduled_on: date
+    data_source_code: str | None = None
+    ams_id: str | None = None
+    point_of_delivery_id: str | None = None
+    on_demand: bool = False
+    time_zone: str  # IANA zone of the sender system: results carry its local date and time
+    status: DocumentStatus = DocumentStatus.ORDERED
+    due_at: datetime
+    window_from: datetime
+    window_until: datetime
+    next_try_at: datetime | None = None
+    attempts: int = 0
+    order_item_id: int
+    order_uuid: str | None = None
+    order_id: str | None = None
+    bulk: bool = False  # the order came in a bulk
+    value: Decimal | None = None
+    unit: str | None = None
+    measured_at: datetime | None = None
+    result_attempts: int = 0  # result messages made so far
+    note: str | None = None  # why it failed or was rejected

@@ -1,0 +1,36 @@
+"""What every stored domain value has in common: a natural key, and the keys of parked work it wakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+type_key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A frozen domain value that a service may put among its changes.
+
+    `KEY` names the fields that identify it; saving a value with a known key replaces the stored one.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def key(self) -> type_key:
+        """Return the natural key: the values of the fields named in `KEY`, in that order."""
+        return tuple(getattr(self, name) for name in self.KEY)
+
+    @property
+    def wakes(self) -> tuple[str, ...]:
+        """Return the names that parked items may be waiting for and that this value's arrival satisfies."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A change that deletes the value of one kind with one key."""
+
+    kind: type[Value]
+    key: type_key

@@ -1,0 +1,1 @@
+"""Everything durable: one file per aggregate with its table and queries; session.py is the unit of work."""

@@ -1,0 +1,215 @@
+"""Commands to head ends, the intents before each call, and the raw deliveries that come back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+
+from mdus.domain.command import ENDED, Command, CommandStatus, OwnerKind
+from mdus.domain.meter_reading_document import DocumentStatus
+from mdus.messaging.status import ItemStatus
+from mdus.storage.column_types import UtcInstant
+from mdus.storage.mapping import METADATA, Identity64, ValueTable, chunks
+from mdus.storage.message import ITEM, MESSAGE_EVENT
+
+COMMAND = ValueTable(
+    Command,
+    "command",
+    keep=True,  # a command once stored changes by its transitions only
+    extra=[
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("due_at", UtcInstant),  # real clock: NULL is at once
+        Column("lease_token", Text),
+        Column("lease_until", UtcInstant),
+        Column("correlation", Text),  # of the newest intent
+        Column("token", Text),  # the head end's, of the newest accepted intent
+        Column("answer_by", UtcInstant),  # business instant from which an accepted command has timed out
+    ],
+    constraints=[
+        Index(
+            "command_ready",
+            "head_end",
+            "kind",
+            "not_before",
+            sqlite_where=text("status = 'ready'"),
+            postgresql_where=text("status = 'ready'"),
+        ),
+        Index(
+            "command_under_way",
+            "status",
+            "answer_by",
+            sqlite_where=text("status IN ('submitting', 'accepted')"),
+            postgresql_where=text("status IN ('submitting', 'accepted')"),
+        ),
+        Index("command_owner", "owner_kind", "owner_key"),
+        Index("command_device", "sender_system", "device_id"),
+        Index("command_correlation", "correlation"),
+        Index("command_token", "token"),
+    ],
+)
+
+#: One row per command and call, written before the call.
+#: An intent without outcome is never submitted again for a switch: the state is read.
+COMMAND_INTENT = Table(
+    "command_intent",
+    METADATA,
+    Column("id", Identity64, primary_key=True, autoincrement=True),
+    Column("command_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("head_end", Text, nullable=False),
+    Column("correlation", Text, nullable=False),  # one per call: all commands of a batch share it
+    Column("at", UtcInstant, nullable=False),
+    Column("outcome", Text),  # accepted | rejected | transient | uncertain
+    Column("token", Text),
+    Column("ended_at", UtcInstant),
+    UniqueConstraint("command_id", "attempt", name="command_intent_key"),
+    Index("command_intent_correlation", "correlation"),
+)
+
+#: Raw bodies that head ends pushed or that were fetched: stored before anything is done with them.
+HEAD_END_DELIVERY = Table(
+    "head_end_delivery",
+    METADATA,
+    Column("id", Identity64, primary_key=True, autoincrement=True),
+    Column("head_end", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("correlation", Text, nullable=False),  # empty when the transport names none
+    Column("data", LargeBinary, nullable=False),  # zlib
+    Column("received_at", UtcInstant, nullable=False),  # business instant
+    Column("status", Text, nullable=False),  # ready | done | unmatched | dead
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", UtcInstant),  # real clock: NULL is at once
+    Column("note", Text),
+    UniqueConstraint("head_end", "topic", "content_hash", "correlation", name="head_end_delivery_key"),
+    Index(
+        "head_end_delivery_ready",
+        "id",
+        sqlite_where=text("status = 'ready'"),
+        postgresql_where=text("status = 'ready'"),
+    ),
+)
+
+_TABLE = COMMAND.table
+
+
+def save_commands(connection: Connection, commands: Collection[Command]) -> None:
+    """Store new commands and take back those marked CANCELLED that have not been submitted yet.
+
+    A known key keeps its stored command; a command that has left is not taken back.
+    """
+    fresh = [command for command in commands if command.status is CommandStatus.READY]
+    if fresh:
+        COMMAND.write(connection, fresh)
+    taken_back = [command for command in commands if command.status is CommandStatus.CANCELLED]
+    if taken_back:
+        connection.execute(
+            update(_TABLE)
+            .where(_TABLE.c.command_key == bindparam("b_key"), _TABLE.c.status == CommandStatus.READY)
+            .values(
+                status=CommandStatus.CANCELLED,
+                ended_at=bindparam("b_ended_at", type_=UtcInstant()),
+                result_text=bindparam("b_text"),
+            ),
+            [
+                {"b_key": command.command_key, "b_ended_at": command.ended_at, "b_text": command.result_text}
+                for command in taken_back
+            ],
+        )
+        wake_owners(connection, [command.command_key for command in taken_back])
+
+
+def commands_of(
+    connection: Connection, *, owner_kind: OwnerKind, owner_keys: Collection[str], lock: bool = False
+) -> list[Command]:
+    """Return all commands of these owners, oldest first."""
+    return COMMAND.read(
+        connection, ("owner_kind", "owner_key"), [(owner_kind.value, key) for key in owner_keys], lock=lock
+    )
+
+
+def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:
+    """Make ready every owner of these commands that awaits no command any more.
+
+    An inbox item becomes READY; a meter reading document is looked at in the next turn of the readings worker.
+    """
+    for some in chunks(list(command_keys)):
+        other = _TABLE.alias()
+        named = _TABLE.c.command_key.in_(some)
+        open_sibling = (
+            select(other.c.id)
+            .where(
+                other.c.owner_kind == _TABLE.c.owner_kind,
+                other.c.owner_key == _TABLE.c.owner_key,
+                other.c.status.not_in([status.value for status in ENDED]),
+            )
+            .exists()
+        )
+        owners = select(_TABLE.c.owner_kind, _TABLE.c.owner_key).where(named, ~open_sibling).distinct()
+        items, documents = [], []
+        for kind, key in connection.execute(owners):
+            if kind is OwnerKind.ITEM:
+                items.append(int(key))
+            elif kind is OwnerKind.DOCUMENT:
+                documents.append(tuple(key.split("/", 1)))
+        wake_items(connection, items)
+        _look_again(connection, documents)
+
+
+def wake_items(connection: Connection, item_ids: Collection[int]) -> None:
+    """Make awaiting items ready to be decided once more."""
+    if item_ids:
+        connection.execute(
+            update(ITEM)
+            .where(ITEM.c.id.in_(item_ids), ITEM.c.status == ItemStatus.AWAITING)
+            .values(status=ItemStatus.READY, until=None, due_at=None)
+        )
+
+
+def _look_again(connection: Connection, documents: Collection[tuple[str, ...]]) -> None:
+    from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+
+    if not documents:
+        return
+    table = METER_READING_DOCUMENT.table
+    connection.execute(
+        update(table)
+        .where(
+            table.c.sender_system == bindparam("b_sender"),
+            table.c.document_id == bindparam("b_document"),
+            table.c.status == DocumentStatus.ORDERED,
+        )
+        .values(next_try_at=table.c.due_at),
+        [{"b_sender": sender, "b_document": document} for sender, document in documents],
+    )
+
+
+def add_events_of(connection: Connection, command_keys: Collection[str], *, at: datetime, note: str | None) -> None:
+    """Leave a row in message_event for the present status of these commands."""
+    for some in chunks(list(command_keys)):
+        connection.execute(
+            insert(MESSAGE_EVENT).from_select(
+                ["command_id", "status", "at", "note"],
+                select(_TABLE.c.id, _TABLE.c.status, literal(at, UtcInstant()), literal(note, Text())).where(
+                    _TABLE.c.command_key.in_(some)
+                ),
+            )
+        )

@@ -1,0 +1,167 @@
+"""How a frozen domain value becomes a row and back: one column per field, written per type in one statement."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    insert,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
+
+from mdus.domain.value import Value, type_key
+from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+
+V = TypeVar("V", bound=Value)
+
+#: All tables of MDUS; the migrations create them.
+METADATA = MetaData()
+
+#: An int64 identity on both databases (SQLite numbers rows only in a column that is INTEGER PRIMARY KEY).
+Identity64 = BigInteger().with_variant(Integer(), "sqlite")
+
+_TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {
+    str: Text,
+    int: BigInteger,
+    bool: Boolean,
+    float: Float,
+    Decimal: ExactDecimal,
+    datetime: UtcInstant,
+    date: Date,
+}
+
+#: Keys per IN list; far below the bind limits of both databases.
+CHUNK = 1000
+
+
+class ValueTable(Generic[V]):
+    """The table of one kind of value.
+
+    `keep` leaves a stored row with the same key as it is (facts that never change); otherwise it is replaced.
+    `extra` are columns the value does not know (leases, tokens): saving a value never touches them.
+    """
+
+    def __init__(
+        self,
+        kind: type[V],
+        table_name: str,
+        *,
+        keep: bool = False,
+        extra: Sequence[Column[Any]] = (),
+        indexes: Sequence[Sequence[str]] = (),
+        constraints: Sequence[Any] = (),
+    ) -> None:
+        hints = get_type_hints(kind)
+        self.kind = kind
+        self.names = tuple(field.name for field in fields(kind))
+        columns = [Column("id", Identity64, primary_key=True, autoincrement=True)]
+        columns += [_column(name, hints[name]) for name in self.names]
+        self.table = Table(
+            table_name,
+            METADATA,
+            *columns,
+            *extra,
+            UniqueConstraint(*kind.KEY, name=f"{table_name}_key"),
+            *(Index(f"{table_name}_{'_'.join(names)}", *names) for names in indexes),
+            *constraints,
+        )
+        self._columns = tuple(self.table.c[name] for name in self.names)
+        self._keep = keep
+
+    def write(self, connection: Connection, values: Collection[V]) -> None:
+        """Store the values in one statement; of two with the same key the last counts."""
+        latest = {value.key: value for value in values}
+        rows = [{name: getattr(value, name) for name in self.names} for value in latest.values()]
+        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = make(self.table)
+        others = [name for name in self.names if name not in self.kind.KEY]
+        if self._keep or not others:
+            statement = statement.on_conflict_do_nothing(index_elements=list(self.kind.KEY))
+        else:
+            statement = statement.on_conflict_do_update(
+                index_elements=list(self.kind.KEY), set_={name: statement.excluded[name] for name in others}
+            )
+        connection.execute(statement, rows)
+
+    def add(self, connection: Connection, values: Collection[V]) -> None:
+        """Store values that must be new; a known key raises IntegrityError."""
+        connection.execute(
+            insert(self.table), [{name: getattr(value, name) for name in self.names} for value in values]
+        )
+
+    def remove(self, connection: Connection, keys: Collection[type_key]) -> None:
+        """Delete the values with these keys."""
+        named = [self.table.c[name] == bindparam(f"key_{name}") for name in self.kind.KEY]
+        connection.execute(
+            delete(self.table).where(*named),
+            [{f"key_{name}": part for name, part in zip(self.kind.KEY, key, strict=True)} for key in keys],
+        )
+
+    def read(
+        self,
+        connection: Connection,
+        by: Sequence[str],
+        keys: Collection[tuple[Any, ...]],
+        *,
+        lock: bool = False,
+        where: Sequence[Any] = (),
+    ) -> list[V]:
+        """Return the values whose attributes `by` equal one of `keys`, ordered by identity.
+
+        `lock` holds the rows until the transaction ends (PostgreSQL; SQLite has one writer anyway).
+        """
+        found: list[V] = []
+        for some in chunks(sorted(set(keys), key=repr)):
+            if len(by) == 1:
+                wanted = self.table.c[by[0]].in_([key[0] for key in some])
+            else:
+                wanted = tuple_(*(self.table.c[name] for name in by)).in_(some)
+            query = select(*self._columns).where(wanted, *where).order_by(self.table.c.id)
+            found += self.fetch(connection, query.with_for_update() if lock else query)
+        return found
+
+    def fetch(self, connection: Connection, query: Any) -> list[V]:
+        """Return the values of a query that selects this mapping's columns in order."""
+        kind, names = self.kind, self.names
+        return [kind(**dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+
+    def select(self) -> Any:
+        """Return a query of this mapping's columns, to be narrowed and given to `fetch`."""
+        return select(*self._columns)
+
+
+def chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
+    """Yield the keys in pieces that one IN list holds."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
+
+
+def _column(name: str, hint: Any) -> Column[Any]:
+    optional = get_origin(hint) in (Union, types.UnionType)
+    inner = next(part for part in get_args(hint) if part is not type(None)) if optional else hint
+    if isinstance(inner, type) and issubclass(inner, StrEnum):
+        return Column(name, EnumText(inner), nullable=optional)
+    return Column(name, _TYPES[inner](), nullable=optional)

@@ -1,0 +1,138 @@
+"""The registry: devices, their status in the field, registers, locations, usage points."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Index, and_, bindparam, case, func, or_, select, text, update
+
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
+from mdus.domain.register import Register
+from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
+from mdus.storage.column_types import UtcInstant
+from mdus.storage.mapping import ValueTable
+
+END_DEVICE = ValueTable(
+    EndDevice,
+    "end_device",
+    indexes=[("sender_system", "serial_id")],
+    constraints=[Index("end_device_head_end_serial_id", "head_end", "serial_id", unique=True)],
+)
+END_DEVICE_STATUS = ValueTable(
+    EndDeviceStatus,
+    "end_device_status",
+    constraints=[
+        # The devices whose registered notification is still to come: empty in a settled landscape.
+        Index(
+            "end_device_status_unregistered",
+            "sender_system",
+            "device_id",
+            sqlite_where=text("registered_at IS NULL"),
+            postgresql_where=text("registered_at IS NULL"),
+        )
+    ],
+)
+REGISTER = ValueTable(Register, "register", indexes=[("sender_system", "measurement_task_id")])
+DEVICE_LOCATION = ValueTable(DeviceLocation, "device_location")
+LOGICAL_LOCATION = ValueTable(LogicalLocation, "logical_location")
+USAGE_POINT = ValueTable(UsagePoint, "usage_point", indexes=[("point_of_delivery_id",)])
+
+
+def devices_by_serial(connection: Connection, *, head_end: str, serials: Collection[str]) -> dict[str, EndDevice]:
+    """Return the devices a head end knows under these serial numbers."""
+    found = END_DEVICE.read(connection, ("head_end", "serial_id"), [(head_end, serial) for serial in serials])
+    return {device.serial_id: device for device in found}
+
+
+def note_heard(connection: Connection, heard: Mapping[tuple[str, str], tuple[datetime, datetime]]) -> None:
+    """Record that meters communicated: by (sender system, device id), the first and the last instant told.
+
+    The stored first instant only moves back, the last only forward, so deliveries may come in any order.
+    """
+    if not heard:
+        return
+    table = END_DEVICE_STATUS.table
+    known = {
+        (row.sender_system, row.device_id)
+        for row in END_DEVICE_STATUS.read(connection, ("sender_system", "device_id"), list(heard))
+    }
+    new = [
+        EndDeviceStatus(sender_system=sender, device_id=device, first_heard_at=first, last_heard_at=last)
+        for (sender, device), (first, last) in heard.items()
+        if (sender, device) not in known
+    ]
+    if new:
+        END_DEVICE_STATUS.write(connection, new)
+    old = [
+        {"b_sender": sender, "b_device": device, "b_first": first, "b_last": last}
+        for (sender, device), (first, last) in heard.items()
+        if (sender, device) in known
+    ]
+    if old:
+        first, last = bindparam("b_first", type_=UtcInstant()), bindparam("b_last", type_=UtcInstant())
+        connection.execute(
+            update(table)
+            .where(table.c.sender_system == bindparam("b_sender"), table.c.device_id == bindparam("b_device"))
+            .values(
+                first_heard_at=case(
+                    (or_(table.c.first_heard_at.is_(None), table.c.first_heard_at > first), first),
+                    else_=table.c.first_heard_at,
+                ),
+                last_heard_at=case(
+                    (or_(table.c.last_heard_at.is_(None), table.c.last_heard_at < last), last),
+                    else_=table.c.last_heard_at,
+                ),
+            ),
+            old,
+        )
+
+
+def note_switch_states(
+    connection: Connection, states: Sequence[tuple[str, str, SwitchState, datetime, bool | None]]
+) -> None:
+    """Record breaker positions: (sender system, device id, state, when, has a breaker); older news is ignored."""
+    _note(
+        connection,
+        [
+            {"b_sender": sender, "b_device": device, "b_state": state, "b_at": at, "b_breaker": breaker}
+            for sender, device, state, at, breaker in states
+        ],
+    )
+
+
+def _note(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table = END_DEVICE_STATUS.table
+    at = bindparam("b_at", type_=UtcInstant())
+    newer = or_(table.c.switch_state_at.is_(None), table.c.switch_state_at <= at)
+    connection.execute(
+        update(table)
+        .where(table.c.sender_system == bindparam("b_sender"), table.c.device_id == bindparam("b_device"))
+        .values(
+            switch_state=case(
+                (newer, bindparam("b_state", type_=table.c.switch_state.type)), else_=table.c.switch_state
+            ),
+            switch_state_at=case((newer, at), else_=table.c.switch_state_at),
+            has_breaker=func.coalesce(bindparam("b_breaker", type_=table.c.has_breaker.type), table.c.has_breaker),
+        ),
+        rows,
+    )
+
+
+def unregistered(connection: Connection, *, heard_only: bool, limit: int) -> list[EndDeviceStatus]:
+    """Return devices without a registered notification that have a register and (if asked) were heard in the field."""
+    table, register = END_DEVICE_STATUS.table, REGISTER.table
+    has_register = (
+        select(register.c.id)
+        .where(and_(register.c.sender_system == table.c.sender_system, register.c.device_id == table.c.device_id))
+        .exists()
+    )
+    query = END_DEVICE_STATUS.select().where(table.c.registered_at.is_(None), has_register)
+    if heard_only:
+        query = query.where(table.c.first_heard_at.is_not(None))
+    return END_DEVICE_STATUS.fetch(
+        connection, query.order_by(table.c.id).limit(limit).with_for_update(skip_locked=True, of=table)
+    )

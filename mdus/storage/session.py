@@ -1,0 +1,220 @@
+"""The database and its unit of work: one transaction, opened by a worker or an endpoint and committed once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from alembic import command as alembic
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, update
+from sqlalchemy.engine import make_url
+
+from mdus.domain.clock import SimulatedTime
+from mdus.domain.command import Command, OwnerKind
+from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device_control import EndDeviceControl
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.meter_reading_document import MeterReadingDocument
+from mdus.domain.reading import MeterReading
+from mdus.domain.register import Register
+from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
+from mdus.domain.value import Remove, Value
+from mdus.messaging.outcome import Change
+from mdus.messaging.status import ItemStatus
+from mdus.settings import data_folder
+from mdus.storage import meter_reading_document as documents
+from mdus.storage import registry
+from mdus.storage.command import COMMAND, commands_of, save_commands
+from mdus.storage.end_device_control import END_DEVICE_CONTROL
+from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
+from mdus.storage.job import simulated_time
+from mdus.storage.mapping import ValueTable, chunks
+from mdus.storage.message import ITEM
+from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.reading import METER_READING
+from mdus.storage.registry import (
+    DEVICE_LOCATION,
+    END_DEVICE,
+    END_DEVICE_STATUS,
+    LOGICAL_LOCATION,
+    REGISTER,
+    USAGE_POINT,
+)
+
+V = TypeVar("V", bound=Value)
+
+#: Every kind of value there is, and where it is stored.
+TABLES: dict[type[Value], ValueTable[Any]] = {
+    EndDevice: END_DEVICE,
+    EndDeviceStatus: END_DEVICE_STATUS,
+    Register: REGISTER,
+    DeviceLocation: DEVICE_LOCATION,
+    LogicalLocation: LOGICAL_LOCATION,
+    UsagePoint: USAGE_POINT,
+    MeterReading: METER_READING,
+    MeterReadingDocument: METER_READING_DOCUMENT,
+    EndDeviceControl: END_DEVICE_CONTROL,
+    Command: COMMAND,
+    DomainEvent: DOMAIN_EVENT,
+    ExceptionCase: EXCEPTION_CASE,
+}
+
+
+class UnitOfWork:
+    """One transaction: what services may ask of storage, and the connection for the workers' own statements."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def load(
+        self, kind: type[V], by: Sequence[str], keys: Collection[tuple[Any, ...]], *, lock: bool = True
+    ) -> list[V]:
+        """Return the values of a kind whose attributes `by` equal one of `keys`: one query for the whole batch.
+
+        Rows are held until the transaction ends, so that what is decided from them stays true.
+        """
+        return TABLES[kind].read(self.connection, by, keys, lock=lock) if keys else []
+
+    def load_commands(self, item_ids: Collection[int]) -> list[Command]:
+        """Return the commands these inbox items own, with what became of them."""
+        keys = [str(item_id) for item_id in item_ids]
+        return commands_of(self.connection, owner_kind=OwnerKind.ITEM, owner_keys=keys, lock=True) if keys else []
+
+    def documents_due_for_result(self, limit: int) -> list[MeterReadingDocument]:
+        """Claim documents whose value is due to SAP."""
+        return documents.due_for_result(self.connection, limit=limit)
+
+    def devices_to_register(self, *, heard_only: bool, limit: int) -> list[EndDeviceStatus]:
+        """Claim devices whose registered notification is due."""
+        return registry.unregistered(self.connection, heard_only=heard_only, limit=limit)
+
+    def save(self, changes: Collection[Change]) -> None:
+        """Write the changes, each kind in one statement, and wake what was parked for them."""
+        removed: dict[type[Value], list[tuple[object, ...]]] = {}
+        written: dict[type[Value], list[Value]] = {}
+        for change in changes:
+            if isinstance(change, Remove):
+                removed.setdefault(change.kind, []).append(change.key)
+            else:
+                written.setdefault(type(change), []).append(change)
+        for kind, keys in removed.items():
+            TABLES[kind].remove(self.connection, keys)
+        for kind, values in written.items():
+            if kind is Command:
+                save_commands(self.connection, [value for value in values if isinstance(value, Command)])
+            else:
+                TABLES[kind].write(self.connection, values)
+        self._wake({name for values in written.values() for value in values for name in value.wakes})
+
+    def _wake(self, names: Collection[str]) -> None:
+        for some in chunks(sorted(names)):
+            self.connection.execute(
+                update(ITEM)
+                .where(ITEM.c.waits_for.in_(some), ITEM.c.status == ItemStatus.PARKED)
+                .values(status=ItemStatus.READY, waits_for=None, until=None, due_at=None)
+            )
+
+
+class Database:
+    """The one database of an installation; `begin` opens the transactions.
+
+    On SQLite all writers of a process queue behind one lock and begin IMMEDIATE, so that none fails for another.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer = threading.Lock()
+        self.engine = _engine(url, pool_size=pool_size)
+
+    @contextmanager
+    def begin(self) -> Iterator[UnitOfWork]:
+        """Open a transaction that writes: committed at the end of the block, rolled back when it raises."""
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                yield UnitOfWork(connection)
+            return
+        with self._writer, self.engine.connect() as connection, connection.execution_options(writes=True).begin():
+            yield UnitOfWork(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[UnitOfWork]:
+        """Open a transaction that only reads; it never waits for a writer."""
+        with self.engine.connect() as connection:
+            yield UnitOfWork(connection)
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+class StoredClock:
+    """Business time as the database tells it: real, or steered by the simulated clock's row.
+
+    The row is read again after `refresh` real seconds, so that a steered clock is seen by every process at once.
+    """
+
+    def __init__(self, database: Database, *, simulated: bool, refresh: float = 0.1) -> None:
+        self._database = database
+        self._simulated = simulated
+        self._refresh = refresh
+        self._read_at = -1e9
+        self._lock = threading.Lock()
+        self._time: SimulatedTime | None = None
+
+    def now(self) -> datetime:
+        """Return the present business instant, aware UTC."""
+        real = datetime.now(UTC)
+        if not self._simulated:
+            return real
+        with self._lock:
+            if real.timestamp() - self._read_at > self._refresh:
+                with self._database.read() as uow:
+                    self._time = simulated_time(uow.connection)
+                self._read_at = real.timestamp()
+            return real if self._time is None else self._time.at(real)
+
+    def forget(self) -> None:
+        """Read the row again at the next question: the clock was steered by this process."""
+        self._read_at = -1e9
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest schema; creates it where it is empty."""
+    config = Config()
+    config.set_main_option("script_location", str(data_folder("migrations")))
+    config.attributes["url"] = url
+    alembic.upgrade(config, "head")
+
+
+def _engine(url: str, *, pool_size: int) -> Engine:
+    engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=60)
+    if engine.dialect.name != "sqlite":
+        return engine
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin by itself: BEGIN is ours
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=30000",
+            "foreign_keys=ON",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,24 @@
+"""Alembic's entry: runs the migrations on the database whose URL the caller names."""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+from mdus.storage import session  # noqa: F401 - importing it declares every table
+from mdus.storage.mapping import METADATA
+
+url = context.config.attributes.get("url") or os.environ.get("MDUS_DATABASE__URL", "sqlite:///mdus.db")
+engine = create_engine(url, poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(
+        connection=connection,
+        target_metadata=METADATA,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
