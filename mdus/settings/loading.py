@@ -313,5 +313,5 @@ def variable_of(key: Key) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(name, list(known), n=1)
+    found = difflib.get_close_matches(name, [other for other in known if other != name], n=1)
     return f"did you mean {found[0]}?" if found else "remove it; `mdus check --show` lists all settings"

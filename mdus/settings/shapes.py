@@ -32,12 +32,17 @@ def _split_commas(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _number(value: object) -> object:
+    """Return the number a text of the environment stands for; a Literal takes no text for one."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # in the environment: separated by commas
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]")]
 DatabaseUrl = Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://")]
 QueueUrl = Annotated[str, Field(pattern=r"^(database$|nats://[^/\s])")]
-Status = Literal[200, 202]
+Status = Annotated[Literal[200, 202], BeforeValidator(_number)]
 Whole = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 
