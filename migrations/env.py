@@ -8,13 +8,25 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 
 from mdus.storage import session  # noqa: F401 - importing it declares every table
+from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
 from mdus.storage.mapping import METADATA
+
+
+def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
+    """Write our own column types into a new migration by their names."""
+    if kind == "type" and isinstance(item, EnumText):
+        return "sa.Text()"
+    if kind == "type" and isinstance(item, ExactDecimal | UtcInstant):
+        return f"{type(item).__name__}()"
+    return False
+
 
 url = context.config.attributes.get("url") or os.environ.get("MDUS_DATABASE__URL", "sqlite:///mdus.db")
 engine = create_engine(url, poolclass=pool.NullPool)
 with engine.connect() as connection:
     context.configure(
         connection=connection,
+        render_item=render_item,
         target_metadata=METADATA,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+from mdus.storage.column_types import ExactDecimal, UtcInstant
 ${imports if imports else ""}
 
 revision = ${repr(up_revision)}

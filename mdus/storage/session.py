@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, update
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from mdus.domain.clock import SimulatedTime
 from mdus.domain.command import Command, OwnerKind
@@ -26,7 +26,7 @@ from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
 from mdus.messaging.status import ItemStatus
-from mdus.settings import data_folder
+from mdus.settings import Settings, data_folder, load_settings
 from mdus.storage import meter_reading_document as documents
 from mdus.storage import registry
 from mdus.storage.command import COMMAND, commands_of, save_commands
@@ -68,8 +68,9 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
 class UnitOfWork:
     """One transaction: what services may ask of storage, and the connection for the workers' own statements."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, settings: Settings) -> None:
         self.connection = connection
+        self.settings = settings
 
     def load(
         self, kind: type[V], by: Sequence[str], keys: Collection[tuple[Any, ...]], *, lock: bool = True
@@ -126,27 +127,28 @@ class Database:
     On SQLite all writers of a process queue behind one lock and begin IMMEDIATE, so that none fails for another.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, settings: Settings | None = None) -> None:
+        self.settings = settings or load_settings({})
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = threading.Lock()
-        self.engine = _engine(url, pool_size=pool_size)
+        self.engine = _engine(url, settings=self.settings)
 
     @contextmanager
     def begin(self) -> Iterator[UnitOfWork]:
         """Open a transaction that writes: committed at the end of the block, rolled back when it raises."""
         if not self.is_sqlite:
             with self.engine.begin() as connection:
-                yield UnitOfWork(connection)
+                yield UnitOfWork(connection, settings=self.settings)
             return
         with self._writer, self.engine.connect() as connection, connection.execution_options(writes=True).begin():
-            yield UnitOfWork(connection)
+            yield UnitOfWork(connection, settings=self.settings)
 
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
         """Open a transaction that only reads; it never waits for a writer."""
         with self.engine.connect() as connection:
-            yield UnitOfWork(connection)
+            yield UnitOfWork(connection, settings=self.settings)
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -184,16 +186,25 @@ class StoredClock:
         self._read_at = -1e9
 
 
+def _with_driver(url: str) -> URL:
+    """Return the URL with the PostgreSQL driver that is installed, whatever driver it leaves out."""
+    made = make_url(url)
+    return made.set(drivername="postgresql+psycopg") if made.drivername == "postgresql" else made
+
+
 def migrate(url: str) -> None:
     """Bring the database to the newest schema; creates it where it is empty."""
     config = Config()
     config.set_main_option("script_location", str(data_folder("migrations")))
-    config.attributes["url"] = url
+    config.attributes["url"] = _with_driver(url)
     alembic.upgrade(config, "head")
 
 
-def _engine(url: str, *, pool_size: int) -> Engine:
-    engine = create_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=60)
+def _engine(url: str, *, settings: Settings) -> Engine:
+    patience, connections = settings.database.timeout_seconds, settings.database.pool_size
+    engine = create_engine(
+        _with_driver(url), pool_size=connections, max_overflow=connections, pool_timeout=patience, pool_pre_ping=True
+    )
     if engine.dialect.name != "sqlite":
         return engine
 
@@ -204,7 +215,7 @@ def _engine(url: str, *, pool_size: int) -> Engine:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
-            "busy_timeout=30000",
+            f"busy_timeout={int(patience * 1000)}",
             "foreign_keys=ON",
             "cache_size=-65536",
             "temp_store=MEMORY",
