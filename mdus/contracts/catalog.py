@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
 import xmlschema
@@ -293,6 +293,12 @@ class Catalog:
         return self._schema_of(_FAULT_ROOT, None)
 
 
+def reasons(schema: etree.XMLSchema) -> list[str]:
+    """Return why the schema refused what it was last asked about, in lxml's words."""
+    log: Any = schema.error_log
+    return [str(entry.message) for entry in log]
+
+
 @functools.cache
 def catalog() -> Catalog:
     """Return the catalog of this installation's wsdl/ and xsd/, read once per process."""
@@ -312,4 +318,5 @@ __all__ = [
     "UnknownRoot",
     "WireType",
     "catalog",
+    "reasons",
 ]
