@@ -1,0 +1,236 @@
+"""The API of docs/head_ends/rest.md over HTTP."""
+
+import asyncio
+import base64
+import binascii
+import json
+import secrets
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.clock import instant, stamp
+from simulators.headend_rest.headend import ConnectionCut, HeadEnd, Overloaded
+from simulators.headend_rest.jobs import MOST_DEVICES, NotAJob, TooManyDevices, read_submission
+from simulators.headend_rest.meters import Meter
+
+_MOST_ON_A_PAGE = 1000
+_PAGE = 200
+
+
+class Problem(Exception):
+    """A request that is answered by a problem body."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        errors: list[str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = headers
+        self.body: dict[str, Any] = {"title": title, "status": status, "detail": detail}
+        if errors is not None:
+            self.body["errors"] = errors
+
+
+async def problem_response(_: Request, problem: Exception) -> Response:
+    """This will answer a Problem, or what the framework refuses (404, 405), as application/problem+json."""
+    if isinstance(problem, HTTPException):
+        problem = Problem(problem.status_code, problem.detail, problem.detail)
+    assert isinstance(problem, Problem)
+    return JSONResponse(
+        problem.body, status_code=problem.status, headers=problem.headers, media_type="application/problem+json"
+    )
+
+
+class Api:
+    """This will answer /v1 for a head end, for one user."""
+
+    def __init__(self, head_end: HeadEnd, *, user: str, password: str) -> None:
+        self._head_end = head_end
+        self._credentials = f"{user}:{password}".encode()
+
+    def routes(self) -> list[Route]:
+        """This will list the routes."""
+        return [
+            Route("/v1/jobs", self._guarded(self.submit), methods=["POST"]),
+            Route("/v1/jobs", self._guarded(self.find_jobs), methods=["GET"]),
+            Route("/v1/jobs/{token}", self._guarded(self.job), methods=["GET"]),
+            Route("/v1/meters", self._guarded(self.meters), methods=["GET"]),
+            Route("/v1/meters/{serial}", self._guarded(self.meter), methods=["GET"]),
+            Route("/v1/snapshots", self._guarded(self.snapshots), methods=["GET"]),
+        ]
+
+    async def submit(self, request: Request) -> Response:
+        """This will take a job, or behave as a fault says."""
+        try:
+            submission = read_submission(json.loads(await request.body()))
+        except ValueError as error:
+            raise Problem(400, "Not JSON", str(error)) from error
+        except TooManyDevices as error:
+            raise Problem(413, "Too many devices", f"a job may have {MOST_DEVICES} devices") from error
+        except NotAJob as error:
+            status = 400 if error.errors == ["the body is not an object"] else 422
+            raise Problem(status, "Not a job", "the body does not describe a job", errors=error.errors) from error
+        try:
+            job = await self._head_end.submit(submission)
+        except Overloaded as error:
+            raise Problem(503, "Overloaded", "try later", headers={"Retry-After": "2"}) from error
+        except ConnectionCut:
+            return await _cut(request)
+        answer = {"token": job.token, "accepted": len(job.orders), "rejected": job.rejected}
+        return JSONResponse(answer, status_code=202)
+
+    async def find_jobs(self, request: Request) -> Response:
+        """This will list the jobs with a correlation id."""
+        correlation_id = request.query_params.get("correlation_id")
+        if not correlation_id:
+            raise Problem(400, "What job?", "the parameter correlation_id is missing")
+        now = self._head_end.clock.now()
+        jobs = self._head_end.state.by_correlation.get(correlation_id.lower(), [])
+        return JSONResponse({"jobs": [job.resource(now) for job in jobs]})
+
+    async def job(self, request: Request) -> Response:
+        """This will show a job with its results so far."""
+        job = self._head_end.state.jobs.get(request.path_params["token"])
+        if job is None:
+            raise Problem(404, "No such job", "no job has this token")
+        return JSONResponse(job.resource(self._head_end.clock.now()))
+
+    async def meters(self, request: Request) -> Response:
+        """This will show a page of meters, ordered by serial."""
+        limit = _limit(request)
+        cursor = _cursor(request)
+        wanted = {None: None, "true": True, "false": False}.get(request.query_params.get("provisioned"), "unreadable")
+        if wanted == "unreadable":
+            raise Problem(400, "Unreadable parameter", "provisioned is neither true nor false")
+        page: list[Meter] = []
+        more = False
+        for meter in self._head_end.state.meters.values():
+            if cursor is not None and meter.serial <= cursor[0]:
+                continue
+            if wanted is not None and (meter.provisioned_at is not None) != wanted:
+                continue
+            if len(page) == limit:
+                more = True
+                break
+            page.append(meter)
+        next_cursor = _print_cursor(page[-1].serial) if more else None
+        return JSONResponse({"meters": [meter_resource(meter) for meter in page], "next_cursor": next_cursor})
+
+    async def meter(self, request: Request) -> Response:
+        """This will show one meter."""
+        meter = self._head_end.state.meters.get(request.path_params["serial"])
+        if meter is None:
+            raise Problem(404, "No such meter", "no meter has this serial number")
+        return JSONResponse(meter_resource(meter))
+
+    async def snapshots(self, request: Request) -> Response:
+        """This will show a page of the daily snapshots collected in a period."""
+        try:
+            begin, end = instant(request.query_params["from"]), instant(request.query_params["to"])
+        except (KeyError, ValueError) as error:
+            raise Problem(400, "What period?", "from and to are instants with a zone") from error
+        cursor = _cursor(request)
+        if cursor is not None and len(cursor) != 2:
+            raise Problem(400, "Unreadable parameter", "cursor is not one of this list")
+        page, more = self._head_end.collection.page(
+            begin,
+            end,
+            now=self._head_end.clock.now(),
+            after=None if cursor is None else (cursor[0], cursor[1]),
+            limit=_limit(request),
+            serial=request.query_params.get("serial"),
+        )
+        readings = [
+            {"serial": meter.serial, **reading} for at, meter in page for reading in meter.readings(at, stamp(at))
+        ]
+        next_cursor = None
+        if more:
+            at, meter = page[-1]
+            next_cursor = _print_cursor(at.astimezone(self._head_end.behaviour.zone).date().isoformat(), meter.serial)
+        return JSONResponse({"readings": readings, "next_cursor": next_cursor})
+
+    def _guarded(self, endpoint: Any) -> Any:
+        async def guarded(request: Request) -> Response:
+            self._authenticate(request)
+            self._head_end.requests += 1
+            try:
+                return await endpoint(request)  # type: ignore[no-any-return]
+            finally:
+                self._head_end.requests -= 1
+
+        return guarded
+
+    def _authenticate(self, request: Request) -> None:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        try:
+            decoded = base64.b64decode(given, validate=True) if scheme.lower() == "basic" else b""
+        except binascii.Error:
+            decoded = b""
+        if not secrets.compare_digest(decoded, self._credentials):
+            headers = {"WWW-Authenticate": 'Basic realm="head end"'}
+            raise Problem(401, "Unauthorized", "wrong user or password", headers=headers)
+
+
+def meter_resource(meter: Meter) -> dict[str, Any]:
+    """This will print a meter as `GET /v1/meters/{serial}` shows it."""
+    breaker = meter.breaker
+    return {
+        "serial": meter.serial,
+        "model": meter.material,
+        "commodity": meter.commodity,
+        "provisioned": meter.provisioned_at is not None,
+        "device_id": meter.device_id,
+        "registers": meter.provisioned_registers or own_registers(meter),
+        "first_heard_at": None if meter.first_heard_at is None else stamp(meter.first_heard_at),
+        "last_heard_at": None if meter.last_heard_at is None else stamp(meter.last_heard_at),
+        "has_breaker": breaker is not None,
+        "switch_state": None if breaker is None else breaker.state,
+        "switched_at": None if breaker is None or breaker.switched_at is None else stamp(breaker.switched_at),
+    }
+
+
+def own_registers(meter: Meter) -> list[dict[str, Any]]:
+    """This will print the registers a meter has, whatever of them is collected."""
+    return [
+        {"obis": each.obis, "unit": each.unit, "digits": each.digits, "decimals": each.decimals, "factor": each.factor}
+        for each in meter.registers
+    ]
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(_PAGE))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_ON_A_PAGE:
+        raise Problem(400, "Unreadable parameter", f"limit is not a number from 1 to {_MOST_ON_A_PAGE}")
+    return int(text)
+
+
+def _cursor(request: Request) -> list[str] | None:
+    text = request.query_params.get("cursor")
+    if not text:
+        return None
+    try:
+        return base64.urlsafe_b64decode(text.encode()).decode().split("|")
+    except ValueError as error:
+        raise Problem(400, "Unreadable parameter", "cursor is not one of this list") from error
+
+
+def _print_cursor(*parts: str) -> str:
+    return base64.urlsafe_b64encode("|".join(parts).encode()).decode()
+
+
+async def _cut(request: Request) -> Response:
+    # The server put its transport there; without a byte of an answer the client cannot know what happened.
+    request.scope["extensions"]["simulator.cut"]()
+    while (await request.receive())["type"] != "http.disconnect":
+        await asyncio.sleep(0)
+    return Response(status_code=500)

@@ -1,0 +1,234 @@
+"""The control API, for whoever plays the landscape or judges it.
+
+It is answered to the loopback only, needs no credentials, and is no part of the contract with the client.
+"""
+
+import ipaddress
+import json
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.clock import instant, stamp
+from simulators.headend_rest.api import Problem, meter_resource, own_registers
+from simulators.headend_rest.faults import FAULTS
+from simulators.headend_rest.field import OUTCOMES
+from simulators.headend_rest.headend import HeadEnd
+from simulators.headend_rest.jobs import KINDS
+from simulators.headend_rest.meters import exact, midnight
+
+
+class Control:
+    """This will answer /control for a head end."""
+
+    def __init__(self, head_end: HeadEnd) -> None:
+        self._head_end = head_end
+
+    def routes(self) -> list[Route]:
+        """This will list the routes."""
+        table = (
+            ("GET", "activity", self.activity),
+            ("GET", "meters", self.meters),
+            ("GET", "true", self.true),
+            ("POST", "true", self.true_values),
+            ("GET", "switches", self.switches),
+            ("GET", "switch_counts", self.switch_counts),
+            ("GET", "commands", self.commands),
+            ("GET", "faults", self.faults),
+            ("POST", "faults", self.arm),
+            ("POST", "script", self.script),
+            ("POST", "hear", self.hear),
+            ("POST", "snapshot", self.snapshot),
+        )
+        return [Route(f"/control/{name}", _local(endpoint), methods=[method]) for method, name, endpoint in table]
+
+    async def activity(self, _: Request) -> Response:
+        """This will tell what is going on now and when something will next: {in_flight, next_due, now, ...}."""
+        return JSONResponse(self._head_end.activity())
+
+    async def meters(self, request: Request) -> Response:
+        """This will list all meters with material and registers; with `at`, also with true and shown values."""
+        at = instant(request.query_params["at"]) if "at" in request.query_params else None
+        only = request.query_params.get("serial")
+        rows = []
+        for meter in self._head_end.state.meters.values():
+            if only is not None and meter.serial != only:
+                continue
+            registers = own_registers(meter)
+            if at is not None:
+                for row, register in zip(registers, meter.registers, strict=True):
+                    true = meter.true(register, at)
+                    row |= {"true": format(exact(true), "f"), "shown": register.shown(true)}
+            rows.append({**meter_resource(meter), "material": meter.material, "registers": registers})
+        return JSONResponse(
+            {
+                "seed": self._head_end.behaviour.seed,
+                "time_zone": self._head_end.behaviour.zone.key,
+                "now": stamp(self._head_end.clock.now()),
+                "meters": rows,
+            }
+        )
+
+    async def true(self, request: Request) -> Response:
+        """This will tell what one register truly holds at an instant (default now), and what it shows."""
+        return JSONResponse(self._true(dict(request.query_params)))
+
+    async def true_values(self, request: Request) -> Response:
+        """This will tell many true values at once: {queries: [{serial, obis, at}]} -> {values: [...]}, in order."""
+        body = await _object(request)
+        return JSONResponse({"values": [self._true(query) for query in body.get("queries", [])]})
+
+    async def switches(self, _: Request) -> Response:
+        """This will tell where every breaker stands: {serial: {state, switched_at, operations}}."""
+        return JSONResponse(
+            {
+                meter.serial: {
+                    "state": meter.breaker.state,
+                    "switched_at": None if meter.breaker.switched_at is None else stamp(meter.breaker.switched_at),
+                }
+                for meter in self._head_end.state.meters.values()
+                if meter.breaker is not None
+            }
+        )
+
+    async def switch_counts(self, request: Request) -> Response:
+        """This will tell, per reference, how often a switch command was received, executed, and lost unanswered."""
+        only = request.query_params.get("reference")
+        return JSONResponse(
+            {
+                reference: asdict(count)
+                for reference, count in self._head_end.state.switch_counts.items()
+                if only in (None, reference)
+            }
+        )
+
+    async def commands(self, request: Request) -> Response:
+        """This will list the device orders taken, oldest first; `kind`, `serial` and `reference` narrow the list."""
+        wanted = {name: request.query_params.get(name) for name in ("kind", "serial", "reference")}
+        rows = []
+        for job in self._head_end.state.jobs.values():
+            if wanted["kind"] not in (None, job.kind):
+                continue
+            for order in job.orders.values():
+                if wanted["serial"] not in (None, order.serial) or wanted["reference"] not in (None, order.reference):
+                    continue
+                rows.append(
+                    {
+                        "token": job.token,
+                        "correlation_id": job.correlation_id,
+                        "kind": job.kind,
+                        "serial": order.serial,
+                        "reference": order.reference,
+                        "state": order.wish.get("state"),
+                        "received_at": stamp(job.submitted_at),
+                        "outcome": order.outcome,
+                        "result": order.result,
+                    }
+                )
+        return JSONResponse({"commands": rows})
+
+    async def faults(self, _: Request) -> Response:
+        """This will tell which faults fired how often and on what, and which are still to fire."""
+        plan = self._head_end.state.faults
+        return JSONResponse(
+            {
+                "fired": {name: {"count": len(hits), "hits": hits} for name, hits in plan.hits.items()},
+                "remaining": plan.remaining,
+                "descriptions": {name: fault.description for name, fault in FAULTS.items()},
+            }
+        )
+
+    async def arm(self, request: Request) -> Response:
+        """This will make a fault fire more often: {name, times}."""
+        body = await _object(request)
+        name, times = body.get("name"), body.get("times", 1)
+        if name not in FAULTS or not isinstance(times, int) or times < 1:
+            raise Problem(422, "No such fault", f"name is one of {', '.join(FAULTS)}; times is a number from 1")
+        await self._head_end.arm(name, times)
+        return JSONResponse({"remaining": self._head_end.state.faults.remaining})
+
+    async def script(self, request: Request) -> Response:
+        """This will make the next device orders of a meter end as told: {serial, kind?, outcomes: [...]}."""
+        body = await _object(request)
+        self._known([body.get("serial")])
+        kind, outcomes = body.get("kind"), body.get("outcomes")
+        if kind not in (None, *KINDS):
+            raise Problem(422, "No such kind", f"kind is one of {', '.join(KINDS)}")
+        if not isinstance(outcomes, list) or not all(_is_outcome(outcome) for outcome in outcomes):
+            raise Problem(422, "No such outcome", f"outcomes are {', '.join(OUTCOMES)}")
+        await self._head_end.script(body["serial"], kind, outcomes)
+        return Response(status_code=204)
+
+    async def hear(self, request: Request) -> Response:
+        """This will let meters communicate for the first time: {serials: [...] | "all", at?}; `at` defaults to now."""
+        body = await _object(request)
+        serials = body.get("serials", "all")
+        serials = list(self._head_end.state.meters) if serials == "all" else serials
+        self._known(serials)
+        now = await self._head_end.clock.refresh()
+        await self._head_end.hear(serials, instant(body["at"]) if body.get("at") else now)
+        return Response(status_code=204)
+
+    async def snapshot(self, request: Request) -> Response:
+        """This will push registers now: {at?, serials?}; `at` defaults to the last local midnight."""
+        body = await _object(request)
+        now = await self._head_end.clock.refresh()
+        zone = self._head_end.behaviour.zone
+        at = instant(body["at"]) if body.get("at") else midnight(now.astimezone(zone).date(), zone)
+        if at > now + timedelta(seconds=1):
+            raise Problem(422, "Not yet", "at is in the future")
+        if body.get("serials") is not None:
+            self._known(body["serials"])
+        return JSONResponse({"at": stamp(at), "meters": await self._head_end.push_snapshots(at, body.get("serials"))})
+
+    def _true(self, query: dict[str, Any]) -> dict[str, str]:
+        meter = self._head_end.state.meters.get(query.get("serial", ""))
+        register = None if meter is None else meter.register(query.get("obis", ""))
+        if meter is None or register is None:
+            raise Problem(404, "No such register", f"{query.get('serial')} {query.get('obis')}")
+        at = instant(query["at"]) if query.get("at") else self._head_end.clock.now()
+        true = meter.true(register, at)
+        return {
+            "serial": meter.serial,
+            "obis": register.obis,
+            "at": stamp(at),
+            "true": format(exact(true), "f"),
+            "shown": register.shown(true),
+            "unit": register.unit,
+        }
+
+    def _known(self, serials: Any) -> None:
+        unknown = [serial for serial in serials if serial not in self._head_end.state.meters]
+        if unknown:
+            raise Problem(404, "No such meter", ", ".join(map(str, unknown[:5])))
+
+
+def _is_outcome(outcome: object) -> bool:
+    if not isinstance(outcome, str):
+        return False
+    if outcome.startswith("late:"):
+        return outcome.removeprefix("late:").isdigit()
+    return outcome in OUTCOMES
+
+
+def _local(endpoint: Any) -> Any:
+    async def local(request: Request) -> Response:
+        if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+            raise Problem(403, "Forbidden", "control is answered to the loopback only")
+        try:
+            return await endpoint(request)  # type: ignore[no-any-return]
+        except ValueError as error:
+            raise Problem(400, "Unreadable", str(error)) from error
+
+    return local
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = json.loads(await request.body() or b"{}")
+    if not isinstance(body, dict):
+        raise Problem(400, "Unreadable", "the body is not an object")
+    return body

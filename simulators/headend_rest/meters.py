@@ -1,0 +1,233 @@
+"""The meters in the field: what they are, and what their registers truly hold at any instant.
+
+Nothing here is stored: a population follows from (seed, size), and the energy or volume that has passed a register by
+an instant is a closed function of (seed, serial, register, instant). So a test, another process or a restarted
+simulator computes the same true value. Only the time a breaker stood open, when electricity stops counting, is history.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+CONNECTED = "connected"
+DISCONNECTED = "disconnected"
+
+_ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MICRO = 1_000_000
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+_YEAR = 365.25 * _DAY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """The flow through one register: a mean and three waves around it.
+
+    The waves together stay below the mean, so the flow is positive at every instant and the register, its integral,
+    only ever grows.
+    """
+
+    base: int  # what stood on the register at the origin, in millionths
+    per_day: float  # mean, in units per day
+    waves: tuple[
+        tuple[float, float, float], ...
+    ]  # (share of the mean, period in seconds, instant of the peak in seconds)
+
+    def passed(self, instant: datetime) -> int:
+        """This will return what has passed by `instant`, in millionths of the unit."""
+        seconds = (instant - _ORIGIN) / _MICROSECOND / _MICRO
+        integral = seconds
+        for share, period, peak in self.waves:
+            omega = math.tau / period
+            integral += share / omega * (math.sin(omega * (seconds - peak)) + math.sin(omega * peak))
+        return self.base + math.floor(integral * self.per_day / _DAY * _MICRO)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Register:
+    """One register of a meter: its OBIS code, unit, digits shown before and after the point, and what flows into it."""
+
+    obis: str
+    unit: str
+    digits: int
+    decimals: int
+    loads: tuple[Load, ...]
+    factor: str = "1"
+
+    def passed(self, instant: datetime) -> int:
+        """This will return what has passed by `instant`, in millionths; a total is the exact sum of its tariffs."""
+        return sum(load.passed(instant) for load in self.loads)
+
+    def shown(self, true: int) -> str:
+        """This will print a true value (in millionths) as the register shows it: cut, not rounded, and rolled over."""
+        steps = true // 10 ** (6 - self.decimals) % 10 ** (self.digits + self.decimals)
+        whole, fraction = divmod(steps, 10**self.decimals)
+        return f"{whole}.{fraction:0{self.decimals}d}" if self.decimals else str(whole)
+
+
+@dataclass(kw_only=True, slots=True)
+class Breaker:
+    """The breaker of a meter with the periods it stood open; it acts, it does not forget."""
+
+    state: str = CONNECTED
+    switched_at: datetime | None = None
+    open_periods: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+
+    def operate(self, state: str, at: datetime) -> None:
+        """This will move the breaker; moving it to where it stands is an operation, too, but changes no period."""
+        self.switched_at = at
+        if state == self.state:
+            return
+        self.state = state
+        if state == DISCONNECTED:
+            self.open_periods.append((at, None))
+        else:
+            opened, _ = self.open_periods[-1]
+            self.open_periods[-1] = (opened, at)
+
+
+@dataclass(kw_only=True, slots=True)
+class Meter:
+    """One meter: what it is (fixed by the seed), and what happened to it since (restored from the journal)."""
+
+    serial: str
+    material: str
+    commodity: str
+    registers: tuple[Register, ...]
+    breaker: Breaker | None
+    device_id: str | None = None
+    provisioned_at: datetime | None = None
+    provisioned_registers: list[dict[str, object]] | None = None
+    first_heard_at: datetime | None = None
+    last_heard_at: datetime | None = None
+
+    def register(self, obis: str) -> Register | None:
+        """This will return the register with this OBIS code, or None."""
+        return next((register for register in self.registers if register.obis == obis), None)
+
+    def true(self, register: Register, at: datetime) -> int:
+        """This will return what the register truly holds at `at`, in millionths: nothing counts while disconnected."""
+        total = register.passed(at)
+        if self.breaker is None:
+            return total
+        for opened, closed in self.breaker.open_periods:
+            if opened < at:
+                end = at if closed is None or closed > at else closed
+                total -= register.passed(end) - register.passed(opened)
+        return total
+
+    def readings(self, at: datetime, stamp: str) -> Iterator[dict[str, str]]:
+        """This will give one reading per collected register as the API prints it; `stamp` is `at`, already printed."""
+        collected = None if self.provisioned_registers is None else {row["obis"] for row in self.provisioned_registers}
+        for register in self.registers:
+            if collected is None or register.obis in collected:
+                shown = register.shown(self.true(register, at))
+                yield {"obis": register.obis, "at": stamp, "value": shown, "unit": register.unit}
+
+
+def exact(millionths: int) -> Decimal:
+    """This will turn millionths into the exact decimal number."""
+    return Decimal(millionths).scaleb(-6)
+
+
+def fraction(*key: object) -> float:
+    """This will draw from [0, 1) by hashing the key: the same key, the same draw, on any machine."""
+    digest = hashlib.blake2b("\x1f".join(map(str, key)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """This will return the UTC instant at which the local day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def population(*, seed: int, size: int) -> list[Meter]:
+    """This will make `size` meters in order of serial numbers: of ten, six of electricity, two of gas, two of water.
+
+    Of the six, four have a breaker and one register, one has a breaker and two tariffs, and one has no breaker. Serial
+    numbers have ten digits with leading zeros and differ from seed to seed.
+    """
+    return [_meter(seed, index) for index in range(size)]
+
+
+_KINDS: Sequence[tuple[str, str, bool, int]] = (
+    # material, commodity, breaker, tariffs
+    ("LX100-SW", "electricity", True, 1),
+    ("LX200-SW", "electricity", True, 2),
+    ("GX4-B", "gas", False, 0),
+    ("LX100-SW", "electricity", True, 1),
+    ("WX20", "water", False, 0),
+    ("LX100", "electricity", False, 1),
+    ("LX100-SW", "electricity", True, 1),
+    ("GX4-B", "gas", False, 0),
+    ("LX100-SW", "electricity", True, 1),
+    ("WX20", "water", False, 0),
+)
+
+
+def _meter(seed: int, index: int) -> Meter:
+    serial = f"{seed % 1000 * 1_000_000 + 1234 + index:010d}"
+    material, commodity, has_breaker, tariffs = _KINDS[index % len(_KINDS)]
+    if commodity == "electricity":
+        registers = _electricity(seed, serial, tariffs)
+    elif commodity == "gas":
+        load = _load(seed, serial, "gas", mean=3.4, spread=0.7, peak_hour=7, daily=0.3, yearly=0.6, base=9_000)
+        registers = (Register(obis="7-0:3.0.0*255", unit="m3", digits=5, decimals=3, loads=(load,)),)
+    else:
+        load = _load(seed, serial, "water", mean=0.35, spread=0.8, peak_hour=8, daily=0.75, yearly=0.1, base=2_000)
+        registers = (Register(obis="8-0:1.0.0*255", unit="m3", digits=5, decimals=3, loads=(load,)),)
+    return Meter(
+        serial=serial,
+        material=material,
+        commodity=commodity,
+        registers=registers,
+        breaker=Breaker() if has_breaker else None,
+    )
+
+
+def _electricity(seed: int, serial: str, tariffs: int) -> tuple[Register, ...]:
+    def register(obis: str, *loads: Load) -> Register:
+        return Register(obis=obis, unit="kWh", digits=6, decimals=2, loads=loads)
+
+    if tariffs == 1:
+        load = _load(seed, serial, "total", mean=9.5, spread=0.8, peak_hour=19, daily=0.5, yearly=0.2, base=40_000)
+        return (register("1-0:1.8.0*255", load),)
+    day = _load(seed, serial, "day", mean=6.0, spread=0.7, peak_hour=14, daily=0.75, yearly=0.15, base=30_000)
+    night = _load(seed, serial, "night", mean=4.0, spread=0.7, peak_hour=2, daily=0.75, yearly=0.15, base=20_000)
+    return (
+        register("1-0:1.8.0*255", day, night),
+        register("1-0:1.8.1*255", day),
+        register("1-0:1.8.2*255", night),
+    )
+
+
+def _load(
+    seed: int,
+    serial: str,
+    name: str,
+    *,
+    mean: float,
+    spread: float,
+    peak_hour: int,
+    daily: float,
+    yearly: float,
+    base: int,
+) -> Load:
+    def draw(what: str) -> float:
+        return fraction(seed, serial, name, what)
+
+    weekly = 0.05
+    return Load(
+        base=int(draw("base") * base * _MICRO),
+        per_day=mean * (1 + spread * (2 * draw("mean") - 1)),
+        waves=(
+            (daily, _DAY, (peak_hour + 2 * draw("peak")) * _HOUR),
+            (weekly, 7 * _DAY, draw("week") * 7 * _DAY),
+            (yearly, _YEAR, (15 + 30 * draw("season")) * _DAY),
+        ),
+    )

@@ -1,0 +1,90 @@
+"""The daily collection: which meter's snapshot of a local midnight the head end has when.
+
+A day has slots, one per minute after midnight; each meter has its own, and a few meters a day miss theirs and come
+hours late, in the last slot. All of it follows from the seed, so nothing of it is stored.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from simulators.headend_rest.field import MEMORY
+from simulators.headend_rest.meters import Meter, fraction, midnight
+
+SLOTS = 15
+LATE_SLOT = SLOTS
+_LATE = timedelta(hours=4)
+
+
+class Collection:
+    """This will tell the slots of a day and the meters of each."""
+
+    def __init__(self, meters: Sequence[Meter], *, seed: int, zone: ZoneInfo, late_rate: float) -> None:
+        self._seed = seed
+        self._zone = zone
+        self._late_rate = late_rate
+        self._meters = list(meters)
+        self._slot_of = {meter.serial: int(fraction(seed, meter.serial, "slot") * SLOTS) for meter in meters}
+
+    def due(self, day: date, slot: int) -> datetime:
+        """This will return the instant at which a slot is collected."""
+        return midnight(day, self._zone) + (_LATE if slot == LATE_SLOT else timedelta(minutes=slot + 1))
+
+    def first_slot(self, now: datetime) -> tuple[date, int]:
+        """This will return the first slot after `now`."""
+        return self.next_slot(
+            now.astimezone(self._zone).date() - timedelta(days=1), LATE_SLOT - 1, now=now, missed=False
+        )
+
+    def next_slot(self, day: date, slot: int, *, now: datetime, missed: bool = True) -> tuple[date, int]:
+        """This will return the slot after this one, skipping what no meter remembers, or all that is past."""
+        oldest = now - MEMORY if missed else now
+        while True:
+            day, slot = (day, slot + 1) if slot < LATE_SLOT else (day + timedelta(days=1), 0)
+            if self.due(day, slot) > oldest:
+                return day, slot
+
+    def members(self, day: date, slot: int) -> list[Meter]:
+        """This will return the meters collected in a slot: provisioned, heard before midnight, and due in it."""
+        at = midnight(day, self._zone)
+        return [meter for meter in self._meters if _serves(meter, at) and self._slot(meter, day) == slot]
+
+    def page(
+        self,
+        begin: datetime,
+        end: datetime,
+        *,
+        now: datetime,
+        after: tuple[str, str] | None,
+        limit: int,
+        serial: str | None,
+    ) -> tuple[list[tuple[datetime, Meter]], bool]:
+        """This will return up to `limit` snapshots collected by `now`, by instant and serial, and whether more follow.
+
+        `after` is (day, serial) of the last one of the page before.
+        """
+        found: list[tuple[datetime, Meter]] = []
+        day = begin.astimezone(self._zone).date()
+        if after is not None:
+            day = max(day, date.fromisoformat(after[0]))
+        while (at := midnight(day, self._zone)) < min(end, now):
+            if at >= begin:
+                for meter in self._meters:
+                    if serial is not None and meter.serial != serial:
+                        continue
+                    if after is not None and (day.isoformat(), meter.serial) <= after:
+                        continue
+                    if _serves(meter, at) and self.due(day, self._slot(meter, day)) <= now:
+                        if len(found) == limit:
+                            return found, True
+                        found.append((at, meter))
+            day += timedelta(days=1)
+        return found, False
+
+    def _slot(self, meter: Meter, day: date) -> int:
+        late = self._late_rate > 0 and fraction(self._seed, meter.serial, day, "late") < self._late_rate
+        return LATE_SLOT if late else self._slot_of[meter.serial]
+
+
+def _serves(meter: Meter, at: datetime) -> bool:
+    return meter.first_heard_at is not None and meter.first_heard_at <= at

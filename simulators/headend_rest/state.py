@@ -1,0 +1,180 @@
+"""All that can change about the head end, and the only place that changes it: `State.apply`.
+
+A record of the journal is one fact. Live, it is made, applied, committed, and only then told; after a kill the same
+records are applied again, in the same order. So there are no two codes for one change.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from simulators.clock import instant, stamp
+from simulators.headend_rest.deliveries import Push
+from simulators.headend_rest.faults import FaultPlan
+from simulators.headend_rest.field import provision
+from simulators.headend_rest.jobs import Job, Order
+from simulators.headend_rest.journal import Record
+from simulators.headend_rest.meters import Meter
+
+# A result with one of these codes does not show that the meter communicated.
+_UNHEARD = ("NO_RESPONSE", "EXPIRED", "BUSY")
+
+
+class StateMismatch(Exception):
+    """The state file belongs to other meters."""
+
+
+@dataclass(kw_only=True, slots=True)
+class SwitchCount:
+    """How often a switch command with one reference reached this head end, and what that did."""
+
+    serial: str
+    state: str
+    received: int = 0
+    executed: int = 0
+    lost: int = 0  # submits that ended before anything was done: cut off, or answered 503
+
+
+class State:
+    """This will hold meters, jobs, counts and scripts as the records applied so far left them."""
+
+    def __init__(self, meters: Sequence[Meter], *, seed: int, faults: FaultPlan) -> None:
+        self.meters = {meter.serial: meter for meter in meters}
+        self.faults = faults
+        self.jobs: dict[str, Job] = {}
+        self.by_correlation: defaultdict[str, list[Job]] = defaultdict(list)
+        self.switch_counts: dict[str, SwitchCount] = {}
+        self.attempts: defaultdict[str, int] = defaultdict(int)  # device orders a meter has had
+        self.outstanding = 0  # device orders still to be carried out
+        self.hear_at: dict[str, datetime] = {}
+        self._seed = seed
+        self._scripts: defaultdict[str, list[tuple[str | None, str]]] = defaultdict(list)
+
+    def scripted(self, kind: str, serial: str) -> str | None:
+        """This will return how the next device order of this kind for this meter is told to end, or None."""
+        step = self._step(kind, serial)
+        return None if step is None else step[1]
+
+    def apply(self, record: Record) -> list[Push]:
+        """This will change the state by one record and return the pushes it caused."""
+        match record["t"]:
+            case "start":
+                if (record["seed"], record["meters"]) != (self._seed, len(self.meters)):
+                    raise StateMismatch(
+                        f"the state file is of {record['meters']} meters of seed {record['seed']}, "
+                        f"not of {len(self.meters)} of seed {self._seed}"
+                    )
+            case "job":
+                self._take(record)
+            case "ran":
+                return self._carried_out(record)
+            case "told":
+                for reference in record["references"]:
+                    self.jobs[record["token"]].orders[reference].told_at = None
+            case "heard":
+                for serial in record["serials"]:
+                    meter = self.meters[serial]
+                    meter.first_heard_at = meter.last_heard_at = instant(record["at"])
+            case "slot":
+                for serial in record["serials"]:
+                    self.meters[serial].last_heard_at = instant(record["at"])
+            case "hear_at":
+                self.hear_at.update(dict.fromkeys(record["serials"], instant(record["at"])))
+            case "script":
+                self._scripts[record["serial"]] += [(record["kind"], outcome) for outcome in record["outcomes"]]
+            case "arm":
+                self.faults.arm(record["name"], record["times"])
+            case "lost":
+                self.faults.fired(record["fault"], record["hit"])
+                for reference, serial, state in record["switches"]:
+                    self._count(reference, serial, state).lost += 1
+        return [Push.from_record(push) for push in record.get("pushes", ())]
+
+    def _take(self, record: Record) -> None:
+        job = Job(
+            token=record["token"],
+            correlation_id=record["correlation_id"],
+            kind=record["kind"],
+            callback_url=record["callback_url"],
+            submitted_at=instant(record["submitted_at"]),
+            expires_at=None if record["expires_at"] is None else instant(record["expires_at"]),
+            orders={order[1]: Order.from_record(order) for order in record["orders"]},
+            rejected=record["rejected"],
+            duplicate_next_push=record["duplicate"],
+        )
+        self.jobs[job.token] = job
+        self.by_correlation[job.correlation_id.lower()].append(job)
+        for order in job.orders.values():
+            self.outstanding += order.due is not None
+            self.attempts[order.serial] += 1
+            step = self._step(job.kind, order.serial)
+            if step is not None:
+                self._scripts[order.serial].remove(step)
+            if job.kind == "switch":
+                self._count(order.reference, order.serial, order.wish["state"]).received += 1
+        for name, hit in record["hits"]:
+            self.faults.fired(name, hit)
+
+    def _carried_out(self, record: Record) -> list[Push]:
+        job, at = self.jobs[record["token"]], instant(record["at"])
+        operated = set(record["operated"])
+        for result in record["results"]:
+            order = job.orders[result["reference"]]
+            order.result = result
+            self.outstanding -= 1
+            meter = self.meters[order.serial]
+            if order.reference in operated:
+                assert meter.breaker is not None
+                meter.breaker.operate(order.wish["state"], at)
+                self.switch_counts[order.reference].executed += 1
+            if job.kind != "provision":
+                if result["code"] not in _UNHEARD:
+                    meter.last_heard_at = at
+            elif result["status"] == "ok":
+                provision(meter, order.wish, at)
+        for reference, told_at in record["held"].items():
+            job.orders[reference].told_at = instant(told_at)
+        told = [result for result in record["results"] if result["reference"] not in record["held"]]
+        if not told:
+            return []
+        job.duplicate_next_push = False
+        return results_push(job, told, record["delivery_id"], copies=record["copies"])
+
+    def _step(self, kind: str, serial: str) -> tuple[str | None, str] | None:
+        return next((step for step in self._scripts.get(serial, ()) if step[0] in (None, kind)), None)
+
+    def _count(self, reference: str, serial: str, state: str) -> SwitchCount:
+        return self.switch_counts.setdefault(reference, SwitchCount(serial=serial, state=state))
+
+
+def job_record(job: Job, hits: list[tuple[str, dict[str, Any]]]) -> Record:
+    """This will print a job just taken, with the faults that fired on it, as the record `apply` reads."""
+    return {
+        "t": "job",
+        "token": job.token,
+        "correlation_id": job.correlation_id,
+        "kind": job.kind,
+        "callback_url": job.callback_url,
+        "submitted_at": stamp(job.submitted_at),
+        "expires_at": None if job.expires_at is None else stamp(job.expires_at),
+        "duplicate": job.duplicate_next_push,
+        "orders": [order.record() for order in job.orders.values()],
+        "rejected": job.rejected,
+        "hits": hits,
+    }
+
+
+def results_push(job: Job, results: list[dict[str, Any]], delivery_id: str, *, copies: int = 1) -> list[Push]:
+    """This will make the push of these results, or none where the client named no place for it."""
+    if not job.callback_url:
+        return []
+    body = {
+        "delivery_id": delivery_id,
+        "token": job.token,
+        "correlation_id": job.correlation_id,
+        "kind": job.kind,
+        "results": results,
+    }
+    return [Push(delivery_id=delivery_id, url=f"{job.callback_url}/results", body=body, copies=copies)]
