@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +10,8 @@ from typing import ClassVar
 
 from mdus.domain.end_device import SwitchState
 from mdus.domain.value import Value
+
+_NAME_SPACE = uuid.UUID("6f0d2b9e-8f43-5c0f-9b1e-3f1c2a7d4e55")
 
 
 class CommandKind(StrEnum):
@@ -100,5 +103,8 @@ class Command(Value):
 
 
 def command_key(*, owner_kind: OwnerKind, owner_key: str, device_id: str, purpose: str, attempt: int = 1) -> str:
-    """Return the key of a command: the same decision made twice gives the same key."""
-    return f"{owner_kind}/{owner_key}/{device_id}/{purpose}/{attempt}"
+    """Return the key of a command: the same decision made twice gives the same key.
+
+    It is the reference head ends return with a result, so it is a UUID: 36 characters, which all of them carry.
+    """
+    return str(uuid.uuid5(_NAME_SPACE, f"{owner_kind}/{owner_key}/{device_id}/{purpose}/{attempt}"))

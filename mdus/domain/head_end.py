@@ -67,7 +67,8 @@ class Heard:
 class CommandResult:
     """What became of one command at its meter.
 
-    `command_key` is the reference we gave; `correlation` our id of the call, `token` the head end's.
+    `command_key` is the reference we gave; `correlation` our id of the call, `token` the head end's. A failure is
+    `uncertain` when the head end cannot say whether the meter acted.
     """
 
     command_key: str
@@ -80,6 +81,7 @@ class CommandResult:
     acted_at: datetime | None
     readings: tuple[FieldReading, ...] = ()
     switch_state: SwitchState | None = None
+    uncertain: bool = False
 
 
 FieldEvent = FieldReading | Heard | CommandResult

@@ -55,7 +55,14 @@ TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
     ItemStatus.DEAD: frozenset({ItemStatus.READY}),
     ItemStatus.SENT: frozenset({ItemStatus.ANSWERED}),
     ItemStatus.ANSWERED: frozenset(),
-    CommandStatus.READY: frozenset({CommandStatus.SUBMITTING, CommandStatus.FAILED, CommandStatus.CANCELLED}),
+    CommandStatus.READY: frozenset(
+        {
+            CommandStatus.SUBMITTING,
+            CommandStatus.DONE,  # a call thought lost was carried out: its result came before the next attempt
+            CommandStatus.FAILED,
+            CommandStatus.CANCELLED,
+        }
+    ),
     CommandStatus.SUBMITTING: frozenset(
         {
             CommandStatus.READY,  # certainly not carried out: tried again

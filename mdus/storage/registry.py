@@ -89,6 +89,19 @@ def note_heard(connection: Connection, heard: Mapping[tuple[str, str], tuple[dat
         )
 
 
+def note_provisioned(connection: Connection, provisioned: Mapping[tuple[str, str], datetime]) -> None:
+    """Record that head ends took these devices over: by (sender system, device id), the newest instant counts."""
+    if not provisioned:
+        return
+    table = END_DEVICE_STATUS.table
+    connection.execute(
+        update(table)
+        .where(table.c.sender_system == bindparam("b_sender"), table.c.device_id == bindparam("b_device"))
+        .values(provisioned_at=bindparam("b_at", type_=UtcInstant())),
+        [{"b_sender": sender, "b_device": device, "b_at": at} for (sender, device), at in provisioned.items()],
+    )
+
+
 def note_switch_states(
     connection: Connection, states: Sequence[tuple[str, str, SwitchState, datetime, bool | None]]
 ) -> None:
