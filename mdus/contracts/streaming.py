@@ -27,8 +27,8 @@ from mdus.contracts.validation import BulkStructure, Verdict
 class MessageStream:
     """A SOAP envelope in a seekable file, opened at the root of its message.
 
-    `tag` is the qualified name of that root. `header` is set before the first item comes. Walk `items(root)` to its end:
-    only then are `log` and `structure` set, and only then is it known that the whole file is well-formed.
+    `tag` is the qualified name of that root. `header` is set before the first item comes. Walk `items(root)` to its
+    end: only then are `log` and `structure` set, and only then is it known that the whole file is well-formed.
     """
 
     def __init__(self, file: BinaryIO, *, huge: bool = False) -> None:
@@ -38,6 +38,7 @@ class MessageStream:
         self.header: etree._Element | None = None
         self.log: etree._Element | None = None
         self.structure = Verdict()
+        self._last: etree._Element | None = None
         self.tag = self._find_message()
 
     def items(self, root: Root) -> Iterator[tuple[int, etree._Element]]:
@@ -75,8 +76,6 @@ class MessageStream:
                 self.log = copy.deepcopy(child)
         self._last = until
         return position
-
-    _last: etree._Element | None = None
 
     def _find_message(self) -> str:
         """Return the tag of the message's root."""

@@ -11,13 +11,13 @@ import copy
 import itertools
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import xmlschema
 from lxml import etree
-from xmlschema.validators import XsdFacet
+from xmlschema.validators import XsdAtomicBuiltin, XsdFacet, XsdPatternFacets
 
 from mdus.contracts.catalog import HEADER_ELEMENT, LOG_ELEMENT, Catalog, Root, catalog, reasons
 from mdus.contracts.reading import line_of
@@ -295,29 +295,51 @@ def extensions() -> Extensions:
 # -- explaining -------------------------------------------------------------------------------------------------------
 
 
-def _explain(element: etree._Element, schema: xmlschema.XMLSchema, at: str) -> Iterable[Violation]:
+def _explain(element: etree._Element, schema: xmlschema.XMLSchema, at: str) -> Iterator[Violation]:
+    """Yield each violation once, in the order they are found."""
+    seen = set()
     for error in schema.iter_errors(element):
-        yield _violation(error, at)
+        violation = _violation(error, at)
+        place = (violation.path, violation.expected)
+        if place not in seen:
+            seen.add(place)
+            yield violation
 
 
 def _violation(error: xmlschema.XMLSchemaValidationError, at: str) -> Violation:
     below = (error.path or "").lstrip("/").partition("/")[2]
-    path = "/".join(part for part in (at, below) if part)
-    line = error.sourceline
+    path = "/".join(part for part in (at, below) if part) or "."
     if isinstance(error, xmlschema.XMLSchemaChildrenValidationError):
-        found = error.invalid_tag
-        expected = [str(getattr(one, "local_name", None) or "more") for one in error.expected or ()]
-        child = etree.QName(found).localname if found else "/".join(expected)
-        return Violation(
-            path="/".join(part for part in (path, child) if part),
-            expected=" or ".join(expected) or "no further element",
-            found=etree.QName(found).localname if found else "nothing",
-            line=line,
-        )
-    text = error.obj if isinstance(error.obj, str) else getattr(error.obj, "text", None) or ""
-    if isinstance(error.validator, XsdFacet):
-        facet = error.validator
-        expected_text = f"{etree.QName(facet.name or 'facet').localname} {getattr(facet, 'value', None) or ''}".strip()
+        return _wrong_child(error, path)
+    element = error.elem
+    text = error.obj if isinstance(error.obj, str) else (element.text if element is not None else None) or ""
+    return Violation(path=path, expected=_expectation(error), found=repr(text), line=error.sourceline)
+
+
+def _wrong_child(error: xmlschema.XMLSchemaChildrenValidationError, parent: str) -> Violation:
+    """Return what is wrong with a sequence: a child out of order, one too many or one missing."""
+    child: Any = error.invalid_child
+    expected = [str(getattr(one, "local_name", None) or "more") for one in error.expected or ()]
+    if child is None:
+        found, line = "nothing", error.sourceline
     else:
-        expected_text = str(error.reason or error.message).rstrip(".")
-    return Violation(path=path or ".", expected=expected_text, found=repr(text), line=line)
+        found, line = etree.QName(child).localname, line_of(child)
+    # The place is that of the missing child, if it is plain which one is missing.
+    name = expected[0] if len(expected) == 1 else found
+    return Violation(
+        path=name if parent == "." else f"{parent}/{name}",
+        expected=" or ".join(expected) or "no further element",
+        found=found,
+        line=line,
+    )
+
+
+def _expectation(error: xmlschema.XMLSchemaValidationError) -> str:
+    validator: Any = error.validator
+    if isinstance(validator, XsdPatternFacets):
+        return f"the pattern {' or '.join(str(pattern) for pattern in validator.regexps)}"
+    if isinstance(validator, XsdFacet):
+        return f"{etree.QName(validator.elem.tag).localname} {validator.elem.get('value')}"
+    if isinstance(validator, XsdAtomicBuiltin):
+        return f"xsd:{validator.local_name}"
+    return str(error.reason or error.message).rstrip(".")
