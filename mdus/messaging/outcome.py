@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar, TypeVar
 
-from mdus.contracts.log import SeverityCode
+from mdus.contracts.log import Log, LogItem, ProcessingResultCode, SeverityCode
 from mdus.domain.command import Command
 from mdus.domain.value import Remove, Value
 
@@ -48,6 +48,25 @@ class Result:
     def failed(self) -> bool:
         """Tell whether any problem is an error."""
         return any(problem.severity >= SeverityCode.ERROR for problem in self.problems)
+
+    @property
+    def log(self) -> Log:
+        """Return what the confirmation's Log says: code 5 with the problems, or 3, with remarks if there are any."""
+        items = tuple(
+            LogItem(
+                type_id=problem.type_id,
+                category=problem.category if problem.severity >= SeverityCode.ERROR else None,
+                severity=problem.severity,
+                note=problem.note,
+            )
+            for problem in self.problems
+        )
+        if self.failed:
+            return Log.failure(items)
+        if not items:
+            return Log.success()
+        severity = max(problem.severity for problem in self.problems)
+        return Log(result_code=ProcessingResultCode.SUCCESSFUL, max_severity=severity, items=items)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
