@@ -25,7 +25,7 @@ class RetryPolicy:
 
     def delay(self, attempt: int, *, spread: random.Random | None = None) -> timedelta:
         """Return the pause after a failed attempt (1 is the first): doubled each time up to `cap`, less up to half."""
-        full = min(self.base * 2 ** min(attempt - 1, 30), self.cap)
+        full = min(self.base * float(2 ** min(attempt - 1, 30)), self.cap)
         share = (spread or random).uniform(0.5, 1.0)
         return full * share
 

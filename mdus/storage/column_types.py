@@ -93,7 +93,7 @@ class EnumText(TypeDecorator[StrEnum]):
         return None if value is None else self.members(value)
 
 
-class database_now(FunctionElement[datetime]):
+class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
     """The database's real clock, as an SQL expression: what leases and backoff are measured with."""
 
     type = UtcInstant()

@@ -105,5 +105,4 @@ def set_simulated_time(connection: Connection, time: SimulatedTime) -> None:
 
 def real_now(connection: Connection) -> datetime:
     """Return the database's real clock."""
-    present = connection.execute(select(database_now())).scalar_one()
-    return present
+    return connection.execute(select(database_now())).scalar_one()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     Table,
     Text,
     UniqueConstraint,
@@ -52,6 +53,9 @@ _TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {
     datetime: UtcInstant,
     date: Date,
 }
+
+#: A row of whatever columns a query names.
+AnyRow = Row[*tuple[Any, ...]]
 
 #: Keys per IN list; far below the bind limits of both databases.
 CHUNK = 1000

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.column_types import EnumText, UtcInstant
@@ -90,6 +92,8 @@ ITEM = Table(
     Column("duplicate_of", BigInteger),  # the item first stored under this key
     Column("uuid", Text),  # of the item's own header
     Column("header_id", Text),
+    Column("reference_uuid", Text),  # in: what a confirmation answers; out: the order that the item answers
+    Column("reference_id", Text),
     Column("ordering_key", Text, nullable=False),  # sender/device: no two claims hold the same
     Column("content", Text, nullable=False),  # the Request (in) or the wire content (out) as JSON
     Column("shape_version", Text, nullable=False),
@@ -110,6 +114,7 @@ ITEM = Table(
     _partial("message_item_decided", "message_id", where="status = 'decided'"),
     Index("message_item_confirmation_id", "confirmation_id"),
     Index("message_item_uuid", "uuid"),
+    _partial("message_item_sent", "ordering_key", where="status = 'sent'"),
 )
 
 #: Every change of status of a message, an item or a command.
@@ -127,3 +132,13 @@ MESSAGE_EVENT = Table(
     Index("message_event_item_id", "item_id"),
     Index("message_event_command_id", "command_id"),
 )
+
+
+def store_body(connection: Connection, *, content_hash: bytes, data: bytes, size: int) -> None:
+    """Keep a raw body once: `data` is zlib-compressed, `size` its bytes before; a known hash is left as it is."""
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(
+        make(BODY)
+        .values(content_hash=content_hash, data=data, size=size)
+        .on_conflict_do_nothing(index_elements=["content_hash"])
+    )

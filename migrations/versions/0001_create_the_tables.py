@@ -535,6 +535,8 @@ def upgrade() -> None:
         sa.Column("duplicate_of", sa.BigInteger(), nullable=True),
         sa.Column("uuid", sa.Text(), nullable=True),
         sa.Column("header_id", sa.Text(), nullable=True),
+        sa.Column("reference_uuid", sa.Text(), nullable=True),
+        sa.Column("reference_id", sa.Text(), nullable=True),
         sa.Column("ordering_key", sa.Text(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("shape_version", sa.Text(), nullable=False),
@@ -578,6 +580,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'ready'"),
             postgresql_where=sa.text("status = 'ready'"),
         )
+        batch_op.create_index(
+            "message_item_sent",
+            ["ordering_key"],
+            unique=False,
+            sqlite_where=sa.text("status = 'sent'"),
+            postgresql_where=sa.text("status = 'sent'"),
+        )
         batch_op.create_index("message_item_uuid", ["uuid"], unique=False)
         batch_op.create_index(
             "message_item_waiting",
@@ -599,6 +608,9 @@ def downgrade() -> None:
             postgresql_where=sa.text("status IN ('awaiting', 'parked')"),
         )
         batch_op.drop_index("message_item_uuid")
+        batch_op.drop_index(
+            "message_item_sent", sqlite_where=sa.text("status = 'sent'"), postgresql_where=sa.text("status = 'sent'")
+        )
         batch_op.drop_index(
             "message_item_ready", sqlite_where=sa.text("status = 'ready'"), postgresql_where=sa.text("status = 'ready'")
         )

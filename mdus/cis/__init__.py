@@ -1,0 +1,1 @@
+"""The client towards SAP: posts what the outbox holds."""

@@ -1,0 +1,113 @@
+"""Posts messages to SAP's interfaces and tells what became of each.
+
+Delivered is a 2xx answer with an empty body or an empty SOAP Body, nothing else: a proxy that answers 200 with a page
+of HTML has delivered nothing. Whatever is not delivered is sent again under the same UUID; SAP de-duplicates on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from lxml import etree
+
+from mdus.contracts.envelope import BODY
+from mdus.settings import Settings
+
+#: SAP's constant SOAPAction, the same for every operation.
+_SOAP_ACTION = '"http://sap.com/xi/WebService/soap1.1"'
+
+_HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": _SOAP_ACTION}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """How one attempt ended: delivered, or why not. `error` is for people."""
+
+    delivered: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where messages of one sender system go: the URL with `{interface}` in it, and our credentials there."""
+
+    url: str
+    user: str | None
+    password: str | None
+
+
+class NoTarget(Exception):
+    """No URL is configured for this sender system."""
+
+
+class CisClient:
+    """One client for all SAP systems of the installation; safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        verify: Any = True if settings.cis.ca_file is None else str(settings.cis.ca_file)
+        self._client = httpx.Client(
+            timeout=settings.cis.timeout_seconds,
+            verify=verify,
+            limits=httpx.Limits(max_connections=settings.cis.connections * 2),
+            follow_redirects=False,
+        )
+
+    def post(self, body: bytes, *, interface: str, sender_system: str) -> Delivery:
+        """Post one message; never raises for what the other side does."""
+        try:
+            target = self.target_of(sender_system)
+        except NoTarget as error:
+            return Delivery(delivered=False, error=str(error))
+        credentials = None if target.user is None else (target.user, target.password or "")
+        try:
+            answer = self._client.post(
+                target.url.replace("{interface}", interface),
+                content=body,
+                headers=_HEADERS,
+                auth=credentials if credentials is not None else httpx.USE_CLIENT_DEFAULT,
+            )
+        except httpx.HTTPError as error:
+            return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
+        return judge(answer.status_code, answer.content)
+
+    def target_of(self, sender_system: str) -> Target:
+        """Return where this system's messages go; raises NoTarget with what to set."""
+        cis = self._settings.cis
+        sender = next((row for row in self._settings.senders if sender_system in row.systems), None)
+        sender = sender or next((row for row in self._settings.senders if row.may_send_for(sender_system)), None)
+        if sender is not None and sender.url is not None:
+            password = None if sender.url_password is None else sender.url_password.get_secret_value()
+            return Target(url=sender.url, user=sender.url_user, password=password)
+        if cis.url is None:
+            raise NoTarget(f"no URL for {sender_system}: set MDUS_CIS__URL or `url` of its row in senders.toml")
+        password = None if cis.password is None else cis.password.get_secret_value()
+        return Target(url=cis.url, user=cis.user, password=password)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+def judge(status: int, body: bytes) -> Delivery:
+    """Return whether an answer means that SAP has persisted the message."""
+    if not 200 <= status < 300:
+        return Delivery(delivered=False, error=f"HTTP {status}: {_excerpt(body)}")
+    if not body.strip() or _is_empty_envelope(body):
+        return Delivery(delivered=True)
+    return Delivery(delivered=False, error=f"HTTP {status}, but not an empty answer: {_excerpt(body)}")
+
+
+def _is_empty_envelope(body: bytes) -> bool:
+    try:
+        envelope = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
+    except etree.XMLSyntaxError:
+        return False
+    soap_body = envelope.find(BODY)
+    return soap_body is not None and len(soap_body) == 0 and not (soap_body.text or "").strip()
+
+
+def _excerpt(body: bytes) -> str:
+    return " ".join(body[:300].decode("utf-8", "replace").split())

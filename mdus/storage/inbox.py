@@ -1,0 +1,215 @@
+"""The inbox's own statements: what is ready, claiming a batch, and storing what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, text, update
+
+from mdus.messaging.status import ItemStatus, MessageStatus
+from mdus.storage.column_types import UtcInstant, database_now
+from mdus.storage.mapping import AnyRow
+from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
+
+#: Item statuses after which an item asks nothing more of the inbox.
+SETTLED = (ItemStatus.CLOSED, ItemStatus.DEAD)
+
+#: What a claim hands to the worker: the item with what its message says of it.
+_CLAIMED = (
+    ITEM.c.id,
+    ITEM.c.message_id,
+    ITEM.c.position,
+    ITEM.c.sender_system,
+    ITEM.c.ordering_key,
+    ITEM.c.content,
+    ITEM.c.shape_version,
+    ITEM.c.uuid,
+    ITEM.c.header_id,
+    ITEM.c.duplicate_of,
+    ITEM.c.attempts,
+    ITEM.c.stored_at,
+    MESSAGE.c.uuid.label("message_uuid"),
+    MESSAGE.c.header_id.label("message_header_id"),
+    MESSAGE.c.bulk,
+    MESSAGE.c.test_data,
+    MESSAGE.c.root,
+    MESSAGE.c.content_hash,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemUpdate:
+    """What a turn decided about one item."""
+
+    item_id: int
+    message_id: int
+    status: ItemStatus
+    result: str | None = None
+    silent: bool = False
+    waits_for: str | None = None
+    until: datetime | None = None
+    note: str | None = None
+
+
+def services_with_work(connection: Connection) -> list[str]:
+    """Return the services that have ready items, the one with the oldest first."""
+    oldest = func.min(ITEM.c.id)
+    query = (
+        select(ITEM.c.service)
+        .where(ITEM.c.status == ItemStatus.READY, or_(ITEM.c.due_at.is_(None), ITEM.c.due_at <= database_now()))
+        .group_by(ITEM.c.service)
+        .order_by(oldest)
+    )
+    return list(connection.scalars(query))
+
+
+def claim_items(connection: Connection, service: str, *, limit: int) -> Sequence[AnyRow]:
+    """Claim ready items of one service until the transaction ends, oldest first, whatever their message.
+
+    No two claims hold items with the same ordering key: on PostgreSQL by an advisory lock per key, on SQLite because
+    there is one writer.
+    """
+    query = (
+        select(*_CLAIMED)
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
+        .where(
+            ITEM.c.service == service,
+            ITEM.c.status == ItemStatus.READY,
+            or_(ITEM.c.due_at.is_(None), ITEM.c.due_at <= database_now()),
+        )
+        .order_by(ITEM.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=ITEM)
+    )
+    rows = connection.execute(query).all()
+    if connection.dialect.name == "sqlite" or not rows:
+        return rows
+    keys = sorted({row.ordering_key for row in rows})
+    held = connection.execute(
+        text(
+            "SELECT key FROM unnest(CAST(:keys AS text[])) AS key"
+            " WHERE pg_try_advisory_xact_lock(hashtextextended(key, 0))"
+        ),
+        {"keys": keys},
+    )
+    mine = set(held.scalars())
+    return [row for row in rows if row.ordering_key in mine]
+
+
+def results_of(
+    connection: Connection, item_ids: Collection[int]
+) -> dict[int, tuple[ItemStatus, str, str | None, bool]]:
+    """Return status, content, result and silence of items: what their duplicates are answered from."""
+    query = select(ITEM.c.id, ITEM.c.status, ITEM.c.content, ITEM.c.result, ITEM.c.silent).where(
+        ITEM.c.id.in_(item_ids)
+    )
+    return {row.id: (row.status, row.content, row.result, row.silent) for row in connection.execute(query)}
+
+
+def finish_items(connection: Connection, updates: Sequence[ItemUpdate], *, now: datetime) -> None:
+    """Store what was decided, with an event per item, and complete messages that have nothing open left."""
+    if not updates:
+        return
+    connection.execute(
+        update(ITEM)
+        .where(ITEM.c.id == bindparam("b_id"), ITEM.c.status == ItemStatus.READY)
+        .values(
+            status=bindparam("b_status", type_=ITEM.c.status.type),
+            result=bindparam("b_result"),
+            silent=bindparam("b_silent"),
+            waits_for=bindparam("b_waits_for"),
+            until=bindparam("b_until", type_=UtcInstant()),
+            note=bindparam("b_note"),
+        ),
+        [
+            {
+                "b_id": decided.item_id,
+                "b_status": decided.status,
+                "b_result": decided.result,
+                "b_silent": decided.silent,
+                "b_waits_for": decided.waits_for,
+                "b_until": decided.until,
+                "b_note": decided.note,
+            }
+            for decided in updates
+        ],
+    )
+    connection.execute(
+        insert(MESSAGE_EVENT),
+        [
+            {
+                "message_id": decided.message_id,
+                "item_id": decided.item_id,
+                "status": decided.status.value,
+                "at": now,
+                "note": decided.note or decided.waits_for,
+            }
+            for decided in updates
+        ],
+    )
+    closed = {decided.message_id for decided in updates if decided.status in SETTLED}
+    complete_messages(connection, closed, now=now)
+
+
+def complete_messages(connection: Connection, message_ids: Collection[int], *, now: datetime) -> None:
+    """Mark received messages COMPLETED whose items are all closed."""
+    if not message_ids:
+        return
+    unsettled = select(ITEM.c.id).where(ITEM.c.message_id == MESSAGE.c.id, ITEM.c.status != ItemStatus.CLOSED).exists()
+    done = connection.execute(
+        update(MESSAGE)
+        .where(MESSAGE.c.id.in_(message_ids), MESSAGE.c.status == MessageStatus.RECEIVED, ~unsettled)
+        .values(status=MessageStatus.COMPLETED, ended_at=now)
+        .returning(MESSAGE.c.id)
+    ).scalars()
+    events = [{"message_id": done_id, "status": MessageStatus.COMPLETED.value, "at": now} for done_id in done]
+    if events:
+        connection.execute(insert(MESSAGE_EVENT), events)
+
+
+def wake_overdue(connection: Connection, *, now: datetime, limit: int) -> int:
+    """Make ready the items whose waiting ends: `until` (business time) has passed. Returns how many."""
+    overdue = (
+        select(ITEM.c.id)
+        .where(ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]), ITEM.c.until <= now)
+        .limit(limit)
+    )
+    woken = connection.execute(
+        update(ITEM)
+        .where(ITEM.c.id.in_(overdue), ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]))
+        .values(status=ItemStatus.READY, waits_for=None, due_at=None)
+    )
+    return woken.rowcount
+
+
+def is_overdue(connection: Connection, *, now: datetime) -> bool:
+    """Tell whether any item's waiting has ended."""
+    query = select(ITEM.c.id).where(ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]), ITEM.c.until <= now)
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def fail_item(connection: Connection, row: AnyRow, *, error: str, pause: timedelta | None, now: datetime) -> None:
+    """Note a defect of ours at one item: tried again after `pause` (real time), or DEAD when `pause` is None."""
+    status = ItemStatus.DEAD if pause is None else ItemStatus.READY
+    connection.execute(
+        update(ITEM)
+        .where(ITEM.c.id == row.id, ITEM.c.status == ItemStatus.READY)
+        .values(
+            status=status,
+            attempts=ITEM.c.attempts + 1,
+            due_at=None if pause is None else database_now(plus=pause),
+            note=error,
+        )
+    )
+    connection.execute(
+        insert(MESSAGE_EVENT),
+        [{"message_id": row.message_id, "item_id": row.id, "status": status.value, "at": now, "note": error}],
+    )
+
+
+def body_of(connection: Connection, content_hash: bytes) -> bytes | None:
+    """Return a stored raw body, still compressed, or None when its retention has ended."""
+    data: bytes | None = connection.execute(select(BODY.c.data).where(BODY.c.content_hash == content_hash)).scalar()
+    return data

@@ -1,0 +1,329 @@
+"""The outbox's own statements: forming confirmations, storing what we start, leasing and ending deliveries."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
+
+from mdus.messaging.status import ItemStatus, MessageStatus
+from mdus.storage.column_types import database_now
+from mdus.storage.inbox import complete_messages
+from mdus.storage.mapping import AnyRow
+from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
+
+#: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
+_NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
+
+
+def message_uuid(owner_kind: str, owner_id: object, purpose: str, part: int) -> str:
+    """Return the UUID of a message we send, made of its owner, its purpose, and its part or attempt."""
+    return str(uuid.uuid5(_NAME_SPACE, f"{owner_kind}/{owner_id}/{purpose}/{part}"))
+
+
+def item_uuid(message: str, position: int) -> str:
+    """Return the UUID of one item of a bulk message we send."""
+    return str(uuid.uuid5(uuid.UUID(message), str(position)))
+
+
+def has_decided_items(connection: Connection) -> bool:
+    """Tell whether any item waits for its confirmation; asked without waiting for a writer."""
+    query = select(ITEM.c.id).where(ITEM.c.status == ItemStatus.DECIDED).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def has_due_messages(connection: Connection) -> bool:
+    """Tell whether any message is due for delivery, or was left behind by a worker that died."""
+    return connection.execute(select(MESSAGE.c.id).where(_is_due()).limit(1)).first() is not None
+
+
+def _is_due() -> ColumnElement[bool]:
+    return and_(
+        MESSAGE.c.direction == "out",
+        or_(
+            and_(
+                MESSAGE.c.status == MessageStatus.READY,
+                or_(MESSAGE.c.due_at.is_(None), MESSAGE.c.due_at <= database_now()),
+            ),
+            and_(MESSAGE.c.status == MessageStatus.SENDING, MESSAGE.c.lease_until < database_now()),
+        ),
+    )
+
+
+def messages_to_confirm(connection: Connection, *, limit: int) -> Sequence[AnyRow]:
+    """Claim received messages with decided items of which none can be decided at once any more.
+
+    Items that are ready together thus go in one confirmation; what awaits a head end or is parked follows later.
+    """
+    decided = select(ITEM.c.message_id).where(ITEM.c.status == ItemStatus.DECIDED).distinct().limit(limit * 4)
+    undecided = (
+        select(ITEM.c.id)
+        .where(ITEM.c.message_id == MESSAGE.c.id, ITEM.c.status == ItemStatus.READY, ITEM.c.due_at.is_(None))
+        .exists()
+    )
+    query = (
+        select(
+            MESSAGE.c.id,
+            MESSAGE.c.sender_system,
+            MESSAGE.c.service,
+            MESSAGE.c.bulk,
+            MESSAGE.c.uuid,
+            MESSAGE.c.header_id,
+            MESSAGE.c.test_data,
+        )
+        .where(MESSAGE.c.id.in_(decided), ~undecided)
+        .order_by(MESSAGE.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(query).all()
+
+
+def confirm_message(connection: Connection, received: AnyRow, *, root: str, size: int, now: datetime) -> int:
+    """Form the next part of a message's confirmation from up to `size` decided items; returns how many went in."""
+    part = 1 + (
+        connection.execute(
+            select(func.max(MESSAGE.c.part)).where(MESSAGE.c.original_id == received.id, MESSAGE.c.direction == "out")
+        ).scalar()
+        or 0
+    )
+    made = message_uuid("message", received.id, "confirmation", part)
+    message_id = _insert_message(
+        connection,
+        {
+            "sender_system": received.sender_system,
+            "service": received.service,
+            "root": root,
+            "bulk": received.bulk,
+            "key": made,
+            "uuid": made,
+            "reference_uuid": received.uuid,
+            "reference_id": received.header_id,
+            "test_data": received.test_data,
+            "original_id": received.id,
+            "part": part,
+            "created_at": now,
+            "stored_at": now,
+        },
+        now=now,
+    )
+    some = (
+        select(ITEM.c.id)
+        .where(ITEM.c.message_id == received.id, ITEM.c.status == ItemStatus.DECIDED)
+        .order_by(ITEM.c.position)
+        .limit(size)
+    )
+    closed = connection.execute(
+        update(ITEM)
+        .where(ITEM.c.id.in_(some), ITEM.c.status == ItemStatus.DECIDED)
+        .values(status=ItemStatus.CLOSED, confirmation_id=message_id)
+    ).rowcount
+    connection.execute(
+        insert(MESSAGE_EVENT).from_select(
+            ["message_id", "item_id", "status", "at"],
+            select(ITEM.c.message_id, ITEM.c.id, ITEM.c.status, MESSAGE.c.stored_at)
+            .join(MESSAGE, MESSAGE.c.id == ITEM.c.confirmation_id)
+            .where(ITEM.c.confirmation_id == message_id),
+        )
+    )
+    connection.execute(update(MESSAGE).where(MESSAGE.c.id == message_id).values(item_count=closed))
+    complete_messages(connection, [received.id], now=now)
+    return closed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboundItem:
+    """One item of a message we start: its business key, its wire content as JSON, and the order it answers."""
+
+    key: str
+    attempt: int
+    content: str
+    reference_uuid: str | None
+    reference_id: str | None
+
+
+def store_message(
+    connection: Connection,
+    *,
+    sender_system: str,
+    service: str,
+    root: str,
+    bulk: bool,
+    shape_version: str,
+    items: Sequence[OutboundItem],
+    now: datetime,
+) -> None:
+    """Store a message we start with its items; the same subjects at the same attempt give the same message again."""
+    made = message_uuid(service, f"{sender_system}/{items[0].key}", f"{len(items)}", items[0].attempt)
+    single = items[0] if not bulk else None
+    message_id = _insert_message(
+        connection,
+        {
+            "sender_system": sender_system,
+            "service": service,
+            "root": root,
+            "bulk": bulk,
+            "key": made,
+            "uuid": made,
+            "reference_uuid": single.reference_uuid if single else None,
+            "reference_id": single.reference_id if single else None,
+            "item_count": len(items),
+            "created_at": now,
+            "stored_at": now,
+        },
+        now=now,
+    )
+    connection.execute(
+        insert(ITEM),
+        [
+            {
+                "message_id": message_id,
+                "position": position,
+                "direction": "out",
+                "sender_system": sender_system,
+                "service": service,
+                "status": ItemStatus.SENT,
+                "key": f"{item.key}/{item.attempt}",
+                "uuid": item_uuid(made, position) if bulk else made,
+                "header_id": None,
+                "ordering_key": f"{sender_system}/{item.key}",
+                "content": item.content,
+                "shape_version": shape_version,
+                "reference_uuid": item.reference_uuid,
+                "reference_id": item.reference_id,
+                "silent": False,
+                "attempts": 0,
+                "stored_at": now,
+            }
+            for position, item in enumerate(items)
+        ],
+    )
+
+
+def _insert_message(connection: Connection, values: Mapping[str, Any], *, now: datetime) -> int:
+    message_id = connection.execute(
+        insert(MESSAGE).values(direction="out", status=MessageStatus.READY, **values).returning(MESSAGE.c.id)
+    ).scalar_one()
+    connection.execute(insert(MESSAGE_EVENT).values(message_id=message_id, status=MessageStatus.READY.value, at=now))
+    return int(message_id)
+
+
+def lease_messages(connection: Connection, *, token: str, seconds: float, limit: int) -> Sequence[AnyRow]:
+    """Lease messages whose next attempt is due, oldest first, also those whose lease ran out with a crashed worker."""
+    due = select(MESSAGE.c.id).where(_is_due()).order_by(MESSAGE.c.id).limit(limit).with_for_update(skip_locked=True)
+    leased = connection.execute(
+        update(MESSAGE)
+        .where(MESSAGE.c.id.in_(due))
+        .values(
+            status=MessageStatus.SENDING,
+            attempts=MESSAGE.c.attempts + 1,
+            lease_token=token,
+            lease_until=database_now(plus=timedelta(seconds=seconds)),
+        )
+        .returning(MESSAGE)
+    )
+    return sorted(leased.all(), key=lambda row: row.id)
+
+
+def items_of_confirmation(connection: Connection, message_id: int) -> Sequence[AnyRow]:
+    """Return the received items that a confirmation answers, with what they asked and what became of them."""
+    query = (
+        select(
+            ITEM.c.position,
+            ITEM.c.content,
+            ITEM.c.shape_version,
+            ITEM.c.result,
+            ITEM.c.uuid,
+            ITEM.c.header_id,
+            MESSAGE.c.root,
+            MESSAGE.c.content_hash,
+        )
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
+        .where(ITEM.c.confirmation_id == message_id)
+        .order_by(ITEM.c.position)
+    )
+    return connection.execute(query).all()
+
+
+def items_of_message(connection: Connection, message_id: int) -> Sequence[AnyRow]:
+    """Return the items of a message we start."""
+    query = (
+        select(ITEM.c.position, ITEM.c.content, ITEM.c.uuid, ITEM.c.reference_uuid, ITEM.c.reference_id)
+        .where(ITEM.c.message_id == message_id)
+        .order_by(ITEM.c.position)
+    )
+    return connection.execute(query).all()
+
+
+def end_delivery(
+    connection: Connection,
+    message_id: int,
+    *,
+    token: str,
+    status: MessageStatus,
+    pause: timedelta | None,
+    error: str | None,
+    content_hash: bytes | None,
+    now: datetime,
+) -> bool:
+    """Store how a delivery ended, if the lease still is ours; returns whether it was."""
+    values: dict[str, Any] = {"status": status, "last_error": error, "lease_token": None, "lease_until": None}
+    values["due_at"] = None if pause is None else database_now(plus=pause)
+    if content_hash is not None:
+        values["content_hash"] = content_hash
+    if status is MessageStatus.DELIVERED:
+        values["ended_at"] = now
+    mine = connection.execute(
+        update(MESSAGE)
+        .where(
+            MESSAGE.c.id == message_id,
+            MESSAGE.c.lease_token == token,
+            MESSAGE.c.status == MessageStatus.SENDING,
+        )
+        .values(**values)
+    ).rowcount
+    if mine:
+        connection.execute(insert(MESSAGE_EVENT).values(message_id=message_id, status=status.value, at=now, note=error))
+    return bool(mine)
+
+
+def settle_answered(
+    connection: Connection, answered: Sequence[tuple[str, str | None, str]], *, sender_system: str, now: datetime
+) -> None:
+    """Mark what SAP has confirmed: (service, ReferenceUUID, business key) of each confirmed item.
+
+    The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key. A
+    confirmation that comes late, twice, or before our delivery was noted changes nothing it should not.
+    """
+    references = {reference.lower() for _, reference, _ in answered if reference}
+    if references:
+        confirmed = connection.execute(
+            update(MESSAGE)
+            .where(
+                MESSAGE.c.direction == "out",
+                MESSAGE.c.sender_system == sender_system,
+                MESSAGE.c.key.in_(references),
+                MESSAGE.c.status == MessageStatus.DELIVERED,
+            )
+            .values(status=MessageStatus.CONFIRMED)
+            .returning(MESSAGE.c.id)
+        ).scalars()
+        events = [{"message_id": row, "status": MessageStatus.CONFIRMED.value, "at": now} for row in confirmed]
+        if events:
+            connection.execute(insert(MESSAGE_EVENT), events)
+    connection.execute(
+        update(ITEM)
+        .where(
+            ITEM.c.direction == "out",
+            ITEM.c.sender_system == sender_system,
+            ITEM.c.service == bindparam("b_service"),
+            ITEM.c.ordering_key == bindparam("b_ordering"),
+            ITEM.c.status == ItemStatus.SENT,
+        )
+        .values(status=ItemStatus.ANSWERED),
+        [{"b_service": service, "b_ordering": f"{sender_system}/{key}"} for service, _, key in answered],
+    )

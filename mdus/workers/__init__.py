@@ -1,0 +1,1 @@
+"""The loops: each turn of a worker is one claim."""

@@ -1,0 +1,257 @@
+"""The inbox worker: claims ready items of one service, lets the service decide them, stores the outcomes.
+
+One turn is one claim and one transaction:
+
+```
+claim (up to 200 items of a service) -> load (one query per aggregate) -> decide (pure, in arrival order) -> save
+```
+
+An error of one item never costs its neighbours: a batch that fails is split until the item at fault stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from mdus.contracts.binding import from_json, shape_version, to_json
+from mdus.domain.clock import Clock
+from mdus.domain.domain_event import smart_meter_event
+from mdus.domain.exception_case import ExceptionCase
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import Await, BusinessError, Change, Done, Origin, Outcome, Park, Received, Result, received
+from mdus.messaging.patterns import NotificationReceived, RequestConfirmation, RequestSent, Service
+from mdus.messaging.retry import RetryPolicy
+from mdus.messaging.status import ItemStatus
+from mdus.settings import Settings
+from mdus.storage import inbox
+from mdus.storage.inbox import ItemUpdate
+from mdus.storage.mapping import AnyRow
+from mdus.storage.session import Database, UnitOfWork
+from mdus.telemetry.metrics import ITEMS
+from mdus.workers.rebinding import bound_again
+
+log = structlog.get_logger(__name__)
+
+Decided = RequestConfirmation | NotificationReceived | RequestSent
+
+#: How long a repeated item rests before it looks again whether its original is decided.
+_DUPLICATE_PAUSE = timedelta(seconds=30)
+
+
+class SameKeyOtherContent(BusinessError):
+    """The identifier of this item was used before with other content"""
+
+    type_id = "002(MDUS)"
+
+
+class InboxWorker:
+    """Decides received items; `turn` returns how many it moved, 0 when there was nothing to do."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        services: Mapping[str, Service],
+        settings: Settings,
+        clock: Clock,
+        retry: RetryPolicy,
+    ) -> None:
+        self._database = database
+        self._services: dict[str, Decided] = {
+            name: service
+            for name, service in services.items()
+            if isinstance(service, RequestConfirmation | NotificationReceived | RequestSent)
+        }
+        self._settings = settings
+        self._clock = clock
+        self._retry = retry
+
+    def turn(self) -> int:
+        """Decide one batch of the service whose item has waited longest; returns the number of items moved."""
+        now = self._clock.now()
+        with self._database.read() as uow:
+            names = inbox.services_with_work(uow.connection)
+            overdue = inbox.is_overdue(uow.connection, now=now)
+        moved = 0
+        if overdue:
+            with self._database.begin() as uow:
+                moved += inbox.wake_overdue(uow.connection, now=now, limit=self._settings.workers.claim_size)
+        for name in names:
+            if name in self._services and (decided := self._turn_of(self._services[name])):
+                return moved + decided
+        return moved
+
+    def _turn_of(self, service: Decided) -> int:
+        with self._database.begin() as uow:
+            rows = inbox.claim_items(uow.connection, service.name, limit=self._settings.workers.claim_size)
+            self._decide_batch(uow, service, rows)
+            return len(rows)
+
+    def _decide_batch(self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow]) -> None:
+        """Decide and store these items; on an error halve the batch until the item at fault is alone."""
+        if not rows:
+            return
+        now = self._clock.now()
+        savepoint = uow.connection.begin_nested()
+        try:
+            updates = self._decided(uow, service, rows, now=now)
+            inbox.finish_items(uow.connection, updates, now=now)
+        except Exception as error:  # the worker loop: whatever is wrong, the other items go on
+            savepoint.rollback()
+            if len(rows) > 1:
+                middle = len(rows) // 2
+                self._decide_batch(uow, service, rows[:middle])
+                self._decide_batch(uow, service, rows[middle:])
+            else:
+                self._note_defect(uow, service, rows[0], error, now=now)
+        else:
+            savepoint.commit()
+
+    def _note_defect(self, uow: UnitOfWork, service: Decided, row: AnyRow, error: Exception, *, now: datetime) -> None:
+        attempt = row.attempts + 1
+        pause = None if self._retry.is_exhausted(attempt) else self._retry.delay(attempt)
+        log.exception(
+            "item_failed", service=service.name, item_id=row.id, message_uuid=row.message_uuid, attempt=attempt
+        )
+        text = f"{type(error).__name__}: {error}"[:500]
+        inbox.fail_item(uow.connection, row, error=text, pause=pause, now=now)
+        if pause is None:
+            note = f"{service.name}, item {row.id}: given up after {attempt} attempts: {text}"
+            uow.save([ExceptionCase(kind="dead_item", case_key=str(row.id), opened_at=now, note=note)])
+
+    def _decided(self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow], *, now: datetime) -> list[ItemUpdate]:
+        firsts = [row for row in rows if row.duplicate_of is None]
+        updates = self._repeated(uow, service, [row for row in rows if row.duplicate_of is not None], now=now)
+        requests = [self._request(uow, service, row) for row in firsts]
+        known = service.load(requests, uow) if requests else Known()
+        decide = service.settle if isinstance(service, RequestSent) else service.decide
+        changes: list[Change] = []
+        for row, request in zip(firsts, requests, strict=True):
+            outcome = _outcome(decide, service, request, known, now=now)
+            known = known.after(outcome)
+            changes += _changes_of(outcome)
+            update = _update(service, row, outcome)
+            if update.note is not None:
+                changes += _never_silent(service, request, update.note, now=now)
+            updates.append(update)
+        uow.save(changes)
+        return updates
+
+    def _repeated(
+        self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow], *, now: datetime
+    ) -> list[ItemUpdate]:
+        """Answer items that repeat an earlier one from its result; while that one is undecided they wait for it."""
+        originals = inbox.results_of(uow.connection, [row.duplicate_of for row in rows]) if rows else {}
+        confirmed = isinstance(service, RequestConfirmation)
+        updates = []
+        for row in rows:
+            status, content, result, silent = originals[row.duplicate_of]
+            update = ItemUpdate(item_id=row.id, message_id=row.message_id, status=ItemStatus.CLOSED, silent=True)
+            if content != row.content:
+                answer = to_json(_failed(service, SameKeyOtherContent()))
+                status = ItemStatus.DECIDED if confirmed else ItemStatus.CLOSED
+                update = replace(update, status=status, result=answer, silent=False)
+            elif status not in (ItemStatus.DECIDED, ItemStatus.CLOSED):
+                waits_for = f"item/{row.duplicate_of}"
+                update = replace(update, status=ItemStatus.PARKED, until=now + _DUPLICATE_PAUSE, waits_for=waits_for)
+            elif confirmed and not silent:
+                update = replace(update, status=ItemStatus.DECIDED, result=result, silent=False)
+            updates.append(update)
+        return updates
+
+    def _request(self, uow: UnitOfWork, service: Decided, row: AnyRow) -> Received:
+        """Return the item's request with its origin; bound again from the raw body when the shape has changed."""
+        shape = service.shape
+        if row.shape_version == shape_version(shape):
+            request: Received = from_json(shape, row.content)
+        else:
+            request = bound_again(uow.connection, shape, row)
+        return received(request, self._origin(service, row))
+
+    def _origin(self, service: Decided, row: AnyRow) -> Origin:
+        parking = self._settings.parking
+        minutes = parking.confirmed_minutes if isinstance(service, RequestConfirmation) else parking.notified_minutes
+        return Origin(
+            item_id=row.id,
+            sender_system=row.sender_system,
+            zone=zone_of(self._settings, row.sender_system),
+            message_uuid=row.message_uuid,
+            uuid=row.uuid or (None if row.bulk else row.message_uuid),
+            id=row.header_id or (None if row.bulk else row.message_header_id),
+            bulk=row.bulk,
+            test_data=row.test_data,
+            received_at=row.stored_at.astimezone(UTC),
+            park_until=row.stored_at + timedelta(minutes=minutes),
+        )
+
+
+def zone_of(settings: Settings, sender_system: str) -> str:
+    """Return the IANA zone of dates and times on a sender system's wire."""
+    named = next((sender for sender in settings.senders if sender_system in sender.systems), None)
+    named = named or next((sender for sender in settings.senders if sender.may_send_for(sender_system)), None)
+    return named.time_zone if named else settings.time_zone
+
+
+def _outcome(decide: Any, service: Decided, request: Received, known: Known, *, now: datetime) -> Outcome:
+    try:
+        outcome: Outcome = decide(request, known, now=now)
+    except BusinessError as error:
+        return Done(result=_failed(service, error))
+    if isinstance(outcome, Park) and outcome.until <= now:
+        return Done(result=_failed(service, outcome.otherwise))
+    return outcome
+
+
+def _update(service: Decided, row: AnyRow, outcome: Outcome) -> ItemUpdate:
+    update = ItemUpdate(item_id=row.id, message_id=row.message_id, status=ItemStatus.CLOSED)
+    match outcome:
+        case Await():
+            ITEMS.labels(service.name, "awaiting").inc()
+            return replace(update, status=ItemStatus.AWAITING, until=outcome.until)
+        case Park():
+            ITEMS.labels(service.name, "parked").inc()
+            return replace(update, status=ItemStatus.PARKED, until=outcome.until, waits_for=outcome.waits_for)
+    result = outcome.result
+    failed = result is not None and result.failed
+    ITEMS.labels(service.name, "failed" if failed else "done").inc()
+    if result is None:
+        return replace(update, silent=True)
+    update = replace(update, result=to_json(result))
+    if isinstance(service, RequestConfirmation):
+        return replace(update, status=ItemStatus.DECIDED)
+    return replace(update, note="; ".join(problem.note for problem in result.problems)) if failed else update
+
+
+def _failed(service: Decided, error: BusinessError) -> Result:
+    result = service.result if isinstance(service, RequestConfirmation) else Result
+    return result(problems=(error.problem,))
+
+
+def _changes_of(outcome: Outcome) -> tuple[Change, ...]:
+    match outcome:
+        case Done():
+            return outcome.changes
+        case Await():
+            return (*outcome.changes, *outcome.commands)
+    return ()
+
+
+def _never_silent(service: Decided, request: Received, note: str, *, now: datetime) -> tuple[Change, ...]:
+    """What no confirmation tells becomes a smart meter event and an open case."""
+    origin = request.origin
+    event = smart_meter_event(
+        sender_system=origin.sender_system,
+        device_id=service.order_by(request),
+        at=now,
+        source=f"item/{origin.item_id}",
+        note=f"{service.name}: {note}",
+    )
+    return (
+        event,
+        ExceptionCase(kind="message_failed", case_key=str(origin.item_id), opened_at=now, note=event.note),
+    )

@@ -1,0 +1,301 @@
+"""The outbox worker: forms confirmations, claims what is due to SAP, and delivers both.
+
+```
+decided items --form--> a confirmation (own UUID)  \\
+                                                     >-- lease --> render --> POST --> delivered | again later | DEAD
+due subjects  --start-> a message (select, build)  /
+```
+
+Forming and starting are one transaction each. A delivery is three steps: lease, call outside any transaction, outcome
+stored only while the lease still is ours. A message is rendered from stored rows that never change, so each attempt
+sends the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import structlog
+
+from mdus.cis.client import CisClient, Delivery
+from mdus.contracts.binding import from_json, shape_version, to_json
+from mdus.contracts.catalog import Catalog
+from mdus.contracts.envelope import Item, render
+from mdus.contracts.header import MessageHeader
+from mdus.contracts.log import Log
+from mdus.domain.clock import Clock
+from mdus.domain.exception_case import ExceptionCase
+from mdus.messaging.patterns import (
+    Due,
+    NotificationSent,
+    RequestConfirmation,
+    RequestSent,
+    Service,
+    outbound_root,
+    outbound_roots,
+)
+from mdus.messaging.retry import RetryPolicy
+from mdus.messaging.status import MessageStatus
+from mdus.settings import Settings
+from mdus.storage import outbox
+from mdus.storage.mapping import AnyRow
+from mdus.storage.message import store_body
+from mdus.storage.outbox import OutboundItem
+from mdus.storage.session import Database
+from mdus.telemetry.metrics import MESSAGES_SENT
+from mdus.workers.rebinding import bound_again
+
+log = structlog.get_logger(__name__)
+
+#: Messages formed into confirmations in one turn, and messages leased for delivery in one turn.
+_CONFIRMED_AT_ONCE = 50
+_SUBJECTS_AT_ONCE = 1000
+
+
+class OutboxWorker:
+    """Sends to SAP; `turn` returns how much it moved, 0 when there was nothing to do."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        services: Mapping[str, Service],
+        settings: Settings,
+        clock: Clock,
+        retry: RetryPolicy,
+        contract: Catalog,
+        client: CisClient,
+    ) -> None:
+        self._database = database
+        self._services = services
+        self._settings = settings
+        self._clock = clock
+        self._retry = retry
+        self._contract = contract
+        self._client = client
+        self._senders = ThreadPoolExecutor(settings.cis.connections, thread_name_prefix="delivery")
+
+    def turn(self) -> int:
+        """Form what is ready, start what is due, deliver what is leased."""
+        return self.form_confirmations() + self.start_messages() + self.deliver()
+
+    # -- forming confirmations ----------------------------------------------------------------------------------------
+
+    def form_confirmations(self) -> int:
+        """Put decided items into confirmations, per message; returns the number of items."""
+        with self._database.read() as uow:
+            if not outbox.has_decided_items(uow.connection):
+                return 0
+        formed = 0
+        with self._database.begin() as uow:
+            now = self._clock.now()
+            for received in outbox.messages_to_confirm(uow.connection, limit=_CONFIRMED_AT_ONCE):
+                root = outbound_root(self._services[received.service], bulk=received.bulk)
+                size = self._settings.cis.bulk_size if received.bulk else 1
+                formed += outbox.confirm_message(uow.connection, received, root=root, size=size, now=now)
+        return formed
+
+    # -- starting messages --------------------------------------------------------------------------------------------
+
+    def start_messages(self) -> int:
+        """Store messages for everything the sending services find due; returns the number of items."""
+        started = 0
+        for service in self._services.values():
+            if isinstance(service, NotificationSent | RequestSent):
+                started += self._start(service)
+        return started
+
+    def _start(self, service: NotificationSent | RequestSent) -> int:
+        with self._database.read() as uow:
+            if not service.select(uow, now=self._clock.now(), limit=1):
+                return 0
+        with self._database.begin() as uow:
+            now = self._clock.now()
+            due = service.select(uow, now=now, limit=_SUBJECTS_AT_ONCE)
+            for (system, bulk), subjects in _by_form(due, self._settings, service):
+                size = self._settings.cis.bulk_size if bulk else 1
+                for start in range(0, len(subjects), size):
+                    some = subjects[start : start + size]
+                    outbox.store_message(
+                        uow.connection,
+                        sender_system=system,
+                        service=service.name,
+                        root=outbound_root(service, bulk=bulk),
+                        bulk=bulk,
+                        shape_version=shape_version(service.content_shape),
+                        items=[
+                            OutboundItem(
+                                key=one.key,
+                                attempt=one.attempt,
+                                content=to_json(service.build(one.subject)),
+                                reference_uuid=one.reference_uuid,
+                                reference_id=one.reference_id,
+                            )
+                            for one in some
+                        ],
+                        now=now,
+                    )
+            uow.save([change for one in due for change in one.changes])
+            return len(due)
+
+    # -- delivering ---------------------------------------------------------------------------------------------------
+
+    def deliver(self) -> int:
+        """Lease what is due and post it; returns the number of messages tried."""
+        with self._database.read() as uow:
+            if not outbox.has_due_messages(uow.connection):
+                return 0
+        token = str(uuid.uuid4())
+        limit = self._settings.cis.connections * 2
+        with self._database.begin() as uow:
+            rows = outbox.lease_messages(
+                uow.connection, token=token, seconds=self._settings.workers.lease_seconds, limit=limit
+            )
+        list(self._senders.map(lambda row: self._deliver(row, token), rows))
+        return len(rows)
+
+    def _deliver(self, row: AnyRow, token: str) -> None:
+        structlog.contextvars.bind_contextvars(message_uuid=row.uuid)
+        interface = self._contract.root(row.root).interface
+        body: bytes | None = None
+        defect = False
+        try:
+            body = self.rendered(row)
+            delivery = self._client.post(body, interface=interface, sender_system=row.sender_system)
+        except Exception as error:  # the worker loop: a message that cannot be made must not stop the others
+            log.exception("message_not_rendered", root=row.root, message_id=row.id)
+            delivery, defect = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), True
+        self._store(row, token, delivery, body=body, interface=interface, defect=defect)
+        structlog.contextvars.unbind_contextvars("message_uuid")
+
+    def _store(
+        self, row: AnyRow, token: str, delivery: Delivery, *, body: bytes | None, interface: str, defect: bool
+    ) -> None:
+        now = self._clock.now()
+        status, pause = MessageStatus.DELIVERED, None
+        if not delivery.delivered:
+            exhausted = defect or self._retry.is_exhausted(row.attempts)
+            status = MessageStatus.DEAD if exhausted else MessageStatus.READY
+            pause = None if exhausted else self._retry.delay(row.attempts)
+        data = None if body is None else zlib.compress(body, 3)
+        with self._database.begin() as uow:
+            content_hash = None
+            if body is not None and data is not None:
+                content_hash = hashlib.sha256(body).digest()
+                store_body(uow.connection, content_hash=content_hash, data=data, size=len(body))
+            mine = outbox.end_delivery(
+                uow.connection,
+                row.id,
+                token=token,
+                status=status,
+                pause=pause,
+                error=delivery.error,
+                content_hash=content_hash,
+                now=now,
+            )
+            if mine and status is MessageStatus.DEAD:
+                note = f"{row.root} {row.uuid} to {row.sender_system}: {delivery.error}"
+                uow.save([ExceptionCase(kind="dead_message", case_key=row.uuid, opened_at=now, note=note)])
+        result = {MessageStatus.DELIVERED: "delivered", MessageStatus.READY: "retried"}.get(status, "dead")
+        MESSAGES_SENT.labels(interface, result).inc()
+        log.info(
+            "message_sent" if delivery.delivered else "message_not_delivered",
+            root=row.root,
+            uuid=row.uuid,
+            attempt=row.attempts,
+            result=result,
+            error=delivery.error,
+        )
+
+    # -- rendering ----------------------------------------------------------------------------------------------------
+
+    def rendered(self, row: AnyRow) -> bytes:
+        """Return the envelope of a stored message of ours; the same rows give the same bytes."""
+        service = self._services[row.service]
+        header = self._header(row, uuid=row.uuid, reference_uuid=row.reference_uuid, reference_id=row.reference_id)
+        if isinstance(service, RequestConfirmation):
+            items, log_of_all = self._confirmed(row, service)
+        else:
+            items, log_of_all = self._started(row, service), None
+        return render(
+            row.root,
+            header=header,
+            items=items if row.bulk else [Item(None, items[0].value)],
+            log=log_of_all if row.bulk else None,
+            contract=self._contract,
+        )
+
+    def _confirmed(self, row: AnyRow, service: RequestConfirmation) -> tuple[list[Item], Log]:
+        with self._database.read() as uow:
+            stored = outbox.items_of_confirmation(uow.connection, row.id)
+            version = shape_version(service.shape)
+            requests = [
+                from_json(service.shape, item.content)
+                if item.shape_version == version
+                else bound_again(uow.connection, service.shape, item)
+                for item in stored
+            ]
+        items = []
+        for item, request in zip(stored, requests, strict=True):
+            content = service.confirm(request, from_json(service.result, item.result))
+            made = outbox.item_uuid(row.uuid, item.position)
+            items.append(
+                Item(self._header(row, uuid=made, reference_uuid=item.uuid, reference_id=item.header_id), content)
+            )
+        return items, Log.overall(item.value.log.result_code for item in items)  # type: ignore[attr-defined]
+
+    def _started(self, row: AnyRow, service: Any) -> list[Item]:
+        with self._database.read() as uow:
+            stored = outbox.items_of_message(uow.connection, row.id)
+        return [
+            Item(
+                self._header(row, uuid=item.uuid, reference_uuid=item.reference_uuid, reference_id=item.reference_id),
+                from_json(service.content_shape, item.content),
+            )
+            for item in stored
+        ]
+
+    def _header(self, row: AnyRow, *, uuid: str, reference_uuid: str | None, reference_id: str | None) -> MessageHeader:
+        return MessageHeader(
+            uuid=uuid,
+            reference_uuid=reference_uuid,
+            reference_id=reference_id,
+            created_at=_to_seconds(row.created_at),
+            test_data=True if row.test_data else None,
+            sender_system=self._settings.cis.own_system,
+            recipient_system=row.sender_system,
+        )
+
+    def close(self) -> None:
+        """Wait for deliveries under way and close the connections."""
+        self._senders.shutdown()
+        self._client.close()
+
+
+def _by_form(
+    due: Sequence[Due], settings: Settings, service: NotificationSent | RequestSent
+) -> list[tuple[tuple[str, bool], list[Due]]]:
+    """Return the due subjects by (sender system, bulk), in their order."""
+    forms = {form for _, form in outbound_roots(service)}
+
+    def form_of(one: Due) -> tuple[str, bool]:
+        if len(forms) == 1:
+            return one.sender_system, next(iter(forms))
+        if one.bulk is not None:
+            return one.sender_system, one.bulk
+        sender = next((row for row in settings.senders if row.may_send_for(one.sender_system)), None)
+        return one.sender_system, sender is None or service.name not in sender.single_services
+
+    ordered = sorted(due, key=form_of)
+    return [(form, list(group)) for form, group in groupby(ordered, key=form_of)]
+
+
+def _to_seconds(instant: datetime) -> datetime:
+    return instant.replace(microsecond=0)
