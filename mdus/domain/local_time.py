@@ -1,0 +1,46 @@
+"""From the dates and times on SAP's wire, local to a named zone, to instants."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+MIDNIGHT: Final = time(0)
+_FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def instant(day: date, at: time, *, zone: str) -> datetime:
+    """Return the UTC instant of a local date and time in an IANA zone.
+
+    Of a time that clocks show twice it is the first, of one they skip the instant as many minutes after the change.
+    Local times whose instant lies beyond the calendar are its first or last instant.
+    """
+    try:
+        return datetime.combine(day, at, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except OverflowError:
+        return _FIRST if day.year == 1 else _LAST
+
+
+def day_start(day: date, *, zone: str) -> datetime:
+    """Return the UTC instant at which a local day begins; days last 23, 24 or 25 hours."""
+    return instant(day, MIDNIGHT, zone=zone)
+
+
+def end_instant(day: date, at: time, *, zone: str) -> datetime | None:
+    """Return the half-open end that SAP's last date and time mean, None for the open end of 9999-12-31.
+
+    The last second of a day (23:59:59, or 24:00:00) means all of it: the end is the next local midnight. Any other time
+    is the end itself.
+    """
+    if day == date.max:
+        return None
+    if at >= time(23, 59, 59):
+        return day_start(day + timedelta(days=1), zone=zone)
+    return instant(day, at, zone=zone)
+
+
+def local_day(at: datetime, *, zone: str) -> date:
+    """Return the date that calendars in an IANA zone show at an instant."""
+    return at.astimezone(ZoneInfo(zone)).date()
