@@ -41,7 +41,9 @@ TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
     MessageStatus.REFUSED: frozenset(),
     MessageStatus.DUPLICATE: frozenset(),
     MessageStatus.READY: frozenset({MessageStatus.SENDING}),
-    MessageStatus.SENDING: frozenset({MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.DEAD}),
+    MessageStatus.SENDING: frozenset(
+        {MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD}
+    ),
     MessageStatus.DELIVERED: frozenset({MessageStatus.CONFIRMED, MessageStatus.READY}),  # READY: a deliberate resend
     MessageStatus.CONFIRMED: frozenset({MessageStatus.READY}),
     MessageStatus.DEAD: frozenset({MessageStatus.READY}),

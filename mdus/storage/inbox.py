@@ -32,6 +32,7 @@ _CLAIMED = (
     ITEM.c.stored_at,
     MESSAGE.c.uuid.label("message_uuid"),
     MESSAGE.c.header_id.label("message_header_id"),
+    MESSAGE.c.reference_uuid,
     MESSAGE.c.bulk,
     MESSAGE.c.test_data,
     MESSAGE.c.root,

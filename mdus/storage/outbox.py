@@ -307,9 +307,10 @@ def settle_answered(
                 MESSAGE.c.direction == "out",
                 MESSAGE.c.sender_system == sender_system,
                 MESSAGE.c.key.in_(references),
-                MESSAGE.c.status == MessageStatus.DELIVERED,
+                # A confirmation may overtake the answer to our own call.
+                MESSAGE.c.status.in_([MessageStatus.SENDING, MessageStatus.DELIVERED]),
             )
-            .values(status=MessageStatus.CONFIRMED)
+            .values(status=MessageStatus.CONFIRMED, lease_token=None, lease_until=None)
             .returning(MESSAGE.c.id)
         ).scalars()
         events = [{"message_id": row, "status": MessageStatus.CONFIRMED.value, "at": now} for row in confirmed]

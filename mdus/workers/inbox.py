@@ -31,6 +31,7 @@ from mdus.settings import Settings
 from mdus.storage import inbox
 from mdus.storage.inbox import ItemUpdate
 from mdus.storage.mapping import AnyRow
+from mdus.storage.outbox import settle_answered
 from mdus.storage.session import Database, UnitOfWork
 from mdus.telemetry.metrics import ITEMS
 from mdus.workers.rebinding import bound_again
@@ -140,6 +141,8 @@ class InboxWorker:
                 changes += _never_silent(service, request, update.note, now=now)
             updates.append(update)
         uow.save(changes)
+        if isinstance(service, RequestSent):
+            _note_answers(uow, service, firsts, requests, now=now)
         return updates
 
     def _repeated(
@@ -255,3 +258,15 @@ def _never_silent(service: Decided, request: Received, note: str, *, now: dateti
         event,
         ExceptionCase(kind="message_failed", case_key=str(origin.item_id), opened_at=now, note=event.note),
     )
+
+
+def _note_answers(
+    uow: UnitOfWork, service: RequestSent, rows: Sequence[AnyRow], requests: Sequence[Received], *, now: datetime
+) -> None:
+    """Mark our own messages and items that SAP has confirmed, per sender system."""
+    answered: dict[str, list[tuple[str, str | None, str]]] = {}
+    for row, request in zip(rows, requests, strict=True):
+        key = service.settled_by(request)
+        answered.setdefault(row.sender_system, []).append((service.name, row.reference_uuid, key or ""))
+    for sender_system, some in answered.items():
+        settle_answered(uow.connection, some, sender_system=sender_system, now=now)
