@@ -1,0 +1,1 @@
+"""Kinds of head ends: one folder each, exposing HEAD_END; no folder knows another."""

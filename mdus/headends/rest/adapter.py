@@ -1,0 +1,197 @@
+"""Speaks to a head end of kind `rest` over HTTP. What a broken call means is decided here, once.
+
+```
+not connected, 401, 403, 408, 429, 503       nothing was done         -> TransientError
+sent, but no readable answer; other 5xx      it may have been done    -> UncertainError
+400, 404, 413, 422 ...                       this batch never passes  -> every command rejected, with the reason
+202                                          token and rejections     -> Submission
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import httpx
+
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import EndDevice
+from mdus.domain.head_end import FieldMeter, HeadEndKind, RawDelivery, Rejection, Submission
+from mdus.domain.register import Register
+from mdus.headends.rest import codec
+from mdus.messaging.retry import TransientError, UncertainError
+from mdus.settings import HeadEnd as Row
+
+#: Seconds to reach the head end at all; for the answer the row's `timeout_seconds` counts.
+_CONNECT_SECONDS = 5.0
+
+#: Answers by which the head end says that it did nothing, and that another time it might. A refused login is among
+#: them: it is mended by an operator, and no order of SAP should fail for it meanwhile.
+_NOT_NOW = frozenset({401, 403, 408, 429, 503})
+
+#: Failures of the transport before anything was sent.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+_PAGE = 1000
+
+T = TypeVar("T")
+
+
+class RestHeadEnd:
+    """One head end of kind `rest`; may be used by several threads at once."""
+
+    def __init__(self, row: Row) -> None:
+        self.name = row.name
+        self.batch_size = min(row.devices_per_call, 1000)
+        self._callback_url = row.callback_url
+        timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
+        password = row.password.get_secret_value() if row.password is not None else ""
+        auth = httpx.BasicAuth(row.user, password) if row.user is not None else None
+        self._reading = httpx.Client(base_url=row.url, auth=auth, timeout=timeout)
+        # A kept connection may be closed by the other side in the moment it is used again; the call would then be
+        # uncertain for nothing. Jobs are few: each gets a connection of its own.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        self._acting = httpx.Client(base_url=row.url, auth=auth, timeout=timeout, limits=fresh)
+
+    def submit(
+        self,
+        commands: Sequence[Command],
+        *,
+        kind: CommandKind,
+        correlation: str,
+        devices: Mapping[tuple[str, str], EndDevice],
+        registers: Mapping[tuple[str, str], Sequence[Register]],
+    ) -> Submission:
+        """Give the batch to the head end as one job.
+
+        A meter to be provisioned without a register, or with registers of no one commodity, is rejected here.
+        """
+        refused = _refused_here(commands, kind=kind, devices=devices, registers=registers)
+        named = {rejection.command_key for rejection in refused}
+        sent = [command for command in commands if command.command_key not in named]
+        if not sent:
+            return Submission(token="", rejections=tuple(refused))
+        body = codec.job(
+            sent,
+            kind=kind,
+            correlation=correlation,
+            callback_url=self._callback_url,
+            devices=devices,
+            registers=registers,
+        )
+        answer = self._post_job(body)
+        if answer.status_code == httpx.codes.ACCEPTED:
+            try:
+                taken = codec.submission(answer.content)
+            except ValueError as error:
+                raise UncertainError(f"{self.name} accepted, but its answer is unreadable: {error}") from error
+            return Submission(token=taken.token, rejections=(*refused, *taken.rejections))
+        text = f"HTTP {answer.status_code}: {codec.problem(answer.content)}"
+        if answer.status_code in _NOT_NOW:
+            raise TransientError(f"{self.name} takes nothing now: {text}")
+        if not answer.is_client_error:
+            raise UncertainError(f"{self.name} answered {text}")
+        rejections = [Rejection(command_key=each.command_key, code="BATCH_REFUSED", text=text) for each in sent]
+        return Submission(token="", rejections=(*refused, *rejections))
+
+    def find(self, correlation: str) -> Submission | None:
+        """Look for the job of a call whose answer was lost."""
+        body = self._get("/v1/jobs", {"correlation_id": correlation})
+        found = _read(codec.jobs_found, body, self.name)
+        return found[0] if found else None
+
+    def results(self, token: str) -> Iterable[RawDelivery]:
+        """Fetch a job with the results known so far; nothing while it has none."""
+        body = self._get(f"/v1/jobs/{token}", {})
+        correlation, some = _read(codec.results_known, body, self.name)
+        return [RawDelivery(topic="job", correlation=correlation, body=body)] if some else []
+
+    def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Fetch the daily register snapshots of a period, page by page."""
+        period = {"from": codec.stamp(period_from), "to": codec.stamp(period_to)}
+        cursor: str | None = None
+        while True:
+            body = self._get("/v1/snapshots", _page(period, cursor))
+            page = _read(codec.readings_page, body, self.name)
+            if page.items:
+                yield RawDelivery(topic="readings", correlation="", body=body)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def meters(self) -> Iterator[FieldMeter]:
+        """Fetch the head end's registry, page by page."""
+        cursor: str | None = None
+        while True:
+            page = _read(codec.meters_page, self._get("/v1/meters", _page({}, cursor)), self.name)
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._reading.close()
+        self._acting.close()
+
+    def _post_job(self, body: bytes) -> httpx.Response:
+        try:
+            return self._acting.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+        except _NEVER_SENT as error:
+            raise TransientError(f"{self.name} cannot be reached: {error!r}") from error
+        except httpx.RequestError as error:
+            raise UncertainError(f"the call to {self.name} broke off: {error!r}") from error
+
+    def _get(self, path: str, query: Mapping[str, str]) -> bytes:
+        try:
+            answer = self._reading.get(path, params=dict(query))
+        except httpx.RequestError as error:
+            raise TransientError(f"{self.name} did not answer: {error!r}") from error
+        if answer.status_code != httpx.codes.OK:
+            text = codec.problem(answer.content)
+            raise TransientError(f"{self.name} answered HTTP {answer.status_code} to {path}: {text}")
+        return answer.content
+
+
+def connect(row: Row) -> RestHeadEnd:
+    """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
+    return RestHeadEnd(row)
+
+
+def _refused_here(
+    commands: Sequence[Command],
+    *,
+    kind: CommandKind,
+    devices: Mapping[tuple[str, str], EndDevice],
+    registers: Mapping[tuple[str, str], Sequence[Register]],
+) -> list[Rejection]:
+    if kind is not CommandKind.PROVISION:
+        return []
+    refused = []
+    for command in commands:
+        key = (command.sender_system, command.device_id)
+        reason = codec.can_provision(registers.get(key, ())) if key in devices else "the device is not known any more"
+        if reason is not None:
+            refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
+    return refused
+
+
+def _read(reader: Callable[[bytes], T], body: bytes, name: str) -> T:
+    try:
+        return reader(body)
+    except ValueError as error:
+        raise TransientError(f"an answer of {name} is unreadable: {error}") from error
+
+
+def _page(query: Mapping[str, str], cursor: str | None) -> dict[str, str]:
+    return {**query, "limit": str(_PAGE)} | ({} if cursor is None else {"cursor": cursor})
+
+
+HEAD_END = HeadEndKind(
+    name="rest",
+    capabilities=frozenset(CommandKind),
+    connect=connect,
+    decode=codec.decode,
+)

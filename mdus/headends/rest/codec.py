@@ -1,0 +1,382 @@
+"""The JSON of docs/head_ends/rest.md: commands into job bodies, answers and pushes into values. No sockets.
+
+Strict about what MDUS needs, blind to what it does not know. Every mistake is a ValueError that says where it is:
+`results[3].completed_at is missing`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, FieldReading, Heard, Rejection, Submission
+from mdus.domain.register import Register
+
+#: Failure codes after which it is certain that the meter did not act. Of any other (NO_RESPONSE, or one this table does
+#: not know) it is not: a breaker must then be asked for its state.
+NOTHING_DONE = frozenset(
+    {
+        "UNKNOWN_METER",  # the head end has no meter with this serial number
+        "NOT_PROVISIONED",  # known, but never provisioned
+        "REGISTER_MISMATCH",  # commodity, OBIS code or unit the meter does not have
+        "NO_BREAKER",
+        "BUSY",  # occupied by another job
+        "RELAY_STUCK",  # told to move, did not
+        "LOW_CREDIT",  # a prepayment meter refuses to connect
+        "NO_DATA",  # nothing stored for the period
+        "EXPIRED",  # expires_at passed before it was begun
+    }
+)
+
+#: The medium of an OBIS code (its value group A) as the commodity of the API.
+COMMODITIES = {"1": "electricity", "7": "gas", "8": "water", "9": "water"}
+
+#: SAP's unit codes as the units of the API; a unit that is not here goes as it is.
+UNITS = {"KWH": "kWh", "M3": "m3", "MTQ": "m3"}
+
+#: Digits before the point of a register whose number of digits SAP did not say.
+_USUAL_DIGITS = 8
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One page of a list: its items, and the cursor of the next page."""
+
+    items: list[Any]
+    next_cursor: str | None
+
+
+# ---- what goes out ---------------------------------------------------------------------------------------------------
+
+
+def job(
+    commands: Sequence[Command],
+    *,
+    kind: CommandKind,
+    correlation: str,
+    callback_url: str | None,
+    devices: Mapping[tuple[str, str], EndDevice],
+    registers: Mapping[tuple[str, str], Sequence[Register]],
+) -> bytes:
+    """Return the body of `POST /v1/jobs` for commands of one kind; `reference` is the command's key.
+
+    A job of switches expires when the first of its commands does, any other when the last does: a read that comes
+    too late harms nobody.
+    """
+    expiries = [command.expires_at for command in commands]
+    body: dict[str, Any] = {
+        "correlation_id": correlation,
+        "kind": kind.value,
+        "expires_at": stamp(min(expiries) if kind is CommandKind.SWITCH else max(expiries)),
+        "devices": [
+            {"serial": command.serial_id, "reference": command.command_key}
+            | _parameters(command, kind=kind, devices=devices, registers=registers)
+            for command in commands
+        ],
+    }
+    if callback_url is not None:
+        body["callback_url"] = callback_url
+    return json.dumps(body).encode()
+
+
+def _parameters(
+    command: Command,
+    *,
+    kind: CommandKind,
+    devices: Mapping[tuple[str, str], EndDevice],
+    registers: Mapping[tuple[str, str], Sequence[Register]],
+) -> dict[str, Any]:
+    match kind:
+        case CommandKind.PROVISION:
+            key = (command.sender_system, command.device_id)
+            return _provisioning(devices[key], registers.get(key, ()))
+        case CommandKind.READ_REGISTERS:
+            if command.period_from is None or command.period_to is None:
+                raise ValueError(f"the command {command.command_key} reads registers of no period")
+            return {"period": {"from": stamp(command.period_from), "to": stamp(command.period_to)}}
+        case CommandKind.SWITCH:
+            if command.wanted_state not in (SwitchState.CONNECTED, SwitchState.DISCONNECTED):
+                raise ValueError(f"the command {command.command_key} switches to no state")
+            return {"state": command.wanted_state.value}
+        case CommandKind.READ_ON_DEMAND | CommandKind.SWITCH_STATE:
+            return {}
+
+
+def _provisioning(device: EndDevice, registers: Sequence[Register]) -> dict[str, Any]:
+    media = {COMMODITIES.get(register.reading_type[:1]) for register in registers}
+    return {
+        "device_id": device.device_id,
+        "commodity": next(iter(media)) if len(media) == 1 else None,
+        "registers": [
+            {
+                "obis": register.reading_type,
+                "unit": UNITS.get(register.unit, register.unit),
+                "digits": _digits(register),
+                "decimals": register.fraction_digits,
+                "factor": format(register.factor if register.factor is not None else Decimal(1), "f"),
+            }
+            for register in registers
+        ],
+    }
+
+
+def can_provision(registers: Sequence[Register]) -> str | None:
+    """Return why a meter with these registers cannot be provisioned, or None when it can."""
+    if not registers:
+        return "no register of the meter is known yet"
+    media = {COMMODITIES.get(register.reading_type[:1]) for register in registers}
+    if len(media) != 1 or None in media:
+        codes = ", ".join(register.reading_type for register in registers)
+        return f"the registers {codes} name no single commodity"
+    return None
+
+
+def _digits(register: Register) -> int:
+    if register.total_digits is None:
+        return _USUAL_DIGITS
+    return max(register.total_digits - register.fraction_digits, 1)
+
+
+def stamp(instant: datetime) -> str:
+    """Return an instant as the API writes it: RFC 3339, UTC, with Z."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+# ---- what comes in ---------------------------------------------------------------------------------------------------
+
+
+def decode(topic: str, body: bytes) -> Iterator[FieldEvent]:
+    """Return the events of a push (topics `results`, `readings`, `heard`) or of a fetched `job`."""
+    content = _object(body)
+    match topic:
+        case "results" | "job":
+            return _results(content)
+        case "readings":
+            rows = enumerate(_list(content, "readings", ""))
+            return (_reading(row, None, f"readings[{at}]") for at, row in rows)
+        case "heard":
+            meters = enumerate(_list(content, "meters", ""))
+            return (
+                Heard(serial_id=_text(row, "serial", f"meters[{at}]"), at=_instant(row, "at", f"meters[{at}]"))
+                for at, row in meters
+            )
+        case _:
+            raise ValueError(f"a head end of kind rest pushes nothing under the topic {topic!r}")
+
+
+def submission(body: bytes) -> Submission:
+    """Read the answer of `POST /v1/jobs`."""
+    return _submission(_object(body), "")
+
+
+def jobs_found(body: bytes) -> list[Submission]:
+    """Read the answer of `GET /v1/jobs?correlation_id=`: what became of the submits, oldest first."""
+    return [_submission(row, f"jobs[{at}]") for at, row in enumerate(_list(_object(body), "jobs", ""))]
+
+
+def results_known(body: bytes) -> tuple[str, bool]:
+    """Read the answer of `GET /v1/jobs/{token}`: its correlation id, and whether it holds results yet."""
+    content = _object(body)
+    return _text(content, "correlation_id", ""), bool(_list(content, "results", ""))
+
+
+def readings_page(body: bytes) -> Page:
+    """Read a page of `GET /v1/snapshots`; its items are left unread, they are decoded like a push."""
+    content = _object(body)
+    return Page(items=_list(content, "readings", ""), next_cursor=_optional_text(content, "next_cursor", ""))
+
+
+def meters_page(body: bytes) -> Page:
+    """Read a page of `GET /v1/meters` as FieldMeter values."""
+    content = _object(body)
+    rows = enumerate(_list(content, "meters", ""))
+    return Page(
+        items=[_meter(row, f"meters[{at}]") for at, row in rows],
+        next_cursor=_optional_text(content, "next_cursor", ""),
+    )
+
+
+def problem(body: bytes) -> str:
+    """Return what a problem body says, for people; any text of an answer that is none."""
+    try:
+        content = _object(body)
+    except ValueError:
+        return body[:200].decode("utf-8", "replace")
+    parts = [content.get("title"), content.get("detail"), *(content.get("errors") or ())[:5]]
+    return "; ".join(str(part) for part in parts if part)
+
+
+def _submission(row: Any, where: str) -> Submission:
+    token = _text(row, "token", where)
+    rejected = _list(row, "rejected", where)
+    path = _named("rejected", where)
+    return Submission(
+        token=token,
+        rejections=tuple(
+            Rejection(
+                command_key=_text(entry, "reference", f"{path}[{at}]"),
+                code=_text(entry, "code", f"{path}[{at}]"),
+                text=_optional_text(entry, "text", f"{path}[{at}]") or "",
+            )
+            for at, entry in enumerate(rejected)
+        ),
+    )
+
+
+def _results(content: Mapping[str, Any]) -> Iterator[CommandResult]:
+    kind = _optional_text(content, "kind", "")
+    correlation = _optional_text(content, "correlation_id", "")
+    token = _optional_text(content, "token", "")
+    for at, row in enumerate(_list(content, "results", "")):
+        yield _result(row, f"results[{at}]", kind=kind, correlation=correlation, token=token)
+
+
+def _result(row: Any, where: str, *, kind: str | None, correlation: str | None, token: str | None) -> CommandResult:
+    serial = _text(row, "serial", where)
+    status = _text(row, "status", where)
+    if status not in ("ok", "failed"):
+        raise ValueError(f"{where}.status is {status!r}, neither ok nor failed")
+    succeeded = status == "ok"
+    code = None if succeeded else _text(row, "code", where)
+    completed_at = _instant(row, "completed_at", where)
+    # Of a switch the instant of the operation counts; a state is as good as the instant it was read.
+    switched_at = _optional_instant(row, "switched_at", where) if kind == CommandKind.SWITCH else None
+    readings = row.get("readings")
+    return CommandResult(
+        command_key=_text(row, "reference", where),
+        correlation=correlation,
+        token=token,
+        serial_id=serial,
+        succeeded=succeeded,
+        code=code,
+        text=_optional_text(row, "text", where),
+        acted_at=switched_at or completed_at,
+        readings=tuple(
+            _reading(reading, serial, f"{where}.readings[{at}]")
+            for at, reading in enumerate([] if readings is None else _list(row, "readings", where))
+        ),
+        switch_state=_switch_state(row, where),
+        uncertain=not succeeded and code not in NOTHING_DONE,
+    )
+
+
+def _reading(row: Any, serial: str | None, where: str) -> FieldReading:
+    return FieldReading(
+        serial_id=_text(row, "serial", where) if serial is None else serial,
+        reading_type=_text(row, "obis", where),
+        measured_at=_instant(row, "at", where),
+        value=_quantity(row, "value", where),
+        unit=_optional_text(row, "unit", where),
+    )
+
+
+def _meter(row: Any, where: str) -> FieldMeter:
+    registers = _list(row, "registers", where)
+    has_breaker = row.get("has_breaker")
+    return FieldMeter(
+        serial_id=_text(row, "serial", where),
+        device_id=_optional_text(row, "device_id", where),
+        provisioned=row.get("provisioned") is True,
+        reading_types=tuple(_text(entry, "obis", f"{where}.registers[{at}]") for at, entry in enumerate(registers)),
+        first_heard_at=_optional_instant(row, "first_heard_at", where),
+        last_heard_at=_optional_instant(row, "last_heard_at", where),
+        switch_state=_switch_state(row, where),
+        has_breaker=has_breaker if isinstance(has_breaker, bool) else None,
+    )
+
+
+def _switch_state(row: Mapping[str, Any], where: str) -> SwitchState | None:
+    text = _optional_text(row, "switch_state", where)
+    if text is None:
+        return None
+    try:
+        return SwitchState(text)
+    except ValueError:
+        raise ValueError(f"{where}.switch_state is {text!r}, neither connected nor disconnected") from None
+
+
+# ---- members of JSON objects -----------------------------------------------------------------------------------------
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        # Numbers stay exact, should a head end write quantities so.
+        content = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError("the body is not a JSON object")  # noqa: TRY004  # the body's mistake, not a caller's
+    return content
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
+
+
+def _member(row: Any, name: str, where: str) -> Any:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where or 'the body'} is not an object")  # noqa: TRY004
+    return row.get(name)
+
+
+def _named(name: str, where: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _optional_text(row: Any, name: str, where: str) -> str | None:
+    value = _member(row, name, where)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{_named(name, where)} is not text")
+    return value
+
+
+def _text(row: Any, name: str, where: str) -> str:
+    value = _optional_text(row, name, where)
+    if not value:
+        raise ValueError(f"{_named(name, where)} is missing")
+    return value
+
+
+def _list(row: Any, name: str, where: str) -> list[Any]:
+    value = _member(row, name, where)
+    if not isinstance(value, list):
+        raise ValueError(f"{_named(name, where)} is not a list")  # noqa: TRY004
+    return value
+
+
+def _optional_instant(row: Any, name: str, where: str) -> datetime | None:
+    text = _optional_text(row, name, where)
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{_named(name, where)} is {text!r}, not an instant") from None
+    if instant.tzinfo is None:
+        raise ValueError(f"{_named(name, where)} is {text!r}, an instant without zone")
+    return instant.astimezone(UTC)
+
+
+def _instant(row: Any, name: str, where: str) -> datetime:
+    instant = _optional_instant(row, name, where)
+    if instant is None:
+        raise ValueError(f"{_named(name, where)} is missing")
+    return instant
+
+
+def _quantity(row: Any, name: str, where: str) -> Decimal:
+    value = _member(row, name, where)
+    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        return Decimal(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    raise ValueError(f"{_named(name, where)} is {value!r}, not a decimal number")
