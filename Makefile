@@ -26,7 +26,7 @@ help:
 setup: $(READY)
 
 $(PYTHON):
-	@python=$$(sh .ci/find_python) && echo "Setting up $(VENV) with $$python" && "$$python" -m venv $(VENV)
+	@python=$$(sh .ci/find_python) && echo "Setting up $(VENV) with $$python" && { "$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
 
 # Installed versions are those of the lock, each checked against its hash; MDUS itself is run from this checkout.
 $(READY): requirements.lock pyproject.toml | $(PYTHON)
