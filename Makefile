@@ -15,6 +15,7 @@ READY := $(VENV)/.ready
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -51,7 +52,7 @@ bench: $(READY)
 	$(PYTHON) -m tests.benchmarks $(BENCH_ARGS)
 
 chaos: $(READY)
-	$(PYTHON) -m tests.chaos $(CHAOS_ARGS)
+	CHAOS=long $(PYTHON) -m pytest tests/chaos $(CHAOS_ARGS)
 
 # One lock for Python 3.11 to 3.13; it names no registry, so that it is read through whichever one is configured.
 lock: $(READY)
