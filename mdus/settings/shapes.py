@@ -116,6 +116,9 @@ class Retention(Section):
 class Switching(Section):
     disconnect_expiry_minutes: Whole
     command_timeout_minutes: Whole
+    verify_timeout_minutes: Whole
+    verify_attempts: Whole
+    trusted_state_minutes: Annotated[int, Field(ge=0)]
 
 
 class Reading(Section):
@@ -123,8 +126,11 @@ class Reading(Section):
     attempts: Whole
     attempt_interval_minutes: Whole
     on_demand_timeout_minutes: Whole
+    on_demand_interval_minutes: Whole
     confirmation_timeout_minutes: Whole
     send_attempts: Whole
+    resend_interval_minutes: Whole
+    accepted_type_ids: Texts
 
 
 class Log(Section):
