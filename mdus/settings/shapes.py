@@ -225,6 +225,12 @@ class Settings(Section):
         """Return the rows of the table `name` as values of `shape`; `load_settings(tables=...)` has checked them."""
         return tuple(shape.model_validate(dict(row)) for row in self._tables[name])
 
+    def sender_for(self, system: str) -> Sender | None:
+        """Return who speaks for the sender system `system`: the row that names it, else one that may name any."""
+        named = (sender for sender in self.senders if system in sender.systems)
+        any_system = (sender for sender in self.senders if "*" in sender.systems)
+        return next(named, None) or next(any_system, None)
+
     def shown(self) -> tuple[Shown, ...]:
         """List every setting with its value, secrets masked, and its origin, in the order of the files."""
         values = {name: getattr(self, name) for name in type(self).model_fields} | dict(self._tables)

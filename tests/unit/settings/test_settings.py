@@ -206,6 +206,16 @@ class TestSenders:
         (sender,) = load_settings(environ).senders
         assert (sender.url, sender.url_user) == ("http://p", None)
 
+    def test_the_row_that_names_a_system_speaks_for_it_before_one_that_may_name_any(self, write: Write) -> None:
+        row = '[[senders]]\nname = "{0}"\nuser = "{0}"\npassword = "b"\nsystems = ["{1}"]\ndefault_system = "{1}"\n'
+        settings = load_settings(write("a.toml", row.format("any", "*") + row.format("one", "P11")))
+        speakers = [settings.sender_for(system) for system in ("P11", "P12")]
+        assert [sender.name for sender in speakers if sender] == ["one", "any"]
+
+    def test_nobody_speaks_for_a_system_no_row_names(self, write: Write) -> None:
+        row = '[[senders]]\nname = "a"\nuser = "a"\npassword = "b"\nsystems = ["P11"]\ndefault_system = "P11"\n'
+        assert load_settings(write("a.toml", row)).sender_for("P12") is None
+
 
 class TestProblems:
     def test_are_reported_together(self, write: Write) -> None:
