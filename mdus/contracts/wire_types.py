@@ -52,7 +52,7 @@ class ChildType:
         return self.maximum != 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class WireType:
     """A type of the contract. A leaf has a `builtin` (an XSD name such as `token`), a structure has `children`.
 
@@ -64,6 +64,10 @@ class WireType:
     facets: Mapping[str, str] = field(default_factory=dict)
     attributes: tuple[AttributeType, ...] = ()
     children: tuple[ChildType, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the name: a bulk in full would fill pages."""
+        return f"<WireType {self.name}>"
 
     @property
     def is_leaf(self) -> bool:
