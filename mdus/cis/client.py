@@ -76,8 +76,7 @@ class CisClient:
     def target_of(self, sender_system: str) -> Target:
         """Return where this system's messages go; raises NoTarget with what to set."""
         cis = self._settings.cis
-        sender = next((row for row in self._settings.senders if sender_system in row.systems), None)
-        sender = sender or next((row for row in self._settings.senders if row.may_send_for(sender_system)), None)
+        sender = self._settings.sender_for(sender_system)
         if sender is not None and sender.url is not None:
             password = None if sender.url_password is None else sender.url_password.get_secret_value()
             return Target(url=sender.url, user=sender.url_user, password=password)

@@ -195,8 +195,7 @@ class InboxWorker:
 
 def zone_of(settings: Settings, sender_system: str) -> str:
     """Return the IANA zone of dates and times on a sender system's wire."""
-    named = next((sender for sender in settings.senders if sender_system in sender.systems), None)
-    named = named or next((sender for sender in settings.senders if sender.may_send_for(sender_system)), None)
+    named = settings.sender_for(sender_system)
     return named.time_zone if named else settings.time_zone
 
 

@@ -290,7 +290,7 @@ def _by_form(
             return one.sender_system, next(iter(forms))
         if one.bulk is not None:
             return one.sender_system, one.bulk
-        sender = next((row for row in settings.senders if row.may_send_for(one.sender_system)), None)
+        sender = settings.sender_for(one.sender_system)
         return one.sender_system, sender is None or service.name not in sender.single_services
 
     ordered = sorted(due, key=form_of)
