@@ -27,8 +27,9 @@ def device_arrival(sender_system: str, device_id: str) -> str:
 class EndDevice(Value):
     """A smart meter's master data, from UtilitiesDeviceERPSmartMeterCreateRequest; written by SAP's messages only.
 
-    `valid_from`/`valid_to` are SAP local dates, half-open. `head_end` is the name of the configured head end that serves
-    the device (default by AMS id).
+    `valid_from`/`valid_to` are SAP local dates, half-open. `head_end` is the name of the configured head end that
+    serves the device (default by AMS id). `create_item_id` is the inbox item that first asked for the device: SAP hears
+    nothing of a device before that item's confirmation was delivered.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
@@ -44,6 +45,7 @@ class EndDevice(Value):
     manufacturer_id: str | None = None
     manufacturer_serial_id: str | None = None
     manufacturer_part_id: str | None = None
+    create_item_id: int | None = None
 
     @property
     def wakes(self) -> tuple[str, ...]:

@@ -147,6 +147,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     policy = known.one(Policy) or Policy(head_ends={})
     sender = request.origin.sender_system
     ams_id, head_end = policy.served_by(request.ams_id)
+    stored = known.one(EndDevice, sender, request.device_id)
     device = EndDevice(
         sender_system=sender,
         device_id=request.device_id,
@@ -159,8 +160,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         manufacturer_id=request.manufacturer_id,
         manufacturer_serial_id=request.manufacturer_serial_id,
         manufacturer_part_id=request.manufacturer_part_id,
+        create_item_id=request.origin.item_id if stored is None else stored.create_item_id,
     )
-    stored = known.one(EndDevice, sender, request.device_id)
     if stored == device:
         return Done()
     registers = known.find(Register, sender_system=sender, device_id=request.device_id)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Index, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy import Connection, Index, bindparam, case, func, or_, select, text, update
 
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
+from mdus.messaging.status import MessageStatus
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.mapping import ValueTable
+from mdus.storage.message import ITEM, MESSAGE
 
 END_DEVICE = ValueTable(
     EndDevice,
@@ -135,17 +137,45 @@ def _note(connection: Connection, rows: list[dict[str, Any]]) -> None:
     )
 
 
-def unregistered(connection: Connection, *, heard_only: bool, limit: int) -> list[EndDeviceStatus]:
-    """Return devices without a registered notification that have a register and (if asked) were heard in the field."""
-    table, register = END_DEVICE_STATUS.table, REGISTER.table
-    has_register = (
-        select(register.c.id)
-        .where(and_(register.c.sender_system == table.c.sender_system, register.c.device_id == table.c.device_id))
+def unregistered(connection: Connection, *, day: date, needs_register: bool, limit: int) -> list[EndDeviceStatus]:
+    """Claim devices heard in the field whose registered notification is due, until the transaction ends.
+
+    SAP has the confirmation of the device's creation by then. With `needs_register` the device also has a register that
+    has not ended before `day`.
+    """
+    table, device, register, confirmation = END_DEVICE_STATUS.table, END_DEVICE.table, REGISTER.table, MESSAGE.alias()
+    confirmed = (
+        select(ITEM.c.id)
+        .join(confirmation, confirmation.c.id == ITEM.c.confirmation_id)
+        .where(
+            ITEM.c.id == device.c.create_item_id,
+            confirmation.c.status.in_([MessageStatus.DELIVERED, MessageStatus.CONFIRMED]),
+        )
         .exists()
     )
-    query = END_DEVICE_STATUS.select().where(table.c.registered_at.is_(None), has_register)
-    if heard_only:
-        query = query.where(table.c.first_heard_at.is_not(None))
+    known_to_sap = (
+        select(device.c.id)
+        .where(
+            device.c.sender_system == table.c.sender_system,
+            device.c.device_id == table.c.device_id,
+            or_(device.c.create_item_id.is_(None), confirmed),
+        )
+        .exists()
+    )
+    query = END_DEVICE_STATUS.select().where(
+        table.c.registered_at.is_(None), table.c.first_heard_at.is_not(None), known_to_sap
+    )
+    if needs_register:
+        has_register = (
+            select(register.c.id)
+            .where(
+                register.c.sender_system == table.c.sender_system,
+                register.c.device_id == table.c.device_id,
+                or_(register.c.valid_to.is_(None), register.c.valid_to > day),
+            )
+            .exists()
+        )
+        query = query.where(has_register)
     return END_DEVICE_STATUS.fetch(
         connection, query.order_by(table.c.id).limit(limit).with_for_update(skip_locked=True, of=table)
     )

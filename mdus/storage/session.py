@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from alembic import command as alembic
@@ -90,9 +90,9 @@ class UnitOfWork:
         """Claim documents whose value is due to SAP."""
         return documents.due_for_result(self.connection, limit=limit)
 
-    def devices_to_register(self, *, heard_only: bool, limit: int) -> list[EndDeviceStatus]:
-        """Claim devices whose registered notification is due."""
-        return registry.unregistered(self.connection, heard_only=heard_only, limit=limit)
+    def devices_to_register(self, *, day: date, needs_register: bool, limit: int) -> list[EndDeviceStatus]:
+        """Claim devices whose registered notification is due; see `registry.unregistered`."""
+        return registry.unregistered(self.connection, day=day, needs_register=needs_register, limit=limit)
 
     def save(self, changes: Collection[Change]) -> None:
         """Write the changes, each kind in one statement, and wake what was parked for them."""

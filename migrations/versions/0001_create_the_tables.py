@@ -159,6 +159,7 @@ def upgrade() -> None:
         sa.Column("manufacturer_id", sa.Text(), nullable=True),
         sa.Column("manufacturer_serial_id", sa.Text(), nullable=True),
         sa.Column("manufacturer_part_id", sa.Text(), nullable=True),
+        sa.Column("create_item_id", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("sender_system", "device_id", name="end_device_key"),
     )

@@ -1,0 +1,108 @@
+"""UtilitiesDeviceERPSmartMeterRegisteredNotification: we tell SAP that a smart meter answers in its metering system.
+
+From then on SAP uses the meter for remote processes. Nothing comes back.
+
+```
+device_create     the device is stored, its confirmation delivered
+register_create   it has a register (setting registered_when); its head end is told
+head end          hears the meter for the first time
+SAP   <--RegisteredNotification--   once for each device
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import ClassVar
+
+from mdus.contracts.binding import wire
+from mdus.domain.end_device import EndDevice
+from mdus.domain.local_time import local_day
+from mdus.domain.register import Register
+from mdus.domain.value import Value
+from mdus.messaging.patterns import Due, NotificationSent
+from mdus.settings import Settings
+from mdus.storage.session import UnitOfWork
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registration(Value):
+    """A device that answers; `start_on` is the local date its first register that has not ended begins."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
+
+    sender_system: str
+    device_id: str
+    ams_id: str
+    start_on: date | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """What SAP reads of one device."""
+
+    device_id: str = wire("UtilitiesDevice/ID")
+    start_on: date | None = wire("UtilitiesDevice/SmartMeter/StartDate")
+    ams_id: str = wire("UtilitiesDevice/SmartMeter/UtilitiesAdvancedMeteringSystemID")
+
+
+def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
+    """Claim the devices whose notification is due, and mark them registered in the same transaction.
+
+    Due once: the head end has heard the meter, the confirmation of its creation was delivered, and, unless the setting
+    `registered_when` is `seen`, it has a register that is or will be valid. Failed deliveries are the outbox's to repeat.
+    """
+    needs_register = uow.settings.registered_when == "seen_and_register"
+    # Calendars differ by less than a day: a register that ends today somewhere counts everywhere.
+    statuses = uow.devices_to_register(day=now.date(), needs_register=needs_register, limit=limit)
+    keys = {(status.sender_system, status.device_id) for status in statuses}
+    devices = {device.key: device for device in uow.load(EndDevice, ("sender_system", "device_id"), keys)}
+    registers: dict[tuple[str, str], list[Register]] = {}
+    for register in uow.load(Register, ("sender_system", "device_id"), keys):
+        registers.setdefault((register.sender_system, register.device_id), []).append(register)
+    due = []
+    for status in statuses:
+        device = devices[status.key]
+        today = local_day(now, zone=_zone(uow.settings, device.sender_system))
+        found = registers.get((device.sender_system, device.device_id), ())
+        due.append(
+            Due(
+                subject=registration(device, registers=found, today=today),
+                sender_system=device.sender_system,
+                key=device.device_id,
+                changes=(replace(status, registered_at=now),),
+            )
+        )
+    return due
+
+
+def registration(device: EndDevice, *, registers: Sequence[Register], today: date) -> Registration:
+    """Return what SAP is told of a device on a local date."""
+    lasting = [register.valid_from for register in registers if register.valid_to is None or register.valid_to > today]
+    return Registration(
+        sender_system=device.sender_system,
+        device_id=device.device_id,
+        ams_id=device.ams_id or "",
+        start_on=min(lasting, default=None),
+    )
+
+
+def _zone(settings: Settings, sender_system: str) -> str:
+    sender = settings.sender_for(sender_system)
+    return settings.time_zone if sender is None else sender.time_zone
+
+
+def build(subject: Registration) -> Content:
+    """Return the notification of one device."""
+    return Content(device_id=subject.device_id, start_on=subject.start_on, ams_id=subject.ams_id)
+
+
+SERVICE = NotificationSent(
+    notification="UtilitiesDeviceERPSmartMeterRegisteredNotification",
+    bulk_notification="UtilitiesDeviceERPSmartMeterRegisteredBulkNotification",
+    content_shape=Content,
+    select=select,
+    build=build,
+)
