@@ -219,7 +219,7 @@ def _cursor(request: Request) -> list[str] | None:
     if not text:
         return None
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode().split("|")
+        return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode().split("|")
     except ValueError as error:
         raise Problem(400, "Unreadable parameter", "cursor is not one of this list") from error
 

@@ -56,7 +56,9 @@ def carry_out(meter: Meter, *, job: Job, order: Order, now: datetime, zone: Zone
         elif job.kind == "switch_state":
             result |= _breaker(meter)
         elif job.kind == "read_on_demand":
-            result["readings"] = list(meter.readings(now, stamp(now)))
+            # The clock of a meter knows whole seconds; value and instant belong together.
+            at = now.replace(microsecond=0)
+            result["readings"] = list(meter.readings(at, stamp(at)))
         elif job.kind == "read_registers":
             result["readings"] = _stored(meter, order.wish["period"], now=now, zone=zone)
             code = None if result["readings"] else "NO_DATA"

@@ -21,7 +21,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from simulators.clock import Clock, stamp
+from simulators.clock import Clock, instant, stamp
 from simulators.headend_rest.deliveries import Deliveries, Push
 from simulators.headend_rest.faults import FaultPlan, Plan
 from simulators.headend_rest.field import carry_out
@@ -90,24 +90,27 @@ class HeadEnd:
         """This will rebuild the state from the journal and put on the heap what is still to happen."""
         slot: tuple[date, int] | None = None
         open_pushes: dict[str, Push] = {}
-        begun = False
+        begun_at: datetime | None = None
         for record in self._journal.replay():
-            begun = True
+            if record["t"] == "start":
+                begun_at = instant(record["at"])
             open_pushes.update((push.delivery_id, push) for push in self.state.apply(record))
             if record["t"] == "slot":
                 slot = (date.fromisoformat(record["day"]), record["slot"])
             elif record["t"] == "delivered":
                 open_pushes.pop(record["id"], None)
         now = self.clock.now()
-        if not begun:
-            self._journal.note({"t": "start", "seed": self.behaviour.seed, "meters": len(self.state.meters)})
+        if begun_at is None:
+            begun_at = now
+            start = {"t": "start", "at": stamp(now), "seed": self.behaviour.seed, "meters": len(self.state.meters)}
+            self._journal.note(start)
         for push in open_pushes.values():
             self._deliveries.add(push)
         for job in self.state.jobs.values():
             self._plan(job.orders.values(), job)
         for meter in self.state.meters.values():
             self._plan_first_heard(meter)
-        first = self.collection.first_slot(now) if slot is None else self.collection.next_slot(*slot, now=now)
+        first = self.collection.next_slot(*slot, now=now) if slot else self.collection.first_slot(begun_at)
         self._at(self.collection.due(*first), "slot", first)
 
     def start(self) -> None:
