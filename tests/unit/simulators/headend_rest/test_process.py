@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
+from starlette.testclient import TestClient
 
 from simulators.clock import instant
-from simulators.headend_rest.__main__ import main
+from simulators.headend_rest.__main__ import arguments, build, main
 from simulators.headend_rest.faults import FAULTS
 
 
@@ -48,18 +49,26 @@ class TestCommandLine:
         script = "import sys, simulators.headend_rest.__main__; sys.exit('mdus' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
-    def test_makes_the_same_meters_from_the_same_seed(self, run: Callable[..., Any]) -> None:
+    def test_makes_the_same_meters_from_the_same_seed(self, run: Callable[..., Any], tmp_path: Path) -> None:
         first, second, other = (
-            run("--seed", seed, "--state", f"/dev/shm/headend-{uuid4().hex}").get(
+            run("--seed", seed, "--state", str(tmp_path / f"{number}")).get(
                 "/control/meters", at="2026-03-27T10:00:00Z"
             )
-            for seed in ("4", "4", "5")
+            for number, seed in enumerate(("4", "4", "5"))
         )
         assert first == second
         assert first["meters"] != other["meters"]
 
 
 class TestControl:
+    @pytest.mark.parametrize(
+        ("address", "status"),
+        [pytest.param("127.0.0.1", 200, id="loopback"), pytest.param("10.0.0.9", 403, id="beyond")],
+    )
+    def test_is_answered_to_the_loopback_only(self, address: str, status: int) -> None:
+        app = build(arguments().parse_args(["--meters", "1"]), password="x", callback_password="x")
+        assert TestClient(app, client=(address, 50000)).get("/control/meters").status_code == status
+
     def test_lists_meters_with_material_registers_and_true_values(self, head_end: Any) -> None:
         listed = head_end.get("/control/meters", at="2026-03-27T10:00:00Z")
         assert (listed["seed"], listed["time_zone"], len(listed["meters"])) == (1, "Europe/Berlin", 20)
