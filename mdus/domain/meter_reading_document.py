@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mdus.domain.value import Value
+
+#: Kinds of exception cases of a result: SAP refused it for good, or never answered.
+RESULT_REFUSED: Final = "reading_result_refused"
+RESULT_UNCONFIRMED: Final = "reading_result_unconfirmed"
 
 
 class DocumentStatus(StrEnum):
@@ -23,11 +27,17 @@ class DocumentStatus(StrEnum):
     FAILED = "failed"  # no value could be had: a smart meter event is due
 
 
+def document_arrival(sender_system: str, document_id: str) -> str:
+    """Return the name under which a cancellation waits for the order it cancels."""
+    return f"meter_reading_document/{sender_system}/{document_id}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeterReadingDocument(Value):
     """One reading order, from SmartMeterMeterReadingDocumentERPCreateRequest (SAP contract 3.5).
 
-    `due_at`, `window_from` and `window_until` are business instants; `next_try_at` is when to look for a value again.
+    `due_at` is the business instant that is meant, `window_from` and `window_until` are the first and the last at which
+    a value counts. `next_try_at` is when to look for a value again, or to send a refused result again.
     `order_item_id` and `order_uuid` name the order it came with: its result must not overtake that confirmation.
     `value` is as shown on the register, cut to its decimals; `measured_at` the instant it was read.
     """
@@ -62,3 +72,8 @@ class MeterReadingDocument(Value):
     measured_at: datetime | None = None
     result_attempts: int = 0  # result messages made so far
     note: str | None = None  # why it failed or was rejected
+
+    @property
+    def wakes(self) -> tuple[str, ...]:
+        """Return the one name a cancellation that came too early waits for."""
+        return (document_arrival(self.sender_system, self.document_id),)

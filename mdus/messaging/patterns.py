@@ -24,7 +24,7 @@ from mdus.messaging.outcome import Change, Outcome, Received, Result
 class Load(Protocol):
     """Fetch what a batch needs: one query per aggregate for the whole batch."""
 
-    def __call__(self, requests: Sequence[Any], uow: Any) -> Known:
+    def __call__(self, requests: Sequence[Any], uow: Any, /) -> Known:
         """Return the known values for these requests."""
         ...
 
@@ -32,7 +32,7 @@ class Load(Protocol):
 class Decide(Protocol):
     """Decide one item; pure: no database, no clock, no XML."""
 
-    def __call__(self, request: Any, known: Known, *, now: datetime) -> Outcome:
+    def __call__(self, request: Any, known: Known, /, *, now: datetime) -> Outcome:
         """Return the outcome, or raise a BusinessError, which is a failed result."""
         ...
 

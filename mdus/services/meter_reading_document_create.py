@@ -1,0 +1,338 @@
+"""SmartMeterMeterReadingDocumentERPCreateRequest: SAP orders one reading of one register.
+
+Answered by SmartMeterMeterReadingDocumentERPCreateConfirmation as soon as the order is accepted. The reading follows
+when it is due, in a message of its own (meter_reading_document_result); one that cannot be had, as a smart meter event.
+
+```
+SAP   --CreateRequest-->           device or register not there yet: wait for it, 30 minutes at most
+SAP   <--CreateConfirmation--      code 3: the order is accepted, or 5 with the reason
+                                   stored values: looked for when the scheduled day is over and collected
+                                   on demand: the meter is asked today, or on the scheduled day
+SAP   <--ResultCreateRequest--     the value
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from mdus.contracts.binding import wire
+from mdus.contracts.log import Log
+from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.local_time import day_start, local_day
+from mdus.domain.meter_reading_collection import read_command
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.meter_reading_selection import (
+    OutOfReach,
+    ReadingPolicies,
+    ReadingPolicy,
+    ReadingReason,
+    Window,
+    reason_number,
+)
+from mdus.domain.obis import Obis
+from mdus.domain.register import Register, register_arrival
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
+from mdus.messaging.patterns import RequestConfirmation
+from mdus.settings import Section
+from mdus.storage.session import UnitOfWork
+
+#: The tables of config/ this service reads, with the shape of their rows.
+TABLES: Final[Mapping[str, type[Section]]] = {"reading_reasons": ReadingReason}
+
+#: UtilitiesAdvancedMeteringDataSourceTypeCode -> on demand?
+_DATA_SOURCES: Final[Mapping[str, bool]] = {
+    "0": False,  # stored values: periodic collection
+    "1": True,  # the meter is asked
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request(Received):
+    """One reading order; `scheduled_on` is a local date of the sender system."""
+
+    document_id: str = wire("MeterReadingDocument/ID")
+    reason_code: str = wire("MeterReadingDocument/MeterReadingReasonCode")
+    scheduled_on: date = wire("MeterReadingDocument/ScheduledMeterReadingDate")
+    data_source_code: str | None = wire("MeterReadingDocument/UtilitiesAdvancedMeteringDataSourceTypeCode")
+    measurement_task_id: str = wire("MeterReadingDocument/UtiltiesMeasurementTask/UtilitiesMeasurementTaskID")
+    obis_text: str = wire("MeterReadingDocument/UtiltiesMeasurementTask/UtilitiesObjectIdentificationSystemCodeText")
+    device_id: str = wire("MeterReadingDocument/UtiltiesMeasurementTask/UtiltiesDevice/UtilitiesDeviceID")
+    ams_id: str = wire(
+        "MeterReadingDocument/UtiltiesMeasurementTask/UtiltiesDevice/SmartMeter/UtilitiesAdvancedMeteringSystemID"
+    )
+    point_of_delivery_id: str | None = wire(
+        "MeterReadingDocument/UtiltiesMeasurementTask/UtilitiesPointOfDelivery/UtilitiesPointOfDeliveryPartyID"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation:
+    """What SAP reads: the order and whether it is accepted."""
+
+    document_id: str = wire("MeterReadingDocument/ID")
+    log: Log = wire("Log")
+
+
+class DeviceUnknown(BusinessError):
+    """The device is not known: no create request for it has come."""
+
+    type_id = "110(MDUS)"
+
+
+class SystemDiffers(BusinessError):
+    """The device belongs to another advanced metering system."""
+
+    type_id = "111(MDUS)"
+
+
+class RegisterUnknown(BusinessError):
+    """The device has no register with this logical register number."""
+
+    type_id = "201(MDUS)"
+
+
+class RegisterNotValid(BusinessError):
+    """The register is not valid on the scheduled date."""
+
+    type_id = "202(MDUS)"
+
+
+class CodeTextDiffers(BusinessError):
+    """The register measures something else than the order asks for."""
+
+    type_id = "203(MDUS)"
+
+
+class ReasonNotSupported(BusinessError):
+    """The meter reading reason is not in config/reading_reasons.toml."""
+
+    type_id = "204(MDUS)"
+
+
+class DataSourceNotSupported(BusinessError):
+    """The data source type is neither 0 (stored values) nor 1 (on demand)."""
+
+    type_id = "205(MDUS)"
+
+
+class DateOutOfReach(BusinessError):
+    """The scheduled date lies beyond the calendar."""
+
+    type_id = "206(MDUS)"
+
+
+class TooLateOnDemand(BusinessError):
+    """A meter asked now cannot tell what it showed on a scheduled date so long ago."""
+
+    type_id = "207(MDUS)"
+
+
+class NotReadable(BusinessError):
+    """No head end serves the device, so that it cannot be read."""
+
+    type_id = "208(MDUS)"
+
+
+class DocumentDiffers(BusinessError):
+    """A document with this ID was ordered before with other content."""
+
+    type_id = "209(MDUS)"
+
+
+class DocumentCancelled(BusinessError):
+    """A document with this ID was ordered before and cancelled."""
+
+    type_id = "210(MDUS)"
+
+
+def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
+    """Fetch the devices, registers and documents of a batch, and the policies."""
+    devices = {(request.origin.sender_system, request.device_id) for request in requests}
+    documents = {(request.origin.sender_system, request.document_id) for request in requests}
+    return Known(
+        [ReadingPolicies.of(uow.settings)],
+        uow.load(EndDevice, ("sender_system", "device_id"), devices, lock=False),
+        uow.load(Register, ("sender_system", "device_id"), devices, lock=False),
+        uow.load(MeterReadingDocument, ("sender_system", "document_id"), documents),
+    )
+
+
+def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
+    """Accept the order, or raise why not (SAP contract 3.5).
+
+    - The same document again with the same content is accepted again without effect; with other content refused.
+    - Device or register not there yet: wait for it. The register must be valid on the scheduled date and measure what
+      the order says.
+    - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
+      codes are refused.
+    - Stored values: the window of the policy around the scheduled day of the sender's zone; first looked for when its
+      best value may be there and has been collected.
+    - On demand: now for today and for past dates within the policy's window, else when the scheduled day begins.
+    """
+    origin = request.origin
+    stored = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
+    if stored is not None:
+        return _repeated(request, stored)
+    device = known.one(EndDevice, origin.sender_system, request.device_id)
+    if device is None:
+        waits_for = device_arrival(origin.sender_system, request.device_id)
+        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
+    if device.ams_id is not None and device.ams_id != request.ams_id:
+        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+    registers = known.find(
+        Register,
+        sender_system=origin.sender_system,
+        device_id=request.device_id,
+        measurement_task_id=request.measurement_task_id,
+    )
+    if not registers:
+        waits_for = register_arrival(origin.sender_system, request.device_id, request.measurement_task_id)
+        return Park(waits_for=waits_for, until=origin.park_until, otherwise=RegisterUnknown())
+    register = next((one for one in registers if one.is_valid_on(request.scheduled_on)), None)
+    if register is None:
+        raise RegisterNotValid(f"The register is not valid on {request.scheduled_on}")
+    if not _is_same_channel(request.obis_text, register):
+        raise CodeTextDiffers(f"The register measures {register.obis_text or register.reading_type}")
+    if device.head_end is None:
+        raise NotReadable
+    policies = known.one(ReadingPolicies) or ReadingPolicies(by_reason={})
+    policy = policies.for_reason(request.reason_code)
+    if policy is None:
+        raise ReasonNotSupported(f"The meter reading reason {request.reason_code} is not supported")
+    if _is_on_demand(request, policy):
+        return _on_demand(request, device, register, policy=policy, policies=policies, now=now)
+    return _from_stored(request, register, policy=policy, policies=policies, now=now)
+
+
+def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
+    content = (
+        stored.device_id == request.device_id
+        and stored.measurement_task_id == request.measurement_task_id
+        and stored.obis_text == request.obis_text
+        and reason_number(stored.reason_code) == reason_number(request.reason_code)
+        and stored.scheduled_on == request.scheduled_on
+        and stored.data_source_code == request.data_source_code
+        and stored.ams_id == request.ams_id
+        and stored.point_of_delivery_id == request.point_of_delivery_id
+    )
+    if not content:
+        raise DocumentDiffers
+    if stored.status is DocumentStatus.CANCELLED:
+        raise DocumentCancelled
+    return Done()
+
+
+def _is_same_channel(text: str, register: Register) -> bool:
+    """Tell whether the code text names what the register measures; OBIS codes may leave group F out."""
+    return _printed(text) in {_printed(register.obis_text or register.reading_type), _printed(register.reading_type)}
+
+
+def _printed(text: str) -> str:
+    try:
+        return str(Obis.parse(text))
+    except ValueError:
+        return text
+
+
+def _is_on_demand(request: Request, policy: ReadingPolicy) -> bool:
+    if request.data_source_code is None:
+        return policy.on_demand
+    code = reason_number(request.data_source_code)
+    if code not in _DATA_SOURCES:
+        raise DataSourceNotSupported(f"The data source type {request.data_source_code} is not supported")
+    return _DATA_SOURCES[code]
+
+
+def _window(request: Request, policy: ReadingPolicy) -> Window:
+    try:
+        return policy.window(request.scheduled_on, zone=request.origin.zone)
+    except OutOfReach as error:
+        raise DateOutOfReach from error
+
+
+def _from_stored(
+    request: Request, register: Register, *, policy: ReadingPolicy, policies: ReadingPolicies, now: datetime
+) -> Done:
+    window = _window(request, policy)
+    first_look_at = window.complete_at(policy.choice) + policies.collection_delay
+    document = _document(request, register, window, on_demand=False)
+    return Done(changes=(replace(document, next_try_at=max(first_look_at, now)),))
+
+
+def _on_demand(
+    request: Request,
+    device: EndDevice,
+    register: Register,
+    *,
+    policy: ReadingPolicy,
+    policies: ReadingPolicies,
+    now: datetime,
+) -> Done:
+    zone = request.origin.zone
+    due_at = now
+    if request.scheduled_on > local_day(now, zone=zone):
+        due_at = day_start(request.scheduled_on, zone=zone)
+    elif now > max(_window(request, policy).ends_at, _day_end(request)):
+        raise TooLateOnDemand
+    patience = policies.on_demand_timeout + policies.on_demand_interval
+    window = Window(starts_at=due_at, target_at=due_at, ends_at=due_at + policy.attempts * patience)
+    document = _document(request, register, window, on_demand=True)
+    command = read_command(document, device, attempt=1, not_before=due_at, lasts=policies.on_demand_timeout)
+    if command is None:
+        raise NotReadable
+    waiting = replace(document, attempts=1, next_try_at=command.expires_at + policies.on_demand_timeout)
+    return Done(changes=(waiting, command))
+
+
+def _day_end(request: Request) -> datetime:
+    return day_start(request.scheduled_on + timedelta(days=1), zone=request.origin.zone)
+
+
+def _document(request: Request, register: Register, window: Window, *, on_demand: bool) -> MeterReadingDocument:
+    origin = request.origin
+    return MeterReadingDocument(
+        sender_system=origin.sender_system,
+        document_id=request.document_id,
+        device_id=request.device_id,
+        measurement_task_id=request.measurement_task_id,
+        obis_text=request.obis_text,
+        reading_type=register.reading_type,
+        reason_code=request.reason_code,
+        scheduled_on=request.scheduled_on,
+        data_source_code=request.data_source_code,
+        ams_id=request.ams_id,
+        point_of_delivery_id=request.point_of_delivery_id,
+        on_demand=on_demand,
+        time_zone=origin.zone,
+        due_at=window.target_at,
+        window_from=window.starts_at,
+        window_until=window.ends_at,
+        order_item_id=origin.item_id,
+        order_uuid=origin.uuid,
+        order_id=origin.id,
+        bulk=origin.bulk,
+    )
+
+
+def confirm(request: Request, result: Result) -> Confirmation:
+    """Return the confirmation of one order."""
+    return Confirmation(document_id=request.document_id, log=result.log)
+
+
+SERVICE = RequestConfirmation(
+    request="SmartMeterMeterReadingDocumentERPCreateRequest",
+    bulk_request="SmartMeterMeterReadingDocumentERPBulkCreateRequest",
+    confirmation="SmartMeterMeterReadingDocumentERPCreateConfirmation",
+    bulk_confirmation="SmartMeterMeterReadingDocumentERPBulkCreateConfirmation",
+    shape=Request,
+    confirmation_shape=Confirmation,
+    order_by=lambda request: request.device_id,
+    load=load,
+    decide=decide,
+    confirm=confirm,
+)

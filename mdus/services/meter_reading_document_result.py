@@ -1,0 +1,233 @@
+"""MeterReadingDocumentERPResultCreateRequest: we send SAP the value of a reading it has ordered.
+
+Settled by SAP's MeterReadingDocumentERPResultCreateConfirmation. A result never overtakes its order's confirmation.
+
+```
+SAP   <--ResultCreateRequest--         the value, with date and time in the sender's zone, bulk if the order was
+SAP   --ResultCreateConfirmation-->    any code but 5: done
+                                       5: sent again as a new message after a pause, then a case for a human
+                                       silence: the same (meter_reading_documents in the workers)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from mdus.contracts.binding import wire, wire_text
+from mdus.contracts.log import ProcessingResultCode, SeverityCode
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.meter_reading_collection import document_owner
+from mdus.domain.meter_reading_document import (
+    RESULT_REFUSED,
+    RESULT_UNCONFIRMED,
+    DocumentStatus,
+    MeterReadingDocument,
+)
+from mdus.domain.value import Value
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received
+from mdus.messaging.patterns import Due, RequestSent
+from mdus.settings import Settings
+from mdus.storage.session import UnitOfWork
+
+#: MeterReadingTypeCode: a value read, neither calculated nor estimated.
+_COLLECTED: Final = "01"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Content:
+    """One result; date and time are local to the sender system, the scheduled date is the order's, unchanged."""
+
+    document_id: str = wire("MeterReadingDocument/ID")
+    reason_code: str = wire("MeterReadingDocument/MeterReadingReasonCode")
+    scheduled_on: date = wire("MeterReadingDocument/ScheduledMeterReadingDate")
+    measurement_task_id: str = wire("MeterReadingDocument/UtiltiesMeasurementTask/UtilitiesMeasurementTaskID")
+    obis_text: str = wire("MeterReadingDocument/UtiltiesMeasurementTask/UtilitiesObjectIdentificationSystemCodeText")
+    device_id: str = wire("MeterReadingDocument/UtiltiesMeasurementTask/UtiltiesDevice/UtilitiesDeviceID")
+    point_of_delivery_id: str | None = wire(
+        "MeterReadingDocument/UtiltiesMeasurementTask/UtilitiesPointOfDelivery/UtilitiesPointOfDeliveryPartyID"
+    )
+    read_on: date = wire("MeterReadingDocument/Result/ActualMeterReadingDate")
+    read_time: time = wire("MeterReadingDocument/Result/ActualMeterReadingTime")
+    type_code: str = wire("MeterReadingDocument/Result/MeterReadingTypeCode")
+    value: Decimal = wire("MeterReadingDocument/Result/MeterReadingResultValue")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remark:
+    """One line of SAP's log; all its codes are open tokens."""
+
+    type_id: str | None = wire("TypeID")
+    severity: str | None = wire("SeverityCode")
+    note: str = wire_text("Note")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation(Received):
+    """SAP's answer to one result."""
+
+    document_id: str | None = wire("MeterReadingDocument/ID")
+    result_code: str | None = wire("Log/BusinessDocumentProcessingResultCode")
+    max_severity: str | None = wire("Log/MaximumLogItemSeverityCode")
+    remarks: tuple[Remark, ...] = wire("Log/Item")
+
+
+class DocumentNotNamed(BusinessError):
+    """SAP's confirmation of a meter reading result names no document."""
+
+    type_id = "220(MDUS)"
+
+
+class DocumentUnknown(BusinessError):
+    """SAP confirms the result of a document it never ordered."""
+
+    type_id = "221(MDUS)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy(Value):
+    """How often and how far apart a refused result is sent again, and which refusals count as success."""
+
+    send_attempts: int = 3
+    resend_interval: timedelta = timedelta(minutes=10)
+    accepted_type_ids: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Policy:
+        """Return the policy that the section `reading` says."""
+        return cls(
+            send_attempts=settings.reading.send_attempts,
+            resend_interval=timedelta(minutes=settings.reading.resend_interval_minutes),
+            accepted_type_ids=settings.reading.accepted_type_ids,
+        )
+
+
+def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
+    """Claim documents with a value whose order SAP knows to be accepted."""
+    return [_due(document) for document in uow.documents_due_for_result(limit)]
+
+
+def _due(document: MeterReadingDocument) -> Due:
+    sent = replace(
+        document,
+        status=DocumentStatus.RESULT_SENT,
+        next_try_at=None,
+        result_attempts=document.result_attempts + 1,
+    )
+    return Due(
+        subject=document,
+        sender_system=document.sender_system,
+        key=document.document_id,
+        attempt=sent.result_attempts,
+        reference_uuid=document.order_uuid,
+        reference_id=document.order_id,
+        bulk=document.bulk,
+        changes=(sent,),
+    )
+
+
+def build(document: MeterReadingDocument) -> Content:
+    """Return the result of a document that has its value."""
+    if document.value is None or document.measured_at is None:
+        raise ValueError(f"document {document.document_id} has no value")
+    local = document.measured_at.astimezone(ZoneInfo(document.time_zone))
+    return Content(
+        document_id=document.document_id,
+        reason_code=document.reason_code,
+        scheduled_on=document.scheduled_on,
+        measurement_task_id=document.measurement_task_id,
+        obis_text=document.obis_text,
+        device_id=document.device_id,
+        point_of_delivery_id=document.point_of_delivery_id,
+        read_on=local.date(),
+        read_time=local.time().replace(microsecond=0),
+        type_code=_COLLECTED,
+        value=document.value,
+    )
+
+
+def load(confirmations: Sequence[Confirmation], uow: UnitOfWork) -> Known:
+    """Fetch the documents SAP speaks of and their open cases."""
+    keys = {
+        (confirmation.origin.sender_system, confirmation.document_id)
+        for confirmation in confirmations
+        if confirmation.document_id is not None
+    }
+    documents = uow.load(MeterReadingDocument, ("sender_system", "document_id"), keys)
+    cases = {(kind, document_owner(one)) for one in documents for kind in (RESULT_REFUSED, RESULT_UNCONFIRMED)}
+    return Known(
+        [Policy.of(uow.settings)],
+        documents,
+        uow.load(ExceptionCase, ("kind", "case_key"), cases),
+    )
+
+
+def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcome:
+    """Close the document, send its result again later, or call for a human.
+
+    - Success closes it whatever was noted before, also late: after a refusal or after silence.
+    - A refusal counts while the result is not settled: it is sent again, up to the setting; then a case is opened.
+    - A cancelled document stays cancelled, and a confirmed one confirmed, whatever comes.
+    """
+    if confirmation.document_id is None:
+        raise DocumentNotNamed
+    document = known.one(MeterReadingDocument, confirmation.origin.sender_system, confirmation.document_id)
+    if document is None or document.result_attempts == 0:
+        raise DocumentUnknown
+    if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.CANCELLED):
+        return Done()
+    policy = known.one(Policy) or Policy()
+    if _is_success(confirmation, policy):
+        confirmed = replace(document, status=DocumentStatus.CONFIRMED, next_try_at=None, note=None)
+        return Done(changes=(confirmed, *_closed(document, known, now=now)))
+    if document.status is not DocumentStatus.RESULT_SENT:
+        return Done()  # an earlier attempt's refusal: the present one is still to be answered, or all are given up
+    note = "; ".join(remark.note for remark in confirmation.remarks) or "SAP gave no reason"
+    if document.result_attempts < policy.send_attempts:
+        return Done(changes=(replace(document, next_try_at=now + policy.resend_interval, note=note),))
+    refused = f"SAP refused the reading of document {document.document_id}: {note}"
+    return Done(
+        changes=(
+            replace(document, status=DocumentStatus.REJECTED, next_try_at=None, note=note),
+            ExceptionCase(kind=RESULT_REFUSED, case_key=document_owner(document), opened_at=now, note=refused),
+        )
+    )
+
+
+def _is_success(confirmation: Confirmation, policy: Policy) -> bool:
+    """Tell whether SAP took the result: any code but 5, or 5 for reasons that are all accepted by setting."""
+    if confirmation.result_code is None:
+        return confirmation.max_severity is None or confirmation.max_severity < SeverityCode.ERROR
+    if confirmation.result_code.lstrip("0") != ProcessingResultCode.FAILED:
+        return True
+    reasons = [remark.type_id or "" for remark in confirmation.remarks]
+    return bool(reasons and policy.accepted_type_ids) and all(
+        reason.startswith(policy.accepted_type_ids) for reason in reasons
+    )
+
+
+def _closed(document: MeterReadingDocument, known: Known, *, now: datetime) -> tuple[Change, ...]:
+    cases = known.find(ExceptionCase, case_key=document_owner(document))
+    return tuple(replace(case, closed_at=now) for case in cases if case.closed_at is None)
+
+
+SERVICE = RequestSent(
+    request="MeterReadingDocumentERPResultCreateRequest",
+    bulk_request="MeterReadingDocumentERPResultBulkCreateRequest",
+    confirmation="MeterReadingDocumentERPResultCreateConfirmation",
+    bulk_confirmation="MeterReadingDocumentERPResultBulkCreateConfirmation",
+    content_shape=Content,
+    select=select,
+    build=build,
+    shape=Confirmation,
+    order_by=lambda confirmation: confirmation.document_id or "",
+    settled_by=lambda confirmation: confirmation.document_id,
+    load=load,
+    settle=settle,
+)
