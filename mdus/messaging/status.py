@@ -35,53 +35,62 @@ class ItemStatus(StrEnum):
     ANSWERED = "answered"  # an item we sent, confirmed by the receiver
 
 
-TRANSITIONS: Mapping[StrEnum, frozenset[StrEnum]] = {
-    MessageStatus.RECEIVED: frozenset({MessageStatus.COMPLETED}),
-    MessageStatus.COMPLETED: frozenset(),
-    MessageStatus.REFUSED: frozenset(),
-    MessageStatus.DUPLICATE: frozenset(),
-    MessageStatus.READY: frozenset({MessageStatus.SENDING}),
-    MessageStatus.SENDING: frozenset(
-        {MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD}
-    ),
-    MessageStatus.DELIVERED: frozenset({MessageStatus.CONFIRMED, MessageStatus.READY}),  # READY: a deliberate resend
-    MessageStatus.CONFIRMED: frozenset({MessageStatus.READY}),
-    MessageStatus.DEAD: frozenset({MessageStatus.READY}),
-    ItemStatus.READY: frozenset(
-        {ItemStatus.AWAITING, ItemStatus.PARKED, ItemStatus.DECIDED, ItemStatus.CLOSED, ItemStatus.DEAD}
-    ),
-    ItemStatus.AWAITING: frozenset({ItemStatus.READY}),
-    ItemStatus.PARKED: frozenset({ItemStatus.READY}),
-    ItemStatus.DECIDED: frozenset({ItemStatus.CLOSED}),
-    ItemStatus.CLOSED: frozenset(),
-    ItemStatus.DEAD: frozenset({ItemStatus.READY}),
-    ItemStatus.SENT: frozenset({ItemStatus.ANSWERED}),
-    ItemStatus.ANSWERED: frozenset(),
-    CommandStatus.READY: frozenset(
-        {
-            CommandStatus.SUBMITTING,
-            CommandStatus.DONE,  # a call thought lost was carried out: its result came before the next attempt
-            CommandStatus.FAILED,
-            CommandStatus.CANCELLED,
-        }
-    ),
-    CommandStatus.SUBMITTING: frozenset(
-        {
-            CommandStatus.READY,  # certainly not carried out: tried again
-            CommandStatus.ACCEPTED,
-            CommandStatus.DONE,
-            CommandStatus.FAILED,
-            CommandStatus.UNCERTAIN,
-        }
-    ),
-    CommandStatus.ACCEPTED: frozenset(
-        {CommandStatus.DONE, CommandStatus.FAILED, CommandStatus.TIMED_OUT, CommandStatus.UNCERTAIN}
-    ),
-    CommandStatus.DONE: frozenset(),
-    CommandStatus.FAILED: frozenset(),
-    CommandStatus.UNCERTAIN: frozenset(),  # a late result updates the known switch state, never this outcome
-    CommandStatus.TIMED_OUT: frozenset(),
-    CommandStatus.CANCELLED: frozenset(),
+#: Per kind of status (members of two kinds may be equal as text): what may follow each.
+TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
+    MessageStatus: {
+        MessageStatus.RECEIVED: frozenset({MessageStatus.COMPLETED}),
+        MessageStatus.COMPLETED: frozenset(),
+        MessageStatus.REFUSED: frozenset(),
+        MessageStatus.DUPLICATE: frozenset(),
+        MessageStatus.READY: frozenset({MessageStatus.SENDING}),
+        MessageStatus.SENDING: frozenset(
+            {MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD}
+        ),
+        MessageStatus.DELIVERED: frozenset(
+            {MessageStatus.CONFIRMED, MessageStatus.READY}
+        ),  # READY: a deliberate resend
+        MessageStatus.CONFIRMED: frozenset({MessageStatus.READY}),
+        MessageStatus.DEAD: frozenset({MessageStatus.READY}),
+    },
+    ItemStatus: {
+        ItemStatus.READY: frozenset(
+            {ItemStatus.AWAITING, ItemStatus.PARKED, ItemStatus.DECIDED, ItemStatus.CLOSED, ItemStatus.DEAD}
+        ),
+        ItemStatus.AWAITING: frozenset({ItemStatus.READY}),
+        ItemStatus.PARKED: frozenset({ItemStatus.READY}),
+        ItemStatus.DECIDED: frozenset({ItemStatus.CLOSED}),
+        ItemStatus.CLOSED: frozenset(),
+        ItemStatus.DEAD: frozenset({ItemStatus.READY}),
+        ItemStatus.SENT: frozenset({ItemStatus.ANSWERED}),
+        ItemStatus.ANSWERED: frozenset(),
+    },
+    CommandStatus: {
+        CommandStatus.READY: frozenset(
+            {
+                CommandStatus.SUBMITTING,
+                CommandStatus.DONE,  # a call thought lost was carried out: its result came before the next attempt
+                CommandStatus.FAILED,
+                CommandStatus.CANCELLED,
+            }
+        ),
+        CommandStatus.SUBMITTING: frozenset(
+            {
+                CommandStatus.READY,  # certainly not carried out: tried again
+                CommandStatus.ACCEPTED,
+                CommandStatus.DONE,
+                CommandStatus.FAILED,
+                CommandStatus.UNCERTAIN,
+            }
+        ),
+        CommandStatus.ACCEPTED: frozenset(
+            {CommandStatus.DONE, CommandStatus.FAILED, CommandStatus.TIMED_OUT, CommandStatus.UNCERTAIN}
+        ),
+        CommandStatus.DONE: frozenset(),
+        CommandStatus.FAILED: frozenset(),
+        CommandStatus.UNCERTAIN: frozenset(),  # a late result updates the known switch state, never this outcome
+        CommandStatus.TIMED_OUT: frozenset(),
+        CommandStatus.CANCELLED: frozenset(),
+    },
 }
 
 
@@ -91,10 +100,10 @@ class IllegalTransition(Exception):
 
 def check_transition(present: StrEnum, wanted: StrEnum) -> None:
     """Raise IllegalTransition unless `wanted` may follow `present`."""
-    if wanted not in TRANSITIONS[present]:
+    if wanted not in TRANSITIONS[type(present)][present]:
         raise IllegalTransition(f"{type(present).__name__}: {present} -> {wanted}")
 
 
 def sources_of(wanted: StrEnum) -> tuple[StrEnum, ...]:
     """Return the states from which `wanted` may be reached: what a set-based update must ask for."""
-    return tuple(state for state, following in TRANSITIONS.items() if wanted in following)
+    return tuple(state for state, following in TRANSITIONS[type(wanted)].items() if wanted in following)
