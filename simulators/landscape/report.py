@@ -1,0 +1,369 @@
+"""What the run proved: a row per business process, the faults and what they led to, and SAP = MDUS = head end.
+
+Nothing here asks MDUS what it believes it did unless SAP or the meters can contradict it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from simulators.landscape.clients import Clients
+from simulators.landscape.scenario import Process, Scenario
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """One business process: how many of its objects were ordered and how each ended; seconds are real."""
+
+    process: str
+    sent: int = 0
+    confirmed: int = 0
+    refused: int = 0  # refused as was meant, with the reason
+    cancelled: int = 0
+    failed: int = 0  # not done, and explained: the order's answer or an open case says why
+    lost: int = 0  # neither done nor explained
+    p50: float | None = None
+    p95: float | None = None
+    seconds: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def held(self) -> bool:
+        """Whether every object ended, each with its reason."""
+        return self.lost == 0 and self.sent == self.confirmed + self.refused + self.cancelled + self.failed
+
+
+@dataclass(slots=True, kw_only=True)
+class Check:
+    """One statement that must hold, and what was seen."""
+
+    name: str
+    held: bool
+    seen: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """One fault asked for: how often it fired, on what, and what it led to."""
+
+    name: str
+    fired: int
+    hits: list[str]
+    led_to: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The whole run."""
+
+    meters: int
+    seed: int
+    seconds: float
+    days: list[str]
+    rows: list[Row]
+    checks: list[Check]
+    faults: list[Fault]
+
+    @property
+    def held(self) -> bool:
+        """Whether everything held."""
+        return all(row.held for row in self.rows) and all(check.held for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """This will return the report as it is written to `--report FILE`."""
+        return {
+            "held": self.held,
+            "meters": self.meters,
+            "seed": self.seed,
+            "seconds": round(self.seconds, 1),
+            "days": self.days,
+            "processes": {row.process: {**asdict(row), "held": row.held} for row in self.rows},
+            "faults": {
+                fault.name: {"fired": fault.fired, "hits": fault.hits, "led_to": fault.led_to} for fault in self.faults
+            },
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+
+class Judge:
+    """Reads all three sides once the landscape is at rest, and judges."""
+
+    def __init__(self, clients: Clients, scenario: Scenario, *, wanted_faults: Mapping[str, Sequence[str]]) -> None:
+        self._clients = clients
+        self._scenario = scenario
+        self._wanted_faults = wanted_faults
+        sap = clients.sap
+        self._view = sap.get("/control/view")
+        self._devices = {device["id"]: device for device in sap.get("/control/devices")["devices"]}
+        self._orders = {order["id"]: order for order in sap.get("/control/orders")["orders"]}
+        self._documents = {document["id"]: document for document in sap.get("/control/documents")["documents"]}
+        self._cases = list(clients.mdus.pages("/api/v1/exceptions"))
+        self._messages = list(clients.mdus.pages("/api/v1/messages"))
+        self._mdus_devices = list(clients.mdus.pages("/api/v1/devices"))
+        self._mdus_orders = list(clients.mdus.pages("/api/v1/orders"))
+        self._field = {meter["serial"]: meter for meter in clients.head_end.get("/control/meters")["meters"]}
+        self._switches = clients.head_end.get("/control/switches")
+        self._switch_counts = clients.head_end.get("/control/switch_counts")
+
+    def report(self, *, meters: int, seed: int, seconds: float) -> Report:
+        """This will judge the run."""
+        return Report(
+            meters=meters,
+            seed=seed,
+            seconds=seconds,
+            days=self._scenario.day_names,
+            rows=[self._row(process) for process in self._scenario.processes.values()],
+            checks=list(self._checks()),
+            faults=list(self._faults()),
+        )
+
+    # Rows ---------------------------------------------------------------------------------------------------------
+
+    def _row(self, process: Process) -> Row:
+        row = Row(process=process.name)
+        seconds: list[float] = []
+        for device_id in process.devices:
+            device = self._devices[device_id]
+            row.sent += 1
+            done = (
+                device["status"] == "confirmed" and device["registers_status"] == "confirmed" and device["registered"]
+            )
+            row.confirmed += done
+            row.lost += not done
+            _take(seconds, device)
+        for order_id in process.orders:
+            self._count_order(row, process, self._orders[order_id], seconds)
+        for document_id in process.documents:
+            self._count_document(row, process, self._documents[document_id], seconds)
+        if seconds:
+            ordered = sorted(seconds)
+            row.p50 = round(ordered[round((len(ordered) - 1) * 0.50)], 2)
+            row.p95 = round(ordered[round((len(ordered) - 1) * 0.95)], 2)
+            row.seconds = round(ordered[-1], 2)
+        return row
+
+    def _count_order(self, row: Row, process: Process, order: dict[str, Any], seconds: list[float]) -> None:
+        row.sent += 1
+        _take(seconds, order)
+        status = order["status"]
+        if order["id"] in process.cancelled and status == "cancelled":
+            row.cancelled += 1
+        elif status == "result" and order["result_code"] == "3" and order["verified"]:
+            row.confirmed += 1
+        elif status == "rejected":
+            row.failed += 1
+            row.notes.append(f"reading order {order['id']}: {order['note']}")
+        elif case := self._case_of(order["id"]):
+            row.failed += 1
+            row.notes.append(f"reading order {order['id']}: {case}")
+        else:
+            row.lost += 1
+            row.notes.append(f"reading order {order['id']} is {status}, result {order['result_code']}: unexplained")
+
+    def _count_document(self, row: Row, process: Process, document: dict[str, Any], seconds: list[float]) -> None:
+        row.sent += 1
+        _take(seconds, document)
+        status, refusal = document["status"], process.refusals.get(document["id"])
+        if refusal is not None:
+            row.refused += status == "failed"
+            if status != "failed":
+                row.lost += 1
+                row.notes.append(f"document {document['id']} is {status}, but was to be refused: {refusal}")
+        elif document["id"] in process.cancelled and status == "cancelled":
+            row.cancelled += 1
+        elif status == "executed":
+            row.confirmed += 1
+        elif status in ("failed", "partial") and document["note"]:
+            row.failed += 1
+            row.notes.append(f"document {document['id']}: {document['note']}")
+        else:
+            row.lost += 1
+            row.notes.append(f"document {document['id']} is {status}: unexplained")
+
+    def _case_of(self, key: str) -> str | None:
+        return next((case["note"] for case in self._cases if key in case["key"] or key in case["note"]), None)
+
+    # Checks -------------------------------------------------------------------------------------------------------
+
+    def _checks(self) -> Sequence[Check]:
+        return (
+            self._no_defects(),
+            self._refusals(),
+            self._nothing_under_way(),
+            self._never_twice(),
+            self._same_devices(),
+            self._same_switch_states(),
+            self._same_orders(),
+        )
+
+    def _no_defects(self) -> Check:
+        defects = self._clients.sap.get("/control/defects")["defects"]
+        seen = ", ".join(f"{name} x {count}" for name, count in Counter(d["name"] for d in defects).items())
+        detail = f" (first: {defects[0]})" if defects else ""
+        return Check(
+            name="SAP found nothing wrong in what MDUS sent", held=not defects, seen=(seen or "no defect") + detail
+        )
+
+    def _refusals(self) -> Check:
+        refusals = self._clients.sap.get("/control/refusals")["refusals"]
+        wrong = [refusal for refusal in refusals if not refusal["expected"]]
+        meant = len(refusals) - len(wrong)
+        detail = f" (first: {wrong[0]['text'][:200]})" if wrong else ""
+        return Check(
+            name="only changed duplicates were refused",
+            held=not wrong and meant >= len(self._scenario.changed),
+            seen=f"{meant} meant, {len(wrong)} not meant{detail}",
+        )
+
+    def _nothing_under_way(self) -> Check:
+        statuses = Counter(message["status"] for message in self._messages)
+        left = {name: statuses[name] for name in ("received", "ready", "sending", "dead") if statuses[name]}
+        return Check(
+            name="no message is under way or dead in MDUS",
+            held=not left,
+            seen=", ".join(f"{count} {name}" for name, count in sorted(statuses.items())) or "no message",
+        )
+
+    def _never_twice(self) -> Check:
+        twice = {reference: count for reference, count in self._switch_counts.items() if count["received"] > 1}
+        return Check(
+            name="no switch command reached the head end twice",
+            held=not twice,
+            seen=f"{len(self._switch_counts)} switch commands, {len(twice)} more than once",
+        )
+
+    def _same_devices(self) -> Check:
+        ours = {(device["device_id"], device["serial_id"]) for device in self._mdus_devices}
+        sap = {(device["id"], device["serial"]) for device in self._devices.values()}
+        field_ids = {(meter["device_id"], serial) for serial, meter in self._field.items() if meter["provisioned"]}
+        return Check(
+            name="SAP = MDUS = head end: devices",
+            held=sap == ours == field_ids,
+            seen=f"{len(sap)} = {len(ours)} = {len(field_ids)}",
+        )
+
+    def _same_switch_states(self) -> Check:
+        known = {device["serial_id"]: device["switch_state"] for device in self._mdus_devices}
+        wrong = [
+            serial for serial, switch in self._switches.items() if known.get(serial) not in (switch["state"], "unknown")
+        ]
+        sap = self._states_in_sap()
+        contradicted = [
+            device_id
+            for device_id, state in sap.items()
+            if self._switches[self._devices[device_id]["serial"]]["state"] != state
+        ]
+        return Check(
+            name="SAP = MDUS = head end: breaker positions",
+            held=not wrong and not contradicted,
+            seen=f"{len(self._switches)} breakers, {len(sap)} switched by SAP, {len(wrong) + len(contradicted)} differ",
+        )
+
+    def _states_in_sap(self) -> dict[str, str]:
+        """Return, per device SAP has switched, the state its newest executed document left."""
+        states: dict[str, str] = {}
+        for document in sorted(self._documents.values(), key=lambda one: one["id"]):
+            for device, result in document["devices"].items():
+                if result == "1":
+                    states[device] = "disconnected" if document["category"] == "1" else "connected"
+        return states
+
+    def _same_orders(self) -> Check:
+        ours = {order["document_id"]: order["status"] for order in self._mdus_orders if order.get("document_id")}
+        wrong = []
+        for order in self._orders.values():
+            mine = ours.get(order["id"])
+            expected = {
+                "result": {"confirmed", "rejected"},
+                "cancelled": {"cancelled", "confirmed", None},
+                "rejected": {None, "failed"},
+                "accepted": {"failed"},
+            }.get(order["status"], set())
+            if mine not in expected:
+                wrong.append(f"{order['id']}: SAP {order['status']}, MDUS {mine}")
+        return Check(
+            name="SAP = MDUS: meter reading orders",
+            held=not wrong,
+            seen=f"{len(self._orders)} in SAP, {len(ours)} in MDUS, {len(wrong)} differ"
+            + (f" ({wrong[0]})" if wrong else ""),
+        )
+
+    # Faults -------------------------------------------------------------------------------------------------------
+
+    def _faults(self) -> Sequence[Fault]:
+        sap = self._clients.sap.get("/control/faults")["faults"]
+        field_faults = self._clients.head_end.get("/control/faults")["fired"]
+        faults = []
+        for side, names in self._wanted_faults.items():
+            fired = sap if side == "sap" else field_faults
+            for name in names:
+                hit = fired.get(name, {"count": 0, "hits": []})
+                hits = [str(one) for one in hit["hits"]]
+                faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=self._led_to(side, hits)))
+        return faults
+
+    def _led_to(self, side: str, hits: Sequence[str]) -> str:
+        """Say how what a fault hit ended: a message delivered or confirmed after all, a command with its outcome."""
+        if side == "sap":
+            messages = {message["uuid"].lower(): message for message in self._messages if message.get("uuid")}
+            ends = Counter(messages[hit.lower()]["status"] for hit in hits if hit.lower() in messages)
+            return ", ".join(f"{count} {name}" for name, count in ends.items()) or "answered as ordered"
+        commands = {row["reference"]: row for row in self._clients.head_end.get("/control/commands")["commands"]}
+        ends = Counter(str(commands[hit]["outcome"]) for hit in hits if hit in commands)
+        return ", ".join(f"{count} {name}" for name, count in ends.items()) or "submitted again or read back"
+
+
+def _take(seconds: list[float], thing: Mapping[str, Any]) -> None:
+    if thing.get("seconds") is not None:
+        seconds.append(float(thing["seconds"]))
+
+
+def show(report: Report, console: Console) -> None:
+    """This will print the tables a newcomer reads."""
+    table = Table(title=f"Business processes: {report.meters} meters, {report.days[0]} to {report.days[-1]}")
+    for name in (
+        "process",
+        "sent",
+        "confirmed",
+        "refused as meant",
+        "cancelled",
+        "failed",
+        "lost",
+        "p50 s",
+        "p95 s",
+        "",
+    ):
+        table.add_column(name, justify="left" if name in ("process", "") else "right")
+    for row in report.rows:
+        table.add_row(
+            row.process,
+            *(str(count) for count in (row.sent, row.confirmed, row.refused, row.cancelled, row.failed, row.lost)),
+            "" if row.p50 is None else f"{row.p50:.2f}",
+            "" if row.p95 is None else f"{row.p95:.2f}",
+            "[green]held[/]" if row.held else "[red]NOT held[/]",
+        )
+    console.print(table)
+    notes = [note for row in report.rows for note in row.notes]
+    for note in notes[:10]:
+        console.print(f"  {note}", style="yellow", highlight=False, markup=False)
+    if len(notes) > 10:
+        console.print(f"  ... and {len(notes) - 10} more, all in the report", style="yellow")
+    if report.faults:
+        faults = Table(title="Faults")
+        for name in ("fault", "fired", "led to", ""):
+            faults.add_column(name, justify="right" if name == "fired" else "left")
+        for fault in report.faults:
+            faults.add_row(
+                fault.name, str(fault.fired), fault.led_to, "[green]met[/]" if fault.fired else "[red]never[/]"
+            )
+        console.print(faults)
+    checks = Table(title="Reconciliation and proofs")
+    for name in ("statement", "seen", ""):
+        checks.add_column(name)
+    for check in report.checks:
+        checks.add_row(check.name, check.seen, "[green]held[/]" if check.held else "[red]NOT held[/]")
+    console.print(checks)

@@ -1,0 +1,284 @@
+"""Three local days of a utility, played through SAP: each business process is ordered here and judged in report.py.
+
+Day 1 is the day before a change to daylight saving, day 2 the day of 23 hours, day 3 an ordinary one.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from simulators.landscape.clients import Clients, stamp
+from simulators.landscape.steering import Steering
+
+# SAP's meter reading reasons and categories, as the orders use them.
+_PERIODIC, _MOVE_OUT, _MOVE_IN, _CONTROL, _DISCONNECTION = "01", "03", "06", "10", "13"
+_STORED, _ON_DEMAND = "0", "1"
+_DISCONNECT, _RECONNECT = 1, 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """One business process of the run: the objects SAP created for it, and which of them are meant to be refused.
+
+    `refusals` maps an object's id to why MDUS must refuse it; everything else must succeed or be explained.
+    """
+
+    name: str
+    devices: list[str] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+    refusals: dict[str, str] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+
+
+def days_with_change(zone: ZoneInfo, *, after: datetime) -> tuple[date, date, date]:
+    """This will return the day before the next change of the zone's offset, the day itself and the day after.
+
+    In a zone without daylight saving it is the second day from `after`.
+    """
+    first = after.astimezone(zone).date() + timedelta(days=2)
+    for day in (first + timedelta(days=n) for n in range(400)):
+        begin = datetime.combine(day, time(), zone).utcoffset()
+        end = datetime.combine(day + timedelta(days=1), time(), zone).utcoffset()
+        if begin != end:
+            return day - timedelta(days=1), day, day + timedelta(days=1)
+    return first, first + timedelta(days=1), first + timedelta(days=2)
+
+
+class Scenario:
+    """Plays the three days; `progress(done, of, what)` is told how far it is."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        steering: Steering,
+        *,
+        zone: ZoneInfo,
+        days: tuple[date, date, date],
+        seed: int,
+        stop_switching: Callable[[bool, str], None],
+        progress: Callable[[int, int, str], None],
+    ) -> None:
+        self._clients = clients
+        self._steering = steering
+        self._zone = zone
+        self._days = days
+        self._random = Random(f"{seed}/scenario")
+        self._stop_switching = stop_switching
+        self._progress = progress
+        self._meters: list[dict[str, Any]] = []
+        self.processes: dict[str, Process] = {}
+        self.resent: list[str] = []  # messages sent twice on purpose
+        self.changed: list[str] = []  # messages sent again with other content
+
+    @property
+    def day_names(self) -> list[str]:
+        """The three local days, ISO 8601."""
+        return [day.isoformat() for day in self._days]
+
+    def play(self) -> None:
+        """This will run all three days and end in the night after the last."""
+        acts: Sequence[tuple[str, Callable[[], None]]] = (
+            ("device initialization", self._initialize),
+            ("periodic and on-demand reading", self._first_readings),
+            ("cancellation", self._cancel),
+            ("disconnection", self._disconnect),
+            ("reconnection", self._reconnect),
+            ("refused switching", self._refuse),
+            ("repeated messages", self._repeat),
+            ("the day of the change", self._second_day),
+            ("the last day", self._third_day),
+        )
+        for number, (what, act) in enumerate(acts):
+            self._progress(number, len(acts), what)
+            act()
+        self._progress(len(acts), len(acts), "done")
+
+    # Day 1 --------------------------------------------------------------------------------------------------------
+
+    def _initialize(self) -> None:
+        """Most devices in bulk and in order, some with their four messages shuffled, a few one by one."""
+        self._steering.run_until(self._at(0, 6))
+        self._meters = self._clients.head_end.get("/control/meters")["meters"]
+        singles = max(1, min(20, len(self._meters) // 20))
+        shuffled = max(1, len(self._meters) // 10)
+        groups = (
+            (self._meters[:singles], {"bulk": False, "order": "in_order"}),
+            (self._meters[singles : singles + shuffled], {"bulk": True, "order": "shuffled"}),
+            (self._meters[singles + shuffled :], {"bulk": True, "order": "in_order"}),
+        )
+        process = self._process("device initialization")
+        for meters, how in groups:
+            if meters:
+                made = self._clients.sap.post("/control/devices", meters=meters, **how)
+                process.devices += [device["id"] for device in made["devices"]]
+        self._steering.wait_for(self._all_registered, within=timedelta(hours=2), what="registration of all devices")
+
+    def _all_registered(self) -> bool:
+        return bool(self._clients.sap.get("/control/view")["registered"] == len(self._meters))
+
+    def _first_readings(self) -> None:
+        self._steering.run_until(self._at(0, 9))
+        self._order("periodic reading", self._devices(), reason=_PERIODIC, on=0, source=_STORED)
+        some = self._some(self._devices(), 0.05)
+        self._order("on-demand reading", some, reason=_CONTROL, on=0, source=_ON_DEMAND)
+        self._steering.settle(within=timedelta(minutes=20))
+
+    def _cancel(self) -> None:
+        """A reading order of a later day and a planned disconnection are taken back in time; one cancel comes twice."""
+        orders = self._order(
+            "cancellation of a reading", self._some(self._devices(), 0.02), reason=_CONTROL, on=2, source=_STORED
+        )
+        self._steering.settle(within=timedelta(minutes=5))
+        self._clients.sap.post("/control/cancel_readings", orders=orders, bulk=True)
+        self._process("cancellation of a reading").cancelled.update(orders)
+        documents = self._switch(
+            "cancellation of a disconnection",
+            self._some(self._switchable(), 0.02),
+            category=_DISCONNECT,
+            at=self._at(0, 16),
+        )
+        self._steering.settle(within=timedelta(minutes=10))
+        self._clients.sap.post("/control/cancel_connections", documents=documents)
+        self._process("cancellation of a disconnection").cancelled.update(documents)
+        self._steering.settle(within=timedelta(minutes=10))
+
+    def _disconnect(self) -> None:
+        self._steering.run_until(self._at(0, 10))
+        some = self._some(self._switchable(), 0.05)
+        self._order("disconnection reading", some, reason=_DISCONNECTION, on=0, source=_ON_DEMAND)
+        half = max(1, len(some) // 2)
+        self._switch("disconnection", some[:half], category=_DISCONNECT, at=None)
+        # The others: one document for several devices, planned for a later hour.
+        self._switch("disconnection", some[half:], category=_DISCONNECT, at=self._at(0, 13), per_document=3)
+        self._steering.run_until(self._at(0, 14))
+
+    def _reconnect(self) -> None:
+        disconnected = self._devices_of(self._process("disconnection"))
+        self._switch("reconnection", disconnected, category=_RECONNECT, at=None)
+        self._steering.run_until(self._at(0, 15, 30))
+
+    def _refuse(self) -> None:
+        """Each is a failed confirmation with its reason, and no breaker moves."""
+        name = "refused switching"
+        process, switchable = self._process(name), self._switchable()
+        without = [device for device in self._devices() if device not in set(switchable)]
+        late = self._switch(name, self._some(switchable, 0, least=1), category=_DISCONNECT, at=self._at(0, 12))
+        test = self._switch(name, self._some(switchable, 0, least=1), category=_DISCONNECT, at=None, test=True)
+        process.refusals |= dict.fromkeys(late, "planned more than 60 minutes ago")
+        process.refusals |= dict.fromkeys(test, "test data")
+        if without:
+            none = self._switch(name, without[:1], category=_DISCONNECT, at=None)
+            process.refusals |= dict.fromkeys(none, "no breaker")
+        self._steering.settle(within=timedelta(minutes=15))
+        self._stop_switching(True, "demonstration of the kill switch")
+        stopped = self._switch(name, self._some(switchable, 0, least=1), category=_DISCONNECT, at=None)
+        process.refusals |= dict.fromkeys(stopped, "kill switch")
+        self._steering.settle(within=timedelta(minutes=15))
+        self._stop_switching(False, "end of the demonstration")
+
+    def _repeat(self) -> None:
+        """Delivered messages come again, byte for byte and with other content under the same UUID."""
+        sent = self._clients.sap.get("/control/messages")["sent"]
+        delivered = [message for message in sent if message["state"] == "delivered"]
+        for process in ("device_create", "reading_order", "connection_order", "location"):
+            mine = [message["uuid"] for message in delivered if message["process"] == process]
+            for uuid in mine[:2]:
+                self._clients.sap.post("/control/resend", uuid=uuid, changed=False)
+                self.resent.append(uuid)
+            for uuid in mine[2:3]:
+                self._clients.sap.post("/control/resend", uuid=uuid, changed=True)
+                self.changed.append(uuid)
+        self._steering.settle(within=timedelta(minutes=10))
+
+    # Days 2 and 3 -------------------------------------------------------------------------------------------------
+
+    def _second_day(self) -> None:
+        """A move: the old tenant's last and the new tenant's first reading on the day of 23 hours."""
+        self._steering.run_until(self._at(1, 7))
+        movers = self._some(self._devices(), 0.05)
+        self._order("move-out reading", movers, reason=_MOVE_OUT, on=1, source=_STORED)
+        self._order("move-in reading", movers, reason=_MOVE_IN, on=1, source=_STORED)
+        # A back-dated order: its value was stored the night before.
+        self._order("back-dated reading", self._some(self._devices(), 0.01), reason=_CONTROL, on=0, source=_STORED)
+        self._steering.run_until(self._at(1, 23))
+
+    def _third_day(self) -> None:
+        self._steering.run_until(self._at(2, 8))
+        self._order("periodic reading", self._some(self._devices(), 0.10), reason=_PERIODIC, on=2, source=_STORED)
+        orders = self._order(
+            "cancellation before its order",
+            self._some(self._devices(), 0, least=1),
+            reason=_CONTROL,
+            on=2,
+            source=_STORED,
+        )
+        self._clients.sap.post("/control/cancel_readings", orders=orders, bulk=False, early=True)
+        self._process("cancellation before its order").cancelled.update(orders)
+        self._steering.run_until(self._at(3, 6))
+
+    # Ordering -----------------------------------------------------------------------------------------------------
+
+    def _order(self, name: str, devices: Sequence[str], *, reason: str, on: int, source: str) -> list[str]:
+        made = self._clients.sap.post(
+            "/control/reading_orders",
+            devices=list(devices),
+            reason=reason,
+            scheduled_on=self._days[on].isoformat(),
+            data_source=source,
+        )["orders"]
+        self._process(name).orders += made
+        return list(made)
+
+    def _switch(
+        self,
+        name: str,
+        devices: Sequence[str],
+        *,
+        category: int,
+        at: datetime | None,
+        per_document: int = 1,
+        test: bool = False,
+    ) -> list[str]:
+        if not devices:
+            return []
+        made = self._clients.sap.post(
+            "/control/connection_orders",
+            devices=list(devices),
+            category=category,
+            planned_at=None if at is None else stamp(at),
+            devices_per_document=per_document,
+            bulk=len(devices) > 2,
+            test=test,
+        )["documents"]
+        self._process(name).documents += made
+        return list(made)
+
+    def _process(self, name: str) -> Process:
+        return self.processes.setdefault(name, Process(name=name))
+
+    # Choosing -----------------------------------------------------------------------------------------------------
+
+    def _devices(self) -> list[str]:
+        return self._process("device initialization").devices
+
+    def _switchable(self) -> list[str]:
+        serials = {meter["serial"] for meter in self._meters if meter["has_breaker"]}
+        devices = self._clients.sap.get("/control/devices")["devices"]
+        return [device["id"] for device in devices if device["serial"] in serials]
+
+    def _devices_of(self, process: Process) -> list[str]:
+        wanted = set(process.documents)
+        documents = self._clients.sap.get("/control/documents")["documents"]
+        return [device for document in documents if document["id"] in wanted for device in document["devices"]]
+
+    def _some(self, devices: Iterable[str], share: float, *, least: int = 2) -> list[str]:
+        among = sorted(devices)
+        return self._random.sample(among, min(len(among), max(least, round(len(among) * share))))
+
+    def _at(self, day: int, hour: int, minute: int = 0) -> datetime:
+        start = self._days[0] + timedelta(days=day)
+        return datetime.combine(start, time(hour, minute), self._zone).astimezone(UTC)

@@ -1,0 +1,133 @@
+"""The steered clock: it runs while something is in flight and jumps to the next due instant when all is idle.
+
+Production delays stay as they are: what takes an hour takes an hour of the clock, and nobody waits for it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import httpx
+
+from simulators.clock import instant, stamp
+from simulators.landscape.clients import Clients, ControlRefused, earliest
+
+#: Real seconds all must have been idle before the clock jumps: longer than any process takes to see a jump.
+_SETTLED_SECONDS = 0.45
+_LOOK_SECONDS = 0.05
+#: The longest jump: a slot or delivery nobody announced is then late by no more than this.
+_LONGEST_JUMP = timedelta(hours=1)
+
+
+class Stalled(Exception):
+    """The landscape did not come to rest in the time allowed; the text says what is still in flight."""
+
+
+class Steering:
+    """Moves the clock of one landscape through MDUS's control API; only forward.
+
+    `speed` is the upper bound of the clock's pace while something is in flight. `watch` is called at every look and
+    raises when a process has died.
+    """
+
+    def __init__(self, clients: Clients, *, speed: float, watch: Callable[[], None]) -> None:
+        self._clients = clients
+        self._speed = max(1.0, speed)
+        self._watch = watch
+        self._pace: float | None = None
+        self._lock = threading.Lock()
+        self.jumps = 0
+
+    def now(self) -> datetime:
+        """This will return the present instant of the clock."""
+        return instant(self._clients.mdus.get("/clock")["now"])
+
+    def run_until(self, target: datetime, *, patience: float = 180.0) -> None:
+        """This will bring the clock to `target`, letting everything due before it happen in its time.
+
+        Raises Stalled when something stays in flight for `patience` real seconds without the clock moving on.
+        """
+        idle_since: float | None = None
+        busy_since = time.monotonic()
+        while True:
+            self._watch()
+            look = self._look()
+            if look.now >= target:
+                return
+            if look.in_flight:
+                idle_since = None
+                # While MDUS or SAP has work the clock stays near real time, so that no deadline passes for want of
+                # computing power; while only meters are working it may hurry.
+                self._run_at(min(self._speed, 60.0 if look.only_field else 4.0))
+                if time.monotonic() - busy_since > patience:
+                    raise Stalled(f"still in flight at {look.now}: {look.what}")
+            else:
+                idle_since = idle_since or time.monotonic()
+                self._run_at(1.0)
+                if time.monotonic() - idle_since >= _SETTLED_SECONDS:
+                    due = min(filter(None, (look.next_due, target)))
+                    self._jump(max(look.now, min(due, look.now + _LONGEST_JUMP)))
+                    idle_since, busy_since = None, time.monotonic()
+            time.sleep(_LOOK_SECONDS)
+
+    def settle(self, *, within: timedelta, patience: float = 180.0) -> None:
+        """This will run until nothing is in flight and nothing is due within a span of the clock."""
+        self.run_until(self.now() + within, patience=patience)
+
+    def wait_for(self, condition: Callable[[], bool], *, within: timedelta, what: str) -> None:
+        """This will run the clock until `condition` holds; raises Stalled when it does not within a span."""
+        end = self.now() + within
+        step = timedelta(minutes=2)
+        while not condition():
+            if self.now() >= end:
+                raise Stalled(f"{what}: not within {within} of the clock")
+            self.run_until(min(self.now() + step, end))
+
+    def _look(self) -> "_Look":
+        deadline = time.monotonic() + 30.0
+        while True:
+            try:
+                mdus = self._clients.mdus.get("/clock")
+                sap = self._clients.sap.get("/control/activity")
+                field = self._clients.head_end.get("/control/activity")
+            except (httpx.HTTPError, ControlRefused):
+                # A process is being started again.
+                if time.monotonic() > deadline:
+                    raise
+                self._watch()
+                time.sleep(0.1)
+                continue
+            ours = sum(mdus["in_flight"].values())
+            return _Look(
+                now=instant(mdus["now"]),
+                in_flight=ours + sap["in_flight"] + field["in_flight"],
+                only_field=ours + sap["in_flight"] == 0,
+                next_due=earliest(mdus["next_due"], sap["next_due"], field["next_due"]),
+                what=f"MDUS {mdus['in_flight']}, SAP {sap['in_flight']}, head end {field['in_flight']}",
+            )
+
+    def _run_at(self, pace: float) -> None:
+        with self._lock:
+            if pace != self._pace:
+                self._clients.mdus.post("/clock", speed=pace)
+                self._pace = pace
+
+    def _jump(self, to: datetime) -> None:
+        with self._lock:
+            self._clients.mdus.post("/clock", speed=1.0, jump_to=stamp(to))
+            self._pace = 1.0
+            self.jumps += 1
+
+
+class _Look:
+    """What one look at all processes saw."""
+
+    def __init__(
+        self, *, now: datetime, in_flight: int, only_field: bool, next_due: datetime | None, what: str
+    ) -> None:
+        self.now = now
+        self.in_flight = in_flight
+        self.only_field = only_field
+        self.next_due = next_due
+        self.what = what
