@@ -1,5 +1,6 @@
 """The process: its command line, its control API, what it pushes until taken, and what outlives a SIGKILL."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from simulators.clock import instant
 from simulators.headend_rest.__main__ import arguments, build, main
@@ -67,7 +68,13 @@ class TestControl:
     )
     def test_is_answered_to_the_loopback_only(self, address: str, status: int) -> None:
         app = build(arguments().parse_args(["--meters", "1"]), password="x", callback_password="x")
-        assert TestClient(app, client=(address, 50000)).get("/control/meters").status_code == status
+
+        async def ask() -> int:
+            transport = httpx.ASGITransport(app, client=(address, 50000))
+            async with httpx.AsyncClient(transport=transport, base_url="http://head-end") as client:
+                return (await client.get("/control/meters")).status_code
+
+        assert asyncio.run(ask()) == status
 
     def test_lists_meters_with_material_registers_and_true_values(self, head_end: Any) -> None:
         listed = head_end.get("/control/meters", at="2026-03-27T10:00:00Z")
