@@ -52,7 +52,7 @@ def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
     """Claim the devices whose notification is due, and mark them registered in the same transaction.
 
     Due once: the head end has heard the meter, the confirmation of its creation was delivered, and, unless the setting
-    `registered_when` is `seen`, it has a register that is or will be valid. Repeating a failed delivery is the outbox's.
+    `registered_when` is `seen`, it has a register that is or will be valid. A failed delivery the outbox repeats.
     """
     needs_register = uow.settings.registered_when == "seen_and_register"
     # Calendars differ by less than a day: a register that ends today somewhere counts everywhere.
