@@ -1,4 +1,4 @@
-"""The processes of the landscape: started on free ports with generated passwords, watched, and all stopped at the end."""
+"""The processes of the landscape: on free ports with generated passwords, watched, and all stopped at the end."""
 
 import contextlib
 import os

@@ -55,6 +55,7 @@ class Device:
     status: str = "requested"
     registers_status: str = "requested"
     registered: bool = False
+    seconds: float | None = None  # real time from the first attempt of its create to the registered notification
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Order:
     result: dict[str, str] | None = None  # value, date, time as received
     result_code: str | None = None  # what SAP answered to the result, once MDUS has the answer
     verified: bool = False
+    seconds: float | None = None  # real time from the first attempt of the order to its result
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Document:
     status: str = "requested"
     note: str = ""
     cancellation: str | None = None
+    seconds: float | None = None  # real time from the first attempt to the confirmation
 
 
 @dataclass(slots=True, kw_only=True)
@@ -245,7 +248,7 @@ class View:
         elif kind == "registered":
             if device := self.devices.get(effect["device"]):
                 device.registered = True
-                self._measure("device_registered", self._device_posted.get(device.id), real)
+                device.seconds = self._measure("device_registered", self._device_posted.get(device.id), real)
         elif order := self.orders.get(effect["order"]):
             order.result = {name: effect[name] for name in ("value", "date", "time")}
             order.result_code = None
@@ -253,18 +256,21 @@ class View:
             self.unverified[order.id] = None
             if order.status != "cancelled":
                 order.status = "result"
-            self._measure("reading_result", self._order_posted.get(order.id), real)
+            order.seconds = self._measure("reading_result", self._order_posted.get(order.id), real)
 
-    def _measure(self, process: str, posted: float | None, real: float) -> None:
-        if posted is not None:
-            self.latencies[process].append(real - posted)
+    def _measure(self, process: str, posted: float | None, real: float) -> float | None:
+        if posted is None:
+            return None
+        self.latencies[process].append(real - posted)
+        return real - posted
 
     def _confirm(self, effect: Event, real: float) -> None:
         sent = self.sent.get(effect["message"])
         key, code, note = effect["key"], effect["code"], effect["note"]
+        seconds = None
         if sent is not None and key in sent.items:
             sent.confirmed[key] = (code, effect["uuid"])
-            self._measure(effect["process"], sent.posted, real)
+            seconds = self._measure(effect["process"], sent.posted, real)
         good = code in ("3", "4")
         process = effect["process"]
         if process == "device_create" and key in self.devices:
@@ -284,6 +290,7 @@ class View:
         elif process == "connection_order" and key in self.documents:
             document = self.documents[key]
             document.note = note
+            document.seconds = seconds
             document.status = {"3": "executed", "4": "partial"}.get(code, "failed")
             for device, result in effect["devices"].items():
                 if device in document.devices:
