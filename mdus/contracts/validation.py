@@ -154,6 +154,7 @@ class BulkStructure:
         self._last = 0
         self._set_aside: list[SetAside] = []
         self._violations: list[Violation] = []
+        self._qualified: list[Violation] = []
 
     def take(self, child: etree._Element) -> int | None:
         """Note a child of the root; return its position from 1 if it is an item, else None."""
@@ -161,7 +162,7 @@ class BulkStructure:
         place = self._order.get(name)
         if place is None:
             if name.startswith("{"):
-                self._violations.append(_qualified(child, etree.QName(child).localname))
+                self._qualified.append(_qualified(child, etree.QName(child).localname))
             else:
                 self._set_aside.append(SetAside(path=name, known=False))
             return None
@@ -176,6 +177,9 @@ class BulkStructure:
 
     def verdict(self) -> Verdict:
         """Return what is wrong with the order, once all children were taken."""
+        if self._qualified:
+            # They are why others seem to be missing.
+            return Verdict(set_aside=tuple(self._set_aside), violations=tuple(self._qualified[:MOST_VIOLATIONS]))
         missing = [
             Violation(path=child.name, expected="at least one" if child.repeated else "one", found="none")
             for child in self._root.type.children
@@ -296,11 +300,12 @@ def extensions() -> Extensions:
 
 
 def _explain(element: etree._Element, schema: xmlschema.XMLSchema, at: str) -> Iterator[Violation]:
-    """Yield each violation once, in the order they are found."""
+    """Yield one violation per place, in the order they are found."""
     seen = set()
     for error in schema.iter_errors(element):
         violation = _violation(error, at)
-        place = (violation.path, violation.expected)
+        # A value that breaks three facets is one place; a child missing there is another matter.
+        place = (violation.path, isinstance(error, xmlschema.XMLSchemaChildrenValidationError))
         if place not in seen:
             seen.add(place)
             yield violation
