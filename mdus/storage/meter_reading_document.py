@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Index, select, text
+from sqlalchemy import ColumnElement, Connection, Index, Text, and_, cast, func, or_, select, text, tuple_
 
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.reading import MeterReading
+from mdus.domain.value import type_key
 from mdus.messaging.status import MessageStatus
-from mdus.storage.mapping import ValueTable
+from mdus.storage.mapping import ValueTable, chunks
 from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.reading import METER_READING
 
 METER_READING_DOCUMENT = ValueTable(
     MeterReadingDocument,
@@ -28,22 +33,97 @@ METER_READING_DOCUMENT = ValueTable(
             sqlite_where=text("status = 'read'"),
             postgresql_where=text("status = 'read'"),
         ),
+        Index(
+            "meter_reading_document_refused",
+            "next_try_at",
+            sqlite_where=text("status = 'result_sent' AND next_try_at IS NOT NULL"),
+            postgresql_where=text("status = 'result_sent' AND next_try_at IS NOT NULL"),
+        ),
     ],
 )
 
 _TABLE = METER_READING_DOCUMENT.table
+
+# Written out, because SQLite uses a partial index only where the query says the very words of the index.
+_ORDERED = text("meter_reading_document.status = 'ordered'")
+_READ = text("meter_reading_document.status = 'read'")
+_REFUSED = text("meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL")
+_UNANSWERED = text("message.direction = 'out' AND message.status = 'delivered'")
+_SENT = text("message_item.status = 'sent'")
+
+
+def is_any_due(connection: Connection, *, now: datetime, service: str, sent_before: datetime) -> bool:
+    """Tell whether there is a document to look at; asked without waiting for a writer. The rest as `unanswered`."""
+    for query in (
+        select(_TABLE.c.id).where(_ORDERED, _TABLE.c.next_try_at <= now),
+        select(_TABLE.c.id).where(_REFUSED, _TABLE.c.next_try_at <= now),
+        _unanswered(_TABLE.c.id, service=service, sent_before=sent_before),
+    ):
+        if connection.execute(query.limit(1)).first() is not None:
+            return True
+    return False
 
 
 def due_for_value(connection: Connection, *, now: datetime, limit: int) -> list[MeterReadingDocument]:
     """Claim accepted documents whose next look for a value is due, oldest first, until the transaction ends."""
     query = (
         METER_READING_DOCUMENT.select()
-        .where(_TABLE.c.status == DocumentStatus.ORDERED, _TABLE.c.next_try_at <= now)
+        .where(_ORDERED, _TABLE.c.next_try_at <= now)
         .order_by(_TABLE.c.next_try_at, _TABLE.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return METER_READING_DOCUMENT.fetch(connection, query)
+
+
+def due_soon(connection: Connection, *, now: datetime, until: datetime, limit: int) -> list[MeterReadingDocument]:
+    """Claim documents for stored values whose instant has passed and whose first look comes by `until`."""
+    query = (
+        METER_READING_DOCUMENT.select()
+        .where(
+            _ORDERED,
+            _TABLE.c.next_try_at > now,
+            _TABLE.c.next_try_at <= until,
+            _TABLE.c.due_at <= now,
+            _TABLE.c.attempts == 0,
+            _TABLE.c.on_demand.is_(False),
+        )
+        .order_by(_TABLE.c.next_try_at, _TABLE.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return METER_READING_DOCUMENT.fetch(connection, query)
+
+
+def readings_for(
+    connection: Connection, documents: Collection[MeterReadingDocument]
+) -> dict[type_key, list[MeterReading]]:
+    """Return by document key the readings of its channel within its window, oldest row first: one query per batch."""
+    reading = METER_READING.table
+    found: dict[type_key, list[MeterReading]] = {}
+    for some in chunks([document.key for document in documents]):
+        query = (
+            select(
+                _TABLE.c.sender_system,
+                _TABLE.c.document_id,
+                *(reading.c[name].label(f"reading_{name}") for name in METER_READING.names),
+            )
+            .join(
+                reading,
+                and_(
+                    reading.c.sender_system == _TABLE.c.sender_system,
+                    reading.c.device_id == _TABLE.c.device_id,
+                    reading.c.reading_type == _TABLE.c.reading_type,
+                    reading.c.measured_at.between(_TABLE.c.window_from, _TABLE.c.window_until),
+                ),
+            )
+            .where(tuple_(_TABLE.c.sender_system, _TABLE.c.document_id).in_(some))
+            .order_by(reading.c.id)
+        )
+        for sender_system, document_id, *fields in connection.execute(query):
+            value = MeterReading(**dict(zip(METER_READING.names, fields, strict=True)))
+            found.setdefault((sender_system, document_id), []).append(value)
+    return found
 
 
 def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDocument]:
@@ -63,9 +143,85 @@ def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDo
     )
     query = (
         METER_READING_DOCUMENT.select()
-        .where(_TABLE.c.status == DocumentStatus.READ, accepted)
+        .where(_READ, accepted)
         .order_by(_TABLE.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return METER_READING_DOCUMENT.fetch(connection, query)
+
+
+def due_for_resend(connection: Connection, *, now: datetime, limit: int) -> list[MeterReadingDocument]:
+    """Claim documents whose refused result is to be sent again, until the transaction ends."""
+    query = (
+        METER_READING_DOCUMENT.select()
+        .where(_REFUSED, _TABLE.c.next_try_at <= now)
+        .order_by(_TABLE.c.next_try_at, _TABLE.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return METER_READING_DOCUMENT.fetch(connection, query)
+
+
+def unanswered(
+    connection: Connection, *, service: str, sent_before: datetime, limit: int
+) -> list[MeterReadingDocument]:
+    """Claim documents whose newest result reached SAP before `sent_before` (business time) and is not answered.
+
+    `service` is the name of the service that sends results. Documents already noted as unanswered are left out.
+    """
+    query = (
+        _unanswered(
+            *(_TABLE.c[name] for name in METER_READING_DOCUMENT.names), service=service, sent_before=sent_before
+        )
+        .order_by(MESSAGE.c.ended_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=_TABLE)
+    )
+    return METER_READING_DOCUMENT.fetch(connection, query)
+
+
+def _unanswered(*columns: ColumnElement[Any], service: str, sent_before: datetime) -> Any:
+    return (
+        select(*columns)
+        .select_from(MESSAGE)
+        .join(ITEM, ITEM.c.message_id == MESSAGE.c.id)
+        .join(_TABLE, _is_of_item())
+        .where(
+            _UNANSWERED,
+            MESSAGE.c.ended_at <= sent_before,
+            MESSAGE.c.service == service,
+            _TABLE.c.status == DocumentStatus.RESULT_SENT,
+            _TABLE.c.next_try_at.is_(None),
+            _TABLE.c.note.is_(None),
+        )
+    )
+
+
+def _is_of_item() -> ColumnElement[bool]:
+    """Tie a document to the item of its newest result: the item's key is document and attempt."""
+    attempt = cast(_TABLE.c.result_attempts, Text)
+    return and_(
+        _TABLE.c.sender_system == ITEM.c.sender_system,
+        _TABLE.c.document_id == func.substr(ITEM.c.ordering_key, func.length(ITEM.c.sender_system) + 2),
+        ITEM.c.key == _TABLE.c.document_id + "/" + attempt,
+    )
+
+
+def leaving(connection: Connection, documents: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
+    """Return those of the documents whose result is stored for sending and has not arrived yet."""
+    found: set[str] = set()
+    names = {f"{document.sender_system}/{document.document_id}": document for document in documents}
+    for some in chunks(sorted(names)):
+        query = (
+            select(ITEM.c.ordering_key)
+            .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
+            .where(
+                _SENT,
+                ITEM.c.direction == "out",
+                ITEM.c.ordering_key.in_(some),
+                or_(MESSAGE.c.status == MessageStatus.READY, MESSAGE.c.status == MessageStatus.SENDING),
+            )
+        )
+        found.update(connection.scalars(query))
+    return [document for name, document in names.items() if name in found]

@@ -1,0 +1,182 @@
+"""The worker of reading orders: looks for the values that are due, and sends again what SAP has not taken.
+
+One turn is one claim and one transaction, with a bounded number of statements whatever the size of the batch:
+
+```
+claim due documents -> readings in their windows, devices, registers, their commands -> next_step (pure) -> save
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from mdus.domain.clock import Clock
+from mdus.domain.command import Command, OwnerKind
+from mdus.domain.end_device import EndDevice
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.meter_reading_collection import Collection, document_owner, next_step, read_command
+from mdus.domain.meter_reading_document import RESULT_UNCONFIRMED, DocumentStatus, MeterReadingDocument
+from mdus.domain.meter_reading_selection import ReadingPolicies
+from mdus.domain.register import Register
+from mdus.domain.value import Value
+from mdus.services.meter_reading_document_result import SERVICE as RESULT
+from mdus.settings import Settings
+from mdus.storage import meter_reading_document as documents
+from mdus.storage.command import commands_of
+from mdus.storage.session import Database, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+#: Documents looked at in one turn.
+_AT_ONCE: Final = 500
+
+#: How far ahead `due_readings` fetches, and how many documents it serves in one run.
+_AHEAD: Final = timedelta(minutes=15)
+_AHEAD_AT_ONCE: Final = 20_000
+
+
+class MeterReadingDocumentWorker:
+    """Brings reading orders forward; `turn` returns how many documents it looked at, 0 when there was nothing to do."""
+
+    def __init__(self, *, database: Database, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._policies = ReadingPolicies.of(settings)
+        self._silence = timedelta(minutes=settings.reading.confirmation_timeout_minutes)
+        self._send_attempts = settings.reading.send_attempts
+
+    def turn(self) -> int:
+        """Look at one batch of documents that are due."""
+        now = self._clock.now()
+        with self._database.read() as uow:
+            sent_before = now - self._silence
+            if not documents.is_any_due(uow.connection, now=now, service=RESULT.name, sent_before=sent_before):
+                return 0
+        with self._database.begin() as uow:
+            return self._look_for_values(uow, now=now) + self._send_again(uow, now=now)
+
+    def _look_for_values(self, uow: UnitOfWork, *, now: datetime) -> int:
+        due = documents.due_for_value(uow.connection, now=now, limit=_AT_ONCE)
+        changes: list[Value] = []
+        for one in _collections(uow, due):
+            step = next_step(one, policies=self._policies, now=now)
+            changes += step
+            _tell(step)
+        uow.save(changes)
+        return len(due)
+
+    def _send_again(self, uow: UnitOfWork, *, now: datetime) -> int:
+        """Make results due again that SAP has refused or not answered; after the last attempt a human must look."""
+        refused = documents.due_for_resend(uow.connection, now=now, limit=_AT_ONCE)
+        silent = documents.unanswered(
+            uow.connection, service=RESULT.name, sent_before=now - self._silence, limit=_AT_ONCE
+        )
+        changes: list[Value] = [_due_again(document) for document in refused]
+        for document in silent:
+            if document.result_attempts < self._send_attempts:
+                changes.append(_due_again(document))
+            else:
+                changes += _given_up(document, now=now)
+        uow.save(changes)
+        return len(refused) + len(silent)
+
+
+def due_readings(database: Database, *, settings: Settings, now: datetime) -> str:
+    """Ask head ends for stored values that are about to be looked for and have not come by themselves.
+
+    The body of the job `due_readings`: what it fetches is there at the first look, instead of a round trip later.
+    Returns what it did, for the list of jobs.
+    """
+    policies = ReadingPolicies.of(settings)
+    asked = 0
+    while asked < _AHEAD_AT_ONCE:
+        with database.begin() as uow:
+            soon = documents.due_soon(uow.connection, now=now, until=now + _AHEAD, limit=_AT_ONCE)
+            if not soon:
+                break
+            changes: list[Value] = []
+            for one in _collections(uow, soon):
+                changes += _fetched_ahead(one, policies=policies, now=now)
+            uow.save(changes)
+            asked += len(soon)
+    return f"{asked} documents due within {int(_AHEAD.total_seconds() // 60)} minutes"
+
+
+def _fetched_ahead(due: Collection, *, policies: ReadingPolicies, now: datetime) -> tuple[Value, ...]:
+    """Look at a document now if its value is there or nobody could be asked; else ask for the value."""
+    policy = policies.for_reason(due.document.reason_code)
+    command = due.device and read_command(
+        due.document,
+        due.device,
+        attempt=1,
+        not_before=now,
+        lasts=policies.on_demand_timeout if policy is None else policy.attempt_interval,
+    )
+    if due.readings or not command:
+        return (replace(due.document, next_try_at=now),)
+    return (replace(due.document, attempts=1, next_try_at=command.expires_at + policies.on_demand_timeout), command)
+
+
+def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument]) -> list[Collection]:
+    """Return the documents with all that bears on them: one query per aggregate for the whole batch."""
+    if not due:
+        return []
+    keys = {(document.sender_system, document.device_id) for document in due}
+    by_id = ("sender_system", "device_id")
+    devices = {device.key: device for device in uow.load(EndDevice, by_id, keys, lock=False)}
+    registers: dict[tuple[str, str, str], list[Register]] = {}
+    for register in uow.load(Register, by_id, keys, lock=False):
+        name = (register.sender_system, register.device_id, register.measurement_task_id)
+        registers.setdefault(name, []).append(register)
+    commands: dict[str, list[Command]] = {}
+    for command in commands_of(
+        uow.connection,
+        owner_kind=OwnerKind.DOCUMENT,
+        owner_keys=[document_owner(document) for document in due],
+        lock=True,
+    ):
+        commands.setdefault(command.owner_key, []).append(command)
+    readings = documents.readings_for(uow.connection, due)
+    return [
+        Collection(
+            document=document,
+            device=devices.get((document.sender_system, document.device_id)),
+            register=next(
+                (
+                    register
+                    for register in registers.get(
+                        (document.sender_system, document.device_id, document.measurement_task_id), ()
+                    )
+                    if register.is_valid_on(document.scheduled_on)
+                ),
+                None,
+            ),
+            readings=readings.get(document.key, ()),
+            commands=commands.get(document_owner(document), ()),
+        )
+        for document in due
+    ]
+
+
+def _due_again(document: MeterReadingDocument) -> MeterReadingDocument:
+    return replace(document, status=DocumentStatus.READ, next_try_at=None, note=None)
+
+
+def _given_up(document: MeterReadingDocument, *, now: datetime) -> tuple[Value, ...]:
+    note = f"SAP has not answered {document.result_attempts} results of document {document.document_id}"
+    return (
+        replace(document, note=note),  # it stays sent: a late answer still closes it
+        ExceptionCase(kind=RESULT_UNCONFIRMED, case_key=document_owner(document), opened_at=now, note=note),
+    )
+
+
+def _tell(step: Sequence[Value]) -> None:
+    for change in step:
+        if isinstance(change, MeterReadingDocument) and change.status is DocumentStatus.FAILED:
+            log.warning("reading_missing", document=change.document_id, device=change.device_id, reason=change.note)
