@@ -103,8 +103,8 @@ HEAD_END_DELIVERY = Table(
     Index(
         "head_end_delivery_ready",
         "id",
-        sqlite_where=text("status = 'ready'"),
-        postgresql_where=text("status = 'ready'"),
+        sqlite_where=text("status IN ('ready', 'unmatched')"),
+        postgresql_where=text("status IN ('ready', 'unmatched')"),
     ),
 )
 

@@ -43,6 +43,14 @@ COMMANDS: Final = Counter(
     "mdus_commands", "Commands ended, by head end, kind and outcome", ["head_end", "kind", "outcome"], registry=REGISTRY
 )
 
+# Deliveries of head ends, and what became of them (stored, repeated, done, unmatched, dead).
+DELIVERIES: Final = Counter(
+    "mdus_deliveries",
+    "Bodies from head ends, by topic and outcome",
+    ["head_end", "topic", "outcome"],
+    registry=REGISTRY,
+)
+
 # Queues, read from the database: what waits, and how long the oldest has waited.
 QUEUE_DEPTH: Final = Gauge(
     "mdus_queue_depth", "Rows waiting, by queue", ["queue"], registry=REGISTRY, multiprocess_mode="mostrecent"

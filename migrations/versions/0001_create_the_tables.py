@@ -251,8 +251,8 @@ def upgrade() -> None:
             "head_end_delivery_ready",
             ["id"],
             unique=False,
-            sqlite_where=sa.text("status = 'ready'"),
-            postgresql_where=sa.text("status = 'ready'"),
+            sqlite_where=sa.text("status IN ('ready', 'unmatched')"),
+            postgresql_where=sa.text("status IN ('ready', 'unmatched')"),
         )
 
     op.create_table(
@@ -389,6 +389,13 @@ def upgrade() -> None:
             unique=False,
             sqlite_where=sa.text("status = 'read'"),
             postgresql_where=sa.text("status = 'read'"),
+        )
+        batch_op.create_index(
+            "meter_reading_document_refused",
+            ["next_try_at"],
+            unique=False,
+            sqlite_where=sa.text("status = 'result_sent' AND next_try_at IS NOT NULL"),
+            postgresql_where=sa.text("status = 'result_sent' AND next_try_at IS NOT NULL"),
         )
         batch_op.create_index(
             "meter_reading_document_sender_system_device_id", ["sender_system", "device_id"], unique=False
@@ -665,6 +672,11 @@ def downgrade() -> None:
     with op.batch_alter_table("meter_reading_document", schema=None) as batch_op:
         batch_op.drop_index("meter_reading_document_sender_system_device_id")
         batch_op.drop_index(
+            "meter_reading_document_refused",
+            sqlite_where=sa.text("status = 'result_sent' AND next_try_at IS NOT NULL"),
+            postgresql_where=sa.text("status = 'result_sent' AND next_try_at IS NOT NULL"),
+        )
+        batch_op.drop_index(
             "meter_reading_document_read",
             sqlite_where=sa.text("status = 'read'"),
             postgresql_where=sa.text("status = 'read'"),
@@ -697,8 +709,8 @@ def downgrade() -> None:
     with op.batch_alter_table("head_end_delivery", schema=None) as batch_op:
         batch_op.drop_index(
             "head_end_delivery_ready",
-            sqlite_where=sa.text("status = 'ready'"),
-            postgresql_where=sa.text("status = 'ready'"),
+            sqlite_where=sa.text("status IN ('ready', 'unmatched')"),
+            postgresql_where=sa.text("status IN ('ready', 'unmatched')"),
         )
 
     op.drop_table("head_end_delivery")

@@ -1,0 +1,218 @@
+"""Deliveries of head ends: raw bodies stored before anything is done with them, and what became of each."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection, func, literal, null, or_, select, text, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mdus.domain.command import Command
+from mdus.domain.head_end import RawDelivery
+from mdus.domain.meter_reading_document import DocumentStatus
+from mdus.storage.column_types import UtcInstant, database_now
+from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY
+from mdus.storage.mapping import chunks
+from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.registry import END_DEVICE
+from mdus.storage.submission import Claimed
+
+# The very words of the partial index: SQLite uses it for nothing else.
+_OPEN = text("head_end_delivery.status IN ('ready', 'unmatched')")
+
+_TABLE = HEAD_END_DELIVERY
+
+
+class DeliveryStatus(StrEnum):
+    """The state of a stored delivery."""
+
+    READY = "ready"  # to be decoded
+    DONE = "done"  # everything in it has found its place
+    UNMATCHED = "unmatched"  # some of it belongs to no known meter or command yet
+    DEAD = "dead"  # unreadable, or unmatched for too long: a case is open
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packed:
+    """A delivery ready to be stored: its body compressed and hashed, which needs no transaction."""
+
+    topic: str
+    correlation: str
+    content_hash: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """A stored delivery with its body as it came."""
+
+    id: int
+    head_end: str
+    topic: str
+    body: bytes
+    received_at: datetime
+    attempts: int
+
+
+def pack(delivery: RawDelivery) -> Packed:
+    """Return the delivery as it is stored."""
+    return Packed(
+        topic=delivery.topic,
+        correlation=delivery.correlation,
+        content_hash=hashlib.sha256(delivery.body).digest(),
+        data=zlib.compress(delivery.body, 1),
+    )
+
+
+def store(connection: Connection, packed: Sequence[Packed], *, head_end: str, now: datetime) -> int:
+    """Store deliveries, each once per head end, topic, content and correlation; returns how many were new."""
+    if not packed:
+        return 0
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    stored = 0
+    for each in packed:
+        statement = make(_TABLE).values(
+            head_end=head_end,
+            topic=each.topic,
+            content_hash=each.content_hash,
+            correlation=each.correlation,
+            data=each.data,
+            received_at=now,
+            status=DeliveryStatus.READY.value,
+            attempts=0,
+        )
+        stored += connection.execute(statement.on_conflict_do_nothing()).rowcount
+    return stored
+
+
+def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, limit: int) -> list[Delivery]:
+    """Return deliveries to look at, oldest first: new ones, and unmatched ones whose pause or whose patience ended."""
+    due = or_(_TABLE.c.due_at.is_(None), _TABLE.c.due_at <= database_now())
+    given_up = (_TABLE.c.status == DeliveryStatus.UNMATCHED.value) & (_TABLE.c.received_at <= now - shown_after)
+    query = (
+        select(
+            _TABLE.c.id,
+            _TABLE.c.head_end,
+            _TABLE.c.topic,
+            _TABLE.c.data,
+            _TABLE.c.received_at,
+            _TABLE.c.attempts,
+        )
+        .where(_OPEN, or_(due, given_up))
+        .order_by(_TABLE.c.id)
+        .limit(limit)
+    )
+    return [
+        Delivery(
+            id=row.id,
+            head_end=row.head_end,
+            topic=row.topic,
+            body=zlib.decompress(row.data),
+            received_at=row.received_at,
+            attempts=row.attempts,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def hold(connection: Connection, ids: Collection[int]) -> frozenset[int]:
+    """Claim deliveries until the transaction ends; returns those that are still open and nobody else's."""
+    query = select(_TABLE.c.id).where(_OPEN, _TABLE.c.id.in_(ids)).order_by(_TABLE.c.id)
+    return frozenset(connection.scalars(query.with_for_update(skip_locked=True)))
+
+
+def finish(connection: Connection, ids: Collection[int]) -> None:
+    """Mark deliveries as fully taken in."""
+    if ids:
+        connection.execute(
+            update(_TABLE)
+            .where(_TABLE.c.id.in_(ids))
+            .values(status=DeliveryStatus.DONE.value, attempts=_TABLE.c.attempts + 1, due_at=null(), note=null())
+        )
+
+
+def postpone(connection: Connection, delivery_id: int, *, status: DeliveryStatus, pause: timedelta, note: str) -> None:
+    """Leave a delivery for another look after a pause (real time)."""
+    connection.execute(
+        update(_TABLE)
+        .where(_TABLE.c.id == delivery_id)
+        .values(status=status.value, attempts=_TABLE.c.attempts + 1, due_at=database_now(plus=pause), note=note[:1000])
+    )
+
+
+def give_up(connection: Connection, delivery_id: int, *, note: str) -> None:
+    """Mark a delivery as DEAD: it is shown, and looked at again only by hand."""
+    connection.execute(
+        update(_TABLE)
+        .where(_TABLE.c.id == delivery_id)
+        .values(status=DeliveryStatus.DEAD.value, attempts=_TABLE.c.attempts + 1, due_at=null(), note=note[:1000])
+    )
+
+
+def look_again(connection: Connection) -> None:
+    """Look at every unmatched delivery at once: what it waited for may have arrived."""
+    connection.execute(
+        update(_TABLE).where(_OPEN, _TABLE.c.status == DeliveryStatus.UNMATCHED.value).values(due_at=null())
+    )
+
+
+def has_unmatched(connection: Connection) -> bool:
+    """Tell whether any delivery waits for a device or a command."""
+    query = select(_TABLE.c.id).where(_OPEN, _TABLE.c.status == DeliveryStatus.UNMATCHED.value).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def newest_device(connection: Connection) -> int:
+    """Return a number that grows when a device is created: unmatched deliveries may then find their meter."""
+    newest: int | None = connection.execute(select(func.max(END_DEVICE.table.c.id))).scalar()
+    return newest or 0
+
+
+def commands_named(connection: Connection, keys: Collection[str]) -> dict[str, Claimed]:
+    """Return the commands that results name, held until the transaction ends."""
+    found: dict[str, Claimed] = {}
+    table = COMMAND.table
+    for some in chunks(sorted(keys)):
+        query = select(table).where(table.c.command_key.in_(some)).order_by(table.c.id).with_for_update()
+        for row in connection.execute(query).mappings():
+            found[row["command_key"]] = Claimed(
+                id=row["id"],
+                command=Command(**{name: row[name] for name in COMMAND.names}),
+                attempts=row["attempts"],
+                correlation=row["correlation"],
+                token=row["token"],
+            )
+    return found
+
+
+def correlations_of(connection: Connection, command_ids: Collection[int]) -> Mapping[int, frozenset[str]]:
+    """Return every correlation under which each command was given to its head end."""
+    found: dict[int, set[str]] = {}
+    for some in chunks(sorted(command_ids)):
+        query = select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation).where(
+            COMMAND_INTENT.c.command_id.in_(some)
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.command_id, set()).add(row.correlation.lower())
+    return {command_id: frozenset(correlations) for command_id, correlations in found.items()}
+
+
+def wake_documents(connection: Connection, devices: Collection[tuple[str, str]], *, now: datetime) -> None:
+    """Let documents that wait for a value of these devices look at once, where they are due already."""
+    table = METER_READING_DOCUMENT.table
+    for some in chunks(sorted(devices)):
+        connection.execute(
+            update(table)
+            .where(
+                table.c.status == DocumentStatus.ORDERED,
+                table.c.due_at <= now,
+                table.c.next_try_at > now,
+                tuple_(table.c.sender_system, table.c.device_id).in_(some),
+            )
+            .values(next_try_at=literal(now, UtcInstant()))
+        )

@@ -1,0 +1,437 @@
+"""The head-end worker's own statements: what is due, the claim with its intents, and what became of each call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, exists, insert, null, or_, select, text, tuple_, update
+from sqlalchemy.sql import ColumnElement
+
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.end_device_control import EndDeviceControl
+from mdus.domain.register import Register
+from mdus.messaging.status import sources_of
+from mdus.storage.column_types import UtcInstant, database_now
+from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY, add_events_of, wake_owners
+from mdus.storage.end_device_control import END_DEVICE_CONTROL
+from mdus.storage.mapping import chunks
+from mdus.storage.registry import END_DEVICE, REGISTER
+
+_TABLE = COMMAND.table
+
+# Written out, because SQLite uses a partial index only where the query says the very words of the index.
+_READY = text("command.status = 'ready'")
+_UNDER_WAY = text("command.status IN ('submitting', 'accepted')")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claimed:
+    """A command with what only the head-end worker knows of it."""
+
+    id: int
+    command: Command
+    attempts: int
+    correlation: str | None
+    token: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pending:
+    """What there is to do for one head end: kinds with due commands, and whether any expired, was lost or is late."""
+
+    kinds: frozenset[CommandKind]
+    expired: bool
+    orphaned: bool
+    overdue: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How one command ended."""
+
+    id: int
+    command_key: str
+    status: CommandStatus
+    code: str | None = None
+    text: str | None = None
+    acted_at: datetime | None = None
+    state: SwitchState | None = None
+
+
+def pending(connection: Connection, head_end: str, *, now: datetime) -> Pending:
+    """Return what there is to do for a head end; one statement, so an idle turn costs next to nothing."""
+    kinds = list(CommandKind)
+    questions = [exists().where(_due(head_end, kind, now)).label(kind.value) for kind in kinds]
+    questions.append(exists().where(_expired(head_end, now)).label("expired"))
+    questions.append(exists().where(_orphaned(head_end)).label("orphaned"))
+    questions.append(exists().where(_overdue(head_end, now)).label("overdue"))
+    row = connection.execute(select(*questions)).one()
+    return Pending(
+        kinds=frozenset(kind for kind, due in zip(kinds, row, strict=False) if due),
+        expired=bool(row.expired),
+        orphaned=bool(row.orphaned),
+        overdue=bool(row.overdue),
+    )
+
+
+def claim_due(connection: Connection, head_end: str, kind: CommandKind, *, now: datetime, limit: int) -> list[Claimed]:
+    """Claim due commands of one kind until the transaction ends, those planned first leading.
+
+    Switches of one claim expire at the same instant, so that their job can carry it.
+    """
+    due = _due(head_end, kind, now)
+    if kind is CommandKind.SWITCH:
+        first = connection.execute(
+            select(_TABLE.c.expires_at)
+            .where(due)
+            .order_by(_TABLE.c.not_before, _TABLE.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).scalar()
+        if first is None:
+            return []
+        due = and_(due, _TABLE.c.expires_at == first)
+    return _claim(connection, due, order=(_TABLE.c.not_before, _TABLE.c.id), limit=limit)
+
+
+def claim_expired(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[Claimed]:
+    """Claim commands that must not leave any more."""
+    return _claim(connection, _expired(head_end, now), order=(_TABLE.c.id,), limit=limit)
+
+
+def claim_stranded(connection: Connection, configured: Collection[str], *, now: datetime, limit: int) -> list[Claimed]:
+    """Claim expired and overdue commands of head ends that are not configured any more: nobody else ends them."""
+    expired = and_(_READY, _TABLE.c.expires_at <= now)
+    overdue = and_(
+        _UNDER_WAY,
+        or_(
+            and_(_TABLE.c.status == CommandStatus.ACCEPTED, _TABLE.c.answer_by <= now),
+            and_(_TABLE.c.status == CommandStatus.SUBMITTING, _TABLE.c.lease_until < database_now()),
+        ),
+    )
+    unknown = _TABLE.c.head_end.not_in(list(configured))
+    return _claim(connection, and_(unknown, or_(expired, overdue)), order=(_TABLE.c.id,), limit=limit)
+
+
+def claim_orphans(
+    connection: Connection, head_end: str, *, lease_token: str, lease: timedelta, limit: int
+) -> list[Claimed]:
+    """Take over commands whose intent has no outcome and whose lease ran out: the worker before us died in the call."""
+    orphans = _claim(connection, _orphaned(head_end), order=(_TABLE.c.id,), limit=limit)
+    _set(
+        connection,
+        [orphan.id for orphan in orphans],
+        {"lease_token": lease_token, "lease_until": database_now(plus=lease)},
+    )
+    return orphans
+
+
+def controls_of(
+    connection: Connection, claimed: Sequence[Claimed]
+) -> tuple[dict[str, EndDeviceControl], frozenset[str]]:
+    """Return the connection orders these switches belong to, held, and the names of those somebody else holds.
+
+    Whoever holds an order may be cancelling it: its switch is left for the next turn, and nobody waits for another.
+    """
+    keys = {each.command.control_key: control_of(each.command) for each in claimed if each.command.control_key}
+    wanted = sorted(set(keys.values()))
+    if not wanted:
+        return {}, frozenset()
+    there = END_DEVICE_CONTROL.read(connection, EndDeviceControl.KEY, wanted)
+    held: list[EndDeviceControl] = []
+    for some in chunks(wanted):
+        held += END_DEVICE_CONTROL.fetch(
+            connection,
+            END_DEVICE_CONTROL.select()
+            .where(tuple_(*(END_DEVICE_CONTROL.table.c[name] for name in EndDeviceControl.KEY)).in_(some))
+            .order_by(END_DEVICE_CONTROL.table.c.id)
+            .with_for_update(skip_locked=True),
+        )
+    found = {control.control_key: control for control in held}
+    return found, frozenset(control.control_key for control in there) - frozenset(found)
+
+
+def devices_and_registers(
+    connection: Connection, commands: Sequence[Command], *, now: datetime
+) -> tuple[dict[tuple[str, str], EndDevice], dict[tuple[str, str], list[Register]]]:
+    """Return the master data a head end is told with PROVISION: each channel once, what is over left out."""
+    keys = [(command.sender_system, command.device_id) for command in commands]
+    by = ("sender_system", "device_id")
+    devices = {(device.sender_system, device.device_id): device for device in END_DEVICE.read(connection, by, keys)}
+    channels: dict[tuple[str, str], dict[str, Register]] = {}
+    for register in sorted(REGISTER.read(connection, by, keys), key=lambda each: each.valid_from):
+        if register.valid_to is None or register.valid_to > now.date():
+            of_device = channels.setdefault((register.sender_system, register.device_id), {})
+            of_device[register.reading_type] = register
+    return devices, {key: list(of_device.values()) for key, of_device in channels.items()}
+
+
+def begin_call(
+    connection: Connection,
+    claimed: Sequence[Claimed],
+    *,
+    head_end: str,
+    correlation: str,
+    lease_token: str,
+    lease: timedelta,
+    now: datetime,
+) -> None:
+    """Store the intent of a call: from now on it may have happened."""
+    connection.execute(
+        insert(COMMAND_INTENT),
+        [
+            {
+                "command_id": each.id,
+                "attempt": each.attempts + 1,
+                "head_end": head_end,
+                "correlation": correlation,
+                "at": now,
+            }
+            for each in claimed
+        ],
+    )
+    _set(
+        connection,
+        [each.id for each in claimed],
+        {
+            "status": CommandStatus.SUBMITTING,
+            "attempts": _TABLE.c.attempts + 1,
+            "correlation": correlation,
+            "lease_token": lease_token,
+            "lease_until": database_now(plus=lease),
+            "due_at": null(),
+        },
+    )
+    add_events_of(connection, [each.command.command_key for each in claimed], at=now, note=None)
+
+
+def still_ours(connection: Connection, claimed: Sequence[Claimed], *, lease_token: str) -> list[Claimed]:
+    """Hold those of our commands that nobody took over and no result has ended meanwhile."""
+    ids: list[int] = []
+    for some in chunks([each.id for each in claimed]):
+        ours = (
+            select(_TABLE.c.id)
+            .where(
+                _TABLE.c.id.in_(some),
+                _TABLE.c.lease_token == lease_token,
+                _TABLE.c.status == CommandStatus.SUBMITTING,
+            )
+            .order_by(_TABLE.c.id)
+            .with_for_update()
+        )
+        ids += connection.scalars(ours)
+    held = frozenset(ids)
+    return [each for each in claimed if each.id in held]
+
+
+def accept(
+    connection: Connection, claimed: Sequence[Claimed], *, token: str, answer_by: datetime, now: datetime
+) -> None:
+    """Mark commands as taken by the head end; their results are awaited until `answer_by` (business time)."""
+    _set(
+        connection,
+        [each.id for each in claimed],
+        {
+            "status": CommandStatus.ACCEPTED,
+            "token": token,
+            "answer_by": answer_by,
+            "lease_token": null(),
+            "lease_until": null(),
+        },
+    )
+    add_events_of(connection, [each.command.command_key for each in claimed], at=now, note=token)
+
+
+def give_back(
+    connection: Connection, claimed: Sequence[Claimed], *, pauses: Mapping[int, timedelta], now: datetime, note: str
+) -> None:
+    """Make commands ready for another attempt, each after its pause (by command id, on real time)."""
+    for pause in sorted(set(pauses.values())):
+        _set(
+            connection,
+            [each.id for each in claimed if pauses[each.id] == pause],
+            {
+                "status": CommandStatus.READY,
+                "due_at": database_now(plus=pause),
+                "lease_token": null(),
+                "lease_until": null(),
+            },
+        )
+    add_events_of(connection, [each.command.command_key for each in claimed], at=now, note=note[:500])
+
+
+def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> None:
+    """Store how commands ended, where that may follow their present status, and wake their owners."""
+    for status in sorted({each.status for each in ended}):
+        some = [each for each in ended if each.status is status]
+        connection.execute(
+            update(_TABLE)
+            .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.status.in_(sources_of(status)))
+            .values(
+                status=status,
+                ended_at=now,
+                acted_at=bindparam("b_acted_at", type_=UtcInstant()),
+                result_code=bindparam("b_code"),
+                result_text=bindparam("b_text"),
+                result_state=bindparam("b_state", type_=_TABLE.c.result_state.type),
+                lease_token=null(),
+                lease_until=null(),
+                due_at=null(),
+            ),
+            [
+                {
+                    "b_id": each.id,
+                    "b_acted_at": each.acted_at,
+                    "b_code": each.code,
+                    "b_text": each.text,
+                    "b_state": each.state,
+                }
+                for each in some
+            ],
+        )
+        for code in sorted({each.code or "" for each in some}):
+            keys = [each.command_key for each in some if (each.code or "") == code]
+            add_events_of(connection, keys, at=now, note=code or None)
+    wake_owners(connection, [each.command_key for each in ended])
+
+
+def close_intents(
+    connection: Connection,
+    correlation: str,
+    *,
+    outcome: str,
+    now: datetime,
+    token: str | None = None,
+    of: Collection[int] | None = None,
+) -> None:
+    """Write down what came of a call (accepted, rejected, transient, uncertain): for some commands, or the rest."""
+    rest = and_(COMMAND_INTENT.c.correlation == correlation, COMMAND_INTENT.c.outcome.is_(None))
+    for some in [None] if of is None else chunks(sorted(of)):
+        chosen = rest if some is None else and_(rest, COMMAND_INTENT.c.command_id.in_(some))
+        connection.execute(update(COMMAND_INTENT).where(chosen).values(outcome=outcome, token=token, ended_at=now))
+
+
+def overdue_tokens(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[str]:
+    """Return the calls whose results are overdue and whose head end was not yet asked for them."""
+    query = (
+        select(_TABLE.c.token)
+        .where(_overdue(head_end, now), _TABLE.c.due_at.is_(None), _TABLE.c.token.is_not(None))
+        .distinct()
+        .limit(limit)
+    )
+    return [token for token in connection.scalars(query) if token is not None]
+
+
+def open_tokens(connection: Connection, head_end: str, *, answer_by: datetime, limit: int) -> list[str]:
+    """Return the calls with results still to come by `answer_by` (business time), those most urgent first."""
+    query = (
+        select(_TABLE.c.token)
+        .where(
+            _UNDER_WAY,
+            _TABLE.c.status == CommandStatus.ACCEPTED,
+            _TABLE.c.head_end == head_end,
+            _TABLE.c.answer_by <= answer_by,
+            _TABLE.c.token.is_not(None),
+        )
+        .group_by(_TABLE.c.token)
+        .order_by(_TABLE.c.token)
+        .limit(limit)
+    )
+    return [token for token in connection.scalars(query) if token is not None]
+
+
+def note_asked(connection: Connection, head_end: str, tokens: Collection[str], *, now: datetime) -> None:
+    """Note that the head end was asked for these overdue results: `due_at` of an accepted command says when."""
+    if tokens:
+        connection.execute(
+            update(_TABLE)
+            .where(_overdue(head_end, now), _TABLE.c.token.in_(tokens), _TABLE.c.due_at.is_(None))
+            .values(due_at=database_now())
+        )
+
+
+def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[Claimed]:
+    """Claim accepted commands whose results did not come, though their head end was asked once more.
+
+    Those are left for which an undecoded delivery may hold the result.
+    """
+    deliveries = HEAD_END_DELIVERY
+    may_hold_it = (
+        select(deliveries.c.id)
+        .where(
+            text("head_end_delivery.status IN ('ready', 'unmatched')"),
+            deliveries.c.status == "ready",
+            deliveries.c.head_end == _TABLE.c.head_end,
+            or_(deliveries.c.correlation == _TABLE.c.correlation, deliveries.c.received_at <= _TABLE.c.answer_by),
+        )
+        .exists()
+    )
+    asked = or_(_TABLE.c.due_at.is_not(None), _TABLE.c.token.is_(None))
+    condition = and_(_overdue(head_end, now), asked, ~may_hold_it)
+    return _claim(connection, condition, order=(_TABLE.c.id,), limit=limit)
+
+
+def _due(head_end: str, kind: CommandKind, now: datetime) -> ColumnElement[bool]:
+    return and_(
+        _READY,
+        _TABLE.c.head_end == head_end,
+        _TABLE.c.kind == kind,
+        _TABLE.c.not_before <= now,
+        _TABLE.c.expires_at > now,
+        or_(_TABLE.c.due_at.is_(None), _TABLE.c.due_at <= database_now()),
+    )
+
+
+def _expired(head_end: str, now: datetime) -> ColumnElement[bool]:
+    return and_(_READY, _TABLE.c.head_end == head_end, _TABLE.c.not_before <= now, _TABLE.c.expires_at <= now)
+
+
+def _orphaned(head_end: str) -> ColumnElement[bool]:
+    return and_(
+        _UNDER_WAY,
+        _TABLE.c.status == CommandStatus.SUBMITTING,
+        _TABLE.c.head_end == head_end,
+        _TABLE.c.lease_until < database_now(),
+    )
+
+
+def _overdue(head_end: str, now: datetime) -> ColumnElement[bool]:
+    return and_(
+        _UNDER_WAY,
+        _TABLE.c.status == CommandStatus.ACCEPTED,
+        _TABLE.c.head_end == head_end,
+        _TABLE.c.answer_by <= now,
+    )
+
+
+def _claim(
+    connection: Connection, condition: ColumnElement[bool], *, order: Sequence[Any], limit: int
+) -> list[Claimed]:
+    query = select(_TABLE).where(condition).order_by(*order).limit(limit).with_for_update(skip_locked=True)
+    return [
+        Claimed(
+            id=row["id"],
+            command=Command(**{name: row[name] for name in COMMAND.names}),
+            attempts=row["attempts"],
+            correlation=row["correlation"],
+            token=row["token"],
+        )
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def _set(connection: Connection, ids: Sequence[int], values: Mapping[str, Any]) -> None:
+    for some in chunks(ids):
+        connection.execute(update(_TABLE).where(_TABLE.c.id.in_(some)).values(**values))
+
+
+def control_of(command: Command) -> tuple[str, str, str, str]:
+    """Return the key of the connection order a switch names (`control_key` of domain/end_device_control.py)."""
+    name = command.control_key or ""
+    inner = name.removeprefix(f"{command.sender_system}/").removesuffix(f"/{command.device_id}")
+    request_id, _, category = inner.rpartition("/")
+    return command.sender_system, request_id, category, command.device_id

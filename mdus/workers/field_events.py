@@ -1,0 +1,291 @@
+"""Takes what head ends tell into the tables, a whole batch at once: readings, signs of life, results of commands.
+
+Nothing here minds order or repetition: a reading told twice is one row, older news of a breaker is ignored, and a
+command that has ended keeps its outcome. A late result still updates the known switch state, and one that contradicts
+what SAP was told becomes a smart meter event and a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import assert_never
+
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.domain_event import smart_meter_event
+from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.head_end import CommandResult, FieldEvent, FieldReading, Heard
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.messaging.outcome import Change
+from mdus.storage import delivery, submission
+from mdus.storage.registry import devices_by_serial, note_heard, note_provisioned, note_switch_states
+from mdus.storage.session import UnitOfWork
+from mdus.storage.submission import Claimed, Ended
+from mdus.telemetry.metrics import COMMANDS
+
+DeviceKey = tuple[str, str]  # sender system, device id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """The events of one delivery, decoded."""
+
+    delivery_id: int
+    head_end: str
+    received_at: datetime
+    events: tuple[FieldEvent, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Batch:
+    """What a batch of deliveries changes, gathered before anything is written."""
+
+    readings: list[MeterReading] = field(default_factory=list)
+    heard: dict[DeviceKey, tuple[datetime, datetime]] = field(default_factory=dict)
+    switched: list[tuple[str, str, SwitchState, datetime, bool | None]] = field(default_factory=list)
+    provisioned: dict[DeviceKey, datetime] = field(default_factory=dict)
+    ended: dict[str, Ended] = field(default_factory=dict)  # by command key: of two results the first counts
+    changes: list[Change] = field(default_factory=list)
+    unplaced: dict[int, list[str]] = field(default_factory=dict)  # by delivery: what has no place yet, and why
+
+    def note_heard(self, device: DeviceKey, at: datetime) -> None:
+        first, last = self.heard.get(device, (at, at))
+        self.heard[device] = (min(first, at), max(last, at))
+
+
+def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int, list[str]]:
+    """Write what these deliveries tell; returns, by delivery, what found no place yet and why.
+
+    Commands are held before device statuses are written, always in this order, so that workers do not wait in a circle.
+    """
+    batch = _Batch()
+    devices = _devices(uow, told)
+    results = [(each, event) for each in told for event in each.events if isinstance(event, CommandResult)]
+    commands = delivery.commands_named(uow.connection, {result.command_key for _, result in results})
+    correlations = delivery.correlations_of(uow.connection, {command.id for command in commands.values()})
+    for each in told:
+        for event in each.events:
+            match event:
+                case FieldReading():
+                    _take_reading(batch, each, event, devices)
+                case Heard():
+                    _take_heard(batch, each, event, devices)
+                case CommandResult():
+                    pass  # below: it needs its command, not the serial number
+                case _:
+                    assert_never(event)
+    late = []
+    for each, result in results:
+        claimed = commands.get(result.command_key)
+        reason = _mismatch(each, result, claimed, correlations)
+        if claimed is None or reason is not None:
+            batch.unplaced.setdefault(each.delivery_id, []).append(reason or "")
+        elif _take_result(batch, each, result, claimed, now=now):
+            late.append((each, result, claimed))
+    _check_late(uow, batch, late, now=now)
+    _write(uow, batch, now=now)
+    return batch.unplaced
+
+
+def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], EndDevice]:
+    """Return the devices named by serial number, by (head end, serial number)."""
+    serials: dict[str, set[str]] = {}
+    for each in told:
+        names = {event.serial_id for event in each.events if isinstance(event, FieldReading | Heard)}
+        serials.setdefault(each.head_end, set()).update(names)
+    return {
+        (head_end, serial): device
+        for head_end, names in serials.items()
+        if names
+        for serial, device in devices_by_serial(uow.connection, head_end=head_end, serials=names).items()
+    }
+
+
+def _take_reading(
+    batch: _Batch, told: Told, reading: FieldReading, devices: Mapping[tuple[str, str], EndDevice]
+) -> None:
+    device = devices.get((told.head_end, reading.serial_id))
+    if device is None:
+        batch.unplaced.setdefault(told.delivery_id, []).append(f"no device with serial number {reading.serial_id}")
+        return
+    key = (device.sender_system, device.device_id)
+    batch.readings.append(_meter_reading(key, reading, origin=ReadingOrigin.SNAPSHOT, received_at=told.received_at))
+    batch.note_heard(key, reading.measured_at)
+
+
+def _take_heard(batch: _Batch, told: Told, heard: Heard, devices: Mapping[tuple[str, str], EndDevice]) -> None:
+    device = devices.get((told.head_end, heard.serial_id))
+    if device is None:
+        batch.unplaced.setdefault(told.delivery_id, []).append(f"no device with serial number {heard.serial_id}")
+        return
+    batch.note_heard((device.sender_system, device.device_id), heard.at)
+
+
+def _mismatch(
+    told: Told, result: CommandResult, claimed: Claimed | None, correlations: Mapping[int, frozenset[str]]
+) -> str | None:
+    """Return why this result belongs to no command, or None when it does.
+
+    A head end speaks of its own commands and meters only, and of calls we made.
+    """
+    if claimed is None or claimed.command.head_end != told.head_end:
+        return f"no command {result.command_key}"
+    if claimed.command.serial_id != result.serial_id:
+        return f"the command {result.command_key} is not for serial number {result.serial_id}"
+    if result.correlation is not None and result.correlation.lower() not in correlations.get(claimed.id, frozenset()):
+        return f"the command {result.command_key} was not given under {result.correlation}"
+    return None
+
+
+def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Claimed, *, now: datetime) -> bool:
+    """Gather what one result changes; returns whether it came after its command had ended."""
+    command, at = claimed.command, result.acted_at or now
+    device = (command.sender_system, command.device_id)
+    origin = ReadingOrigin.ON_DEMAND if command.kind is CommandKind.READ_ON_DEMAND else ReadingOrigin.SNAPSHOT
+    batch.readings += [
+        _meter_reading(device, reading, origin=origin, received_at=told.received_at) for reading in result.readings
+    ]
+    state = state_told(command, result)
+    if state is not None:
+        batch.switched.append((*device, state, at, True))
+    elif result.code == "NO_BREAKER":
+        batch.switched.append((*device, SwitchState.UNKNOWN, at, False))
+    if command.kind is CommandKind.PROVISION:
+        if result.succeeded:
+            batch.provisioned[device] = at
+    elif result.succeeded or state is not None:
+        batch.note_heard(device, at)  # provisioning says nothing of the meter itself: it need not be reachable
+    if command.has_ended or command.command_key in batch.ended:
+        return True
+    status = ending(claimed, result)
+    if status is not None:
+        batch.ended[command.command_key] = Ended(
+            id=claimed.id,
+            command_key=command.command_key,
+            status=status,
+            code=result.code,
+            text=result.text,
+            acted_at=result.acted_at,
+            state=state,
+        )
+        COMMANDS.labels(told.head_end, command.kind.value, "ok" if result.succeeded else status.value).inc()
+    return False
+
+
+def state_told(command: Command, result: CommandResult) -> SwitchState | None:
+    """Return the breaker position a result tells; a successful switch that names none has reached the one wanted."""
+    if result.switch_state is None and result.succeeded and command.kind is CommandKind.SWITCH:
+        return command.wanted_state
+    return result.switch_state
+
+
+def ending(claimed: Claimed, result: CommandResult) -> CommandStatus | None:
+    """Return how a command that has not ended yet ends by this result; None when it does not.
+
+    A failure told for an earlier attempt ends nothing: a newer one is under way or about to be. A switch of which the
+    head end cannot say whether the meter acted is UNCERTAIN, so its owner reads the state.
+    """
+    if result.succeeded:
+        return CommandStatus.DONE
+    command = claimed.command
+    newest = result.correlation is None or claimed.correlation is None or result.correlation == claimed.correlation
+    if not newest or (command.status is CommandStatus.READY and command.kind is not CommandKind.SWITCH):
+        return None
+    doubtful = result.uncertain and command.kind is CommandKind.SWITCH and command.status is not CommandStatus.READY
+    return CommandStatus.UNCERTAIN if doubtful else CommandStatus.FAILED
+
+
+def _check_late(
+    uow: UnitOfWork, batch: _Batch, late: Sequence[tuple[Told, CommandResult, Claimed]], *, now: datetime
+) -> None:
+    """Compare late results of switches with what SAP was told of their orders."""
+    switches = [
+        (told, result, claimed.command)
+        for told, result, claimed in late
+        if claimed.command.kind is CommandKind.SWITCH and claimed.command.control_key
+    ]
+    # A result told twice agrees with the outcome it made: only what ended otherwise can contradict.
+    differing = [
+        (told, result, command)
+        for told, result, command in switches
+        if not (command.status is CommandStatus.DONE and result.succeeded)
+        and not (command.command_key in batch.ended and result.succeeded)
+    ]
+    keys = {submission.control_of(command) for _, _, command in differing}
+    controls = {control.control_key: control for control in uow.load(EndDeviceControl, EndDeviceControl.KEY, keys)}
+    for told, result, command in differing:
+        control = controls.get(command.control_key or "")
+        if control is None:
+            continue
+        if control.reported_success is None and control.status is ControlStatus.ORDERED:
+            # What SAP will be told is still being decided: compare when it is.
+            batch.unplaced.setdefault(told.delivery_id, []).append(f"the order {control.control_key} is undecided")
+            continue
+        note = contradiction(command, result, control)
+        if note is not None:
+            batch.changes += _contradicted(command, control, note, at=result.acted_at or now, now=now)
+
+
+def contradiction(command: Command, result: CommandResult, control: EndDeviceControl) -> str | None:
+    """Return how a late result contradicts what SAP was told of the order, or None when it agrees."""
+    state = state_told(command, result)
+    wanted = control.category.wanted_state
+    switched = result.succeeded and state is wanted
+    if control.status is ControlStatus.CANCELLED:
+        return f"The order was confirmed as cancelled, but the meter was {wanted.value}" if switched else None
+    if control.reported_success is False and switched:
+        return f"The order was confirmed as failed, but the meter was {wanted.value} after all"
+    if control.reported_success is True and state is not None and state is not wanted:
+        return f"The order was confirmed as carried out, but the meter is {state.value}"
+    return None
+
+
+def _contradicted(
+    command: Command, control: EndDeviceControl, note: str, *, at: datetime, now: datetime
+) -> list[Change]:
+    event = smart_meter_event(
+        sender_system=command.sender_system,
+        device_id=command.device_id,
+        at=at,
+        source=command.command_key,
+        note=note,
+    )
+    case = ExceptionCase(
+        kind="switch_contradiction",
+        case_key=control.control_key,
+        opened_at=now,
+        note=f"{note} ({at:%Y-%m-%d %H:%M:%S} UTC, request {control.request_id}, device {command.device_id})",
+    )
+    return [event, case]
+
+
+def _meter_reading(
+    device: DeviceKey, reading: FieldReading, *, origin: ReadingOrigin, received_at: datetime
+) -> MeterReading:
+    sender_system, device_id = device
+    return MeterReading(
+        sender_system=sender_system,
+        device_id=device_id,
+        reading_type=reading.reading_type,
+        measured_at=reading.measured_at,
+        value=reading.value,
+        unit=reading.unit,
+        origin=origin,
+        received_at=received_at,
+    )
+
+
+def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
+    connection = uow.connection
+    uow.save([*batch.readings, *batch.changes])
+    submission.end(connection, list(batch.ended.values()), now=now)
+    delivery.wake_documents(
+        connection, {(reading.sender_system, reading.device_id) for reading in batch.readings}, now=now
+    )
+    # In one order everywhere, so that two workers never hold each other's next row.
+    note_heard(connection, dict(sorted(batch.heard.items())))
+    note_provisioned(connection, dict(sorted(batch.provisioned.items())))
+    note_switch_states(connection, sorted(batch.switched, key=lambda state: (state[0], state[1], state[3])))

@@ -1,0 +1,462 @@
+"""The head-end worker: gives commands to one head end, and finds out what became of calls that broke off.
+
+```
+transaction 1   claim due commands of one kind -> permit (switches) -> intent rows, SUBMITTING, lease
+                                     |  commit: from here on the call may have happened
+no transaction  head_end.submit      |
+                                     v
+transaction 2   accepted    ACCEPTED, the result awaited      (only where the lease is still ours,
+                rejected    FAILED                             and no result came before the answer)
+                transient   READY after a pause, at last FAILED
+                uncertain   look for it: found -> ACCEPTED; else READY, but a switch UNCERTAIN
+```
+
+A switch is submitted at most once unless the head end certainly did nothing: whoever is unsure reads the state.
+Each configured head end has a worker of its own, so one that is down holds up no other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from mdus.domain.clock import Clock
+from mdus.domain.command import CommandKind, CommandStatus
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
+from mdus.domain.end_device_control import GovernorRules, Refusal, permit
+from mdus.domain.head_end import HeadEnd, RawDelivery, Submission
+from mdus.domain.register import Register
+from mdus.messaging.retry import RetryPolicy, TransientError, UncertainError
+from mdus.settings import Settings
+from mdus.storage import delivery, submission
+from mdus.storage.end_device_control import stop_reason
+from mdus.storage.registry import note_switch_states
+from mdus.storage.session import Database, UnitOfWork
+from mdus.storage.submission import Claimed, Ended
+from mdus.telemetry.metrics import COMMANDS
+
+log = structlog.get_logger(__name__)
+
+#: What leaves first: breakers and their verification, then whom a person waits for, then stored values.
+_ORDER = (
+    CommandKind.SWITCH,
+    CommandKind.SWITCH_STATE,
+    CommandKind.READ_ON_DEMAND,
+    CommandKind.PROVISION,
+    CommandKind.READ_REGISTERS,
+)
+
+#: The longest rest after failed calls: a head end that is back should not wait for us.
+_LONGEST_REST = timedelta(seconds=30)
+
+#: Commands settled in one transaction beside the calls (expired, lost, overdue).
+_SETTLED_AT_ONCE = 500
+
+#: Silent calls asked about in one turn, each by a call of its own.
+_ASKED_AT_ONCE = 20
+
+#: How a command of a head end that is not configured any more ends.
+_STRANDED = {
+    CommandStatus.READY: CommandStatus.FAILED,
+    CommandStatus.SUBMITTING: CommandStatus.UNCERTAIN,
+    CommandStatus.ACCEPTED: CommandStatus.TIMED_OUT,
+}
+
+_NAME_SPACE = uuid.UUID("0b6c4f7e-2a55-5d1c-8a3b-91f6b5a7c2de")
+
+
+def patience(settings: Settings) -> Mapping[CommandKind, timedelta]:
+    """Return how long a head end may take for a result, by kind of command (business time)."""
+    switching = timedelta(minutes=settings.switching.command_timeout_minutes)
+    reading = timedelta(minutes=settings.reading.on_demand_timeout_minutes)
+    return {
+        kind: switching if kind in (CommandKind.SWITCH, CommandKind.SWITCH_STATE) else reading for kind in CommandKind
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One call to a head end: the intents are stored, the commands are ours as long as the lease token stands."""
+
+    kind: CommandKind
+    correlation: str
+    lease_token: str
+    commands: tuple[Claimed, ...]
+    devices: Mapping[tuple[str, str], EndDevice] = field(default_factory=dict)
+    registers: Mapping[tuple[str, str], Sequence[Register]] = field(default_factory=dict)
+
+
+class HeadEndWorker:
+    """Serves one head end; `turn` may be called by several threads at once, as many as calls may be under way.
+
+    `lease` must outlast a call with the look for it after a failure, so take a good multiple of the head end's
+    time-out. `monotonic` is the real clock that rests after failures are measured with.
+    """
+
+    def __init__(
+        self,
+        head_end: HeadEnd,
+        *,
+        database: Database,
+        clock: Clock,
+        retry: RetryPolicy,
+        patience: Mapping[CommandKind, timedelta],
+        rules: GovernorRules,
+        lease: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.head_end = head_end
+        self._database = database
+        self._clock = clock
+        self._retry = retry
+        self._patience = patience
+        self._rules = rules
+        self._lease = lease
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._failures = 0  # calls in a row that never reached it
+        self._rest_until = float("-inf")
+
+    def turn(self) -> int:
+        """Settle what expired, was lost or is overdue, then make one call; returns how many commands moved."""
+        now = self._clock.now()
+        with self._database.read() as uow:
+            work = submission.pending(uow.connection, self.head_end.name, now=now)
+        moved = 0
+        if work.expired:
+            moved += self._expire(now)
+        if work.orphaned:
+            moved += self._recover(now)
+        if work.overdue:
+            moved += self.timeouts(now)
+        if self._monotonic() < self._rest_until:
+            return moved
+        for kind in _ORDER:
+            if kind in work.kinds and (handled := self._give(kind, now)):
+                return moved + handled
+        return moved
+
+    def timeouts(self, now: datetime) -> int:
+        """Ask the head end once more for overdue results, then end what stays silent as TIMED_OUT; returns how many."""
+        name = self.head_end.name
+        with self._database.read() as uow:
+            tokens = submission.overdue_tokens(uow.connection, name, now=now, limit=_ASKED_AT_ONCE)
+        packed = [delivery.pack(each) for token in tokens for each in self._results(token)]
+        with self._database.begin() as uow:
+            delivery.store(uow.connection, packed, head_end=name, now=now)
+            submission.note_asked(uow.connection, name, tokens, now=now)
+            silent = submission.claim_overdue(uow.connection, name, now=now, limit=_SETTLED_AT_ONCE)
+            self._end(uow, silent, status=CommandStatus.TIMED_OUT, now=now, code="TIMED_OUT", text="no result in time")
+        return len(silent)
+
+    def _results(self, token: str) -> list[RawDelivery]:
+        try:
+            return list(self.head_end.results(token))
+        except (TransientError, UncertainError) as error:
+            log.warning("head_end_not_asked", head_end=self.head_end.name, token=token, reason=str(error))
+            return []
+
+    # ---- one call ----------------------------------------------------------------------------------------------------
+
+    def _give(self, kind: CommandKind, now: datetime) -> int:
+        call, handled = self._begin(kind, now)
+        if call is None:
+            return handled
+        answer: Submission | None
+        try:
+            answer = self.head_end.submit(
+                [each.command for each in call.commands],
+                kind=kind,
+                correlation=call.correlation,
+                devices=call.devices,
+                registers=call.registers,
+            )
+        except TransientError as error:
+            self._note_failure()
+            self._settle_transient(call, reason=str(error))
+        except UncertainError as error:
+            log.warning(
+                "call_uncertain",
+                head_end=self.head_end.name,
+                correlation=call.correlation,
+                kind=kind,
+                reason=str(error),
+            )
+            answer = self._find(call.correlation)
+            self._settle(call, answer, reason=str(error))
+        else:
+            self._note_success()
+            self._settle(call, answer, reason="")
+        return handled
+
+    def _begin(self, kind: CommandKind, now: datetime) -> tuple[Call | None, int]:
+        """Claim a batch and store the intents; returns the call to make, if any is left, and the commands handled."""
+        name = self.head_end.name
+        with self._database.begin() as uow:
+            limit = self.head_end.batch_size
+            claimed = submission.claim_due(uow.connection, name, kind, now=now, limit=limit)
+            if kind is CommandKind.SWITCH and claimed:
+                leaving, refused = self._governed(uow, claimed, now=now)
+            else:
+                leaving, refused = claimed, 0
+            if not leaving:
+                return None, refused
+            told = [each.command for each in leaving if kind is CommandKind.PROVISION]
+            devices, registers = submission.devices_and_registers(uow.connection, told, now=now)
+            call = Call(
+                kind=kind,
+                correlation=correlation_of(leaving),
+                lease_token=str(uuid.uuid4()),
+                commands=tuple(leaving),
+                devices=devices,
+                registers=registers,
+            )
+            submission.begin_call(
+                uow.connection,
+                leaving,
+                head_end=name,
+                correlation=call.correlation,
+                lease_token=call.lease_token,
+                lease=self._lease,
+                now=now,
+            )
+        return call, len(leaving) + refused
+
+    def _governed(self, uow: UnitOfWork, claimed: Sequence[Claimed], *, now: datetime) -> tuple[list[Claimed], int]:
+        """Ask the governor for each switch; refused ones end here. Returns those that may leave, and how many ended."""
+        controls, held_elsewhere = submission.controls_of(uow.connection, claimed)
+        keys = {(each.command.sender_system, each.command.device_id) for each in claimed}
+        # Read without holding: a status only ever learns that there is no breaker, and field workers write it often.
+        by_key = {status.key: status for status in uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)}
+        stopped = stop_reason(uow.connection)
+        leaving: list[Claimed] = []
+        refusals: list[tuple[Claimed, Refusal]] = []
+        for each in claimed:
+            command = each.command
+            if command.control_key in held_elsewhere:
+                continue
+            refusal = permit(
+                command,
+                control=controls.get(command.control_key or ""),
+                status=by_key.get((command.sender_system, command.device_id)),
+                stopped=stopped,
+                rules=self._rules,
+                now=now,
+            )
+            if refusal is None:
+                leaving.append(each)
+            else:
+                refusals.append((each, refusal))
+                log.info(
+                    "switch_refused",
+                    head_end=self.head_end.name,
+                    device_id=command.device_id,
+                    control=command.control_key,
+                    code=refusal.code,
+                )
+        submission.end(
+            uow.connection,
+            [
+                Ended(
+                    id=each.id,
+                    command_key=each.command.command_key,
+                    status=CommandStatus.FAILED,
+                    code=refusal.code,
+                    text=refusal.note,
+                )
+                for each, refusal in refusals
+            ],
+            now=now,
+        )
+        self._count(CommandKind.SWITCH, "refused", len(refusals))
+        return leaving, len(refusals)
+
+    def _find(self, correlation: str) -> Submission | None:
+        try:
+            return self.head_end.find(correlation)
+        except (TransientError, UncertainError) as error:
+            log.warning("call_not_found", head_end=self.head_end.name, correlation=correlation, reason=str(error))
+            return None
+
+    # ---- what came of it ---------------------------------------------------------------------------------------------
+
+    def _settle(self, call: Call, answer: Submission | None, *, reason: str) -> None:
+        """Store the outcome of a call that was answered, or found, or (None) stays uncertain."""
+        if answer is None:
+            self._settle_uncertain(call, reason=reason)
+            return
+        now = self._clock.now()
+        rejections = {rejection.command_key: rejection for rejection in answer.rejections}
+        rejected = [each for each in call.commands if each.command.command_key in rejections]
+        with self._database.begin() as uow:
+            connection = uow.connection
+            ours = submission.still_ours(connection, call.commands, lease_token=call.lease_token)
+            submission.accept(
+                connection,
+                [each for each in ours if each.command.command_key not in rejections],
+                token=answer.token,
+                answer_by=now + self._patience[call.kind],
+                now=now,
+            )
+            ended = [
+                Ended(
+                    id=each.id,
+                    command_key=each.command.command_key,
+                    status=CommandStatus.FAILED,
+                    code=rejections[each.command.command_key].code,
+                    text=rejections[each.command.command_key].text,
+                )
+                for each in ours
+                if each.command.command_key in rejections
+            ]
+            submission.end(connection, ended, now=now)
+            no_breaker = [each for each in rejected if rejections[each.command.command_key].code == "NO_BREAKER"]
+            note_switch_states(
+                connection,
+                [
+                    (each.command.sender_system, each.command.device_id, SwitchState.UNKNOWN, now, False)
+                    for each in no_breaker
+                ],
+            )
+            if rejected:
+                of = [each.id for each in rejected]
+                submission.close_intents(connection, call.correlation, outcome="rejected", now=now, of=of)
+            submission.close_intents(connection, call.correlation, outcome="accepted", now=now, token=answer.token)
+        self._count(call.kind, "failed", len(ended))
+
+    def _settle_transient(self, call: Call, *, reason: str) -> None:
+        """Give back what the head end certainly did not do; what has failed too often ends as UNREACHABLE."""
+        now = self._clock.now()
+        with self._database.begin() as uow:
+            ours = submission.still_ours(uow.connection, call.commands, lease_token=call.lease_token)
+            self._try_again(uow, ours, now=now, reason=reason)
+            submission.close_intents(uow.connection, call.correlation, outcome="transient", now=now)
+        log.warning("head_end_unreachable", head_end=self.head_end.name, commands=len(ours), reason=reason)
+
+    def _settle_uncertain(self, call: Call, *, reason: str) -> None:
+        """Give back what is safe to repeat; a switch ends UNCERTAIN and is never sent again."""
+        now = self._clock.now()
+        with self._database.begin() as uow:
+            ours = submission.still_ours(uow.connection, call.commands, lease_token=call.lease_token)
+            if call.kind is CommandKind.SWITCH:
+                text = f"it is not known whether the head end took it: {reason}"[:500]
+                self._end(uow, ours, status=CommandStatus.UNCERTAIN, now=now, code="UNCERTAIN", text=text)
+            else:
+                self._try_again(uow, ours, now=now, reason=reason)
+            submission.close_intents(uow.connection, call.correlation, outcome="uncertain", now=now)
+
+    def _try_again(self, uow: UnitOfWork, ours: Sequence[Claimed], *, now: datetime, reason: str) -> None:
+        # `attempts` was read before this attempt was counted.
+        exhausted = [each for each in ours if self._retry.is_exhausted(each.attempts + 1)]
+        text = f"given up after {self._retry.attempts} attempts: {reason}"[:500]
+        self._end(uow, exhausted, status=CommandStatus.FAILED, now=now, code="UNREACHABLE", text=text)
+        again = [each for each in ours if not self._retry.is_exhausted(each.attempts + 1)]
+        # One pause for all with the same number of attempts: the batch stays together.
+        pauses = {attempts: self._retry.delay(attempts + 1) for attempts in {each.attempts for each in again}}
+        by_id = {each.id: pauses[each.attempts] for each in again}
+        submission.give_back(uow.connection, again, pauses=by_id, now=now, note=reason)
+
+    def _recover(self, now: datetime) -> int:
+        """Find out what became of calls whose worker died before it could tell; returns how many commands."""
+        name, lease_token = self.head_end.name, str(uuid.uuid4())
+        with self._database.begin() as uow:
+            orphans = submission.claim_orphans(
+                uow.connection, name, lease_token=lease_token, lease=self._lease, limit=_SETTLED_AT_ONCE
+            )
+        calls: dict[tuple[CommandKind, str], list[Claimed]] = {}
+        for each in orphans:
+            calls.setdefault((each.command.kind, each.correlation or ""), []).append(each)
+        for (kind, correlation), commands in calls.items():
+            # The attempt was counted when it began.
+            begun = tuple(_before_attempt(each) for each in commands)
+            call = Call(kind=kind, correlation=correlation, lease_token=lease_token, commands=begun)
+            log.warning("call_recovered", head_end=name, correlation=correlation, kind=kind, commands=len(commands))
+            self._settle(call, self._find(correlation), reason="the worker ended in the middle of the call")
+        return len(orphans)
+
+    def _expire(self, now: datetime) -> int:
+        with self._database.begin() as uow:
+            expired = submission.claim_expired(uow.connection, self.head_end.name, now=now, limit=_SETTLED_AT_ONCE)
+            self._end(
+                uow,
+                expired,
+                status=CommandStatus.FAILED,
+                now=now,
+                code="EXPIRED",
+                text="it expired before it could leave",
+            )
+        return len(expired)
+
+    def _end(
+        self,
+        uow: UnitOfWork,
+        commands: Sequence[Claimed],
+        *,
+        status: CommandStatus,
+        now: datetime,
+        code: str,
+        text: str,
+    ) -> None:
+        ended = [
+            Ended(id=each.id, command_key=each.command.command_key, status=status, code=code, text=text)
+            for each in commands
+        ]
+        submission.end(uow.connection, ended, now=now)
+        for each in commands:
+            self._count(each.command.kind, status.value, 1)
+
+    def _count(self, kind: CommandKind, outcome: str, number: int) -> None:
+        if number:
+            COMMANDS.labels(self.head_end.name, kind.value, outcome).inc(number)
+
+    # ---- resting after failures --------------------------------------------------------------------------------------
+
+    def _note_failure(self) -> None:
+        with self._lock:
+            self._failures += 1
+            rest = min(self._retry.delay(self._failures), _LONGEST_REST)
+            self._rest_until = self._monotonic() + rest.total_seconds()
+
+    def _note_success(self) -> None:
+        with self._lock:
+            self._failures = 0
+            self._rest_until = float("-inf")
+
+
+def correlation_of(commands: Sequence[Claimed]) -> str:
+    """Return the id of a call: the same commands in the same attempts give the same."""
+    return str(uuid.uuid5(_NAME_SPACE, ",".join(f"{each.id}:{each.attempts + 1}" for each in commands)))
+
+
+def _before_attempt(claimed: Claimed) -> Claimed:
+    return Claimed(
+        id=claimed.id,
+        command=claimed.command,
+        attempts=claimed.attempts - 1,
+        correlation=claimed.correlation,
+        token=claimed.token,
+    )
+
+
+def command_timeouts(database: Database, workers: Mapping[str, HeadEndWorker], *, now: datetime) -> str:
+    """Do the job of that name: time out what is overdue at every head end, also at those no longer configured."""
+    overdue = sum(worker.timeouts(now) for worker in workers.values())
+    stranded = 0
+    with database.begin() as uow:
+        for each in submission.claim_stranded(uow.connection, list(workers), now=now, limit=_SETTLED_AT_ONCE):
+            stranded += 1
+            ended = Ended(
+                id=each.id,
+                command_key=each.command.command_key,
+                status=_STRANDED[each.command.status],
+                code="NO_HEAD_END",
+                text=f"the head end {each.command.head_end} is not configured any more",
+            )
+            submission.end(uow.connection, [ended], now=now)
+    return f"{overdue} commands timed out, {stranded} of unknown head ends failed"
