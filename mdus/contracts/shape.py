@@ -241,11 +241,12 @@ _VERBATIM_LEAF: Final = Leaf(parse=str, format=str, builtins=_TEXT_BUILTINS, exp
 @once_per_class
 def _enum_leaf(codes: type[Enum]) -> Leaf:
     by_code = {str(member.value): member for member in codes}
+    # Senders drop and add leading zeros of codes.
+    by_number = {code.lstrip("0"): member for code, member in by_code.items()}
 
     def parse(text: str) -> Enum:
         code = _parse_token(text)
-        # Senders drop and add leading zeros of codes.
-        member = by_code.get(code) or by_code.get(code.lstrip("0") or "0")
+        member = by_code.get(code) or by_number.get(code.lstrip("0"))
         if member is None:
             raise ValueError(code)
         return member

@@ -52,9 +52,9 @@ class MessageStream:
             parent = element.getparent()
             if element.tag == root.item_element and parent is not None and parent.tag == root.tag:
                 position = self._take(parent, element, structure)
+                _forget_before(element)
                 if position is not None:
                     yield position, element
-                _forget_before(element)
             elif element.tag == root.tag and parent is not None and parent.tag == BODY:
                 self._take(element, None, structure)
             elif element.tag == BODY and len(element) != 1:
