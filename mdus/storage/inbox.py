@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, text, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.column_types import UtcInstant, database_now
 from mdus.storage.mapping import AnyRow
-from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.message import BODY, ITEM, ITEM_IS_READY, ITEM_IS_WAITING, MESSAGE, MESSAGE_EVENT
 
 #: Item statuses after which an item asks nothing more of the inbox.
 SETTLED = (ItemStatus.CLOSED, ItemStatus.DEAD)
@@ -54,16 +54,28 @@ class ItemUpdate:
     note: str | None = None
 
 
-def services_with_work(connection: Connection) -> list[str]:
-    """Return the services that have ready items, the one with the oldest first."""
-    oldest = func.min(ITEM.c.id)
-    query = (
-        select(ITEM.c.service)
-        .where(ITEM.c.status == ItemStatus.READY, or_(ITEM.c.due_at.is_(None), ITEM.c.due_at <= database_now()))
-        .group_by(ITEM.c.service)
-        .order_by(oldest)
-    )
-    return list(connection.scalars(query))
+def services_with_work(connection: Connection, services: Sequence[str]) -> list[str]:
+    """Return those of the services that have items to decide now, the one with the oldest first.
+
+    One probe of an index per service, whatever their number of items.
+    """
+    oldest = [
+        select(ITEM.c.id)
+        .where(ITEM.c.service == service, ITEM_IS_READY, _may_be_tried())
+        .order_by(ITEM.c.id)
+        .limit(1)
+        .scalar_subquery()
+        for service in services
+    ]
+    if not oldest:
+        return []
+    firsts = connection.execute(select(*oldest)).one()
+    ready = [(first, service) for first, service in zip(firsts, services, strict=True) if first is not None]
+    return [service for _, service in sorted(ready)]
+
+
+def _may_be_tried() -> ColumnElement[bool]:
+    return or_(ITEM.c.due_at.is_(None), ITEM.c.due_at <= database_now())
 
 
 def claim_items(connection: Connection, service: str, *, limit: int) -> Sequence[AnyRow]:
@@ -77,8 +89,8 @@ def claim_items(connection: Connection, service: str, *, limit: int) -> Sequence
         .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
         .where(
             ITEM.c.service == service,
-            ITEM.c.status == ItemStatus.READY,
-            or_(ITEM.c.due_at.is_(None), ITEM.c.due_at <= database_now()),
+            ITEM_IS_READY,
+            _may_be_tried(),
         )
         .order_by(ITEM.c.id)
         .limit(limit)
@@ -172,11 +184,7 @@ def complete_messages(connection: Connection, message_ids: Collection[int], *, n
 
 def wake_overdue(connection: Connection, *, now: datetime, limit: int) -> int:
     """Make ready the items whose waiting ends: `until` (business time) has passed. Returns how many."""
-    overdue = (
-        select(ITEM.c.id)
-        .where(ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]), ITEM.c.until <= now)
-        .limit(limit)
-    )
+    overdue = select(ITEM.c.id).where(ITEM_IS_WAITING, ITEM.c.until <= now).limit(limit)
     woken = connection.execute(
         update(ITEM)
         .where(ITEM.c.id.in_(overdue), ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]))
@@ -187,7 +195,7 @@ def wake_overdue(connection: Connection, *, now: datetime, limit: int) -> int:
 
 def is_overdue(connection: Connection, *, now: datetime) -> bool:
     """Tell whether any item's waiting has ended."""
-    query = select(ITEM.c.id).where(ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]), ITEM.c.until <= now)
+    query = select(ITEM.c.id).where(ITEM_IS_WAITING, ITEM.c.until <= now)
     return connection.execute(query.limit(1)).first() is not None
 
 

@@ -117,6 +117,16 @@ ITEM = Table(
     _partial("message_item_sent", "ordering_key", where="status = 'sent'"),
 )
 
+# Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value, so a query with one
+# would read the whole table.
+ITEM_IS_READY = text("message_item.status = 'ready'")
+ITEM_IS_WAITING = text("message_item.status IN ('awaiting', 'parked')")
+ITEM_IS_PARKED = text("message_item.status = 'parked'")
+ITEM_IS_DECIDED = text("message_item.status = 'decided'")
+ITEM_IS_SENT = text("message_item.status = 'sent'")
+MESSAGE_IS_READY = text("message.status = 'ready'")
+MESSAGE_IS_SENDING = text("message.status = 'sending'")
+
 #: Every change of status of a message, an item or a command.
 MESSAGE_EVENT = Table(
     "message_event",

@@ -14,7 +14,15 @@ from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.column_types import database_now
 from mdus.storage.inbox import complete_messages
 from mdus.storage.mapping import AnyRow
-from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.message import (
+    ITEM,
+    ITEM_IS_DECIDED,
+    ITEM_IS_SENT,
+    MESSAGE,
+    MESSAGE_EVENT,
+    MESSAGE_IS_READY,
+    MESSAGE_IS_SENDING,
+)
 
 #: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
 _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
@@ -32,7 +40,7 @@ def item_uuid(message: str, position: int) -> str:
 
 def has_decided_items(connection: Connection) -> bool:
     """Tell whether any item waits for its confirmation; asked without waiting for a writer."""
-    query = select(ITEM.c.id).where(ITEM.c.status == ItemStatus.DECIDED).limit(1)
+    query = select(ITEM.c.id).where(ITEM_IS_DECIDED).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -46,10 +54,10 @@ def _is_due() -> ColumnElement[bool]:
         MESSAGE.c.direction == "out",
         or_(
             and_(
-                MESSAGE.c.status == MessageStatus.READY,
+                MESSAGE_IS_READY,
                 or_(MESSAGE.c.due_at.is_(None), MESSAGE.c.due_at <= database_now()),
             ),
-            and_(MESSAGE.c.status == MessageStatus.SENDING, MESSAGE.c.lease_until < database_now()),
+            and_(MESSAGE_IS_SENDING, MESSAGE.c.lease_until < database_now()),
         ),
     )
 
@@ -59,10 +67,11 @@ def messages_to_confirm(connection: Connection, *, limit: int) -> Sequence[AnyRo
 
     Items that are ready together thus go in one confirmation; what awaits a head end or is parked follows later.
     """
-    decided = select(ITEM.c.message_id).where(ITEM.c.status == ItemStatus.DECIDED).distinct().limit(limit * 4)
+    decided = select(ITEM.c.message_id).where(ITEM_IS_DECIDED).distinct().limit(limit * 4)
     undecided = (
         select(ITEM.c.id)
         .where(ITEM.c.message_id == MESSAGE.c.id, ITEM.c.status == ItemStatus.READY, ITEM.c.due_at.is_(None))
+        .correlate(MESSAGE)
         .exists()
     )
     query = (
@@ -112,10 +121,7 @@ def confirm_message(connection: Connection, received: AnyRow, *, root: str, size
         now=now,
     )
     some = (
-        select(ITEM.c.id)
-        .where(ITEM.c.message_id == received.id, ITEM.c.status == ItemStatus.DECIDED)
-        .order_by(ITEM.c.position)
-        .limit(size)
+        select(ITEM.c.id).where(ITEM.c.message_id == received.id, ITEM_IS_DECIDED).order_by(ITEM.c.position).limit(size)
     )
     closed = connection.execute(
         update(ITEM)
@@ -323,7 +329,7 @@ def settle_answered(
             ITEM.c.sender_system == sender_system,
             ITEM.c.service == bindparam("b_service"),
             ITEM.c.ordering_key == bindparam("b_ordering"),
-            ITEM.c.status == ItemStatus.SENT,
+            ITEM_IS_SENT,
         )
         .values(status=ItemStatus.ANSWERED),
         [{"b_service": service, "b_ordering": f"{sender_system}/{key}"} for service, _, key in answered],

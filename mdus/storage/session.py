@@ -34,7 +34,7 @@ from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
 from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable, chunks
-from mdus.storage.message import ITEM
+from mdus.storage.message import ITEM, ITEM_IS_PARKED
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import (
@@ -116,7 +116,7 @@ class UnitOfWork:
         for some in chunks(sorted(names)):
             self.connection.execute(
                 update(ITEM)
-                .where(ITEM.c.waits_for.in_(some), ITEM.c.status == ItemStatus.PARKED)
+                .where(ITEM.c.waits_for.in_(some), ITEM_IS_PARKED)
                 .values(status=ItemStatus.READY, waits_for=None, until=None, due_at=None)
             )
 

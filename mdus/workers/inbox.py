@@ -76,14 +76,14 @@ class InboxWorker:
         """Decide one batch of the service whose item has waited longest; returns the number of items moved."""
         now = self._clock.now()
         with self._database.read() as uow:
-            names = inbox.services_with_work(uow.connection)
+            names = inbox.services_with_work(uow.connection, list(self._services))
             overdue = inbox.is_overdue(uow.connection, now=now)
         moved = 0
         if overdue:
             with self._database.begin() as uow:
                 moved += inbox.wake_overdue(uow.connection, now=now, limit=self._settings.workers.claim_size)
         for name in names:
-            if name in self._services and (decided := self._turn_of(self._services[name])):
+            if decided := self._turn_of(self._services[name]):
                 return moved + decided
         return moved
 
