@@ -1,0 +1,167 @@
+"""Taking in one SOAP message: read it, see whose it is, store it in one transaction, or refuse it with a visible copy.
+
+```
+body -> envelope -> root -> service -> contract -> header -> sender and key -> Requests -> one transaction -> 202
+          \\_________________________ Refused ______________________________/ -> copy without a key -> fault
+```
+Runs in a thread: nothing here may wait in the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from mdus.contracts.header import MessageHeader
+from mdus.domain.exception_case import ExceptionCase
+from mdus.endpoints.message_reading import Glimpse, MessageReader, Reading
+from mdus.endpoints.received_body import ReceivedBody
+from mdus.endpoints.refusal import Reason, Refused
+from mdus.endpoints.runtime import Runtime
+from mdus.endpoints.same_content import same_content
+from mdus.messaging.patterns import inbound_roots
+from mdus.settings import Sender
+from mdus.storage.intake import (
+    Fate,
+    Stored,
+    StoredBody,
+    body_of_message,
+    store_message,
+    store_refused,
+    store_repeat,
+)
+from mdus.storage.session import UnitOfWork
+from mdus.telemetry.logs import correlated, logger
+from mdus.telemetry.metrics import CHILDREN_SET_ASIDE, MESSAGES_RECEIVED, MESSAGES_REFUSED, MESSAGES_REPEATED
+
+log = logger(__name__)
+T = TypeVar("T")
+
+_REFUSAL_LENGTH: Final = 8000
+#: SQLSTATE of a deadlock and of a serialization failure: two bulks bring the same items in another order.
+_COLLISIONS: Final = frozenset({"40P01", "40001"})
+_ATTEMPTS: Final = 3
+
+
+class Intake:
+    """Takes in messages for all services of a runtime; may be used by many threads at once."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        """Find out which roots are taken in, and by which service."""
+        self._runtime = runtime
+        services = {root: service for service in runtime.services.values() for root, _ in inbound_roots(service)}
+        self._reader = MessageReader(runtime.catalog, services)
+
+    def take(self, body: ReceivedBody, *, interface: str | None, sender: Sender | None) -> Stored:
+        """Store the message in a body and return what became of it, durable; or raise Refused, with a copy kept.
+
+        `interface` is the one the sender addressed, None for any; `sender` the authenticated row of the settings, None
+        where no credentials are configured.
+        """
+        stored_body = body.stored()
+        settings = self._runtime.settings
+        default_system = settings.auth.default_system if sender is None else sender.default_system
+        glimpse = Glimpse(default_system=default_system)
+
+        def system_of(header: MessageHeader) -> str:
+            system = header.sender_system or default_system
+            if sender is not None and not sender.may_send_for(system):
+                text = f"The user {sender.user} may not send for the SenderBusinessSystemID {system}"
+                raise Refused(Reason.SENDER_SYSTEM, text)
+            return system
+
+        try:
+            with (
+                self._reader.read(
+                    body,
+                    interface=interface,
+                    system_of=system_of,
+                    glimpse=glimpse,
+                    small_limit=settings.http.small_message_bytes,
+                ) as reading,
+                correlated(message_uuid=reading.message.uuid or reading.message.key),
+            ):
+                return self._store(reading, stored_body)
+        except Refused as refused:
+            if refused.is_readable:
+                self._keep(refused, glimpse, stored_body)
+            self.count(refused, interface=interface or glimpse.interface)
+            raise
+
+    def count(self, refused: Refused, *, interface: str | None) -> None:
+        """Count and log a refusal."""
+        # Never a text of the caller's as a metric's label.
+        label = interface if interface in self._runtime.catalog.interfaces else "unknown"
+        MESSAGES_REFUSED.labels(label, refused.reason.value).inc()
+        log.warning("message_refused", interface=label, reason=refused.reason.value, why=refused.told[:500])
+
+    def _store(self, reading: Reading, body: StoredBody) -> Stored:
+        message, now = reading.message, self._runtime.clock.now()
+        stored = self._transaction(
+            lambda uow: store_message(
+                uow.connection,
+                message,
+                body=body,
+                batches=reading.batches,
+                shape_version=reading.shape_version,
+                now=now,
+            )
+        )
+        if stored.fate is Fate.KEY_TAKEN:
+            stored = self._store_same_key(reading, body, original_id=stored.message_id, now=now)
+        if stored.fate is Fate.NEW:
+            MESSAGES_RECEIVED.labels(reading.interface).inc()
+            CHILDREN_SET_ASIDE.labels(reading.interface).inc(message.set_aside)
+        else:
+            MESSAGES_REPEATED.labels(reading.interface).inc()
+        log.info(
+            "message_received",
+            interface=reading.interface,
+            message_id=stored.message_id,
+            fate=stored.fate.value,
+            items=message.item_count,
+            repeated_items=stored.repeated_items,
+            set_aside=message.set_aside,
+        )
+        return stored
+
+    def _store_same_key(self, reading: Reading, body: StoredBody, *, original_id: int, now: datetime) -> Stored:
+        """Store a message whose key came before with other bytes: a repeat if it says the same, else Refused."""
+        message = reading.message
+        with self._runtime.database.read() as uow:
+            original = body_of_message(uow.connection, original_id)
+        if original is not None and same_content(original, body.data):
+            return self._transaction(
+                lambda uow: store_repeat(uow.connection, message, body=body, original_id=original_id, now=now)
+            )
+        case = ExceptionCase(
+            kind="changed_duplicate",
+            case_key=f"{message.sender_system}/{message.service}/{message.key}",
+            opened_at=now,
+            note=f"{message.root}: the key {message.key} came again with other content, which was refused",
+        )
+        self._transaction(lambda uow: uow.save([case]))
+        text = f"The key {message.key} was used before, with other content; send a change under a new UUID"
+        raise Refused(Reason.CHANGED_DUPLICATE, text)
+
+    def _keep(self, refused: Refused, glimpse: Glimpse, body: StoredBody) -> None:
+        """Keep a visible copy of a refused message."""
+        now = self._runtime.clock.now()
+        told = refused.told[:_REFUSAL_LENGTH]
+        self._transaction(
+            lambda uow: store_refused(uow.connection, glimpse.message(now), body=body, refusal=told, now=now)
+        )
+
+    def _transaction(self, work: Callable[[UnitOfWork], T]) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                with self._runtime.database.begin() as uow:
+                    return work(uow)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in _COLLISIONS or attempt == _ATTEMPTS:
+                    raise

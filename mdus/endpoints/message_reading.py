@@ -1,0 +1,370 @@
+"""From the bytes of a SOAP message to rows: envelope, service, contract, header, and the Request of each item.
+
+A small body becomes one tree. A large one is streamed from its file: each item is judged and bound by itself, and the
+rows wait in a file of their own, so that memory does not grow with the message.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, BinaryIO, Final, cast
+
+from lxml import etree
+
+from mdus.contracts.binding import BindingError, bind, shape_version, to_json
+from mdus.contracts.catalog import HEADER_ELEMENT, Catalog, Direction, Root, UnknownRoot
+from mdus.contracts.envelope import (
+    DtdRefused,
+    EmptyBody,
+    EnvelopeError,
+    MalformedXml,
+    NotAnEnvelope,
+    SeveralMessages,
+    WrongSoapVersion,
+    parse,
+)
+from mdus.contracts.header import MessageHeader
+from mdus.contracts.streaming import MessageStream, iter_items
+from mdus.contracts.validation import MOST_VIOLATIONS, Verdict, validate, validate_item, validate_part
+from mdus.endpoints.received_body import ReceivedBody
+from mdus.endpoints.refusal import Reason, Refused
+from mdus.messaging.patterns import NotificationReceived, RequestConfirmation, RequestSent, Service
+from mdus.storage.intake import ReceivedItem, ReceivedMessage
+
+#: A service whose messages wait in the inbox: all that SAP sends but the synchronous query.
+Waiting = RequestConfirmation | NotificationReceived | RequestSent
+#: Says which system a header speaks for, or raises Refused.
+SystemOf = Callable[[MessageHeader], str]
+
+_REASONS: Final[Mapping[type[EnvelopeError], Reason]] = {
+    MalformedXml: Reason.MALFORMED_XML,
+    DtdRefused: Reason.DTD,
+    NotAnEnvelope: Reason.NOT_AN_ENVELOPE,
+    WrongSoapVersion: Reason.SOAP_VERSION,
+    EmptyBody: Reason.EMPTY_BODY,
+    SeveralMessages: Reason.SEVERAL_MESSAGES,
+}
+#: Rows of a streamed message per line of their file and per statement; a message parsed whole is one statement.
+_BATCH: Final = 2000
+_GLIMPSE_LENGTH: Final = 100
+
+
+class Glimpse:
+    """What is known of a message so far: what the visible copy of a refused one shows."""
+
+    def __init__(self, *, default_system: str) -> None:
+        """Start with nothing but the system a message is from when it names none."""
+        self._system = default_system
+        self._root = ""
+        self._service = ""
+        self._bulk = False
+        self._uuid: str | None = None
+        self._header_id: str | None = None
+        self.interface: str | None = None
+
+    def see_root(self, root: Root) -> None:
+        """Note which message of the contract it is."""
+        self._root, self._bulk, self.interface = root.name, root.is_bulk, root.interface
+
+    def see_service(self, service: Service) -> None:
+        """Note which service takes it in."""
+        self._service = service.name
+
+    def see_header(self, header: etree._Element | None) -> None:
+        """Note what a header, valid or not, says of itself."""
+        if header is not None:
+            self._uuid = _said(header, "UUID")
+            self._header_id = _said(header, "ID")
+            self._system = _said(header, "SenderBusinessSystemID") or self._system
+
+    def message(self, now: datetime) -> ReceivedMessage:
+        """Return the row of a message that takes no key."""
+        return ReceivedMessage(
+            sender_system=self._system,
+            service=self._service,
+            root=self._root,
+            bulk=self._bulk,
+            key=None,
+            uuid=self._uuid,
+            header_id=self._header_id,
+            created_at=now,
+        )
+
+
+def _said(header: etree._Element, name: str) -> str | None:
+    return (header.findtext(name) or "").strip()[:_GLIMPSE_LENGTH] or None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """A message that holds to the contract: its row and, in batches that can be gone through again, its items'."""
+
+    interface: str
+    message: ReceivedMessage
+    batches: Iterable[Sequence[ReceivedItem]]
+    shape_version: str
+
+
+class MessageReader:
+    """Reads messages of the services that are there; may be used by many threads at once."""
+
+    def __init__(self, contract: Catalog, services: Mapping[str, Service]) -> None:
+        """Take the contract and the services by the roots of the messages SAP sends to them."""
+        self._contract = contract
+        self._services = services
+
+    @contextmanager
+    def read(
+        self, body: ReceivedBody, *, interface: str | None, system_of: SystemOf, glimpse: Glimpse, small_limit: int
+    ) -> Iterator[Reading]:
+        """Read a body to be stored while the context is open; Refused says what is wrong with it.
+
+        `interface` is the one the sender addressed, None for any. `glimpse` is filled on the way.
+        """
+        if body.file is None:
+            yield self._whole(body.data, interface, system_of, glimpse)
+            return
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
+            yield self._streamed(body.file, spool, interface, system_of, glimpse, small_limit=small_limit)
+
+    # -- which message it is ------------------------------------------------------------------------------------------
+
+    def _identify(self, tag: str, interface: str | None, glimpse: Glimpse) -> tuple[Root, Waiting]:
+        """Return the message and the service of a root element."""
+        try:
+            root = self._contract.root(tag)
+        except UnknownRoot as unknown:
+            raise Refused(Reason.UNKNOWN_ROOT, str(unknown)) from unknown
+        if tag != root.tag:
+            raise Refused(Reason.UNKNOWN_ROOT, f"{tag} has no namespace: the root of this message is {root.tag}")
+        glimpse.see_root(root)
+        if root.direction is not Direction.RECEIVED:
+            raise Refused(Reason.WRONG_DIRECTION, f"{root.name} is sent by MDUS and never received")
+        if interface is not None and interface != root.interface:
+            text = f"{root.name} belongs to the interface {root.interface}; it was posted to {interface}"
+            raise Refused(Reason.OTHER_INTERFACE, text)
+        service = self._services.get(root.name)
+        if service is None or not isinstance(service, Waiting):
+            raise Refused(Reason.UNSUPPORTED_SERVICE, f"{root.name} is in the contract; MDUS does not support it yet")
+        glimpse.see_service(service)
+        return root, service
+
+    # -- a tree -------------------------------------------------------------------------------------------------------
+
+    def _whole(self, data: bytes, interface: str | None, system_of: SystemOf, glimpse: Glimpse) -> Reading:
+        try:
+            element = parse(data)
+        except EnvelopeError as error:
+            raise _refused(error) from error
+        root, service = self._identify(str(element.tag), interface, glimpse)
+        header = element.find(HEADER_ELEMENT)
+        glimpse.see_header(header)
+        verdict = validate(element, root, contract=self._contract)
+        if not verdict.accepted:
+            raise _against_contract(root, [str(violation) for violation in verdict.violations])
+        draft = _draft(root, service, header, system_of)
+        items = iter_items(element, root) if root.is_bulk else iter([(1, element)])
+        rows = [draft.row(position, item) for position, item in items]
+        return draft.reading(batches=[rows], items=len(rows), set_aside=len(verdict.set_aside))
+
+    # -- a stream -----------------------------------------------------------------------------------------------------
+
+    def _streamed(
+        self,
+        file: BinaryIO,
+        spool: IO[str],
+        interface: str | None,
+        system_of: SystemOf,
+        glimpse: Glimpse,
+        *,
+        small_limit: int,
+    ) -> Reading:
+        try:
+            stream = MessageStream(file)
+            root, service = self._identify(stream.tag, interface, glimpse)
+            if not root.is_bulk:
+                text = f"A single message may have up to {small_limit} bytes; send several or a bulk"
+                raise Refused(Reason.TOO_LARGE, text)
+            return self._items_of(stream, spool, root, service, system_of, glimpse)
+        except EnvelopeError as error:
+            raise _refused(error) from error
+
+    def _items_of(
+        self,
+        stream: MessageStream,
+        spool: IO[str],
+        root: Root,
+        service: Waiting,
+        system_of: SystemOf,
+        glimpse: Glimpse,
+    ) -> Reading:
+        judged = _Judged()
+        rows = _SpooledRows(spool)
+        draft: _Draft | None = None
+        for position, item in stream.items(root):
+            if position == 1 and stream.header is not None:
+                glimpse.see_header(stream.header)
+                if judged.take(validate_part(stream.header, root, contract=self._contract)):
+                    draft = _draft(root, service, stream.header, system_of)
+            if judged.take(validate_item(item, root, position=position, contract=self._contract)) and draft:
+                rows.add(draft.row(position, item))
+            if judged.is_enough:
+                break
+        else:
+            judged.take(stream.structure)
+            if stream.log is not None:
+                judged.take(validate_part(stream.log, root, contract=self._contract))
+        if judged.violations or draft is None:
+            raise _against_contract(root, judged.violations)
+        return draft.reading(batches=rows, items=rows.finish(), set_aside=judged.set_aside)
+
+
+class _Judged:
+    """The verdicts on the parts of a streamed message, added up."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+        self.set_aside = 0
+
+    @property
+    def is_enough(self) -> bool:
+        return len(self.violations) >= MOST_VIOLATIONS
+
+    def take(self, verdict: Verdict) -> bool:
+        """Add a verdict; tell whether it accepts."""
+        self.violations += [str(violation) for violation in verdict.violations]
+        self.set_aside += len(verdict.set_aside)
+        return verdict.accepted
+
+
+class _SpooledRows:
+    """Rows in a temporary file, one batch per line."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._waiting: list[ReceivedItem] = []
+        self._count = 0
+
+    def add(self, row: ReceivedItem) -> None:
+        self._waiting.append(row)
+        self._count += 1
+        if len(self._waiting) == _BATCH:
+            self._write()
+
+    def finish(self) -> int:
+        """Write what waits and return the number of rows."""
+        self._write()
+        return self._count
+
+    def _write(self) -> None:
+        if self._waiting:
+            json.dump(self._waiting, self._file, ensure_ascii=False, separators=(",", ":"))
+            self._file.write("\n")
+            self._waiting = []
+
+    def __iter__(self) -> Iterator[list[ReceivedItem]]:
+        self._file.seek(0)
+        for line in self._file:
+            yield [ReceivedItem(*row) for row in json.loads(line)]
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _draft(root: Root, service: Waiting, header: etree._Element | None, system_of: SystemOf) -> _Draft:
+    """Begin the rows of a message whose header is valid."""
+    try:
+        bound = bind(MessageHeader, cast(etree._Element, header))
+    except BindingError as error:
+        raise _against_contract(root, [f"{HEADER_ELEMENT}/{error}"]) from error
+    return _Draft(root, service, bound, system_of(bound))
+
+
+class _Draft:
+    """Makes the rows of one message."""
+
+    def __init__(self, root: Root, service: Waiting, header: MessageHeader, system: str) -> None:
+        self._root = root
+        self._service = service
+        self._header = header
+        self._system = system
+        self._key = _key_of(header, service)
+        self._test_data = bool(header.test_data)
+
+    def row(self, position: int, item: etree._Element) -> ReceivedItem:
+        """Return the row of one item, or of a single message."""
+        service = self._service
+        try:
+            request = bind(service.shape, item)
+            header = self._header
+            if self._root.is_bulk:
+                header = bind(MessageHeader, cast(etree._Element, item.find(HEADER_ELEMENT)))
+        except BindingError as error:
+            where = f"{self._root.item_element}[{position}]/" if self._root.is_bulk else ""
+            raise _against_contract(self._root, [f"{where}{error}"]) from error
+        # An item marked as test data makes the whole message test data: no breaker moves on a doubt.
+        self._test_data = self._test_data or bool(header.test_data)
+        key = self._key
+        if self._root.is_bulk:
+            key = header.key or f"{self._key}/{position}"
+        return ReceivedItem(
+            position=position,
+            key=key,
+            uuid=header.uuid,
+            header_id=header.id,
+            ordering_key=f"{self._system}/{service.order_by(request)}",
+            content=to_json(request),
+        )
+
+    def reading(self, *, batches: Iterable[Sequence[ReceivedItem]], items: int, set_aside: int) -> Reading:
+        """Return the message, once all its items have their rows."""
+        header = self._header
+        message = ReceivedMessage(
+            sender_system=self._system,
+            service=self._service.name,
+            root=self._root.name,
+            bulk=self._root.is_bulk,
+            key=self._key,
+            uuid=header.uuid,
+            header_id=header.id,
+            reference_uuid=header.reference_uuid,
+            reference_id=header.reference_id,
+            test_data=self._test_data,
+            created_at=header.created_at,
+            item_count=items,
+            set_aside=set_aside,
+        )
+        return Reading(
+            interface=self._root.interface,
+            message=message,
+            batches=batches,
+            shape_version=shape_version(self._service.shape),
+        )
+
+
+def _key_of(header: MessageHeader, service: Waiting) -> str:
+    """Return what makes a message one of its kind; a confirmation without UUID and ID is known by what it answers."""
+    key = header.key or (header.reference_key if isinstance(service, RequestSent) else None)
+    if key is None:
+        raise Refused(Reason.NO_KEY, "The MessageHeader has neither UUID nor ID: a repeat could not be told from it")
+    return key
+
+
+# -- refusing ---------------------------------------------------------------------------------------------------------
+
+
+def _refused(error: EnvelopeError) -> Refused:
+    text = str(error)
+    return Refused(_REASONS[type(error)], text[:1].upper() + text[1:])
+
+
+def _against_contract(root: Root, places: Sequence[str]) -> Refused:
+    listed = places[:MOST_VIOLATIONS]
+    many = f"the first {len(listed)} places" if len(listed) == MOST_VIOLATIONS else f"{len(listed)} place(s)"
+    first = f": {listed[0]}" if listed else ""
+    return Refused(Reason.CONTRACT, f"{root.name} does not hold to the contract in {many}{first}", details=listed)

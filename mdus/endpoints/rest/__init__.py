@@ -1,0 +1,1 @@
+"""The REST side: what MDUS knows, to be read by people and programs under /api/v1."""

@@ -1,0 +1,242 @@
+"""Read-only resources under /api/v1: devices, orders, messages, exceptions. Each caller sees its own systems only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.security import HTTPBasic
+from sqlalchemy import Connection, Row
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
+from mdus.endpoints.rest.shapes import (
+    Case,
+    ConnectionOrder,
+    Device,
+    DeviceDetail,
+    Event,
+    Item,
+    Listed,
+    Message,
+    MessageDetail,
+    ReadingOrder,
+    Shown,
+)
+from mdus.endpoints.runtime import Runtime
+from mdus.messaging.status import ItemStatus, MessageStatus
+from mdus.storage import listing
+from mdus.storage.listing import Page
+
+S = TypeVar("S", bound=Shown)
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
+Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
+SystemFilter = Annotated[str | None, Query(description="Only of this sender system.")]
+DeviceFilter = Annotated[str | None, Query(description="Only of this device id.")]
+
+#: Items and events shown with a message; more items are had page by page.
+_SHOWN_WITH_MESSAGE: Final = 100
+
+
+def rest_router(runtime: Runtime) -> APIRouter:
+    """Return the routes of /api/v1."""
+    authenticate = SenderAuthentication(runtime.settings)
+
+    def systems_of_caller(request: Request) -> tuple[str, ...] | None:
+        """Return the sender systems the caller may see, None for all."""
+        try:
+            sender = authenticate(request)
+        except NotAuthenticated as error:
+            raise HTTPException(401, str(error), headers=dict(CHALLENGE)) from error
+        return None if sender is None or "*" in sender.systems else sender.systems
+
+    systems_type = Annotated[tuple[str, ...] | None, Depends(systems_of_caller)]
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(HTTPBasic(auto_error=False))])
+    _add_devices(router, runtime, systems_type)
+    _add_orders(router, runtime, systems_type)
+    _add_messages(router, runtime, systems_type)
+    _add_exceptions(router, runtime, systems_type)
+    return router
+
+
+def _add_devices(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+    @router.get("/devices", tags=["devices"])
+    def devices(
+        systems: systems_type,
+        sender_system: SystemFilter = None,
+        device_id: DeviceFilter = None,
+        serial_id: Annotated[str | None, Query(description="Only with this serial number.")] = None,
+        head_end: Annotated[str | None, Query(description="Only those this head end serves.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Listed[Device]:
+        """List the smart meters SAP has created, the newest first."""
+        page = Page(before=_number(cursor), limit=limit, systems=systems)
+        filters = {
+            "sender_system": sender_system,
+            "device_id": device_id,
+            "serial_id": serial_id,
+            "head_end": head_end,
+        }
+        with runtime.database.read() as uow:
+            return _listed(Device, listing.devices(uow.connection, page, **filters), limit)
+
+    @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
+    def device(systems: systems_type, sender_system: str, device_id: str) -> DeviceDetail:
+        """Show one smart meter with its registers, locations and points of delivery."""
+        with runtime.database.read() as uow:
+            row = listing.device(uow.connection, sender_system, device_id)
+            if row is None or not _may_see(systems, sender_system):
+                raise HTTPException(404, f"There is no device {device_id} of {sender_system}")
+            parts = listing.parts_of_device(uow.connection, sender_system, device_id)
+        return DeviceDetail.model_validate({**row._mapping, **parts}, from_attributes=True)
+
+
+def _add_orders(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+    kinds: dict[str, tuple[type[Shown], Callable[..., Sequence[Row[Any]]]]] = {
+        "reading": (ReadingOrder, listing.reading_documents),
+        "connection": (ConnectionOrder, listing.connection_controls),
+    }
+
+    @router.get("/orders", tags=["orders"])
+    def orders(
+        systems: systems_type,
+        kind: Annotated[
+            str | None, Query(pattern="^(reading|connection)$", description="reading or connection; both without.")
+        ] = None,
+        sender_system: SystemFilter = None,
+        device_id: DeviceFilter = None,
+        status: Annotated[str | None, Query(description="Only in this status.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Listed[ReadingOrder | ConnectionOrder]:
+        """List SAP's orders: first those for readings, then those to disconnect or reconnect, each the newest first."""
+        wanted = [kind] if kind else list(kinds)
+        before: int | None = None
+        if cursor is not None:
+            at, _, number = cursor.partition("-")
+            if at not in wanted:
+                raise HTTPException(422, "The cursor is not one of this list")
+            wanted, before = wanted[wanted.index(at) :], _number(number)
+        filters = {"sender_system": sender_system, "device_id": device_id, "status": status}
+        found: list[Any] = []
+        with runtime.database.read() as uow:
+            for name in wanted:
+                shape, query = kinds[name]
+                page = Page(before=before, limit=limit - len(found), systems=systems)
+                rows = query(uow.connection, page, **filters)
+                found += [shape.model_validate(row) for row in rows]
+                if len(found) == limit:
+                    return Listed(items=found, next=f"{name}-{rows[-1].id if rows else ''}")
+                before = None
+        return Listed(items=found)
+
+
+def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+    def found(connection: Connection, message_id: int, systems: tuple[str, ...] | None) -> Row[Any]:
+        row = listing.message(connection, message_id)
+        if row is None or not _may_see(systems, row.sender_system):
+            raise HTTPException(404, f"There is no message {message_id}")
+        return row
+
+    @router.get("/messages", tags=["messages"])
+    def messages(
+        systems: systems_type,
+        direction: Annotated[str | None, Query(pattern="^(in|out)$", description="in: from SAP; out: to SAP.")] = None,
+        status: Annotated[MessageStatus | None, Query(description="Only in this status.")] = None,
+        service: Annotated[str | None, Query(description="Only of this service (its single request's root).")] = None,
+        sender_system: SystemFilter = None,
+        uuid: Annotated[str | None, Query(description="Only with this UUID in the header, as sent.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Listed[Message]:
+        """List messages of both directions, the newest first; refused and repeated ones are among them."""
+        page = Page(before=_number(cursor), limit=limit, systems=systems)
+        filters = {
+            "direction": direction,
+            "status": status,
+            "service": service,
+            "sender_system": sender_system,
+            "uuid": uuid,
+        }
+        with runtime.database.read() as uow:
+            return _listed(Message, listing.messages(uow.connection, page, **filters), limit)
+
+    @router.get("/messages/{message_id}", tags=["messages"])
+    def message(systems: systems_type, message_id: int) -> MessageDetail:
+        """Show one message: its refusal if it was refused, what happened to it, and its first 100 items."""
+        with runtime.database.read() as uow:
+            row = found(uow.connection, message_id, systems)
+            events = listing.events(uow.connection, message_id, limit=_SHOWN_WITH_MESSAGE)
+            items = listing.items(uow.connection, message_id, after=0, limit=_SHOWN_WITH_MESSAGE)
+        return MessageDetail(
+            **Message.model_validate(row).model_dump(),
+            events=[Event.model_validate(event) for event in events],
+            items=[Item.model_validate(item) for item in items],
+        )
+
+    @router.get("/messages/{message_id}/items", tags=["messages"])
+    def items(
+        systems: systems_type,
+        message_id: int,
+        status: Annotated[ItemStatus | None, Query(description="Only in this status.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Listed[Item]:
+        """List the items of a message in their order."""
+        with runtime.database.read() as uow:
+            found(uow.connection, message_id, systems)
+            after = _number(cursor) or 0
+            rows = listing.items(uow.connection, message_id, after=after, limit=limit, status=status)
+        following = str(rows[-1].position) if len(rows) == limit else None
+        return Listed(items=[Item.model_validate(row) for row in rows], next=following)
+
+    @router.get("/messages/{message_id}/body", tags=["messages"], response_class=Response)
+    def body(systems: systems_type, message_id: int) -> Response:
+        """Return the message as it came or went, byte for byte."""
+        with runtime.database.read() as uow:
+            found(uow.connection, message_id, systems)
+            content = listing.raw_body(uow.connection, message_id)
+        if content is None:
+            raise HTTPException(404, f"The body of message {message_id} is not kept")
+        # What a sender wrote is shown as text, never rendered.
+        headers = {
+            "X-Content-Type-Options": "nosniff",
+            "Content-Disposition": f'attachment; filename="{message_id}.xml"',
+        }
+        return Response(content, media_type="text/xml", headers=headers)
+
+
+def _add_exceptions(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+    @router.get("/exceptions", tags=["exceptions"])
+    def exceptions(
+        _: systems_type,
+        kind: Annotated[str | None, Query(description="Only of this kind.")] = None,
+        open: Annotated[bool, Query(description="Open cases, or closed ones.")] = True,  # noqa: A002 - its name in the URL
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Listed[Case]:
+        """List what needs a human, the newest first."""
+        page = Page(before=_number(cursor), limit=limit)
+        with runtime.database.read() as uow:
+            return _listed(Case, listing.exception_cases(uow.connection, page, is_open=open, kind=kind), limit)
+
+
+def _listed(shape: type[S], rows: Sequence[Row[Any]], limit: int) -> Listed[S]:
+    following = str(rows[-1].id) if len(rows) == limit else None
+    return Listed(items=[shape.model_validate(row) for row in rows], next=following)
+
+
+def _number(cursor: str | None) -> int | None:
+    if not cursor:
+        return None
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise HTTPException(422, "The cursor is not one of this list")
+    return int(cursor)
+
+
+def _may_see(systems: tuple[str, ...] | None, system: str) -> bool:
+    return systems is None or system in systems

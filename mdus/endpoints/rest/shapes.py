@@ -1,0 +1,220 @@
+"""The resources of /api/v1 as they are shown: instants in UTC, decimals as text, ids with their zeros."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+
+
+class Shown(BaseModel):
+    """A resource, read from the row or value it shows."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Listed(Shown, Generic[T]):
+    """One page; `next` is the cursor of the following page, absent on the last."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class Device(Shown):
+    """A smart meter: SAP's master data, and what is known of it from the field."""
+
+    sender_system: str
+    device_id: str
+    serial_id: str
+    material_id: str
+    valid_from: date
+    valid_to: date | None
+    ams_id: str | None
+    head_end: str | None
+    manufacturer_id: str | None
+    manufacturer_serial_id: str | None
+    manufacturer_part_id: str | None
+    provisioned_at: datetime | None
+    first_heard_at: datetime | None
+    last_heard_at: datetime | None
+    registered_at: datetime | None
+    has_breaker: bool | None
+    switch_state: str | None
+    switch_state_at: datetime | None
+
+
+class Register(Shown):
+    """A register under its logical register number, in one span of SAP local dates, half-open."""
+
+    measurement_task_id: str
+    valid_from: date
+    valid_to: date | None
+    reading_type: str
+    obis_text: str | None
+    division: str | None
+    unit: str
+    total_digits: int | None
+    fraction_digits: int
+    factor: Decimal | None
+    time_of_use_code: str | None
+
+
+class Location(Shown):
+    """Where a device is installed in one span of SAP local dates, half-open."""
+
+    installation_point_id: str
+    parent_installation_point_id: str
+    valid_from: date
+    valid_to: date | None
+    house_id: str | None
+    postal_code: str | None
+    city_name: str | None
+    street_name: str | None
+    country_code: str | None
+    region_code: str | None
+    time_zone_code: str | None
+    installed_at: datetime | None
+    removed_at: datetime | None
+
+
+class LogicalLocation(Shown):
+    """The logical installation point of a device in one span of SAP local dates, half-open."""
+
+    logical_installation_point_id: str
+    valid_from: date
+    valid_to: date | None
+
+
+class UsagePoint(Shown):
+    """The point of delivery a register measures in one span of instants, half-open."""
+
+    measurement_task_id: str
+    point_of_delivery_id: str
+    valid_from: datetime
+    valid_to: datetime | None
+
+
+class DeviceDetail(Device):
+    """A smart meter with all that hangs on it."""
+
+    registers: list[Register]
+    locations: list[Location]
+    logical_locations: list[LogicalLocation]
+    usage_points: list[UsagePoint]
+
+
+class ReadingOrder(Shown):
+    """A meter reading document: SAP's order for one reading, and its value once there is one."""
+
+    kind: Literal["reading"] = "reading"
+    sender_system: str
+    document_id: str
+    device_id: str
+    measurement_task_id: str
+    reading_type: str
+    reason_code: str
+    scheduled_on: date
+    on_demand: bool
+    status: str
+    due_at: datetime
+    next_try_at: datetime | None
+    attempts: int
+    value: Decimal | None
+    unit: str | None
+    measured_at: datetime | None
+    result_attempts: int
+    note: str | None
+
+
+class ConnectionOrder(Shown):
+    """One device of an order to disconnect or reconnect, and what became of it."""
+
+    kind: Literal["connection"] = "connection"
+    sender_system: str
+    request_id: str
+    category: str
+    device_id: str
+    planned_at: datetime
+    expires_at: datetime
+    reason_code: str | None
+    test_data: bool
+    status: str
+    processed_at: datetime | None
+    reported_success: bool | None
+    note: str | None
+
+
+class Message(Shown):
+    """A message received from SAP (in) or sent to it (out)."""
+
+    id: int
+    direction: str
+    sender_system: str
+    service: str
+    root: str
+    bulk: bool
+    status: str
+    uuid: str | None
+    header_id: str | None
+    reference_uuid: str | None
+    reference_id: str | None
+    test_data: bool
+    item_count: int
+    set_aside: int
+    created_at: datetime
+    stored_at: datetime
+    ended_at: datetime | None
+    refusal: str | None
+    original_id: int | None
+    part: int
+    attempts: int
+    last_error: str | None
+
+
+class Item(Shown):
+    """One item of a message; `content` and `result` are JSON texts."""
+
+    id: int
+    position: int
+    status: str
+    key: str | None
+    duplicate_of: int | None
+    uuid: str | None
+    header_id: str | None
+    ordering_key: str
+    content: str
+    result: str | None
+    confirmation_id: int | None
+    waits_for: str | None
+    until: datetime | None
+    attempts: int
+    note: str | None
+
+
+class Event(Shown):
+    """A change of status."""
+
+    status: str
+    at: datetime
+    note: str | None
+
+
+class MessageDetail(Message):
+    """A message with what happened to it and its first items; the others are listed by /messages/{id}/items."""
+
+    events: list[Event]
+    items: list[Item]
+
+
+class Case(Shown):
+    """A situation that needs a human."""
+
+    kind: str
+    case_key: str
+    opened_at: datetime
+    closed_at: datetime | None
+    note: str

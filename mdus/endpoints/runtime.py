@@ -1,0 +1,29 @@
+"""What the endpoints work with; made once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mdus.contracts.catalog import Catalog
+from mdus.domain.clock import Clock
+from mdus.domain.head_end import HeadEnd
+from mdus.messaging.patterns import Service
+from mdus.settings import Settings
+from mdus.storage.session import Database
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runtime:
+    """The parts of one running process: services by their name, head ends by theirs.
+
+    `simulated_clock` allows business time to be steered (`/clock`); a utility never sets it.
+    """
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    catalog: Catalog
+    services: Mapping[str, Service]
+    head_ends: Mapping[str, HeadEnd] = field(default_factory=dict)
+    simulated_clock: bool = False

@@ -1,0 +1,151 @@
+"""What REST shows: pages of rows, the newest first, each page beginning below the identity the last one ended with."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
+
+from mdus.storage.end_device_control import END_DEVICE_CONTROL
+from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.registry import (
+    DEVICE_LOCATION,
+    END_DEVICE,
+    END_DEVICE_STATUS,
+    LOGICAL_LOCATION,
+    REGISTER,
+    USAGE_POINT,
+)
+
+_DEVICE, _STATUS = END_DEVICE.table, END_DEVICE_STATUS.table
+_FIELD = [column for column in _STATUS.c if column.name not in ("id", "sender_system", "device_id")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Which part of a list: rows below the identity `before` (None: from the newest), at most `limit`.
+
+    `systems` are the sender systems the caller may see, None for all.
+    """
+
+    before: int | None = None
+    limit: int
+    systems: Collection[str] | None = None
+
+    def of(self, table: Table, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+        """Return the conditions on a table: the filters that are set, and the page."""
+        conditions = [table.c[name] == value for name, value in filters.items() if value is not None]
+        if self.systems is not None and "sender_system" in table.c:
+            conditions.append(table.c.sender_system.in_(sorted(self.systems)))
+        if self.before is not None:
+            conditions.append(table.c.id < self.before)
+        return conditions
+
+
+def devices(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return devices with what is known of them from the field."""
+    return _page(connection, _with_status(), _DEVICE, page, filters)
+
+
+def device(connection: Connection, sender_system: str, device_id: str) -> Row[Any] | None:
+    """Return one device with what is known of it from the field."""
+    return connection.execute(
+        _with_status().where(_DEVICE.c.sender_system == sender_system, _DEVICE.c.device_id == device_id)
+    ).first()
+
+
+def parts_of_device(connection: Connection, sender_system: str, device_id: str) -> dict[str, Sequence[Row[Any]]]:
+    """Return the registers, locations and usage points of a device, each in the order of their spans."""
+    tables = {
+        "registers": REGISTER.table,
+        "locations": DEVICE_LOCATION.table,
+        "logical_locations": LOGICAL_LOCATION.table,
+        "usage_points": USAGE_POINT.table,
+    }
+    return {
+        name: connection.execute(
+            select(table)
+            .where(table.c.sender_system == sender_system, table.c.device_id == device_id)
+            .order_by(table.c.valid_from, table.c.id)
+        ).all()
+        for name, table in tables.items()
+    }
+
+
+def reading_documents(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return meter reading documents."""
+    table = METER_READING_DOCUMENT.table
+    return _page(connection, select(table), table, page, filters)
+
+
+def connection_controls(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return the devices of connection orders."""
+    table = END_DEVICE_CONTROL.table
+    return _page(connection, select(table), table, page, filters)
+
+
+def messages(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return messages of both directions, without their items."""
+    return _page(connection, select(MESSAGE), MESSAGE, page, filters)
+
+
+def message(connection: Connection, message_id: int) -> Row[Any] | None:
+    """Return one message."""
+    return connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id)).first()
+
+
+def items(connection: Connection, message_id: int, *, after: int, limit: int, **filters: Any) -> Sequence[Row[Any]]:
+    """Return items of a message in their order, those after a position."""
+    wanted = [ITEM.c[name] == value for name, value in filters.items() if value is not None]
+    return connection.execute(
+        select(ITEM)
+        .where(ITEM.c.message_id == message_id, ITEM.c.position > after, *wanted)
+        .order_by(ITEM.c.position)
+        .limit(limit)
+    ).all()
+
+
+def events(connection: Connection, message_id: int, *, limit: int) -> Sequence[Row[Any]]:
+    """Return what happened to a message itself, oldest first."""
+    return connection.execute(
+        select(MESSAGE_EVENT)
+        .where(MESSAGE_EVENT.c.message_id == message_id, MESSAGE_EVENT.c.item_id.is_(None))
+        .order_by(MESSAGE_EVENT.c.id)
+        .limit(limit)
+    ).all()
+
+
+def raw_body(connection: Connection, message_id: int) -> bytes | None:
+    """Return the bytes of a message as they came or went, None when they are not kept (any more)."""
+    query = select(BODY.c.data).join(MESSAGE, MESSAGE.c.content_hash == BODY.c.content_hash)
+    data = connection.execute(query.where(MESSAGE.c.id == message_id)).scalar()
+    return None if data is None else zlib.decompress(data)
+
+
+def exception_cases(connection: Connection, page: Page, *, is_open: bool | None, **filters: Any) -> Sequence[Row[Any]]:
+    """Return exception cases; `is_open` None gives open and closed ones."""
+    table = EXCEPTION_CASE.table
+    query = select(table)
+    if is_open is not None:
+        query = query.where(table.c.closed_at.is_(None) if is_open else table.c.closed_at.is_not(None))
+    return _page(connection, query, table, page, filters)
+
+
+def _with_status() -> Select[Any]:
+    joined: FromClause = _DEVICE.outerjoin(
+        _STATUS,
+        and_(_STATUS.c.sender_system == _DEVICE.c.sender_system, _STATUS.c.device_id == _DEVICE.c.device_id),
+    )
+    return select(_DEVICE, *_FIELD).select_from(joined)
+
+
+def _page(
+    connection: Connection, query: Select[Any], table: Table, page: Page, filters: Mapping[str, Any]
+) -> Sequence[Row[Any]]:
+    narrowed = query.where(*page.of(table, filters)).order_by(table.c.id.desc()).limit(page.limit)
+    return connection.execute(narrowed).all()
