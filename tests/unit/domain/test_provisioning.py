@@ -1,0 +1,74 @@
+"""Provisioning: one command for what the head end is told, another when that changes, none when there is nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mdus.domain.end_device import EndDevice
+from mdus.domain.provisioning import PROVISIONING_LASTS, provision
+from mdus.domain.register import Register
+
+NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
+DEVICE = EndDevice(
+    sender_system="P11",
+    device_id="42",
+    serial_id="0000001234",
+    material_id="LX100",
+    valid_from=date(2026, 1, 1),
+    head_end="city",
+)
+REGISTER = Register(
+    sender_system="P11",
+    device_id="42",
+    measurement_task_id="1",
+    valid_from=date(2026, 1, 1),
+    reading_type="1-0:1.8.0*255",
+    unit="KWH",
+)
+
+
+def key(device: EndDevice = DEVICE, *registers: Register, now: datetime = NOW) -> str:
+    command = provision(device, registers or (REGISTER,), now=now)
+    assert command is not None
+    return command.command_key
+
+
+class TestTheCommand:
+    def test_may_leave_at_once_and_for_thirty_days(self) -> None:
+        command = provision(DEVICE, [REGISTER], now=NOW)
+        assert command is not None
+        assert (command.not_before, command.expires_at - NOW) == (NOW, PROVISIONING_LASTS)
+
+    def test_has_the_same_key_for_the_same_content_in_any_order_at_any_time(self) -> None:
+        other = replace(REGISTER, measurement_task_id="2", reading_type="1-0:2.8.0*255")
+        assert key(DEVICE, REGISTER, other) == key(DEVICE, other, REGISTER, now=NOW + timedelta(days=1))
+
+    def test_has_the_same_key_when_only_a_number_or_date_changes(self) -> None:
+        assert key(DEVICE, replace(REGISTER, measurement_task_id="2", valid_to=date(2027, 1, 1))) == key()
+
+    @pytest.mark.parametrize(
+        "facts",
+        [{"reading_type": "1-0:2.8.0*255"}, {"unit": "M3"}, {"total_digits": 8}, {"fraction_digits": 3}],
+        ids=str,
+    )
+    def test_has_another_key_when_a_register_is_another(self, facts: dict[str, Any]) -> None:
+        assert key(DEVICE, replace(REGISTER, **facts)) != key()
+
+    @pytest.mark.parametrize("facts", [{"head_end": "north"}, {"serial_id": "1234"}], ids=str)
+    def test_has_another_key_when_the_meter_is_another(self, facts: dict[str, Any]) -> None:
+        assert key(replace(DEVICE, **facts)) != key()
+
+
+@pytest.mark.parametrize(
+    ("device", "registers"),
+    [
+        pytest.param(DEVICE, [], id="no register"),
+        pytest.param(replace(DEVICE, head_end=None), [REGISTER], id="no head end"),
+    ],
+)
+def test_there_is_none_without(device: EndDevice, registers: list[Register]) -> None:
+    assert provision(device, registers, now=NOW) is None
