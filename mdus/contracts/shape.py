@@ -138,7 +138,11 @@ class Leaf:
 
 
 def _parse_token(text: str) -> str:
-    return text if text.isalnum() else _BLANKS.sub(" ", text).strip(" ")
+    # Nearly every identifier and code is one word; the exact rule is for the rest.
+    words = text.split()
+    if len(words) == 1 and len(words[0]) == len(text):
+        return text
+    return _BLANKS.sub(" ", text).strip(" ")
 
 
 def _parse_bool(text: str) -> bool:
@@ -170,6 +174,11 @@ def _parse_time(text: str) -> time:
 
 
 def _parse_datetime(text: str) -> datetime:
+    if len(text) == len("2025-03-01T10:00:00Z") and text[11:13] != "24":
+        # The form all instants but the time series' have: no white space, no fraction, a Z.
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is UTC:
+            return instant
     text = text.strip()
     day_after = timedelta(0)
     if text[10:19] == "T24:00:00":
