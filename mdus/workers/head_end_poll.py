@@ -1,0 +1,72 @@
+"""The job `head_end_poll`: fetches what head ends should have pushed, lest a lost push stay lost.
+
+Register snapshots of the time since the last poll, and the results of calls accepted a while ago. Everything becomes a
+delivery like a pushed one: what had come already is known by its readings and commands, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from mdus.domain.head_end import HeadEnd
+from mdus.messaging.retry import TransientError, UncertainError
+from mdus.storage import delivery, submission
+from mdus.storage.session import Database
+
+log = structlog.get_logger(__name__)
+
+#: How far a poll looks back before the one before it: snapshots are collected up to hours after midnight.
+OVERLAP = timedelta(hours=24)
+
+#: Calls asked for per head end and poll.
+_CALLS = 500
+
+
+def run(
+    database: Database,
+    head_ends: Mapping[str, HeadEnd],
+    *,
+    now: datetime,
+    since: datetime,
+    results_within: timedelta = timedelta(minutes=30),
+) -> str:
+    """Fetch snapshots from `since` (the last poll) on and results due within `results_within`; returns what it did.
+
+    A head end that does not answer costs the others nothing: it is named in the outcome, and the next poll's overlap
+    covers the time.
+    """
+    parts = []
+    for name, head_end in head_ends.items():
+        try:
+            fetched = _snapshots(database, head_end, now=now, since=since - OVERLAP)
+            fetched += _results(database, head_end, now=now, answer_by=now + results_within)
+        except (TransientError, UncertainError) as error:
+            log.warning("head_end_not_polled", head_end=name, reason=str(error))
+            parts.append(f"{name}: {error}")
+        else:
+            parts.append(f"{name}: {fetched} new deliveries")
+    return "; ".join(parts) or "no head end is configured"
+
+
+def _snapshots(database: Database, head_end: HeadEnd, *, now: datetime, since: datetime) -> int:
+    stored = 0
+    # Page by page: each is durable before the next is asked for.
+    for page in head_end.snapshots(period_from=since, period_to=now):
+        packed = [delivery.pack(page)]
+        with database.begin() as uow:
+            stored += delivery.store(uow.connection, packed, head_end=head_end.name, now=now)
+    return stored
+
+
+def _results(database: Database, head_end: HeadEnd, *, now: datetime, answer_by: datetime) -> int:
+    with database.read() as uow:
+        tokens = submission.open_tokens(uow.connection, head_end.name, answer_by=answer_by, limit=_CALLS)
+    stored = 0
+    for token in tokens:
+        packed = [delivery.pack(each) for each in head_end.results(token)]
+        with database.begin() as uow:
+            stored += delivery.store(uow.connection, packed, head_end=head_end.name, now=now)
+    return stored
