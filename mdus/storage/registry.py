@@ -104,6 +104,23 @@ def note_provisioned(connection: Connection, provisioned: Mapping[tuple[str, str
     )
 
 
+def note_breakers(connection: Connection, breakers: Mapping[tuple[str, str], bool]) -> None:
+    """Record whether devices have a breaker: by (sender system, device id)."""
+    if not breakers:
+        return
+    table = END_DEVICE_STATUS.table
+    connection.execute(
+        update(table)
+        .where(
+            table.c.sender_system == bindparam("b_sender"),
+            table.c.device_id == bindparam("b_device"),
+            table.c.has_breaker.is_distinct_from(bindparam("b_has", type_=table.c.has_breaker.type)),
+        )
+        .values(has_breaker=bindparam("b_has", type_=table.c.has_breaker.type)),
+        [{"b_sender": sender, "b_device": device, "b_has": has} for (sender, device), has in breakers.items()],
+    )
+
+
 def note_switch_states(
     connection: Connection, states: Sequence[tuple[str, str, SwitchState, datetime, bool | None]]
 ) -> None:

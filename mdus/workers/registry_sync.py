@@ -1,0 +1,211 @@
+"""The job `registry_sync`: compares the meters SAP told us of with those each head end has, nightly.
+
+| found                                              | done                                             |
+|----------------------------------------------------|--------------------------------------------------|
+| not provisioned, other device id, other registers  | a PROVISION command, unless one is under way     |
+| the same, and the last PROVISION failed            | the command again, and a case `provisioning_failed` |
+| a device of ours the head end does not have        | a case `meter_missing`                           |
+| a meter provisioned there that SAP never told of   | a case `meter_unknown`                           |
+
+What is found in order closes its case. First communications and breakers come along: a lost push is made good here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from operator import itemgetter
+
+import structlog
+
+from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
+from mdus.domain.end_device import EndDevice
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.head_end import FieldMeter, HeadEnd
+from mdus.domain.provisioning import provision
+from mdus.domain.register import Register
+from mdus.messaging.outcome import Change
+from mdus.messaging.retry import TransientError, UncertainError
+from mdus.storage.command import commands_of
+from mdus.storage.mapping import chunks
+from mdus.storage.registry import note_breakers, note_heard
+from mdus.storage.session import Database, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+MISSING = "meter_missing"
+UNKNOWN = "meter_unknown"
+FAILED = "provisioning_failed"
+
+#: Devices compared in one transaction.
+_DEVICES = 200
+
+
+@dataclass(kw_only=True, slots=True)
+class _Findings:
+    """What one comparison found: the open cases by (kind, key), and how many commands were made."""
+
+    cases: dict[tuple[str, str], str] = field(default_factory=dict)
+    devices: int = 0
+    provisioned: int = 0
+
+
+def run(database: Database, head_ends: Mapping[str, HeadEnd], *, now: datetime, day: date) -> str:
+    """Compare the registry of every head end with ours on a local date; returns what was found.
+
+    A head end that does not answer is named and left as it is.
+    """
+    parts = []
+    for name, head_end in head_ends.items():
+        try:
+            meters = {meter.serial_id: meter for meter in head_end.meters()}
+        except (TransientError, UncertainError) as error:
+            log.warning("registry_not_compared", head_end=name, reason=str(error))
+            parts.append(f"{name}: {error}")
+            continue
+        findings = _compare(database, name, meters, now=now, day=day)
+        counted = {kind: sum(found == kind for found, _ in findings.cases) for kind in (MISSING, UNKNOWN, FAILED)}
+        parts.append(
+            f"{name}: {findings.devices} devices compared, {findings.provisioned} to be provisioned, "
+            f"{counted[MISSING]} missing, {counted[UNKNOWN]} unknown, {counted[FAILED]} failed to provision"
+        )
+    return "; ".join(parts) or "no head end is configured"
+
+
+def _compare(
+    database: Database, head_end: str, meters: Mapping[str, FieldMeter], *, now: datetime, day: date
+) -> _Findings:
+    findings = _Findings()
+    with database.read() as uow:
+        devices = uow.load(EndDevice, ("head_end",), [(head_end,)], lock=False)
+    known = {device.serial_id for device in devices}
+    for serial, meter in meters.items():
+        if meter.provisioned and serial not in known:
+            findings.cases[UNKNOWN, f"{head_end}/{serial}"] = (
+                f"{head_end} serves the meter {serial}, SAP never told of it"
+            )
+    for some in chunks([device for device in devices if device.is_valid_on(day)], _DEVICES):
+        with database.begin() as uow:
+            _compare_devices(uow, some, meters, findings, now=now, day=day)
+    with database.begin() as uow:
+        uow.save(_cases(uow, head_end, findings.cases, now=now))
+    return findings
+
+
+def _compare_devices(
+    uow: UnitOfWork,
+    devices: Sequence[EndDevice],
+    meters: Mapping[str, FieldMeter],
+    findings: _Findings,
+    *,
+    now: datetime,
+    day: date,
+) -> None:
+    by_key: dict[tuple[object, ...], list[Register]] = {}
+    for register in uow.load(Register, EndDevice.KEY, {(each.sender_system, each.device_id) for each in devices}):
+        if register.valid_to is None or day < register.valid_to:
+            by_key.setdefault((register.sender_system, register.device_id), []).append(register)
+    owners = [f"{each.sender_system}/{each.device_id}" for each in devices]
+    provisionings: dict[str, list[Command]] = {}
+    for command in commands_of(uow.connection, owner_kind=OwnerKind.REGISTRY, owner_keys=owners):
+        if command.kind is CommandKind.PROVISION:
+            provisionings.setdefault(command.owner_key, []).append(command)
+    commands: list[Change] = []
+    for device, owner in zip(devices, owners, strict=True):
+        findings.devices += 1
+        meter = meters.get(device.serial_id)
+        case_key = f"{device.head_end}/{device.serial_id}"
+        if meter is None:
+            note = f"{device.head_end} has no meter {device.serial_id} (device {device.device_id})"
+            findings.cases[MISSING, case_key] = note
+            continue
+        difference = differing(device, by_key.get(device.key, ()), meter)
+        if difference is None:
+            continue
+        earlier = provisionings.get(owner, [])
+        if any(not command.has_ended for command in earlier):
+            continue
+        again = _again(device, by_key.get(device.key, ()), earlier, now=now, day=day)
+        if again is None:
+            continue
+        log.info("meter_differs", head_end=device.head_end, device_id=device.device_id, difference=difference)
+        commands.append(again)
+        findings.provisioned += 1
+        if earlier and not earlier[-1].succeeded:
+            last = earlier[-1]
+            findings.cases[FAILED, case_key] = (
+                f"device {device.device_id}: {difference}; the last attempt ended {last.status}: "
+                f"{last.result_code} {last.result_text or ''}".rstrip()
+            )
+    uow.save(commands)
+    _note(uow, devices, meters)
+
+
+def differing(device: EndDevice, registers: Sequence[Register], meter: FieldMeter) -> str | None:
+    """Return in what the head end's record of a meter differs from ours, or None when it serves the meter as it should.
+
+    A device without registers asks nothing of its head end yet.
+    """
+    if not registers:
+        return None
+    if not meter.provisioned:
+        return "it is not provisioned"
+    if meter.device_id != device.device_id:
+        return f"the head end has it as device {meter.device_id}"
+    ours, theirs = {register.reading_type for register in registers}, set(meter.reading_types)
+    if ours != theirs:
+        missing, extra = ", ".join(sorted(ours - theirs)) or "none", ", ".join(sorted(theirs - ours)) or "none"
+        return f"registers missing: {missing}, extra: {extra}"
+    return None
+
+
+def _again(
+    device: EndDevice, registers: Sequence[Register], earlier: Sequence[Command], *, now: datetime, day: date
+) -> Command | None:
+    """Return the command that provisions the device once more: a new one, where the same was carried out or failed."""
+    command = provision(device, registers, now=now)
+    if command is None or all(command.command_key != known.command_key for known in earlier):
+        return command
+    purpose = f"{command.purpose}/{day.isoformat()}"
+    key = command_key(
+        owner_kind=command.owner_kind, owner_key=command.owner_key, device_id=command.device_id, purpose=purpose
+    )
+    return replace(command, command_key=key, purpose=purpose)
+
+
+def _note(uow: UnitOfWork, devices: Sequence[EndDevice], meters: Mapping[str, FieldMeter]) -> None:
+    found = [
+        ((device.sender_system, device.device_id), meters[device.serial_id])
+        for device in devices
+        if device.serial_id in meters and meters[device.serial_id].device_id == device.device_id
+    ]
+    heard = {
+        key: (meter.first_heard_at, meter.last_heard_at or meter.first_heard_at)
+        for key, meter in sorted(found, key=itemgetter(0))
+        if meter.first_heard_at is not None
+    }
+    note_heard(uow.connection, heard)
+    note_breakers(
+        uow.connection,
+        {key: meter.has_breaker for key, meter in sorted(found, key=itemgetter(0)) if meter.has_breaker is not None},
+    )
+
+
+def _cases(
+    uow: UnitOfWork, head_end: str, found: Mapping[tuple[str, str], str], *, now: datetime
+) -> list[ExceptionCase]:
+    """Return the cases to open, and to close because what they told is mended."""
+    kinds = [(kind,) for kind in (MISSING, UNKNOWN, FAILED)]
+    stored = {(case.kind, case.case_key): case for case in uow.load(ExceptionCase, ("kind",), kinds)}
+    cases = []
+    for (kind, key), note in found.items():
+        case = stored.get((kind, key))
+        if case is None or case.closed_at is not None:
+            cases.append(ExceptionCase(kind=kind, case_key=key, opened_at=now, note=note))
+        elif case.note != note:
+            cases.append(replace(case, note=note))
+    for name, case in stored.items():
+        if case.closed_at is None and name not in found and case.case_key.startswith(f"{head_end}/"):
+            cases.append(replace(case, closed_at=now))
+    return cases
