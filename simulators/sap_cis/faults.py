@@ -92,4 +92,4 @@ class Faults:
     def fired(self) -> dict[str, dict[str, object]]:
         """This will return for each fault asked for how often it fired and on what."""
         with self._lock:
-            return {name: {"fired": len(plan.hits), "hits": list(plan.hits)} for name, plan in self._plans.items()}
+            return {name: {"count": len(plan.hits), "hits": list(plan.hits)} for name, plan in self._plans.items()}

@@ -9,6 +9,7 @@ import importlib
 import operator
 import sys
 import types
+import warnings
 
 import six
 
@@ -22,3 +23,7 @@ sys.modules["spyne.util.six"] = replacement
 sys.modules["spyne.util.six.moves"] = six.moves
 for _name in _MOVES:
     sys.modules[f"spyne.util.six.moves.{_name}"] = importlib.import_module(f"six.moves.{_name}")
+with warnings.catch_warnings():
+    # spyne imports cgi, which Python 3.11 and 3.12 deprecate; nobody here can mend that.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    importlib.import_module("cgi")

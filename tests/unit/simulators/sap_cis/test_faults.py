@@ -44,4 +44,4 @@ class TestFaults:
         faults = Faults({"answers_503": 1})
         faults.remember("answers_503", "u")
         assert not faults.fires("answers_503", "v")
-        assert faults.fired() == {"answers_503": {"fired": 1, "hits": ["u"]}}
+        assert faults.fired() == {"answers_503": {"count": 1, "hits": ["u"]}}

@@ -163,7 +163,7 @@ class TestView:
         wait_for(lambda: idle(process))
         view = process.control("view")
         assert view["defects"] == {}
-        assert {row["fired"] for row in process.control("faults")["faults"].values()} == {2}
+        assert {row["count"] for row in process.control("faults")["faults"].values()} == {2}
         assert view["repeated"] == 2
 
     @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ class TestFaults:
         assert process.post(REGISTERED, body).status_code == 202
         view = process.control("view")
         assert (view["received"], view["repeated"]) == (1, kept)
-        assert process.control("faults")["faults"][fault]["fired"] == 1
+        assert process.control("faults")["faults"][fault]["count"] == 1
 
     def test_late_confirmation_waits_45_minutes(self) -> None:
         cis = make_cis(faults="late_confirmation=1")

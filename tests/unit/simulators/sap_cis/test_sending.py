@@ -207,7 +207,16 @@ class TestResend:
         idle(sender)
         assert len(recorder.posted) > 4
         assert len({body for _, body, _ in recorder.posted}) == 4
-        assert cis.faults.fired()["sends_duplicate"]["fired"] == len(recorder.posted) - 4
+        assert cis.faults.fired()["sends_duplicate"]["count"] == len(recorder.posted) - 4
+
+    def test_changes_the_twin_as_a_fault(self, running: Any, recorder: Recorder) -> None:
+        cis, business, sender = running(faults="sends_changed_duplicate=1")
+        business.initialize_devices(METERS)
+        idle(sender)
+        ((_, uuid),) = cis.view.faults
+        first, second = (body for _, body, _ in recorder.posted if uuid.encode() in body)
+        assert first != second
+        assert [defect["name"] for defect in cis.view.defects] == ["changed_duplicate_accepted"]
 
 
 class TestChanged:
