@@ -182,6 +182,7 @@ def upgrade() -> None:
         sa.Column("item_id", sa.BigInteger(), nullable=False),
         sa.Column("processed_at", UtcInstant(), nullable=True),
         sa.Column("reported_success", sa.Boolean(), nullable=True),
+        sa.Column("failure_code", sa.Text(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("sender_system", "request_id", "category", "device_id", name="end_device_control_key"),
@@ -274,11 +275,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("job_run", schema=None) as batch_op:
         batch_op.create_index(
-            "job_run_ready",
+            "job_run_open",
             ["id"],
             unique=False,
-            sqlite_where=sa.text("status = 'ready'"),
-            postgresql_where=sa.text("status = 'ready'"),
+            sqlite_where=sa.text("status IN ('ready', 'running')"),
+            postgresql_where=sa.text("status IN ('ready', 'running')"),
         )
 
     op.create_table(
@@ -702,7 +703,9 @@ def downgrade() -> None:
     op.drop_table("lease")
     with op.batch_alter_table("job_run", schema=None) as batch_op:
         batch_op.drop_index(
-            "job_run_ready", sqlite_where=sa.text("status = 'ready'"), postgresql_where=sa.text("status = 'ready'")
+            "job_run_open",
+            sqlite_where=sa.text("status IN ('ready', 'running')"),
+            postgresql_where=sa.text("status IN ('ready', 'running')"),
         )
 
     op.drop_table("job_run")
