@@ -205,7 +205,7 @@ def store_message(
                 "attempts": 0,
                 "stored_at": now,
             }
-            for position, item in enumerate(items)
+            for position, item in enumerate(items, start=1)
         ],
     )
 

@@ -25,7 +25,7 @@ class BodyGone(Exception):
 def bound_again(connection: Connection, shape: type[R], row: AnyRow) -> R:
     """Return the item's request from its message's raw body.
 
-    `row` names root, content_hash and position (from 0). Raises BodyGone when the body is not kept any more.
+    `row` names root, content_hash and position (from 1). Raises BodyGone when the body is not kept any more.
     """
     data = body_of(connection, row.content_hash)
     if data is None:
@@ -34,4 +34,4 @@ def bound_again(connection: Connection, shape: type[R], row: AnyRow) -> R:
     root = catalog().root(row.root)
     if not root.is_bulk:
         return bind(shape, element)
-    return bind(shape, next(item for position, item in iter_items(element, root) if position == row.position + 1))
+    return bind(shape, next(item for position, item in iter_items(element, root) if position == row.position))
