@@ -31,13 +31,25 @@ class ControlStatus(StrEnum):
     CANCELLED = "cancelled"  # taken back by SAP before a command left
     EXECUTED = "executed"  # switched and read back
     FAILED = "failed"  # not carried out, or not to be proven
+    WITHDRAWN = "withdrawn"  # cancelled by SAP, but the order itself has not come yet
+
+
+def order_arrival(sender_system: str, request_id: str, category: str) -> str:
+    """Return the name under which a cancellation waits for the connection order it cancels."""
+    return f"connection_order/{sender_system}/{request_id}/{category}"
+
+
+def order_progress(sender_system: str, request_id: str, category: str) -> str:
+    """Return the name under which a repeated connection order waits for the end of the first."""
+    return f"connection_order_progress/{sender_system}/{request_id}/{category}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndDeviceControl(Value):
-    """One device of a connect/disconnect order, from ...ConnectionStatusChangeRequestERPCreateRequest (SAP contract 3.6).
+    """One device of a connect/disconnect order, from ...ConnectionStatusChangeRequestERPCreateRequest (contract 3.6).
 
-    `expires_at` is the instant from which a disconnect must not leave any more; reconnects are bounded by patience only.
+    `expires_at` is the instant from which the switch must not leave any more: of a disconnect bound to its planned
+    time, of a reconnect to our patience only. `failure_code` is the short code of `note` when it failed.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "request_id", "category", "device_id")
@@ -54,6 +66,7 @@ class EndDeviceControl(Value):
     item_id: int
     processed_at: datetime | None = None  # when the meter switched, or when we gave up
     reported_success: bool | None = None  # what SAP was told; None: nothing yet
+    failure_code: str | None = None
     note: str | None = None
 
     @property
@@ -66,6 +79,21 @@ class EndDeviceControl(Value):
             device_id=self.device_id,
         )
 
+    @property
+    def is_final(self) -> bool:
+        """Tell whether what became of this device is settled."""
+        return self.status in (ControlStatus.CANCELLED, ControlStatus.EXECUTED, ControlStatus.FAILED)
+
+    @property
+    def wakes(self) -> tuple[str, ...]:
+        """Return whom this control wakes: a cancellation that came before it; once final, a repeated order too."""
+        if self.status is ControlStatus.WITHDRAWN:
+            return ()
+        arrival = order_arrival(self.sender_system, self.request_id, self.category)
+        if not self.is_final:
+            return (arrival,)
+        return arrival, order_progress(self.sender_system, self.request_id, self.category)
+
 
 def control_key(*, sender_system: str, request_id: str, category: str, device_id: str) -> str:
     """Return the name of one device of a connection order, as commands carry it."""
@@ -74,7 +102,7 @@ def control_key(*, sender_system: str, request_id: str, category: str, device_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """Why the governor does not let a switch leave: a short code and a sentence for SAP's log."""
+    """Why a switch is not carried out: a short code and a sentence for SAP's log."""
 
     code: str
     note: str
@@ -82,9 +110,24 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GovernorRules:
-    """The limits the governor enforces, from config/switching.toml."""
+    """The limits the governor enforces, from the section `switching` of the settings."""
 
     disconnect_expiry: timedelta = timedelta(minutes=60)
+
+
+#: The refusal of whatever carries TestDataIndicator.
+TEST_DATA = Refusal(code="TEST_DATA", note="The message is marked as test data: no breaker is moved")
+
+#: The refusal of an order that SAP has taken back.
+CANCELLED = Refusal(code="CANCELLED", note="The order was cancelled before the switch command left")
+
+NO_BREAKER = Refusal(code="NO_BREAKER", note="The meter has no breaker")
+
+
+def too_late(disconnect_expiry: timedelta) -> Refusal:
+    """Return the refusal of a disconnection whose planned time is too long ago."""
+    minutes = int(disconnect_expiry.total_seconds() // 60)
+    return Refusal(code="TOO_LATE", note=f"The disconnection was planned more than {minutes} minutes ago")
 
 
 def permit(
@@ -99,22 +142,23 @@ def permit(
     """Return why this switch must not be submitted now, or None when it may leave.
 
     Asked in the transaction of the intent row, with control, device status and kill switch (`stopped`: its reason) read
-    there under lock. A reconnect passes the kill switch and has no expiry of its own.
+    there under lock. Refused are: what SAP has cancelled or what is final already; test data; any switch while the kill
+    switch is on; a meter without breaker; a disconnection planned longer ago than the rules allow; whatever expired. A
+    reconnection has no limit by its planned time.
     """
     disconnect = command.wanted_state is not SwitchState.CONNECTED
-    if control is None or control.status is ControlStatus.CANCELLED:
-        return Refusal(code="CANCELLED", note="The order was cancelled before the switch command left")
+    if control is None or control.status in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN):
+        return CANCELLED
     if control.status is not ControlStatus.ORDERED:
         return Refusal(code="ALREADY_FINAL", note="The order is already final")
     if command.test_data or control.test_data:
-        return Refusal(code="TEST_DATA", note="The message is marked as test data: no breaker is moved")
+        return TEST_DATA
+    if stopped is not None:
+        return Refusal(code="KILL_SWITCH", note=f"Switching is stopped: {stopped}")
     if status is not None and status.has_breaker is False:
-        return Refusal(code="NO_BREAKER", note="The meter has no breaker")
+        return NO_BREAKER
+    if disconnect and now > control.planned_at + rules.disconnect_expiry:
+        return too_late(rules.disconnect_expiry)
     if now >= command.expires_at:
         return Refusal(code="EXPIRED", note=f"The order expired at {command.expires_at:%Y-%m-%d %H:%M:%S} UTC")
-    if disconnect and now > control.planned_at + rules.disconnect_expiry:
-        minutes = int(rules.disconnect_expiry.total_seconds() // 60)
-        return Refusal(code="TOO_LATE", note=f"The disconnection was planned more than {minutes} minutes ago")
-    if disconnect and stopped is not None:
-        return Refusal(code="KILL_SWITCH", note=f"Disconnections are stopped: {stopped}")
     return None
