@@ -1,4 +1,7 @@
-"""What the simulated SAP must not forget: one JSON line per event, on the disk before anybody is answered."""
+"""What the simulated SAP must not forget: JSON lines, on the disk before anybody is answered.
+
+A line holds what belongs together: one event, or a list of events that hold all or none.
+"""
 
 import json
 import os
@@ -31,15 +34,17 @@ class Journal:
         for line in self._file:
             if not line.endswith(b"\n"):
                 break
-            yield json.loads(line)
+            together = json.loads(line)
+            yield from together if isinstance(together, list) else [together]
             whole += len(line)
         self._file.truncate(whole)
 
     def append(self, *events: Event) -> None:
-        """This will write the events and return when the disk has them, all or (after a kill) only the first ones."""
-        if self._file is None:
+        """This will write the events and return when the disk has them: all of them or, after a kill, none."""
+        if self._file is None or not events:
             return
-        self._file.write(b"".join(json.dumps(event, separators=(",", ":")).encode() + b"\n" for event in events))
+        together = events[0] if len(events) == 1 else events
+        self._file.write(json.dumps(together, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -20,6 +20,15 @@ class TestJournal:
         journal.append({"event": "three"})
         assert path.read_text() == '{"event":"one"}\n{"event":"three"}\n'
 
+    def test_keeps_none_of_the_events_a_kill_tore_apart(self, tmp_path: Path) -> None:
+        path = tmp_path / "journal.jsonl"
+        whole = Journal(path)
+        whole.append({"event": "one"})
+        whole.append({"event": "orders"}, {"event": "planned"})
+        whole.close()
+        path.write_bytes(path.read_bytes()[:-3])
+        assert list(Journal(path).replay()) == [{"event": "one"}]
+
     def test_keeps_nothing_without_a_file(self) -> None:
         journal = Journal(None)
         journal.append({"event": "one"})
