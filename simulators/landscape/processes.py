@@ -68,6 +68,12 @@ class Process:
         if self.running is not None:
             self.running.wait()
 
+    def kill_alone(self) -> None:
+        """This will end the process at once and leave its children to find out."""
+        if self.running is not None:
+            self.running.kill()
+            self.running.wait()
+
     def stop(self) -> None:
         """This will ask the process to end, and end it if it does not."""
         if self.running is None or self.running.poll() is not None:

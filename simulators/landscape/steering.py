@@ -7,15 +7,20 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import httpx
 
 from simulators.clock import instant, stamp
 from simulators.landscape.clients import Clients, ControlRefused, earliest
 
+T = TypeVar("T")
+
 #: Real seconds all must have been idle before the clock jumps: longer than any process takes to see a jump.
 _SETTLED_SECONDS = 0.45
 _LOOK_SECONDS = 0.05
+#: How long a process may take to come up again.
+_PATIENCE_SECONDS = 60.0
 #: The longest jump: a slot or delivery nobody announced is then late by no more than this.
 _LONGEST_JUMP = timedelta(hours=1)
 
@@ -41,7 +46,7 @@ class Steering:
 
     def now(self) -> datetime:
         """This will return the present instant of the clock."""
-        return instant(self._clients.mdus.get("/clock")["now"])
+        return instant(self._patiently(lambda: self._clients.mdus.get("/clock"))["now"])
 
     def run_until(self, target: datetime, *, patience: float = 180.0) -> None:
         """This will bring the clock to `target`, letting everything due before it happen in its time.
@@ -85,39 +90,49 @@ class Steering:
             self.run_until(min(self.now() + step, end))
 
     def _look(self) -> "_Look":
-        deadline = time.monotonic() + 30.0
-        while True:
-            try:
-                mdus = self._clients.mdus.get("/clock")
-                sap = self._clients.sap.get("/control/activity")
-                field = self._clients.head_end.get("/control/activity")
-            except (httpx.HTTPError, ControlRefused):
-                # A process is being started again.
-                if time.monotonic() > deadline:
-                    raise
-                self._watch()
-                time.sleep(0.1)
-                continue
-            ours = sum(mdus["in_flight"].values())
-            return _Look(
-                now=instant(mdus["now"]),
-                in_flight=ours + sap["in_flight"] + field["in_flight"],
-                only_field=ours + sap["in_flight"] == 0,
-                next_due=earliest(mdus["next_due"], sap["next_due"], field["next_due"]),
-                what=f"MDUS {mdus['in_flight']}, SAP {sap['in_flight']}, head end {field['in_flight']}",
+        mdus, sap, field = self._patiently(
+            lambda: (
+                self._clients.mdus.get("/clock"),
+                self._clients.sap.get("/control/activity"),
+                self._clients.head_end.get("/control/activity"),
             )
+        )
+        ours = sum(mdus["in_flight"].values())
+        return _Look(
+            now=instant(mdus["now"]),
+            in_flight=ours + sap["in_flight"] + field["in_flight"],
+            only_field=ours + sap["in_flight"] == 0,
+            next_due=earliest(mdus["next_due"], sap["next_due"], field["next_due"]),
+            what=f"MDUS {mdus['in_flight']}, SAP {sap['in_flight']}, head end {field['in_flight']}",
+        )
 
     def _run_at(self, pace: float) -> None:
         with self._lock:
             if pace != self._pace:
-                self._clients.mdus.post("/clock", speed=pace)
+                self._steer(speed=pace)
                 self._pace = pace
 
     def _jump(self, to: datetime) -> None:
         with self._lock:
-            self._clients.mdus.post("/clock", speed=1.0, jump_to=stamp(to))
+            self._steer(speed=1.0, jump_to=stamp(to))
             self._pace = 1.0
             self.jumps += 1
+
+    def _steer(self, **wanted: object) -> None:
+        # Harmless to ask twice: the clock only moves forward.
+        self._patiently(lambda: self._clients.mdus.post("/clock", **wanted))
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Ask until answered: a process may be on its way up again."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return ask()
+            except (httpx.HTTPError, ControlRefused):
+                if time.monotonic() > deadline:
+                    raise
+                self._watch()
+                time.sleep(0.1)
 
 
 class _Look:
