@@ -95,22 +95,30 @@ class UnitOfWork:
         return registry.unregistered(self.connection, day=day, needs_register=needs_register, limit=limit)
 
     def save(self, changes: Collection[Change]) -> None:
-        """Write the changes, each kind in one statement, and wake what was parked for them."""
-        removed: dict[type[Value], list[tuple[object, ...]]] = {}
-        written: dict[type[Value], list[Value]] = {}
+        """Write the changes, each kind in one statement, and wake what was parked for them.
+
+        Of several changes to one key the last counts; commands are all told, for one may take back another.
+        """
+        removed: dict[type[Value], dict[tuple[object, ...], None]] = {}
+        written: dict[type[Value], dict[tuple[object, ...], Value]] = {}
+        commands: list[Command] = []
         for change in changes:
             if isinstance(change, Remove):
-                removed.setdefault(change.kind, []).append(change.key)
+                written.get(change.kind, {}).pop(change.key, None)
+                removed.setdefault(change.kind, {})[change.key] = None
+            elif isinstance(change, Command):
+                commands.append(change)
             else:
-                written.setdefault(type(change), []).append(change)
+                written.setdefault(type(change), {})[change.key] = change
         for kind, keys in removed.items():
-            TABLES[kind].remove(self.connection, keys)
+            TABLES[kind].remove(self.connection, tuple(keys))
         for kind, values in written.items():
-            if kind is Command:
-                save_commands(self.connection, [value for value in values if isinstance(value, Command)])
-            else:
-                TABLES[kind].write(self.connection, values)
-        self._wake({name for values in written.values() for value in values for name in value.wakes})
+            if values:
+                TABLES[kind].write(self.connection, tuple(values.values()))
+        if commands:
+            save_commands(self.connection, commands)
+        woken = (*(value for values in written.values() for value in values.values()), *commands)
+        self._wake({name for value in woken for name in value.wakes})
 
     def _wake(self, names: Collection[str]) -> None:
         for some in chunks(sorted(names)):
