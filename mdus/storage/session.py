@@ -86,6 +86,16 @@ class UnitOfWork:
         keys = [str(item_id) for item_id in item_ids]
         return commands_of(self.connection, owner_kind=OwnerKind.ITEM, owner_keys=keys, lock=True) if keys else []
 
+    def load_commands_of_documents(self, owner_keys: Collection[str]) -> list[Command]:
+        """Return the commands that meter reading documents own, by `document_owner` of each."""
+        if not owner_keys:
+            return []
+        return commands_of(self.connection, owner_kind=OwnerKind.DOCUMENT, owner_keys=owner_keys, lock=True)
+
+    def documents_leaving(self, sent: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
+        """Return those of the documents whose result is stored for sending and has not arrived at SAP yet."""
+        return documents.leaving(self.connection, sent) if sent else []
+
     def documents_due_for_result(self, limit: int) -> list[MeterReadingDocument]:
         """Claim documents whose value is due to SAP."""
         return documents.due_for_result(self.connection, limit=limit)

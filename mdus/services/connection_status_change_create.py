@@ -1,0 +1,443 @@
+"""SmartMeterUtilitiesConnectionStatusChangeRequestERPCreateRequest: SAP orders meters disconnected or reconnected.
+
+Answered by SmartMeterUtilitiesConnectionStatusChangeRequestERPCreateConfirmation once it is settled what became of
+every device: the confirmation tells the execution, never the intention. An order SAP has cancelled is answered by the
+cancellation's confirmation only.
+
+```
+SAP   --CreateRequest-->           device not there yet: wait for it, 30 minutes at most
+MDUS  --switch--> head end         when planned; the governor may refuse it up to the last instant
+MDUS  --switch state--> head end   the position is read back: only that counts
+SAP   <--CreateConfirmation--      per device 1 or 2 with the instant; overall 3, 4 or 5, with the reasons
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from mdus.contracts.binding import wire
+from mdus.contracts.log import Log, ProcessingResultCode
+from mdus.domain.command import Command
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
+from mdus.domain.end_device_control import (
+    CANCELLED,
+    NO_BREAKER,
+    TEST_DATA,
+    ControlCategory,
+    ControlStatus,
+    EndDeviceControl,
+    Refusal,
+    order_progress,
+    too_late,
+)
+from mdus.domain.local_time import local_day
+from mdus.domain.verified_switch import Step, SwitchRules, Waiting, executed, expiry, failed, next_step
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
+from mdus.messaging.patterns import RequestConfirmation
+from mdus.storage.session import UnitOfWork
+
+#: UtilitiesDeviceConnectionStatusProcessingResultCode.
+_SWITCHED: Final = "1"
+_NOT_SWITCHED: Final = "2"
+
+#: Short code of a failure -> TypeID of its log item; what is not listed is said by the head end.
+_TYPE_IDS: Final[Mapping[str, str]] = {
+    "UNKNOWN_DEVICE": "110(MDUS)",
+    "OTHER_SYSTEM": "111(MDUS)",
+    "TEST_DATA": "310(MDUS)",
+    "TOO_LATE": "311(MDUS)",
+    "EXPIRED": "312(MDUS)",
+    "KILL_SWITCH": "313(MDUS)",
+    "NO_BREAKER": "314(MDUS)",
+    "CANCELLED": "315(MDUS)",
+    "NOT_IN_SERVICE": "316(MDUS)",
+    "NO_HEAD_END": "317(MDUS)",
+    "NOT_SWITCHED": "318(MDUS)",
+    "STATE_UNKNOWN": "319(MDUS)",
+}
+_SAID_BY_HEAD_END: Final = "320(MDUS)"
+
+#: An order for several meters is looked at this often while it waits for the slowest, so that the others are verified.
+_LOOK_AGAIN: Final = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderedDevice:
+    """One device of the order."""
+
+    device_id: str = wire("UtilitiesDeviceID")
+    ams_id: str = wire("SmartMeter/UtilitiesAdvancedMeteringSystemID")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request(Received):
+    """One disconnection document's order; the planned time is an instant."""
+
+    request_id: str = wire("UtilitiesConnectionStatusChangeRequest/ID")
+    category_code: str = wire("UtilitiesConnectionStatusChangeRequest/CategoryCode")
+    reason_code: str | None = wire("UtilitiesConnectionStatusChangeRequest/UtilitiesServiceDisconnectionReasonCode")
+    planned_at: datetime = wire("UtilitiesConnectionStatusChangeRequest/PlannedProcessingDateTime")
+    immediate: bool | None = wire("UtilitiesConnectionStatusChangeRequest/ImmediateStatusChangeIndicator")
+    devices: tuple[OrderedDevice, ...] = wire("UtilitiesConnectionStatusChangeRequest/DeviceConnectionStatus")
+
+    @property
+    def distinct(self) -> tuple[OrderedDevice, ...]:
+        """Return the devices, each once: a device named twice is switched once."""
+        return tuple({device.device_id: device for device in reversed(self.devices)}.values())[::-1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfirmedDevice:
+    """What became of one device, and when."""
+
+    processed_at: datetime = wire("ProcessingDateTime")
+    result_code: str = wire("UtilitiesDeviceConnectionStatusProcessingResultCode")
+    device_id: str = wire("UtilitiesDeviceID")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmation:
+    """What SAP reads: the order and what became of each of its devices."""
+
+    request_id: str = wire("UtilitiesConnectionStatusChangeRequest/ID")
+    category_code: str = wire("UtilitiesConnectionStatusChangeRequest/CategoryCode")
+    devices: tuple[ConfirmedDevice, ...] = wire("UtilitiesConnectionStatusChangeRequest/DeviceConnectionStatus")
+    log: Log = wire("Log")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceOutcome:
+    """What became of one device of the order."""
+
+    device_id: str
+    switched: bool
+    processed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SwitchResult(Result):
+    """What became of an order: its devices, and a problem for each that was not switched."""
+
+    devices: tuple[DeviceOutcome, ...] = ()
+
+
+class CategoryUnknown(BusinessError):
+    """The category is neither 1 (disconnect) nor 2 (reconnect)."""
+
+    type_id = "301(MDUS)"
+
+
+class DeviceUnknown(BusinessError):
+    """The device is not known: no create request for it has come."""
+
+    type_id = "110(MDUS)"
+
+
+class OrderDiffers(BusinessError):
+    """An order with this ID and category came before with other content."""
+
+    type_id = "302(MDUS)"
+
+
+class OrderUnderWay(BusinessError):
+    """The same order came before and is not finished."""
+
+    type_id = "303(MDUS)"
+
+
+def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
+    """Fetch devices with their status, the controls of these orders, and the commands of these items."""
+    devices = {(request.origin.sender_system, one.device_id) for request in requests for one in request.devices}
+    orders = {
+        (request.origin.sender_system, request.request_id, category)
+        for request in requests
+        for category in ControlCategory
+    }
+    by_id = ("sender_system", "device_id")
+    return Known(
+        [SwitchRules.of(uow.settings)],
+        uow.load(EndDevice, by_id, devices, lock=False),
+        uow.load(EndDeviceStatus, by_id, devices, lock=False),
+        uow.load(EndDeviceControl, ("sender_system", "request_id", "category"), orders),
+        uow.load_commands([request.origin.item_id for request in requests]),
+    )
+
+
+def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
+    """Carry the order out device by device; done when every device is settled (SAP contract 3.6).
+
+    - Refused at once, per device: test data, a disconnection planned too long ago, a device of another system, out of
+      service, without head end or breaker. A device not there yet is waited for, the others go on.
+    - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched.
+    - The same order again (ID and category) is answered with the stored outcome, with other content refused.
+    - Devices cancelled by SAP are not switched; if all are, the order gets no confirmation of its own.
+    """
+    try:
+        return _decided(request, known, now=now)
+    except BusinessError as error:
+        devices = tuple(
+            DeviceOutcome(device_id=one.device_id, switched=False, processed_at=now) for one in request.distinct
+        )
+        return Done(result=SwitchResult(problems=(error.problem,), devices=devices))
+
+
+def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
+    origin = request.origin
+    rules = known.one(SwitchRules) or SwitchRules()
+    category = category_of(request.category_code)
+    stored = known.find(
+        EndDeviceControl, sender_system=origin.sender_system, request_id=request.request_id, category=category
+    )
+    own = {control.device_id: control for control in stored if control.item_id == origin.item_id}
+    if stored and not own:
+        if any(control.status is not ControlStatus.WITHDRAWN for control in stored):
+            return _repeated(request, category, stored, now=now)
+        return _cancelled_before(request, category, rules=rules, now=now)
+    is_cancelled = any(control.status is ControlStatus.CANCELLED for control in own.values())
+    settled: list[EndDeviceControl] = []
+    waiting: list[Waiting] = []
+    missing: list[str] = []
+    changes: list[Change] = []
+    for one in request.distinct:
+        control = own.get(one.device_id)
+        if control is None:
+            control = _begun(request, category, one, known, rules=rules, is_cancelled=is_cancelled, now=now)
+            if control is None:
+                missing.append(one.device_id)
+                continue
+            changes.append(control)
+        if not control.is_final:
+            step = _step(control, known, rules=rules, now=now)
+            if isinstance(step, Waiting):
+                waiting.append(step)
+                continue
+            control = step.control
+            changes += [control, *step.also]
+        settled.append(control)
+    if waiting or missing:
+        return _wait(request, waiting, missing, changes, now=now)
+    return _done(settled, changes)
+
+
+def _step(control: EndDeviceControl, known: Known, *, rules: SwitchRules, now: datetime) -> Step:
+    device = known.one(EndDevice, control.sender_system, control.device_id)
+    if device is None:
+        raise LookupError(f"device {control.device_id} was known when request {control.request_id} began")
+    commands = known.find(Command, owner_key=str(control.item_id), device_id=control.device_id)
+    return next_step(control, device=device, commands=commands, rules=rules, now=now)
+
+
+def category_of(code: str) -> ControlCategory:
+    """Return the category of a request; codes may have leading zeros."""
+    try:
+        return ControlCategory(code.lstrip("0"))
+    except ValueError as error:
+        raise CategoryUnknown(f"The category {code} is neither 1 (disconnect) nor 2 (reconnect)") from error
+
+
+def _begun(
+    request: Request,
+    category: ControlCategory,
+    one: OrderedDevice,
+    known: Known,
+    *,
+    rules: SwitchRules,
+    is_cancelled: bool,
+    now: datetime,
+) -> EndDeviceControl | None:
+    """Return the control of a device first seen, settled if nothing is to be done; None: it is not there yet."""
+    origin = request.origin
+    control = _control(request, category, one.device_id, rules=rules)
+    if is_cancelled:
+        return _as_cancelled(control, now=now)
+    disconnect = category is ControlCategory.DISCONNECT
+    if origin.test_data:
+        return failed(control, TEST_DATA, now=now)
+    if disconnect and now >= control.expires_at:
+        return failed(control, too_late(rules.disconnect_expiry), now=now)
+    device = known.one(EndDevice, origin.sender_system, one.device_id)
+    status = known.one(EndDeviceStatus, origin.sender_system, one.device_id)
+    if device is None:
+        if now < origin.park_until:
+            return None
+        return failed(control, Refusal(code="UNKNOWN_DEVICE", note=str(DeviceUnknown())), now=now)
+    refusal = _refusal(request, one, device, status)
+    if refusal is not None:
+        return failed(control, refusal, now=now)
+    if _stands_as_ordered(control, status, rules=rules, now=now):
+        return executed(control, at=now)
+    return control
+
+
+def _control(request: Request, category: ControlCategory, device_id: str, *, rules: SwitchRules) -> EndDeviceControl:
+    origin = request.origin
+    planned_at = min(request.planned_at, origin.received_at) if request.immediate else request.planned_at
+    return EndDeviceControl(
+        sender_system=origin.sender_system,
+        request_id=request.request_id,
+        category=category,
+        device_id=device_id,
+        planned_at=planned_at,
+        expires_at=expiry(category, planned_at=planned_at, received_at=origin.received_at, rules=rules),
+        reason_code=request.reason_code,
+        test_data=origin.test_data,
+        item_id=origin.item_id,
+    )
+
+
+def _refusal(request: Request, one: OrderedDevice, device: EndDevice, status: EndDeviceStatus | None) -> Refusal | None:
+    if device.ams_id is not None and device.ams_id != one.ams_id:
+        return Refusal(code="OTHER_SYSTEM", note=f"The device belongs to the advanced metering system {device.ams_id}")
+    day = local_day(request.planned_at, zone=request.origin.zone)
+    if not device.is_valid_on(day):
+        return Refusal(code="NOT_IN_SERVICE", note=f"The device is not in service on {day}")
+    if device.head_end is None:
+        return Refusal(code="NO_HEAD_END", note="No head end serves the device")
+    if status is not None and status.has_breaker is False:
+        return NO_BREAKER
+    return None
+
+
+def _stands_as_ordered(
+    control: EndDeviceControl, status: EndDeviceStatus | None, *, rules: SwitchRules, now: datetime
+) -> bool:
+    """Tell whether the order is due and the position, read back recently, is already the one ordered."""
+    return (
+        status is not None
+        and status.switch_state is control.category.wanted_state
+        and status.switch_state_at is not None
+        and now - status.switch_state_at < rules.trusted_state
+        and control.planned_at <= now
+    )
+
+
+def _wait(
+    request: Request, waiting: Sequence[Waiting], missing: Sequence[str], changes: Sequence[Change], *, now: datetime
+) -> Outcome:
+    origin = request.origin
+    if missing and not waiting and not changes:
+        # What becomes of a device that never comes is decided at that instant, per device.
+        waits_for = device_arrival(origin.sender_system, missing[0])
+        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
+    until = [step.until for step in waiting]
+    if missing:
+        until.append(min(origin.park_until, now + _LOOK_AGAIN))
+    if len(waiting) > 1:
+        until.append(max(now, *(step.command.not_before for step in waiting)) + _LOOK_AGAIN)
+    return Await(commands=tuple(step.command for step in waiting), until=min(until), changes=tuple(changes))
+
+
+def _done(settled: Sequence[EndDeviceControl], changes: Sequence[Change]) -> Done:
+    if all(control.status is ControlStatus.CANCELLED for control in settled):
+        return Done(changes=tuple(changes), result=None)
+    told = tuple(
+        replace(control, reported_success=False)
+        for control in settled
+        if control.status is ControlStatus.CANCELLED and control.reported_success is None
+    )
+    return Done(changes=(*changes, *told), result=_result(settled))
+
+
+def _result(settled: Sequence[EndDeviceControl]) -> SwitchResult:
+    return SwitchResult(
+        problems=tuple(_problem(control) for control in settled if control.status is not ControlStatus.EXECUTED),
+        devices=tuple(
+            DeviceOutcome(
+                device_id=control.device_id,
+                switched=control.status is ControlStatus.EXECUTED,
+                processed_at=control.processed_at or control.planned_at,
+            )
+            for control in settled
+        ),
+    )
+
+
+def _problem(control: EndDeviceControl) -> Problem:
+    code = control.failure_code or control.status.value.upper()
+    return Problem(
+        type_id=_TYPE_IDS.get(code, _SAID_BY_HEAD_END),
+        note=f"Device {control.device_id}: {control.note or code} ({code})",
+    )
+
+
+def _as_cancelled(control: EndDeviceControl, *, now: datetime) -> EndDeviceControl:
+    return replace(
+        control,
+        status=ControlStatus.CANCELLED,
+        processed_at=now,
+        failure_code=CANCELLED.code,
+        note=CANCELLED.note,
+    )
+
+
+def _cancelled_before(request: Request, category: ControlCategory, *, rules: SwitchRules, now: datetime) -> Done:
+    """Keep the order as cancelled: SAP's cancellation came first, waits for it, and will be its only answer."""
+    controls = (_control(request, category, one.device_id, rules=rules) for one in request.distinct)
+    return Done(changes=tuple(_as_cancelled(control, now=now) for control in controls), result=None)
+
+
+def _repeated(
+    request: Request, category: ControlCategory, stored: Sequence[EndDeviceControl], *, now: datetime
+) -> Outcome:
+    """Answer an order that came before from its outcome; while it is under way wait for that."""
+    origin = request.origin
+    first = stored[0]
+    asked = _control(request, category, first.device_id, rules=SwitchRules())
+    same = (
+        (request.immediate or asked.planned_at == first.planned_at)
+        and asked.reason_code == first.reason_code
+        and asked.test_data == first.test_data
+        and {control.device_id for control in stored} <= {one.device_id for one in request.devices}
+    )
+    if not same:
+        raise OrderDiffers
+    by_device = {control.device_id: control for control in stored}
+    settled = [by_device[one.device_id] for one in request.distinct if one.device_id in by_device]
+    if len(settled) < len(request.distinct) or not all(control.is_final for control in settled):
+        until = max(origin.park_until, *(control.expires_at + timedelta(hours=2) for control in stored))
+        if now >= until:
+            raise OrderUnderWay
+        waits_for = order_progress(origin.sender_system, request.request_id, category)
+        return Park(waits_for=waits_for, until=until, otherwise=OrderUnderWay())
+    return Done(result=_result(settled))
+
+
+def confirm(request: Request, result: SwitchResult) -> Confirmation:
+    """Return the confirmation of one order: overall 3 if every device was switched, 5 if none, else 4."""
+    switched = [outcome for outcome in result.devices if outcome.switched]
+    log = result.log
+    if result.failed and switched:
+        log = replace(log, result_code=ProcessingResultCode.PARTIALLY_SUCCESSFUL)
+    return Confirmation(
+        request_id=request.request_id,
+        category_code=request.category_code,
+        devices=tuple(
+            ConfirmedDevice(
+                processed_at=outcome.processed_at,
+                result_code=_SWITCHED if outcome.switched else _NOT_SWITCHED,
+                device_id=outcome.device_id,
+            )
+            for outcome in result.devices
+        ),
+        log=log,
+    )
+
+
+SERVICE = RequestConfirmation(
+    request="SmartMeterUtilitiesConnectionStatusChangeRequestERPCreateRequest",
+    bulk_request="SmartMeterUtilitiesConnectionStatusChangeRequestERPBulkCreateRequest",
+    confirmation="SmartMeterUtilitiesConnectionStatusChangeRequestERPCreateConfirmation",
+    bulk_confirmation="SmartMeterUtilitiesConnectionStatusChangeRequestERPBulkCreateConfirmation",
+    shape=Request,
+    confirmation_shape=Confirmation,
+    result=SwitchResult,
+    order_by=lambda request: request.request_id,
+    load=load,
+    decide=decide,
+    confirm=confirm,
+)
