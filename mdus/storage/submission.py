@@ -270,7 +270,7 @@ def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> Non
         some = [each for each in ended if each.status is status]
         connection.execute(
             update(_TABLE)
-            .where(_TABLE.c.id == bindparam("b_id"), _TABLE.c.status.in_(sources_of(status)))
+            .where(_TABLE.c.id == bindparam("b_id"), or_(*(_TABLE.c.status == source for source in sources_of(status))))
             .values(
                 status=status,
                 ended_at=now,
