@@ -56,6 +56,7 @@ class JobRun:
     ended_at: datetime | None
     outcome: str | None
 
+
 #: One row per job and slot: a trigger that fires twice inserts once.
 JOB_RUN = Table(
     "job_run",
@@ -152,9 +153,7 @@ def run_again(connection: Connection, job: str, slot: str, *, now: datetime) -> 
 
 def newest_slots(connection: Connection, jobs: Sequence[str]) -> dict[str, str]:
     """Return the newest slot of each job that has one; slots of a job order as text."""
-    newest = [
-        select(func.max(JOB_RUN.c.slot)).where(JOB_RUN.c.job == job).scalar_subquery().label(job) for job in jobs
-    ]
+    newest = [select(func.max(JOB_RUN.c.slot)).where(JOB_RUN.c.job == job).scalar_subquery().label(job) for job in jobs]
     found = connection.execute(select(*newest)).one()
     return {job: slot for job, slot in zip(jobs, found, strict=True) if slot is not None}
 
@@ -254,6 +253,15 @@ def newest_runs(connection: Connection, jobs: Sequence[str]) -> dict[str, JobRun
     return {row.job: _job_run(row) for row in rows}
 
 
+def newest_done(connection: Connection, job: str, *, before: str) -> str | None:
+    """Return the newest slot of a job earlier than `before` that was carried out, None when none was."""
+    return connection.execute(
+        select(func.max(JOB_RUN.c.slot)).where(
+            JOB_RUN.c.job == job, JOB_RUN.c.slot < before, JOB_RUN.c.status == JobStatus.DONE
+        )
+    ).scalar()
+
+
 def find_run(connection: Connection, run_id: int) -> JobRun:
     """Return one run."""
     return _job_run(connection.execute(select(JOB_RUN).where(JOB_RUN.c.id == run_id)).one())
@@ -267,9 +275,7 @@ def _is_due() -> ColumnElement[bool]:
 
 
 def _is_ours(run_id: int, lease_token: str) -> ColumnElement[bool]:
-    return and_(
-        JOB_RUN.c.id == run_id, JOB_RUN.c.lease_token == lease_token, JOB_RUN.c.status == JobStatus.RUNNING
-    )
+    return and_(JOB_RUN.c.id == run_id, JOB_RUN.c.lease_token == lease_token, JOB_RUN.c.status == JobStatus.RUNNING)
 
 
 def _job_run(row: AnyRow) -> JobRun:

@@ -63,6 +63,23 @@ QUEUE_AGE_SECONDS: Final = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+# What waits for an answer longer than it should, by the job confirmation_watch: whose turn it is (sap_silent,
+# delivery_stuck, request_unconfirmed) and the service.
+UNANSWERED: Final = Gauge(
+    "mdus_unanswered",
+    "Messages or items unanswered for too long",
+    ["kind", "service"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+UNANSWERED_AGE_SECONDS: Final = Gauge(
+    "mdus_unanswered_age_seconds",
+    "Age of the oldest of them, in business time",
+    ["kind", "service"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+
 # HTTP, by route (never by address: an address has ids in it).
 HTTP_SECONDS: Final = Histogram(
     "mdus_http_seconds",

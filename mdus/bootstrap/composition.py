@@ -1,0 +1,207 @@
+"""Wires the parts of a process from the settings: the runtime all share, the loops of a worker, the bodies of jobs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from mdus.bootstrap.discovery import Found, contract_problems, discover, settings_problems
+from mdus.bootstrap.errors import CannotStart
+from mdus.cis.client import CisClient
+from mdus.contracts.catalog import catalog
+from mdus.domain.end_device_control import GovernorRules
+from mdus.domain.head_end import HeadEnd
+from mdus.endpoints.runtime import Runtime
+from mdus.messaging.retry import RetryPolicy
+from mdus.settings import Problem, Settings, SettingsError, load_settings
+from mdus.storage.job import newest_done
+from mdus.storage.session import Database, StoredClock
+from mdus.workers import confirmation_watch, head_end_poll, reconcile, registry_sync
+from mdus.workers.clock import JOBS, Scheduler, Slot
+from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
+from mdus.workers.inbox import InboxWorker
+from mdus.workers.job_runner import Body, JobRunner
+from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
+from mdus.workers.outbox import OutboxWorker
+from mdus.workers.readings import ReadingsWorker
+from mdus.workers.running import Loop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examined:
+    """The settings with what the packages expose, and everything that is wrong with either."""
+
+    settings: Settings | None
+    found: Found
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class Parts:
+    """What one process is made of; `close` ends what holds connections, newest first."""
+
+    runtime: Runtime
+    found: Found
+    head_end_workers: Mapping[str, HeadEndWorker] = field(default_factory=dict)
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Close the head ends' connections and the database's."""
+        self.closing.close()
+
+
+def examine(environ: Mapping[str, str]) -> Examined:
+    """Read the settings and hold everything against each other; collects every problem and raises none."""
+    found = discover()
+    problems = [*found.problems, *contract_problems(found.services, catalog())]
+    settings: Settings | None = None
+    try:
+        settings = load_settings(environ, tables=found.tables)
+    except SettingsError as error:
+        problems += error.problems
+    else:
+        problems += settings_problems(found, settings)
+    return Examined(settings=settings, found=found, problems=tuple(problems))
+
+
+def compose(environ: Mapping[str, str], *, simulated_clock: bool = False) -> Parts:
+    """Return the parts of a process; raises CannotStart with every problem of settings, services and head ends.
+
+    Nothing is called yet, neither the database nor a head end.
+    """
+    examined = examine(environ)
+    if examined.settings is None or examined.problems:
+        raise CannotStart(examined.problems)
+    return compose_from(examined.settings, examined.found, simulated_clock=simulated_clock)
+
+
+def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> Parts:
+    """Return the parts of a process whose settings have been examined."""
+    database = Database(settings.database.url, settings=settings)
+    clock = StoredClock(database, simulated=simulated_clock)
+    closing = ExitStack()
+    closing.callback(database.close)
+    head_ends = connect_head_ends(settings, found, closing)
+    runtime = Runtime(
+        settings=settings,
+        database=database,
+        clock=clock,
+        catalog=catalog(),
+        services=found.services,
+        head_ends=head_ends,
+        simulated_clock=simulated_clock,
+    )
+    rules = GovernorRules(disconnect_expiry=timedelta(minutes=settings.switching.disconnect_expiry_minutes))
+    workers = {
+        row.name: HeadEndWorker(
+            head_ends[row.name],
+            database=database,
+            clock=clock,
+            retry=retry_policy(settings),
+            patience=patience(settings),
+            rules=rules,
+            # A call, and the look for it when its answer is lost.
+            lease=timedelta(seconds=max(settings.workers.lease_seconds, 3 * row.timeout_seconds)),
+        )
+        for row in settings.head_ends
+    }
+    return Parts(runtime=runtime, found=found, head_end_workers=workers, closing=closing)
+
+
+def connect_head_ends(settings: Settings, found: Found, closing: ExitStack) -> dict[str, HeadEnd]:
+    """Return the configured head ends by name; none is called yet."""
+    head_ends = {row.name: found.kinds[row.kind].connect(row) for row in settings.head_ends}
+    for head_end in head_ends.values():
+        close: Any = getattr(head_end, "close", None)
+        if close is not None:
+            closing.callback(close)
+    return head_ends
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """Return how work is tried again, from `[retry]`."""
+    return RetryPolicy(
+        base=timedelta(seconds=settings.retry.base_seconds),
+        cap=timedelta(seconds=settings.retry.cap_seconds),
+        attempts=settings.retry.attempts,
+    )
+
+
+def loops_of(parts: Parts) -> list[Loop]:
+    """Return the loops of a worker process."""
+    runtime = parts.runtime
+    settings, database, clock, retry = runtime.settings, runtime.database, runtime.clock, retry_policy(runtime.settings)
+    inbox = InboxWorker(database=database, services=runtime.services, settings=settings, clock=clock, retry=retry)
+    outbox = OutboxWorker(
+        database=database,
+        services=runtime.services,
+        settings=settings,
+        clock=clock,
+        retry=retry,
+        contract=runtime.catalog,
+        client=CisClient(settings),
+    )
+    decoders = {row.name: parts.found.kinds[row.kind].decode for row in settings.head_ends}
+    readings = ReadingsWorker(database=database, clock=clock, decoders=decoders, retry=retry)
+    documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
+    scheduler = Scheduler(database=database, clock=clock, zone=settings.time_zone, holder=process_name())
+    loops = [
+        Loop("inbox", inbox.turn),
+        Loop("outbox", outbox.turn, close=outbox.close),
+        Loop("readings", readings.turn),
+        Loop("meter_reading_documents", documents.turn),
+        Loop("scheduler", scheduler.turn, close=scheduler.close, wakeful=False),
+        Loop("jobs", job_runner(parts).turn, wakeful=False),
+    ]
+    for row in settings.head_ends:
+        worker = parts.head_end_workers[row.name]
+        # One thread per call that may be under way: a head end that takes its time holds up its own calls only.
+        loops += [Loop(f"head_end {row.name} {number}", worker.turn) for number in range(1, row.calls + 1)]
+    return loops
+
+
+def job_runner(parts: Parts) -> JobRunner:
+    """Return what carries out the runs of jobs."""
+    runtime = parts.runtime
+    return JobRunner(
+        database=runtime.database,
+        clock=runtime.clock,
+        zone=runtime.settings.time_zone,
+        bodies=jobs_of(parts),
+        lease_seconds=runtime.settings.workers.lease_seconds,
+    )
+
+
+def jobs_of(parts: Parts) -> dict[str, Body]:
+    """Return the body of every job of the table in workers/clock.py."""
+    runtime = parts.runtime
+    database, settings, now = runtime.database, runtime.settings, runtime.clock.now
+    zone = ZoneInfo(settings.time_zone)
+
+    def poll(slot: Slot) -> str:
+        with database.read() as uow:
+            before = newest_done(uow.connection, "head_end_poll", before=slot.text)
+        since = slot.at if before is None else JOBS["head_end_poll"].trigger.slot(before, zone).at
+        return head_end_poll.run(database, runtime.head_ends, now=now(), since=since)
+
+    return {
+        "due_readings": lambda _: due_readings(database, settings=settings, now=now()),
+        "command_timeouts": lambda _: command_timeouts(database, parts.head_end_workers, now=now()),
+        "confirmation_watch": lambda _: confirmation_watch.run(
+            database, services=runtime.services, settings=settings, now=now()
+        ),
+        "head_end_poll": poll,
+        "registry_sync": lambda slot: registry_sync.run(database, runtime.head_ends, now=now(), day=slot.on),
+        "reconcile": lambda slot: reconcile.run(database, runtime.head_ends, now=now(), day=slot.on),
+    }
+
+
+def process_name() -> str:
+    """Return the name of this process among all that share the database."""
+    return f"{socket.gethostname()}:{os.getpid()}"

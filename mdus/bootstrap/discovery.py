@@ -1,0 +1,161 @@
+"""Finds what the packages expose (SERVICE, HEAD_END, TABLES) and holds it against the contract and the settings.
+
+A new service or kind of head end is a new file: nothing here names one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Final
+
+from pydantic import BaseModel
+
+import mdus.headends
+import mdus.services
+from mdus.contracts.binding import check
+from mdus.contracts.catalog import Catalog, Direction, UnknownRoot
+from mdus.domain.head_end import HeadEndKind
+from mdus.messaging.patterns import (
+    NotificationReceived,
+    NotificationSent,
+    Query,
+    RequestConfirmation,
+    RequestSent,
+    Service,
+    inbound_roots,
+    outbound_roots,
+)
+from mdus.settings import Problem, Settings
+
+_MEND_CODE: Final = "this is a defect of the code: correct it, or install MDUS again"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What the packages expose: services and kinds of head ends by name, and the shapes of the services' tables."""
+
+    services: Mapping[str, Service] = field(default_factory=dict)
+    kinds: Mapping[str, HeadEndKind] = field(default_factory=dict)
+    tables: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def discover(*, services: ModuleType = mdus.services, headends: ModuleType = mdus.headends) -> Found:
+    """Import every module of the two packages and return what they expose, with all that is wrong about it."""
+    problems: list[Problem] = []
+    found: dict[str, Service] = {}
+    kinds: dict[str, HeadEndKind] = {}
+    tables: dict[str, type[BaseModel]] = {}
+    for module in _modules(services):
+        service = getattr(module, "SERVICE", None)
+        if not isinstance(service, Service):
+            problems.append(_defect("the module exposes no SERVICE", module))
+            continue
+        if service.name in found:
+            problems.append(_defect(f"{service.name} is served by another module already", module))
+        found[service.name] = service
+        for name, shape in getattr(module, "TABLES", {}).items():
+            if tables.setdefault(name, shape) is not shape:
+                problems.append(_defect(f"the table {name} has another shape in another module", module))
+    for module in _modules(headends):
+        kind = getattr(module, "HEAD_END", None)
+        if not isinstance(kind, HeadEndKind):
+            problems.append(_defect("the folder exposes no HEAD_END", module))
+            continue
+        if kind.name in kinds:
+            problems.append(_defect(f"the kind {kind.name} is another folder's already", module))
+        kinds[kind.name] = kind
+    return Found(services=found, kinds=kinds, tables=tables, problems=tuple(problems))
+
+
+def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iterator[Problem]:
+    """Yield where a service does not fit the contract: unknown roots, roots served twice, shapes that do not fit."""
+    served: dict[str, str] = {}
+    for service in services.values():
+        for name, bulk, direction, shape in _messages(service):
+            if name in served:
+                yield _problem(f"{name} is served by {served[name]} too", service)
+                continue
+            served[name] = service.name
+            try:
+                root = catalog.root(name)
+            except UnknownRoot as error:
+                yield _problem(str(error), service)
+                continue
+            if root.is_bulk is not bulk:
+                yield _problem(f"{name} is {'a bulk' if root.is_bulk else 'no bulk'} in the contract", service)
+            if root.direction is not direction:
+                yield _problem(f"{name} is {root.direction.value} by MDUS, not {direction.value}", service)
+            if shape is not None:
+                for misfit in check(shape, root):
+                    yield _problem(misfit, service)
+
+
+def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
+    """Yield where the settings name what is not there: kinds of head ends, services, callback paths."""
+    holders: dict[str, str] = {}
+    for row in settings.head_ends:
+        where = f"head_ends.{row.name}"
+        if row.kind not in found.kinds:
+            known = ", ".join(sorted(found.kinds)) or "none"
+            yield Problem(
+                what=f"there is no kind of head end {row.kind!r}", where=f"{where}.kind", mend=f"known are: {known}"
+            )
+        path = f"/head-ends/{row.name}"
+        if row.callback_url is not None and not row.callback_url.rstrip("/").endswith(path):
+            what = f"callback_url does not end in {path}, where this head end's callbacks are taken in"
+            yield Problem(what=what, where=f"{where}.callback_url", mend=f"let it end in {path}")
+        for ams_id in row.ams_ids:
+            if holders.setdefault(ams_id, row.name) != row.name:
+                yield Problem(
+                    what=f"the AMS id {ams_id} stands for {holders[ams_id]} already",
+                    where=f"{where}.ams_ids",
+                    mend="let each AMS id stand for one head end",
+                )
+    for sender in settings.senders:
+        for name in sender.single_services:
+            if name not in found.services:
+                yield Problem(
+                    what=f"there is no service {name!r}",
+                    where=f"senders.{sender.name}.single_services",
+                    mend="name a service by the root of its single message; GET /sap lists them",
+                )
+
+
+def _messages(service: Service) -> Iterator[tuple[str, bool, Direction, type | None]]:
+    """Yield (root, is bulk, direction, shape) of every message of a service."""
+    received: type | None = None
+    sent: type | None = None
+    match service:
+        case RequestConfirmation():
+            received, sent = service.shape, service.confirmation_shape
+        case NotificationReceived():
+            received = service.shape
+        case NotificationSent():
+            sent = service.content_shape
+        case RequestSent():
+            received, sent = service.shape, service.content_shape
+        case Query():
+            received = service.shape
+    for name, bulk in inbound_roots(service):
+        yield name, bulk, Direction.RECEIVED, received
+    for name, bulk in outbound_roots(service):
+        yield name, bulk, Direction.SENT, sent
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        if not info.name.startswith("_"):
+            yield importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+def _defect(what: str, module: ModuleType) -> Problem:
+    return Problem(what=what, where=module.__name__, mend=_MEND_CODE)
+
+
+def _problem(what: str, service: Service) -> Problem:
+    return Problem(what=what, where=f"service {service.name}", mend=_MEND_CODE)

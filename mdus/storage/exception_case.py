@@ -1,0 +1,55 @@
+"""Cases that a job opens by what it finds and closes when it finds it no more, and how many are open."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from mdus.domain.exception_case import ExceptionCase
+from mdus.storage.facts import EXCEPTION_CASE
+
+_TABLE = EXCEPTION_CASE.table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """How many cases were opened, stayed open, and were closed."""
+
+    opened: int
+    still_open: int
+    closed: int
+
+    def __str__(self) -> str:
+        return f"{self.opened} cases opened, {self.still_open} still open, {self.closed} closed"
+
+
+def keep_cases(
+    connection: Connection, kinds: Collection[str], found: Mapping[tuple[str, str], str], *, now: datetime
+) -> Kept:
+    """Make the open cases of these kinds those that were found: (kind, case key) -> note.
+
+    A case that stays open keeps the instant it was opened; one that is found again is opened anew.
+    """
+    query = EXCEPTION_CASE.select().where(_TABLE.c.kind.in_(sorted(kinds)), _TABLE.c.closed_at.is_(None))
+    stored = {(case.kind, case.case_key): case for case in EXCEPTION_CASE.fetch(connection, query)}
+    opened = [
+        ExceptionCase(kind=kind, case_key=key, opened_at=now, note=note)
+        for (kind, key), note in found.items()
+        if (kind, key) not in stored
+    ]
+    changed = [
+        replace(stored[name], note=note) for name, note in found.items() if name in stored and stored[name].note != note
+    ]
+    closed = [replace(case, closed_at=now) for name, case in stored.items() if name not in found]
+    if opened or changed or closed:
+        EXCEPTION_CASE.write(connection, [*opened, *changed, *closed])
+    return Kept(opened=len(opened), still_open=len(stored) - len(closed), closed=len(closed))
+
+
+def open_cases(connection: Connection) -> dict[str, int]:
+    """Return how many cases of each kind are open."""
+    query = select(_TABLE.c.kind, func.count()).where(_TABLE.c.closed_at.is_(None)).group_by(_TABLE.c.kind)
+    return {row[0]: row[1] for row in connection.execute(query.order_by(_TABLE.c.kind))}
