@@ -1,0 +1,267 @@
+"""What is done next about a reading order whose value is due."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device import EndDevice
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.meter_reading_collection import Collection, next_step, read_command
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.domain.register import Register
+from mdus.domain.value import Value
+
+DUE = datetime(2026, 3, 10, 23, 0, tzinfo=UTC)
+NOW = DUE + timedelta(hours=1)
+DAY = timedelta(days=1)
+POLICIES = ReadingPolicies(by_reason={"1": ReadingPolicy(days_forward=3)})
+DEVICE = EndDevice(
+    sender_system="P11",
+    device_id="000000000000000042",
+    serial_id="0000001234",
+    material_id="LX100-SW",
+    valid_from=date(2026, 1, 1),
+    head_end="city",
+)
+REGISTER = Register(
+    sender_system="P11",
+    device_id="000000000000000042",
+    measurement_task_id="000000000000100042",
+    valid_from=date(2026, 1, 1),
+    reading_type="1-0:1.8.0*255",
+    unit="KWH",
+    fraction_digits=2,
+)
+DOCUMENT = MeterReadingDocument(
+    sender_system="P11",
+    document_id="00000000000000000007",
+    device_id="000000000000000042",
+    measurement_task_id="000000000000100042",
+    obis_text="1-0:1.8.0*255",
+    reading_type="1-0:1.8.0*255",
+    reason_code="01",
+    scheduled_on=date(2026, 3, 10),
+    time_zone="Europe/Berlin",
+    due_at=DUE,
+    window_from=DUE,
+    window_until=DUE + 3 * DAY,
+    next_try_at=NOW,
+    order_item_id=1,
+)
+ON_DEMAND = replace(DOCUMENT, on_demand=True, attempts=1, window_until=DUE + timedelta(hours=4))
+
+
+def reading(at: datetime = DUE, origin: ReadingOrigin = ReadingOrigin.SNAPSHOT) -> MeterReading:
+    return MeterReading(
+        sender_system="P11",
+        device_id="000000000000000042",
+        reading_type="1-0:1.8.0*255",
+        measured_at=at,
+        value=Decimal("12345.679"),
+        unit="kWh",
+        origin=origin,
+        received_at=at,
+    )
+
+
+def command(document: MeterReadingDocument = DOCUMENT, **facts: Any) -> Command:
+    made = read_command(document, DEVICE, attempt=1, not_before=NOW, lasts=DAY)
+    assert made is not None
+    return replace(made, **facts)
+
+
+def ended(document: MeterReadingDocument = DOCUMENT, **facts: Any) -> Command:
+    told = {"status": CommandStatus.DONE, "ended_at": NOW, **facts}
+    return command(document, **told)
+
+
+def step(document: MeterReadingDocument = DOCUMENT, *, now: datetime = NOW, **facts: Any) -> tuple[Value, ...]:
+    told = {"device": DEVICE, "register": REGISTER, **facts}
+    return next_step(Collection(document=document, **told), policies=POLICIES, now=now)
+
+
+def document_of(changes: tuple[Value, ...]) -> MeterReadingDocument:
+    [document] = [change for change in changes if isinstance(change, MeterReadingDocument)]
+    return document
+
+
+def command_of(changes: tuple[Value, ...]) -> Command:
+    [one] = [change for change in changes if isinstance(change, Command)]
+    return one
+
+
+class TestValueThere:
+    def test_is_taken_at_once_when_none_could_be_better(self) -> None:
+        [document] = step(readings=[reading()])
+
+        assert isinstance(document, MeterReadingDocument)
+        assert document.status is DocumentStatus.READ
+        assert (str(document.value), document.unit, document.measured_at) == ("12345.67", "KWH", DUE)
+        assert document.next_try_at is None
+
+    def test_is_not_taken_before_the_head_end_was_asked_for_a_better_one(self) -> None:
+        changes = step(readings=[reading(DUE + timedelta(hours=5))], now=DUE + timedelta(hours=6))
+
+        assert document_of(changes).status is DocumentStatus.ORDERED
+        assert command_of(changes).kind is CommandKind.READ_REGISTERS
+
+    def test_is_taken_once_the_head_end_has_no_better_one(self) -> None:
+        changes = step(readings=[reading(DUE + timedelta(hours=5))], commands=[ended()])
+
+        assert document_of(changes).status is DocumentStatus.READ
+
+    def test_takes_back_a_command_that_has_not_left(self) -> None:
+        changes = step(readings=[reading()], commands=[command()])
+
+        assert command_of(changes).status is CommandStatus.CANCELLED
+
+    def test_leaves_a_command_alone_that_has_left(self) -> None:
+        changes = step(readings=[reading()], commands=[command(status=CommandStatus.ACCEPTED)])
+
+        assert [type(change) for change in changes] == [MeterReadingDocument]
+
+
+class TestNoValue:
+    def test_asks_the_head_end_for_the_window_its_end_included(self) -> None:
+        changes = step()
+
+        asked = command_of(changes)
+        assert (asked.kind, asked.head_end, asked.serial_id) == (CommandKind.READ_REGISTERS, "city", "0000001234")
+        assert asked.period_from == DOCUMENT.window_from
+        assert asked.period_to is not None
+        assert asked.period_to > DOCUMENT.window_until
+        assert (asked.owner_key, asked.not_before) == ("P11/00000000000000000007", NOW)
+        assert document_of(changes).attempts == 1
+
+    def test_waits_for_the_command_under_way(self) -> None:
+        under_way = command(status=CommandStatus.ACCEPTED)
+
+        [document] = step(replace(DOCUMENT, attempts=1), commands=[under_way])
+
+        assert isinstance(document, MeterReadingDocument)
+        assert document.next_try_at is not None
+        assert document.next_try_at > under_way.expires_at
+
+    def test_waits_a_pause_before_it_asks_again(self) -> None:
+        [document] = step(replace(DOCUMENT, attempts=1), commands=[ended()], now=NOW + DAY - timedelta(seconds=1))
+
+        assert isinstance(document, MeterReadingDocument)
+        assert document.next_try_at == NOW + DAY
+        assert document.attempts == 1
+
+    def test_asks_again_after_the_pause_under_another_key(self) -> None:
+        first = ended()
+
+        changes = step(replace(DOCUMENT, attempts=1), commands=[first], now=NOW + DAY)
+
+        assert document_of(changes).attempts == 2
+        assert command_of(changes).command_key != first.command_key
+
+    def test_fails_after_the_last_attempt(self) -> None:
+        changes = step(replace(DOCUMENT, attempts=3), commands=[ended()])
+
+        assert document_of(changes).status is DocumentStatus.FAILED
+
+    def test_does_not_fail_before_the_last_attempt(self) -> None:
+        changes = step(replace(DOCUMENT, attempts=2), commands=[ended()])
+
+        assert document_of(changes).status is DocumentStatus.ORDERED
+
+    @pytest.mark.parametrize(
+        ("last", "fails"),
+        [
+            pytest.param({"status": CommandStatus.DONE}, True, id="the meter has nothing"),
+            pytest.param({"status": CommandStatus.FAILED, "result_code": "NO_DATA"}, True, id="it says so"),
+            pytest.param({"status": CommandStatus.FAILED, "result_code": "NO_RESPONSE"}, False, id="it was silent"),
+            pytest.param({"status": CommandStatus.TIMED_OUT}, False, id="the head end was silent"),
+        ],
+    )
+    def test_fails_once_the_window_is_over_and_the_meter_has_nothing_in_it(
+        self, last: dict[str, Any], fails: bool
+    ) -> None:
+        after = DOCUMENT.window_until + timedelta(seconds=1)
+
+        changes = step(replace(DOCUMENT, attempts=1), commands=[ended(**last, ended_at=after)], now=after)
+
+        assert (document_of(changes).status is DocumentStatus.FAILED) is fails
+
+    def test_does_not_fail_while_the_window_is_open(self) -> None:
+        at_end = DOCUMENT.window_until
+
+        changes = step(replace(DOCUMENT, attempts=1), commands=[ended(ended_at=at_end)], now=at_end)
+
+        assert document_of(changes).status is DocumentStatus.ORDERED
+
+    def test_is_never_silent_when_it_fails(self) -> None:
+        changes = step(replace(DOCUMENT, attempts=3), commands=[ended(result_code="NO_RESPONSE", status="failed")])
+
+        [event] = [change for change in changes if isinstance(change, DomainEvent)]
+        [case] = [change for change in changes if isinstance(change, ExceptionCase)]
+        assert event.aggregate == "device/000000000000000042"
+        assert case.kind == "reading_missing"
+        assert "NO_RESPONSE" in case.note
+        assert "00000000000000000007" in case.note
+
+    def test_makes_the_same_event_when_the_turn_is_repeated(self) -> None:
+        first, again = (step(replace(DOCUMENT, attempts=3), commands=[ended()]) for _ in range(2))
+
+        assert first == again
+
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            pytest.param({"device": None}, id="device"),
+            pytest.param({"device": replace(DEVICE, head_end=None)}, id="head end"),
+            pytest.param({"register": None}, id="register"),
+        ],
+    )
+    def test_fails_when_what_it_reads_from_is_gone(self, lost: dict[str, Any]) -> None:
+        assert document_of(step(**lost)).status is DocumentStatus.FAILED
+
+
+class TestOnDemand:
+    def test_takes_the_value_its_command_brought(self) -> None:
+        brought = reading(DUE + timedelta(minutes=3), ReadingOrigin.ON_DEMAND)
+
+        changes = step(ON_DEMAND, readings=[brought], commands=[ended(ON_DEMAND)])
+
+        assert document_of(changes).measured_at == DUE + timedelta(minutes=3)
+
+    def test_takes_a_stored_value_only_when_the_command_has_failed(self) -> None:
+        stored = [reading(DUE + timedelta(minutes=3))]
+
+        waiting = document_of(step(ON_DEMAND, readings=stored, commands=[command(ON_DEMAND)]))
+        after_failure = ended(ON_DEMAND, status=CommandStatus.FAILED)
+        taken = document_of(step(ON_DEMAND, readings=stored, commands=[after_failure]))
+
+        assert waiting.status is DocumentStatus.ORDERED
+        assert taken.status is DocumentStatus.READ
+
+    @pytest.mark.parametrize(
+        ("pause", "asks"),
+        [
+            pytest.param(timedelta(minutes=15) - timedelta(seconds=1), False, id="just before the pause is over"),
+            pytest.param(timedelta(minutes=15), True, id="when the pause is over"),
+        ],
+    )
+    def test_asks_again_soon(self, pause: timedelta, asks: bool) -> None:
+        failed = ended(ON_DEMAND, status=CommandStatus.FAILED)
+
+        changes = step(ON_DEMAND, commands=[failed], now=NOW + pause)
+
+        kinds = [change.kind for change in changes if isinstance(change, Command)]
+        assert kinds == ([CommandKind.READ_ON_DEMAND] if asks else [])
+
+    def test_asks_without_a_period(self) -> None:
+        asked = command(ON_DEMAND)
+
+        assert (asked.kind, asked.period_from, asked.period_to) == (CommandKind.READ_ON_DEMAND, None, None)
