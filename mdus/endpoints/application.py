@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +36,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # What lives as long as the process (the contract, the schemas) is not looked at in every garbage collection:
+        # a bulk of thousands triggers many.
+        gc.collect()
+        gc.freeze()
         # All blocking work of the endpoints, SQL above all, runs in these threads and in no others.
         anyio.to_thread.current_default_thread_limiter().total_tokens = runtime.settings.http.database_threads
         yield

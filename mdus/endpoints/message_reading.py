@@ -16,7 +16,7 @@ from typing import IO, BinaryIO, Final, cast
 
 from lxml import etree
 
-from mdus.contracts.binding import BindingError, bind, shape_version, to_json
+from mdus.contracts.binding import BindingError, bind, shape_version, to_json, wire
 from mdus.contracts.catalog import HEADER_ELEMENT, Catalog, Direction, Root, UnknownRoot
 from mdus.contracts.envelope import (
     DtdRefused,
@@ -98,6 +98,15 @@ class Glimpse:
 
 def _said(header: etree._Element, name: str) -> str | None:
     return (header.findtext(name) or "").strip()[:_GLIMPSE_LENGTH] or None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ItemHeader:
+    """What intake reads of an item's own header: a bulk of thousands has thousands of them."""
+
+    id: str | None = wire("ID")
+    uuid: str | None = wire("UUID")
+    test_data: bool | None = wire("TestDataIndicator")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -301,9 +310,9 @@ class _Draft:
         service = self._service
         try:
             request = bind(service.shape, item)
-            header = self._header
+            header: MessageHeader | ItemHeader = self._header
             if self._root.is_bulk:
-                header = bind(MessageHeader, cast(etree._Element, item.find(HEADER_ELEMENT)))
+                header = bind(ItemHeader, cast(etree._Element, item.find(HEADER_ELEMENT)))
         except BindingError as error:
             where = f"{self._root.item_element}[{position}]/" if self._root.is_bulk else ""
             raise _against_contract(self._root, [f"{where}{error}"]) from error
@@ -311,7 +320,7 @@ class _Draft:
         self._test_data = self._test_data or bool(header.test_data)
         key = self._key
         if self._root.is_bulk:
-            key = header.key or f"{self._key}/{position}"
+            key = header.uuid.lower() if header.uuid else header.id or f"{self._key}/{position}"
         return ReceivedItem(
             position=position,
             key=key,

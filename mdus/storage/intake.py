@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.messaging.status import ItemStatus, MessageStatus
@@ -250,15 +250,33 @@ def _store_items(
         "attempts": 0,
         "stored_at": now,
     }
-    statement = _insert(connection)(ITEM).on_conflict_do_nothing(index_elements=_ITEM_KEY)
+    # Given to the driver as tuples: building each row's parameters by name takes as long as SQLite needs to store it.
+    stored_constants = tuple(_as_stored(connection, ITEM.c[name], value) for name, value in constants.items())
+    statement = _insert_items(connection, (*ReceivedItem._fields, *constants))
     for batch in batches:
-        connection.execute(statement, [{**constants, **item._asdict()} for item in batch])
+        connection.exec_driver_sql(statement, [item + stored_constants for item in batch])
     stored = connection.execute(select(func.count()).where(ITEM.c.message_id == message_id)).scalar_one()
     if stored == message.item_count:
         return 0
     for batch in batches:
         _store_repeated_items(connection, batch, constants)
     return int(message.item_count - stored)
+
+
+def _insert_items(connection: Connection, columns: Sequence[str]) -> str:
+    """Return the statement that inserts items unless their key is taken, its parameters in the order of the columns."""
+    place = "?" if connection.dialect.name == "sqlite" else "%s"
+    places = ", ".join([place] * len(columns))
+    return (
+        f"INSERT INTO {ITEM.name} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - our own names only
+        f" ON CONFLICT ({', '.join(_ITEM_KEY)}) DO NOTHING"
+    )
+
+
+def _as_stored(connection: Connection, column: Column[Any], value: object) -> Any:
+    """Return a value as the column's type gives it to the driver."""
+    process = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    return value if process is None else process(value)
 
 
 def _store_repeated_items(connection: Connection, batch: Sequence[ReceivedItem], constants: dict[str, Any]) -> None:

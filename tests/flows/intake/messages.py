@@ -22,7 +22,7 @@ def new_uuid() -> str:
 def header(
     *,
     uuid: str | None = None,
-    id: str | None = None,
+    number: str | None = None,
     sender: str | None = "P11",
     created_at: str = "2026-03-28T10:00:00Z",
     reference: str | None = None,
@@ -30,7 +30,7 @@ def header(
 ) -> str:
     """Return a MessageHeader, its children in the order of the contract."""
     parts = [
-        f"<ID>{id}</ID>" if id else "",
+        f"<ID>{number}</ID>" if number else "",
         f"<UUID>{uuid}</UUID>" if uuid else "",
         f"<ReferenceUUID>{reference}</ReferenceUUID>" if reference else "",
         f"<CreationDateTime>{created_at}</CreationDateTime>",
@@ -59,8 +59,8 @@ def envelope(root: str, content: str, *, namespace: str = ROOT_NAMESPACE) -> byt
 def create_device(
     *, uuid: str | None = None, device_id: str | None = None, material: str = "METER-E", **header_parts: object
 ) -> bytes:
-    """Return a single device create request; without a UUID and an ID it gets a new UUID."""
-    if uuid is None and "id" not in header_parts:
+    """Return a single device create request; without a UUID and a number it gets a new UUID."""
+    if uuid is None and "number" not in header_parts:
         uuid = new_uuid()
     device_id = device_id or f"{next(_numbers):018}"
     return envelope(CREATE_DEVICE, header(uuid=uuid, **header_parts) + device(device_id, material=material))  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ class TestSingleMessage:
         assert (zlib.decompress(body.data), body.size) == (content, len(content))
 
     def test_is_known_by_its_id_when_it_has_no_uuid(self, mdus: Installation) -> None:
-        mdus.post(create_device(id="0000000000000000000000000000004711"))
+        mdus.post(create_device(number="0000000000000000000000000000004711"))
         [message] = mdus.rows(MESSAGE)
         assert message.key == "0000000000000000000000000000004711"
 
@@ -84,7 +84,7 @@ class TestBulk:
         with_uuid, bulk = new_uuid(), new_uuid()
         content = create_devices(
             item("000000000000000001", header_xml=header(uuid=with_uuid)),
-            item("000000000000000002", header_xml=header(id="77")),
+            item("000000000000000002", header_xml=header(number="77")),
             item("000000000000000003", header_xml=header()),
             header_xml=header(uuid=bulk),
         )
