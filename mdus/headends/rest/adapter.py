@@ -1,10 +1,10 @@
 """Speaks to a head end of kind `rest` over HTTP. What a broken call means is decided here, once.
 
 ```
-not connected, 401, 403, 408, 429, 503       nothing was done         -> TransientError
-sent, but no readable answer; other 5xx      it may have been done    -> UncertainError
-400, 404, 413, 422 ...                       this batch never passes  -> every command rejected, with the reason
-202                                          token and rejections     -> Submission
+not connected, 401, 403, 404, 408, 429, 503   nothing was done         -> TransientError
+sent, but no readable answer; other 5xx       it may have been done    -> UncertainError
+400, 413, 422 ...                             this batch never passes  -> every command rejected, with the reason
+202                                           token and rejections     -> Submission
 ```
 """
 
@@ -27,9 +27,9 @@ from mdus.settings import HeadEnd as Row
 #: Seconds to reach the head end at all; for the answer the row's `timeout_seconds` counts.
 _CONNECT_SECONDS = 5.0
 
-#: Answers by which the head end says that it did nothing, and that another time it might. A refused login is among
-#: them: it is mended by an operator, and no order of SAP should fail for it meanwhile.
-_NOT_NOW = frozenset({401, 403, 408, 429, 503})
+#: Answers by which the head end says that it did nothing, and that another time it might. A refused login or a wrong
+#: address is among them: an operator mends it, and no order of SAP should fail for it meanwhile.
+_NOT_NOW = frozenset({401, 403, 404, 405, 408, 429, 503})
 
 #: Failures of the transport before anything was sent.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)

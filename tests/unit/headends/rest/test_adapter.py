@@ -1,0 +1,172 @@
+"""What a call over real HTTP means when it goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mdus.domain.command import CommandKind
+from mdus.headends.rest.adapter import RestHeadEnd, connect
+from mdus.messaging.retry import TransientError, UncertainError
+from tests.head_ends.field import row
+from tests.head_ends.scripted import ScriptedHeadEnd
+from tests.unit.headends.rest.test_codec import DEVICE, KEY, command, register
+
+CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedHeadEnd]:
+    head_end = ScriptedHeadEnd()
+    yield head_end
+    head_end.close()
+
+
+@pytest.fixture
+def head_end(scripted: ScriptedHeadEnd) -> Iterator[RestHeadEnd]:
+    connected = connect(row(scripted.url))
+    yield connected
+    connected.close()
+
+
+def submit(head_end: RestHeadEnd, kind: CommandKind = CommandKind.READ_ON_DEMAND, **named: Any) -> Any:
+    given = {"correlation": CORRELATION, "devices": {}, "registers": {}} | named
+    return head_end.submit([command(kind)], kind=kind, **given)
+
+
+class TestSubmit:
+    def test_returns_the_token(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        taken = submit(head_end)
+
+        assert (taken.token, taken.rejections) == ("t-1", ())
+        assert scripted.submitted[0]["callback_url"] == "http://127.0.0.1:1/head-ends/city"
+
+    def test_logs_in_with_its_own_credentials(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        submit(head_end)
+
+        assert scripted.authorizations == {"Basic " + base64.b64encode(b"mdus:secret").decode()}
+
+    @pytest.mark.parametrize("status", ["401", "403", "404", "405", "408", "429", "503"])
+    def test_may_be_tried_again_when_nothing_was_done(
+        self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd, status: str
+    ) -> None:
+        scripted.script = [status]
+
+        with pytest.raises(TransientError, match=f"city takes nothing now: HTTP {status}: scripted"):
+            submit(head_end)
+
+    @pytest.mark.parametrize("step", ["500", "502", "504", "200", "302", "cut", "done, then cut", "nonsense"])
+    def test_is_uncertain_when_it_may_have_been_done(
+        self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd, step: str
+    ) -> None:
+        scripted.script = [step]
+
+        with pytest.raises(UncertainError, match="city"):
+            submit(head_end)
+
+    @pytest.mark.parametrize("status", ["400", "413", "422"])
+    def test_rejects_every_command_of_a_batch_that_never_passes(
+        self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd, status: str
+    ) -> None:
+        scripted.script = [status]
+
+        taken = submit(head_end)
+
+        assert [(each.command_key, each.code) for each in taken.rejections] == [("cmd-77", "BATCH_REFUSED")]
+        assert "as scripted" in taken.rejections[0].text
+
+    def test_may_be_tried_again_when_nobody_listens(self) -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        head_end = connect(row(url))
+
+        with pytest.raises(TransientError, match="cannot be reached"):
+            submit(head_end)
+        head_end.close()
+
+    def test_is_uncertain_when_no_answer_comes_in_time(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            head_end = connect(row(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2))
+
+            with pytest.raises(UncertainError, match="broke off"):
+                submit(head_end)
+            head_end.close()
+
+    def test_rejects_a_meter_without_registers_unasked(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        taken = submit(head_end, CommandKind.PROVISION, devices={KEY: DEVICE})
+
+        assert [each.code for each in taken.rejections] == ["NOT_PROVISIONABLE"]
+        assert scripted.submitted == []
+
+    def test_provisions_a_meter_with_registers(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        taken = submit(head_end, CommandKind.PROVISION, devices={KEY: DEVICE}, registers={KEY: [register()]})
+
+        assert taken.rejections == ()
+        assert scripted.submitted[0]["devices"][0]["device_id"] == DEVICE.device_id
+
+
+class TestFind:
+    def test_returns_the_call_that_was_taken(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        scripted.script = ["done, then cut"]
+        with pytest.raises(UncertainError):
+            submit(head_end)
+
+        found = head_end.find(CORRELATION)
+
+        assert found is not None
+        assert found.token == "t-1"
+
+    def test_returns_nothing_for_a_call_that_was_not(self, head_end: RestHeadEnd) -> None:
+        assert head_end.find(CORRELATION) is None
+
+    def test_says_that_it_could_not_ask(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        scripted.down = True
+
+        with pytest.raises(TransientError, match="HTTP 503"):
+            head_end.find(CORRELATION)
+
+
+class TestResults:
+    def test_is_empty_while_there_are_none(self, head_end: RestHeadEnd) -> None:
+        submit(head_end)
+
+        assert list(head_end.results("t-1")) == []
+
+    def test_returns_the_job_as_a_delivery_of_its_call(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        submit(head_end)
+        scripted.jobs["t-1"]["results"] = [{"any": "thing"}]
+
+        (raw,) = head_end.results("t-1")
+
+        assert (raw.topic, raw.correlation) == ("job", CORRELATION)
+
+    def test_says_that_the_head_end_forgot_the_call(self, head_end: RestHeadEnd) -> None:
+        with pytest.raises(TransientError, match="HTTP 404"):
+            head_end.results("t-9")
+
+
+class TestPages:
+    def test_follows_the_cursor_through_the_meters(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        scripted.meters = [{"serial": f"000{number}", "registers": []} for number in range(5)]
+
+        assert [meter.serial_id for meter in head_end.meters()] == ["0000", "0001", "0002", "0003", "0004"]
+
+    def test_follows_the_cursor_through_the_snapshots(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        scripted.snapshots = [{"number": number} for number in range(3)]
+        day = datetime(2026, 3, 28, tzinfo=UTC)
+
+        pages = list(head_end.snapshots(period_from=day, period_to=day.replace(day=29)))
+
+        assert [page.topic for page in pages] == ["readings", "readings"]
+        assert "from=2026-03-28T00%3A00%3A00Z" in scripted.asked[0]
+
+    def test_yields_nothing_for_an_empty_period(self, head_end: RestHeadEnd) -> None:
+        day = datetime(2026, 3, 28, tzinfo=UTC)
+
+        assert list(head_end.snapshots(period_from=day, period_to=day)) == []
