@@ -1,0 +1,169 @@
+"""The governor: every refusal on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mdus.domain.command import Command, CommandKind, OwnerKind
+from mdus.domain.end_device import EndDeviceStatus, SwitchState
+from mdus.domain.end_device_control import (
+    ControlCategory,
+    ControlStatus,
+    EndDeviceControl,
+    GovernorRules,
+    order_arrival,
+    order_progress,
+    permit,
+)
+
+PLANNED = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+TICK = timedelta(microseconds=1)
+CONTROL = EndDeviceControl(
+    sender_system="P11",
+    request_id="000000004711",
+    category=ControlCategory.DISCONNECT,
+    device_id="000000000000000042",
+    planned_at=PLANNED,
+    expires_at=PLANNED + HOUR,
+    item_id=1,
+)
+SWITCH = Command(
+    command_key="c1",
+    owner_kind=OwnerKind.ITEM,
+    owner_key="1",
+    sender_system="P11",
+    device_id="000000000000000042",
+    serial_id="0000001234",
+    head_end="city",
+    kind=CommandKind.SWITCH,
+    purpose="switch",
+    not_before=PLANNED,
+    expires_at=PLANNED + HOUR,
+    wanted_state=SwitchState.DISCONNECTED,
+    control_key=CONTROL.control_key,
+)
+RECONNECT = replace(CONTROL, category=ControlCategory.RECONNECT, expires_at=PLANNED + 100 * HOUR)
+RECONNECTING = replace(SWITCH, wanted_state=SwitchState.CONNECTED, expires_at=PLANNED + 100 * HOUR)
+STATUS = EndDeviceStatus(sender_system="P11", device_id="000000000000000042", has_breaker=True)
+
+
+def code(command: Command = SWITCH, *, now: datetime = PLANNED, **facts: Any) -> str | None:
+    told: dict[str, Any] = {"control": CONTROL, "status": STATUS, "stopped": None, "rules": GovernorRules(), **facts}
+    refusal = permit(command, now=now, **told)
+    return refusal and refusal.code
+
+
+class TestPermit:
+    def test_lets_an_order_leave_that_nothing_speaks_against(self) -> None:
+        assert code() is None
+        assert code(RECONNECTING, control=RECONNECT) is None
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            pytest.param(ControlStatus.ORDERED, None, id="ordered"),
+            pytest.param(ControlStatus.CANCELLED, "CANCELLED", id="cancelled"),
+            pytest.param(ControlStatus.WITHDRAWN, "CANCELLED", id="cancelled before it came"),
+            pytest.param(ControlStatus.EXECUTED, "ALREADY_FINAL", id="executed"),
+            pytest.param(ControlStatus.FAILED, "ALREADY_FINAL", id="failed"),
+        ],
+    )
+    def test_refuses_an_order_that_does_not_stand(self, status: ControlStatus, expected: str | None) -> None:
+        assert code(control=replace(CONTROL, status=status)) == expected
+
+    def test_refuses_a_switch_without_an_order(self) -> None:
+        assert code(control=None) == "CANCELLED"
+
+    @pytest.mark.parametrize(
+        ("command", "control"),
+        [
+            pytest.param(replace(SWITCH, test_data=True), CONTROL, id="the command says so"),
+            pytest.param(SWITCH, replace(CONTROL, test_data=True), id="the order says so"),
+            pytest.param(replace(RECONNECTING, test_data=True), RECONNECT, id="a reconnection too"),
+        ],
+    )
+    def test_refuses_test_data(self, command: Command, control: EndDeviceControl) -> None:
+        assert code(command, control=control) == "TEST_DATA"
+
+    @pytest.mark.parametrize(
+        ("command", "control"),
+        [pytest.param(SWITCH, CONTROL, id="disconnect"), pytest.param(RECONNECTING, RECONNECT, id="reconnect")],
+    )
+    def test_refuses_any_switch_while_the_kill_switch_is_on(self, command: Command, control: EndDeviceControl) -> None:
+        assert code(command, control=control, stopped="storm") == "KILL_SWITCH"
+        assert code(command, control=control, stopped=None) is None
+
+    def test_refuses_even_without_a_reason_given(self) -> None:
+        assert code(stopped="") == "KILL_SWITCH"
+
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            pytest.param(replace(STATUS, has_breaker=False), "NO_BREAKER", id="has none"),
+            pytest.param(replace(STATUS, has_breaker=None), None, id="nobody has said"),
+            pytest.param(None, None, id="nothing known of the meter"),
+        ],
+    )
+    def test_refuses_a_meter_without_breaker(self, status: EndDeviceStatus | None, expected: str | None) -> None:
+        assert code(status=status) == expected
+
+    @pytest.mark.parametrize(
+        ("age", "expected"),
+        [
+            pytest.param(HOUR - TICK, None, id="just inside"),
+            pytest.param(HOUR, None, id="exactly the limit"),
+            pytest.param(HOUR + TICK, "TOO_LATE", id="just outside"),
+        ],
+    )
+    def test_refuses_a_disconnection_planned_too_long_ago(self, age: timedelta, expected: str | None) -> None:
+        patient = replace(SWITCH, expires_at=PLANNED + 10 * HOUR)
+
+        assert code(patient, now=PLANNED + age) == expected
+
+    def test_takes_the_limit_from_the_rules(self) -> None:
+        patient, now = replace(SWITCH, expires_at=PLANNED + 10 * HOUR), PLANNED + 2 * HOUR
+
+        assert code(patient, now=now, rules=GovernorRules(disconnect_expiry=2 * HOUR)) is None
+        assert code(patient, now=now, rules=GovernorRules(disconnect_expiry=2 * HOUR - TICK)) == "TOO_LATE"
+
+    def test_does_not_refuse_a_reconnection_for_its_planned_time(self) -> None:
+        assert code(RECONNECTING, control=RECONNECT, now=PLANNED + 99 * HOUR) is None
+
+    @pytest.mark.parametrize(
+        ("now", "expected"),
+        [
+            pytest.param(PLANNED + HOUR / 2 - TICK, None, id="just before"),
+            pytest.param(PLANNED + HOUR / 2, "EXPIRED", id="from the instant on"),
+        ],
+    )
+    def test_refuses_what_has_expired(self, now: datetime, expected: str | None) -> None:
+        assert code(replace(SWITCH, expires_at=PLANNED + HOUR / 2), now=now) == expected
+
+    def test_refuses_an_expired_reconnection(self) -> None:
+        expires_at = RECONNECTING.expires_at
+
+        assert code(RECONNECTING, control=RECONNECT, now=expires_at) == "EXPIRED"
+        assert code(RECONNECTING, control=RECONNECT, now=expires_at - TICK) is None
+
+
+class TestWakes:
+    @pytest.mark.parametrize(
+        ("status", "arrival", "progress"),
+        [
+            pytest.param(ControlStatus.ORDERED, True, False, id="under way"),
+            pytest.param(ControlStatus.CANCELLED, True, True, id="cancelled"),
+            pytest.param(ControlStatus.EXECUTED, True, True, id="executed"),
+            pytest.param(ControlStatus.FAILED, True, True, id="failed"),
+            pytest.param(ControlStatus.WITHDRAWN, False, False, id="not there yet"),
+        ],
+    )
+    def test_names_who_waits_for_the_order(self, status: ControlStatus, arrival: bool, progress: bool) -> None:
+        names = replace(CONTROL, status=status).wakes
+
+        assert (order_arrival("P11", "000000004711", "1") in names) is arrival
+        assert (order_progress("P11", "000000004711", "1") in names) is progress
