@@ -86,7 +86,8 @@ def store(connection: Connection, packed: Sequence[Packed], *, head_end: str, no
             status=DeliveryStatus.READY.value,
             attempts=0,
         )
-        stored += connection.execute(statement.on_conflict_do_nothing()).rowcount
+        new = connection.execute(statement.on_conflict_do_nothing().returning(_TABLE.c.id)).first()
+        stored += new is not None
     return stored
 
 
