@@ -13,6 +13,10 @@ from simulators.landscape.processes import Layout
 class ControlRefused(Exception):
     """A control API did not do what was asked; the text quotes its answer."""
 
+    def __init__(self, text: str, *, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 class Client:
     """One process's HTTP side; patient with a process that is being started again."""
@@ -48,7 +52,8 @@ class Client:
     def _json(answer: httpx.Response) -> Any:
         if answer.status_code >= 400:
             raise ControlRefused(
-                f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:500]}"
+                f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:500]}",
+                status=answer.status_code,
             )
         return answer.json() if answer.content else None
 

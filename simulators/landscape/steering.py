@@ -21,6 +21,7 @@ _SETTLED_SECONDS = 0.45
 _LOOK_SECONDS = 0.05
 #: How long a process may take to come up again.
 _PATIENCE_SECONDS = 60.0
+_CONFLICT = 409
 #: The longest jump: a slot or delivery nobody announced is then late by no more than this.
 _LONGEST_JUMP = timedelta(hours=1)
 
@@ -114,8 +115,14 @@ class Steering:
 
     def _jump(self, to: datetime) -> None:
         with self._lock:
-            self._steer(speed=1.0, jump_to=stamp(to))
-            self._pace = 1.0
+            try:
+                self._steer(speed=1.0, jump_to=stamp(to))
+            except ControlRefused as error:
+                if error.status != _CONFLICT:
+                    raise
+                self._pace = None  # it is past that already: perhaps by this very jump, whose answer was lost
+            else:
+                self._pace = 1.0
             self.jumps += 1
 
     def _steer(self, **wanted: object) -> None:
@@ -128,8 +135,9 @@ class Steering:
         while True:
             try:
                 return ask()
-            except (httpx.HTTPError, ControlRefused):
-                if time.monotonic() > deadline:
+            except (httpx.HTTPError, ControlRefused) as error:
+                refused = isinstance(error, ControlRefused) and error.status < 500
+                if refused or time.monotonic() > deadline:
                     raise
                 self._watch()
                 time.sleep(0.1)
