@@ -1,0 +1,136 @@
+"""What `mdus check` looks at: the whole configuration at once, and, when asked, whether everything answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from mdus.bootstrap.composition import connect_head_ends, examine
+from mdus.bootstrap.database import refuse_other_schema, state_of
+from mdus.bootstrap.discovery import Found
+from mdus.bootstrap.errors import CannotStart
+from mdus.cis.client import CisClient, NoTarget
+from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotected
+from mdus.messaging.retry import TransientError, UncertainError
+from mdus.settings import Problem, Settings, Shown
+from mdus.storage.end_device_control import stop_reason
+from mdus.storage.exception_case import open_cases
+from mdus.storage.session import Database
+
+_TIMEOUT_SECONDS = 10.0
+
+#: An interface every SAP with meters has; asked for nothing but an answer.
+_INTERFACE = "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
+
+
+@dataclass(kw_only=True, slots=True)
+class Report:
+    """What was found: problems to mend, notes worth knowing, open cases by kind, and the settings as they are."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    open_cases: dict[str, int] | None = None
+    shown: tuple[Shown, ...] = ()
+
+
+def check(environ: Mapping[str, str], *, connect: bool) -> Report:
+    """Examine settings, services and head ends; with `connect` also try the database, SAP and every head end.
+
+    Every problem is in the report; none is raised.
+    """
+    examined = examine(environ)
+    report = Report(problems=list(examined.problems))
+    settings = examined.settings
+    if settings is None:
+        return report
+    report.shown = settings.shown()
+    report.notes.append(f"{len(examined.found.services)} services, {len(settings.head_ends)} head ends")
+    try:
+        refuse_unprotected(settings, host=settings.http.host)
+    except UnprotectedListening as error:
+        mend = "set the credentials, or let http.host be 127.0.0.1"
+        report.problems.append(Problem(what=str(error), where="http.host", mend=mend))
+    if settings.cis.url is None and all(sender.url is None for sender in settings.senders):
+        report.notes.append("nothing can be sent to SAP yet: MDUS_CIS__URL is not set")
+    _look_into_database(settings, report, connect=connect)
+    if connect:
+        report.problems += _sap_problems(settings)
+        report.problems += _head_end_problems(settings, examined.found)
+    return report
+
+
+def _look_into_database(settings: Settings, report: Report, *, connect: bool) -> None:
+    """Count open cases; an absent or empty database is a problem only where connections are asked for."""
+    database = Database(settings.database.url, settings=settings)
+    file = database.url.database
+    try:
+        if database.is_sqlite and file and file != ":memory:" and not Path(file).exists():
+            # Looking must not make the file.
+            report.notes.append(f"{file} is not there yet: mdus serve makes it")
+            return
+        refuse_other_schema(state_of(database), settings)
+        with database.read() as uow:
+            report.open_cases = open_cases(uow.connection)
+            if (reason := stop_reason(uow.connection)) is not None:
+                report.notes.append(f"disconnections are stopped: {reason}")
+    except CannotStart as error:
+        if connect:
+            report.problems += error.problems
+        else:
+            report.notes.append(f"{error.problems[0].what}: open cases were not counted")
+    except SQLAlchemyError as error:
+        report.notes.append(f"open cases were not counted: {type(error).__name__}")
+    finally:
+        database.close()
+
+
+def _sap_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield where SAP does not answer; any HTTP answer but a refusal of our credentials is good."""
+    client = CisClient(settings)
+    systems = {system for sender in settings.senders for system in sender.systems if system != "*"}
+    seen = set()
+    try:
+        for system in sorted(systems or {settings.auth.default_system}):
+            try:
+                target = client.target_of(system)
+            except NoTarget as error:
+                yield Problem(what=str(error), where="cis.url", mend="set MDUS_CIS__URL, with {interface} in it")
+                continue
+            url = target.url.replace("{interface}", _INTERFACE)
+            if url in seen:
+                continue
+            seen.add(url)
+            auth = None if target.user is None else httpx.BasicAuth(target.user, target.password or "")
+            try:
+                status = httpx.get(
+                    url, auth=auth, timeout=_TIMEOUT_SECONDS, verify=str(settings.cis.ca_file or "") or True
+                ).status_code
+            except httpx.HTTPError as error:
+                what = f"SAP ({system}) does not answer: {error!r}"
+                yield Problem(what=what, where=url, mend="correct the URL, the firewall or cis.ca_file")
+                continue
+            if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+                what = f"SAP ({system}) refuses our credentials: HTTP {status}"
+                yield Problem(what=what, where=url, mend="correct cis.user and cis.password, or those of its row")
+    finally:
+        client.close()
+
+
+def _head_end_problems(settings: Settings, found: Found) -> Iterator[Problem]:
+    with ExitStack() as closing:
+        known = settings.model_copy(
+            update={"head_ends": tuple(row for row in settings.head_ends if row.kind in found.kinds)}
+        )
+        for name, head_end in connect_head_ends(known, found, closing).items():
+            try:
+                next(iter(head_end.meters()), None)
+            except (TransientError, UncertainError) as error:
+                mend = f"correct url, user and password of head_ends.{name}, or start it"
+                yield Problem(
+                    what=f"the head end {name} does not answer: {error}", where=f"head_ends.{name}", mend=mend
+                )

@@ -1,0 +1,86 @@
+"""Whether the database can be worked with: it answers, has the schema that is needed, and goes by the clock meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from mdus.bootstrap.errors import CannotStart
+from mdus.settings import Settings, load_settings
+from mdus.settings.shapes import masked
+from mdus.storage.job import simulated_time
+from mdus.storage.schema import SchemaState, schema_state
+from mdus.storage.session import Database, migrate
+
+_WHERE = "database.url (MDUS_DATABASE__URL)"
+
+
+def state_of(database: Database) -> SchemaState:
+    """Return the state of the database's schema; raises CannotStart when it does not answer."""
+    try:
+        with database.read() as uow:
+            return schema_state(uow.connection)
+    except SQLAlchemyError as error:
+        why = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        raise CannotStart.because(
+            f"the database does not answer: {why}",
+            where=f"{_WHERE} = {masked(str(database.settings.database.url))}",
+            mend="start it, or correct the URL",
+        ) from error
+
+
+def prepare(database: Database, *, simulated_clock: bool) -> None:
+    """Bring a fresh SQLite file to the newest schema; raises CannotStart unless the database can be worked with."""
+    state = state_of(database)
+    if state is SchemaState.EMPTY and database.is_sqlite:
+        migrate(database.settings.database.url)
+        state = SchemaState.CURRENT
+    refuse_other_schema(state, database.settings)
+    with database.read() as uow:
+        simulated = simulated_time(uow.connection) is not None
+    if simulated and not simulated_clock:
+        raise CannotStart.because(
+            "the database belongs to a landscape with a simulated clock",
+            where=_WHERE,
+            mend="name another database, or start with --simulated-clock to go on with the simulation",
+        )
+
+
+def refuse_other_schema(state: SchemaState, settings: Settings) -> None:
+    """Raise CannotStart unless the schema is the one this version needs."""
+    where = f"{_WHERE} = {masked(str(settings.database.url))}"
+    match state:
+        case SchemaState.CURRENT:
+            return
+        case SchemaState.EMPTY:
+            raise CannotStart.because("the database has no tables yet", where=where, mend="run mdus migrate")
+        case SchemaState.OLDER:
+            raise CannotStart.because(
+                "the database was made by an older version of MDUS", where=where, mend="run mdus migrate"
+            )
+        case SchemaState.NEWER:
+            raise CannotStart.because(
+                "the database was migrated by a newer version of MDUS",
+                where=where,
+                mend="install that version again; a schema is never taken back",
+            )
+        case SchemaState.FOREIGN:
+            raise CannotStart.because(
+                "the database has tables that are not MDUS's", where=where, mend="name a database of its own"
+            )
+
+
+def migrate_named(environ: Mapping[str, str]) -> str:
+    """Migrate the database the settings name; returns what was done. Raises CannotStart or SettingsError."""
+    settings = load_settings(environ)
+    database = Database(settings.database.url, settings=settings)
+    try:
+        before = state_of(database)
+        if before in (SchemaState.NEWER, SchemaState.FOREIGN):
+            refuse_other_schema(before, settings)
+        migrate(settings.database.url)
+    finally:
+        database.close()
+    name = masked(str(settings.database.url))
+    return f"{name} is up to date" if before is SchemaState.CURRENT else f"{name} was {before}, and is up to date now"

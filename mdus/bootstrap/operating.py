@@ -1,0 +1,42 @@
+"""What an operator does to a running installation from the command line: one short transaction each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from mdus.bootstrap.database import refuse_other_schema, state_of
+from mdus.domain.clock import Clock
+from mdus.settings import load_settings
+from mdus.storage import end_device_control
+from mdus.storage.session import Database, StoredClock
+
+
+@contextmanager
+def opened(environ: Mapping[str, str]) -> Iterator[Database]:
+    """Open the database the settings name; raises CannotStart unless its schema is the one this version needs."""
+    settings = load_settings(environ)
+    database = Database(settings.database.url, settings=settings)
+    try:
+        refuse_other_schema(state_of(database), settings)
+        yield database
+    finally:
+        database.close()
+
+
+def clock_of(database: Database) -> Clock:
+    """Return the clock the installation goes by: the simulated one where the database belongs to a landscape."""
+    return StoredClock(database, simulated=True)
+
+
+def order_switching(database: Database, *, stopped: bool, reason: str, ordered_by: str) -> None:
+    """Stop or start disconnections, effective at once; who, when and why stay as the audit."""
+    at = clock_of(database).now()
+    with database.begin() as uow:
+        end_device_control.order_switching(uow.connection, stopped=stopped, reason=reason, ordered_by=ordered_by, at=at)
+
+
+def switching_stopped(database: Database) -> str | None:
+    """Return why disconnections are stopped, None while they may leave."""
+    with database.read() as uow:
+        return end_device_control.stop_reason(uow.connection)

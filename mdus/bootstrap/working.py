@@ -1,0 +1,87 @@
+"""One worker process: all loops as threads, until it is told to end or its parent has died."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from mdus.bootstrap.composition import compose, loops_of
+from mdus.bootstrap.database import prepare
+from mdus.bootstrap.errors import CannotStart
+from mdus.storage.session import Database
+from mdus.telemetry import logs
+from mdus.workers.running import Loops
+
+log = logs.logger(__name__)
+
+_LOOK_SECONDS: Final = 0.5
+
+#: How long a worker waits for the one before it to leave a SQLite file.
+_HANDOVER_SECONDS: Final = 60.0
+
+
+def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: int | None = None) -> int:
+    """Run all loops until SIGTERM or SIGINT; returns the exit code, 1 when a loop ended by itself.
+
+    With `parent` it also ends when that process is no longer its parent. Raises CannotStart.
+    """
+    parts = compose(environ, simulated_clock=simulated_clock)
+    settings = parts.runtime.settings
+    logs.configure(form=settings.log.format, level=settings.log.level, secrets=settings.secrets())
+    prepare(parts.runtime.database, simulated_clock=simulated_clock)
+    told_to_end = False
+    with only_worker(parts.runtime.database):
+        loops = Loops(loops_of(parts), poll_seconds=settings.workers.poll_seconds)
+
+        def end(number: int, _: object) -> None:
+            nonlocal told_to_end
+            told_to_end = True
+            loops.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        loops.start()
+        log.info("worker_works", pid=os.getpid())
+        while loops.wait(_LOOK_SECONDS):
+            if parent is not None and os.getppid() != parent:
+                log.warning("parent_died", parent=parent)
+                told_to_end = True
+                loops.stop()
+        loops.stop()
+        loops.join()
+    parts.close()
+    log.info("worker_ended", pid=os.getpid())
+    return 0 if told_to_end else 1
+
+
+@contextmanager
+def only_worker(database: Database) -> Iterator[None]:
+    """Hold a SQLite file's lock for its one worker process while the block lasts; the lock ends with the process.
+
+    Raises CannotStart when another worker keeps it.
+    """
+    if not database.is_sqlite or not database.url.database or database.url.database == ":memory:":
+        yield
+        return
+    file = Path(f"{database.url.database}.worker")
+    deadline = time.monotonic() + _HANDOVER_SECONDS
+    with file.open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise CannotStart.because(
+                        "another worker process works on this SQLite file",
+                        where=str(file),
+                        mend="end it, or use PostgreSQL, where any number may work",
+                    ) from None
+                time.sleep(0.1)
+        yield

@@ -1,0 +1,64 @@
+"""The command `mdus`: parses arguments, nothing else. What is needed is imported when a command runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mdus import __version__
+from mdus.cli.checking import check
+from mdus.cli.jobs import app as jobs
+from mdus.cli.output import explained, print_out
+from mdus.cli.processes import demo, migrate, serve, work
+from mdus.cli.sending import send
+from mdus.cli.switching import app as switching
+
+app = typer.Typer(
+    name="mdus",
+    help="Meter Data Unification & Synchronization between SAP for Utilities and advanced metering systems.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("serve")(serve)
+app.command("work")(work)
+app.command("migrate")(migrate)
+app.command(
+    "demo",
+    # Everything behind it belongs to the landscape, --help too.
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)(demo)
+app.command("check")(check)
+app.command("send")(send)
+app.add_typer(jobs, name="jobs")
+app.add_typer(switching, name="switching")
+
+_WELCOME = """\
+[bold]MDUS[/bold] stands between SAP for Utilities and the advanced metering systems of a utility.
+
+  [bold]mdus demo[/bold]    see it all: a simulated SAP, MDUS, a head end and its meters, in a few minutes
+  [bold]mdus serve[/bold]   start it here: http://127.0.0.1:8080, in a file mdus.db
+  [bold]mdus check[/bold]   everything that is wrong with the configuration, and how to mend it
+
+mdus --help lists all commands."""
+
+
+@app.callback(invoke_without_command=True)
+def _without_command(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        print_out(f"mdus {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print_out(_WELCOME)
+
+
+def main() -> None:
+    """Run the command given on the command line; what goes wrong is told without a traceback, with how to mend it."""
+    with explained():
+        app(prog_name="mdus")
+    sys.exit(0)
