@@ -1,0 +1,353 @@
+"""Accepting reading orders, decided without a database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from mdus.contracts.log import ProcessingResultCode
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.meter_reading_selection import Anchor, Choice, ReadingPolicies, ReadingPolicy
+from mdus.domain.register import Register, register_arrival
+from mdus.domain.value import Value
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Result
+from mdus.services.meter_reading_document_create import (
+    SERVICE,
+    CodeTextDiffers,
+    DataSourceNotSupported,
+    DateOutOfReach,
+    DocumentCancelled,
+    DocumentDiffers,
+    NotReadable,
+    ReasonNotSupported,
+    RegisterNotValid,
+    Request,
+    SystemDiffers,
+    TooLateOnDemand,
+    confirm,
+    decide,
+)
+from tests.unit.services.device_initialization import DEVICE, NOW, SENDER, TASK, known_device, known_register, origin
+
+DOCUMENT = "00000000000000000007"
+TODAY = date(2026, 3, 28)
+POLICIES = ReadingPolicies(
+    by_reason={
+        "1": ReadingPolicy(days_forward=3),
+        "6": ReadingPolicy(anchor=Anchor.START_OF_DAY, days_back=1, days_forward=3),
+        "13": ReadingPolicy(days_forward=1, on_demand=True),
+        "22": ReadingPolicy(choice=Choice.LATEST, days_back=1),
+    }
+)
+
+
+def order(**facts: Any) -> Request:
+    told: dict[str, Any] = {
+        "origin": origin(item_id=5, uuid="U1", id="I1", bulk=True),
+        "document_id": DOCUMENT,
+        "reason_code": "01",
+        "scheduled_on": TODAY,
+        "data_source_code": "0",
+        "measurement_task_id": TASK,
+        "obis_text": "1-0:1.8.0",
+        "device_id": DEVICE,
+        "ams_id": "AM01",
+    }
+    return Request(**{**told, **facts})
+
+
+def decided(request: Request, *others: Value, device: EndDevice | None = None, now: datetime = NOW) -> Outcome:
+    known = Known([POLICIES, device or known_device(), known_register()], others)
+    return decide(request, known, now=now)
+
+
+def accepted(request: Request, **facts: Any) -> MeterReadingDocument:
+    outcome = decided(request, **facts)
+    assert isinstance(outcome, Done)
+    assert outcome.result == Result()
+    [document] = [change for change in outcome.changes if isinstance(change, MeterReadingDocument)]
+    return document
+
+
+def command_of(outcome: Outcome) -> Command:
+    assert isinstance(outcome, Done)
+    [command] = [change for change in outcome.changes if isinstance(change, Command)]
+    return command
+
+
+class TestDecide:
+    def test_accepts_an_order_with_all_it_says(self) -> None:
+        document = accepted(order(point_of_delivery_id="DE1"))
+
+        assert document.key == (SENDER, DOCUMENT)
+        assert document.status is DocumentStatus.ORDERED
+        assert (document.device_id, document.measurement_task_id) == (DEVICE, TASK)
+        assert (document.reading_type, document.obis_text) == ("1-0:1.8.0*255", "1-0:1.8.0")
+        assert (document.order_item_id, document.order_uuid, document.order_id, document.bulk) == (5, "U1", "I1", True)
+        assert (document.time_zone, document.point_of_delivery_id) == ("Europe/Berlin", "DE1")
+        assert document.scheduled_on == TODAY
+
+    def test_wakes_a_cancellation_that_came_before_it(self) -> None:
+        [name] = accepted(order()).wakes
+
+        assert name == f"meter_reading_document/{SENDER}/{DOCUMENT}"
+
+    def test_waits_for_its_device(self) -> None:
+        outcome = decide(order(), Known([POLICIES]), now=NOW)
+
+        assert isinstance(outcome, Park)
+        assert outcome.waits_for == device_arrival(SENDER, DEVICE)
+        assert outcome.until == NOW + timedelta(minutes=30)
+        assert outcome.otherwise.type_id == "110(MDUS)"
+
+    def test_waits_for_its_register(self) -> None:
+        outcome = decide(order(), Known([POLICIES, known_device()]), now=NOW)
+
+        assert isinstance(outcome, Park)
+        assert outcome.waits_for == register_arrival(SENDER, DEVICE, TASK)
+
+    @pytest.mark.parametrize("task", ["100042", "0000000000000100042"], ids=["fewer zeros", "more zeros"])
+    def test_keeps_the_zeros_of_logical_register_numbers(self, task: str) -> None:
+        assert isinstance(decided(order(measurement_task_id=task)), Park)
+
+    @pytest.mark.parametrize(
+        ("scheduled_on", "valid"),
+        [
+            pytest.param(date(2026, 2, 28), False, id="the day before"),
+            pytest.param(date(2026, 3, 1), True, id="its first day"),
+            pytest.param(date(2026, 3, 31), True, id="its last day"),
+            pytest.param(date(2026, 4, 1), False, id="the day after"),
+        ],
+    )
+    def test_wants_a_register_valid_on_the_scheduled_date(self, scheduled_on: date, valid: bool) -> None:
+        register = known_register(valid_from=date(2026, 3, 1), valid_to=date(2026, 4, 1))
+        known = Known([POLICIES, known_device(), register])
+
+        if valid:
+            assert isinstance(decide(order(scheduled_on=scheduled_on), known, now=NOW), Done)
+        else:
+            with pytest.raises(RegisterNotValid):
+                decide(order(scheduled_on=scheduled_on), known, now=NOW)
+
+    def test_reads_the_register_that_carried_the_number_on_the_scheduled_date(self) -> None:
+        old = known_register(valid_to=date(2026, 3, 1), reading_type="old")
+        new = known_register(valid_from=date(2026, 3, 1), reading_type="new", obis_text="new")
+        known = Known([POLICIES, known_device(), old, new])
+
+        outcome = decide(order(obis_text="new"), known, now=NOW)
+
+        assert isinstance(outcome, Done)
+        [document] = outcome.changes
+        assert isinstance(document, MeterReadingDocument)
+        assert document.reading_type == "new"
+
+    @pytest.mark.parametrize("text", ["1-0:1.8.0", "1-0:1.8.0*255"])
+    def test_takes_a_code_text_in_either_print(self, text: str) -> None:
+        assert accepted(order(obis_text=text)).obis_text == text
+
+    def test_takes_a_site_text_that_the_register_has(self) -> None:
+        register = known_register(obis_text="KWH_TOTAL")
+        known = Known([POLICIES, known_device(), register])
+
+        assert isinstance(decide(order(obis_text="KWH_TOTAL"), known, now=NOW), Done)
+
+    @pytest.mark.parametrize("text", ["1-0:2.8.0", "KWH_TOTAL", "1-0:1.8.0*1"])
+    def test_refuses_another_code_text(self, text: str) -> None:
+        with pytest.raises(CodeTextDiffers):
+            decided(order(obis_text=text))
+
+    def test_refuses_another_metering_system(self) -> None:
+        with pytest.raises(SystemDiffers):
+            decided(order(ams_id="AM02"))
+
+    @pytest.mark.parametrize("code", ["0", "1"], ids=["stored", "on demand"])
+    def test_refuses_a_device_that_no_head_end_serves(self, code: str) -> None:
+        with pytest.raises(NotReadable):
+            decided(order(data_source_code=code), device=known_device(head_end=None))
+
+    @pytest.mark.parametrize("reason", ["1", "01", "001"])
+    def test_compares_reasons_as_numbers_and_keeps_them_as_sent(self, reason: str) -> None:
+        assert accepted(order(reason_code=reason)).reason_code == reason
+
+    @pytest.mark.parametrize("reason", ["10", "99", "0"])
+    def test_refuses_a_reason_without_a_policy(self, reason: str) -> None:
+        with pytest.raises(ReasonNotSupported):
+            decided(order(reason_code=reason))
+
+
+class TestRepeatedOrder:
+    def test_is_accepted_again_without_effect(self) -> None:
+        stored = accepted(order())
+
+        outcome = decided(order(origin=origin(item_id=6), reason_code="1"), stored)
+
+        assert outcome == Done()
+
+    def test_is_accepted_even_if_its_device_could_not_be_ordered_any_more(self) -> None:
+        stored = replace(accepted(order()), status=DocumentStatus.CONFIRMED)
+
+        assert decide(order(), Known([stored]), now=NOW) == Done()
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"device_id": "42"},
+            {"measurement_task_id": "1"},
+            {"scheduled_on": TODAY + timedelta(days=1)},
+            {"reason_code": "6"},
+            {"data_source_code": "1"},
+            {"obis_text": "1-0:1.8.1"},
+            {"ams_id": "AM02"},
+            {"point_of_delivery_id": "DE1"},
+        ],
+        ids=lambda other: next(iter(other)),
+    )
+    def test_is_refused_with_other_content(self, other: dict[str, Any]) -> None:
+        with pytest.raises(DocumentDiffers):
+            decided(order(**other), accepted(order()))
+
+    def test_is_refused_after_its_cancellation(self) -> None:
+        with pytest.raises(DocumentCancelled):
+            decided(order(), replace(accepted(order()), status=DocumentStatus.CANCELLED))
+
+    def test_of_another_system_is_another_order(self) -> None:
+        foreign = replace(accepted(order()), sender_system="P12", scheduled_on=date(2026, 1, 1))
+
+        assert isinstance(decided(order(), foreign), Done)
+
+
+class TestStoredValues:
+    @pytest.mark.parametrize(
+        ("scheduled_on", "due_at"),
+        [
+            pytest.param(date(2026, 3, 28), datetime(2026, 3, 28, 23, 0, tzinfo=UTC), id="24 hours"),
+            pytest.param(date(2026, 3, 29), datetime(2026, 3, 29, 22, 0, tzinfo=UTC), id="23 hours"),
+            pytest.param(date(2026, 10, 25), datetime(2026, 10, 25, 23, 0, tzinfo=UTC), id="25 hours"),
+        ],
+    )
+    def test_are_due_at_the_end_of_the_scheduled_day(self, scheduled_on: date, due_at: datetime) -> None:
+        document = accepted(order(scheduled_on=scheduled_on))
+
+        assert document.due_at == document.window_from == due_at
+        assert document.next_try_at == due_at + timedelta(hours=1)
+        assert not document.on_demand
+
+    def test_are_due_at_the_start_of_the_day_where_the_reason_says_so(self) -> None:
+        document = accepted(order(reason_code="06"))
+
+        assert document.due_at == datetime(2026, 3, 27, 23, 0, tzinfo=UTC)
+        assert document.window_from == datetime(2026, 3, 26, 23, 0, tzinfo=UTC)
+        assert document.window_until == datetime(2026, 3, 30, 22, 0, tzinfo=UTC)
+
+    def test_are_looked_for_when_the_window_is_over_if_the_latest_counts(self) -> None:
+        document = accepted(order(reason_code="22"))
+
+        assert document.next_try_at == document.window_until + timedelta(hours=1)
+
+    def test_of_a_past_date_are_looked_for_at_once(self) -> None:
+        assert accepted(order(scheduled_on=TODAY - timedelta(days=20))).next_try_at == NOW
+
+    def test_far_ahead_are_kept_until_then(self) -> None:
+        document = accepted(order(scheduled_on=date(2031, 6, 30)))
+
+        assert document.next_try_at == datetime(2031, 6, 30, 23, 0, tzinfo=UTC)
+
+    def test_beyond_the_calendar_are_refused(self) -> None:
+        with pytest.raises(DateOutOfReach):
+            decided(order(scheduled_on=date(9999, 12, 31)))
+
+
+class TestOnDemand:
+    @pytest.mark.parametrize(
+        ("data_source", "reason", "expected"),
+        [
+            pytest.param("1", "01", True, id="the data source says so"),
+            pytest.param("0", "13", False, id="the data source says no"),
+            pytest.param(None, "13", True, id="the reason says so"),
+            pytest.param(None, "01", False, id="the reason says no"),
+            pytest.param("01", "01", True, id="with a leading zero"),
+        ],
+    )
+    def test_is_decided_by_the_data_source_first(self, data_source: str | None, reason: str, expected: bool) -> None:
+        assert accepted(order(data_source_code=data_source, reason_code=reason)).on_demand is expected
+
+    @pytest.mark.parametrize("code", ["2", "X"])
+    def test_refuses_an_unknown_data_source(self, code: str) -> None:
+        with pytest.raises(DataSourceNotSupported):
+            decided(order(data_source_code=code))
+
+    def test_asks_the_meter_now_for_today(self) -> None:
+        outcome = decided(order(data_source_code="1"))
+
+        command = command_of(outcome)
+        assert (command.kind, command.head_end) == (CommandKind.READ_ON_DEMAND, "city")
+        assert (command.not_before, command.expires_at) == (NOW, NOW + timedelta(hours=1))
+        document = accepted(order(data_source_code="1"))
+        assert (document.due_at, document.attempts) == (NOW, 1)
+        assert document.next_try_at is not None
+        assert document.next_try_at > command.expires_at
+
+    def test_knows_today_in_the_zone_of_the_sender(self) -> None:
+        before_midnight = datetime(2026, 3, 28, 22, 59, tzinfo=UTC)
+        after_midnight = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+        tomorrow = order(data_source_code="1", scheduled_on=TODAY + timedelta(days=1))
+
+        assert command_of(decided(tomorrow, now=before_midnight)).not_before == after_midnight
+        assert command_of(decided(tomorrow, now=after_midnight)).not_before == after_midnight
+
+    def test_asks_the_meter_when_the_scheduled_day_begins(self) -> None:
+        command = command_of(decided(order(data_source_code="1", scheduled_on=date(2026, 3, 30))))
+
+        assert command.not_before == datetime(2026, 3, 29, 22, 0, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("now", "asks"),
+        [
+            pytest.param(datetime(2026, 3, 31, 22, 0, tzinfo=UTC), True, id="at the end of the window"),
+            pytest.param(datetime(2026, 3, 31, 22, 0, 1, tzinfo=UTC), False, id="after the window"),
+        ],
+    )
+    def test_asks_the_meter_for_a_past_date_only_within_the_window(self, now: datetime, asks: bool) -> None:
+        request = order(data_source_code="1")
+
+        if asks:
+            assert command_of(decided(request, now=now)).not_before == now
+        else:
+            with pytest.raises(TooLateOnDemand):
+                decided(request, now=now)
+
+
+class TestConfirm:
+    def test_says_that_the_order_is_accepted(self) -> None:
+        confirmation = confirm(order(), Result())
+
+        assert confirmation.document_id == DOCUMENT
+        assert confirmation.log.result_code is ProcessingResultCode.SUCCESSFUL
+
+    def test_says_why_it_is_not(self) -> None:
+        error: BusinessError = ReasonNotSupported("The meter reading reason 99 is not supported")
+
+        confirmation = confirm(order(), Result(problems=(error.problem,)))
+
+        assert confirmation.log.result_code is ProcessingResultCode.FAILED
+        assert [(item.type_id, item.note) for item in confirmation.log.items] == [
+            ("204(MDUS)", "The meter reading reason 99 is not supported")
+        ]
+
+
+class TestService:
+    def test_keeps_the_orders_of_a_device_in_order(self) -> None:
+        assert SERVICE.order_by(order()) == DEVICE
+
+
+def test_register_of_the_test_is_the_one_ordered() -> None:
+    """Guard the tests above: their order would otherwise be parked for the wrong reason."""
+    register: Register = known_register()
+
+    assert (register.device_id, register.measurement_task_id) == (DEVICE, TASK)
