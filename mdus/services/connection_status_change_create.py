@@ -88,7 +88,10 @@ class Request(Received):
     @property
     def distinct(self) -> tuple[OrderedDevice, ...]:
         """Return the devices, each once: a device named twice is switched once."""
-        return tuple({device.device_id: device for device in reversed(self.devices)}.values())[::-1]
+        first: dict[str, OrderedDevice] = {}
+        for device in self.devices:
+            first.setdefault(device.device_id, device)
+        return tuple(first.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

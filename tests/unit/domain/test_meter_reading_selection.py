@@ -299,9 +299,7 @@ class TestChooseOnDemand:
         assert chosen_at(*asked, on_demand=True) == hours(2)
 
     def test_falls_back_on_a_stored_value_but_is_not_certain_of_it(self) -> None:
-        chosen = choose(
-            [reading(hours(1))], register=REGISTER, window=WINDOW, choice=Choice.NEAREST, on_demand=True
-        )
+        chosen = choose([reading(hours(1))], register=REGISTER, window=WINDOW, choice=Choice.NEAREST, on_demand=True)
 
         assert chosen is not None
         assert not chosen.is_certain
