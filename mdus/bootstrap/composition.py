@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
 from mdus.storage.session import Database, StoredClock
+from mdus.telemetry import logs
 from mdus.workers import confirmation_watch, head_end_poll, reconcile, registry_sync
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
@@ -122,6 +124,13 @@ def connect_head_ends(settings: Settings, found: Found, closing: ExitStack) -> d
         if close is not None:
             closing.callback(close)
     return head_ends
+
+
+def start_logs(settings: Settings) -> None:
+    """Send this process's log lines where the settings say; what libraries tell of their daily work is left out."""
+    logs.configure(form=settings.log.format, level=settings.log.level, secrets=settings.secrets())
+    for name in ("alembic", "apscheduler", "httpx"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

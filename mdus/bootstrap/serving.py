@@ -22,7 +22,7 @@ import uvicorn
 from prometheus_client import multiprocess
 from sqlalchemy import Connection
 
-from mdus.bootstrap.composition import Parts, compose
+from mdus.bootstrap.composition import Parts, compose, start_logs
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
 from mdus.endpoints.application import create_app
@@ -47,7 +47,7 @@ def serve(
     """Serve until SIGTERM or SIGINT, then end in good order; returns the exit code. Raises CannotStart."""
     parts = compose(environ, simulated_clock=simulated_clock)
     settings, database = parts.runtime.settings, parts.runtime.database
-    logs.configure(form=settings.log.format, level=settings.log.level, secrets=settings.secrets())
+    start_logs(settings)
     host, port = host or settings.http.host, settings.http.port if port is None else port
     try:
         refuse_unprotected(settings, host=host)

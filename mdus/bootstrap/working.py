@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from mdus.bootstrap.composition import compose, loops_of
+from mdus.bootstrap.composition import compose, loops_of, start_logs
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
 from mdus.storage.session import Database
@@ -33,7 +33,7 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
     """
     parts = compose(environ, simulated_clock=simulated_clock)
     settings = parts.runtime.settings
-    logs.configure(form=settings.log.format, level=settings.log.level, secrets=settings.secrets())
+    start_logs(settings)
     prepare(parts.runtime.database, simulated_clock=simulated_clock)
     told_to_end = False
     with only_worker(parts.runtime.database):

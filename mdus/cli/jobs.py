@@ -48,7 +48,9 @@ def jobs(
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
-    table = Table("job", "due", "last slot", "status", "result", "next")
+    table = Table()
+    for column in ("job", "due", "last slot", "status", "result", "next"):
+        table.add_column(column, no_wrap=column in ("job", "last slot"), overflow="fold")
     for job in listed:
         last = job.last
         table.add_row(
