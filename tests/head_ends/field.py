@@ -206,7 +206,7 @@ class Field:
         with self.database.read() as uow:
             return uow.load(EndDeviceStatus, EndDeviceStatus.KEY, [(SENDER, device_id)], lock=False)[0]
 
-    def all(self, kind: type[Any], **where: Any) -> list[Any]:
+    def all(self, kind: type[Any], /, **where: Any) -> list[Any]:
         """Return all stored values of a kind with these attributes."""
         from mdus.storage.session import TABLES
 

@@ -1,0 +1,172 @@
+"""The nightly comparison with a head end's registry, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.exception_case import ExceptionCase
+from mdus.workers import registry_sync
+from tests.head_ends.field import DEVICE, ENERGY, NOON, SERIAL, Field
+from tests.head_ends.scripted import ScriptedHeadEnd
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedHeadEnd]:
+    head_end = ScriptedHeadEnd()
+    yield head_end
+    head_end.close()
+
+
+@pytest.fixture
+def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
+    field = Field(database_url, scripted.url)
+    yield field
+    field.close()
+
+
+def meter(**changes: Any) -> dict[str, Any]:
+    return {
+        "serial": SERIAL,
+        "provisioned": True,
+        "device_id": DEVICE,
+        "registers": [{"obis": ENERGY}],
+        "first_heard_at": "2026-03-27T08:00:00Z",
+        "last_heard_at": "2026-03-27T09:00:00Z",
+        "has_breaker": True,
+        "switch_state": "connected",
+    } | changes
+
+
+def sync(field: Field, *, days: int = 0) -> str:
+    now = field.clock.now() + timedelta(days=days)
+    return registry_sync.run(field.database, {"city": field.head_end}, now=now, day=now.date())
+
+
+def provisionings(field: Field) -> list[Command]:
+    return field.all(Command, kind=CommandKind.PROVISION)
+
+
+class TestRun:
+    def test_leaves_a_meter_that_is_served_as_it_should_be(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.meters = [meter()]
+
+        assert sync(field) == (
+            "city: 1 devices compared, 0 to be provisioned, 0 missing, 0 unknown, 0 failed to provision"
+        )
+        assert provisionings(field) == []
+        assert field.all(ExceptionCase) == []
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"provisioned": False}, id="not provisioned"),
+            pytest.param({"device_id": "000000000000099999"}, id="another device"),
+            pytest.param({"registers": []}, id="a register less"),
+            pytest.param({"registers": [{"obis": ENERGY}, {"obis": "1-0:2.8.0*255"}]}, id="a register more"),
+        ],
+    )
+    def test_provisions_a_meter_that_differs(
+        self, field: Field, scripted: ScriptedHeadEnd, changes: dict[str, Any]
+    ) -> None:
+        field.device()
+        scripted.meters = [meter(**changes)]
+
+        sync(field)
+
+        (command,) = provisionings(field)
+        assert (command.serial_id, command.head_end, command.status) == (SERIAL, "city", CommandStatus.READY)
+
+    def test_provisions_once_while_the_command_is_under_way(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.meters = [meter(provisioned=False)]
+
+        sync(field)
+        sync(field, days=1)
+
+        assert len(provisionings(field)) == 1
+
+    def test_provisions_again_what_failed_and_opens_a_case(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.meters = [meter(provisioned=False)]
+        sync(field)
+        scripted.script = ["reject BUSY"]
+        field.worker.turn()
+
+        sync(field, days=1)
+
+        assert [command.status for command in provisionings(field)] == [CommandStatus.FAILED, CommandStatus.READY]
+        (case,) = field.all(ExceptionCase)
+        assert case.kind == registry_sync.FAILED
+        assert "BUSY" in case.note
+
+    def test_asks_nothing_for_a_device_without_registers(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device(registers=False)
+        scripted.meters = [meter(provisioned=False)]
+
+        sync(field)
+
+        assert provisionings(field) == []
+
+    def test_shows_a_device_the_head_end_does_not_have_until_it_has(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        field.device()
+        sync(field)
+        (case,) = field.all(ExceptionCase)
+        assert (case.kind, case.case_key, case.closed_at) == (registry_sync.MISSING, f"city/{SERIAL}", None)
+
+        scripted.meters = [meter()]
+        sync(field, days=1)
+
+        (case,) = field.all(ExceptionCase)
+        assert case.opened_at == NOON
+        assert case.closed_at == NOON + timedelta(days=1)
+
+    def test_passes_over_a_device_that_is_no_longer_valid(self, field: Field) -> None:
+        device = field.device()
+        field.save(replace(device, valid_to=NOON.date()))
+
+        assert sync(field).startswith("city: 0 devices compared")
+        assert sync(field, days=-1).startswith("city: 1 devices compared")
+
+    def test_shows_a_meter_sap_never_told_of(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        scripted.meters = [meter(serial="0000005678"), meter(serial="0000009999", provisioned=False)]
+
+        sync(field)
+
+        assert [case.case_key for case in field.all(ExceptionCase)] == ["city/0000005678"]
+
+    def test_makes_lost_signs_of_life_good(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.meters = [meter(has_breaker=False)]
+
+        sync(field)
+
+        status = field.status_of()
+        assert status.first_heard_at == NOON.replace(hour=8)
+        assert status.last_heard_at == NOON.replace(hour=9)
+        assert status.has_breaker is False
+
+    def test_believes_no_signs_of_life_of_another_device(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.meters = [meter(device_id="000000000000099999")]
+
+        sync(field)
+
+        assert field.status_of().first_heard_at is None
+
+    def test_names_a_head_end_that_does_not_answer_and_shows_nothing_for_it(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        field.device()
+        scripted.down = True
+
+        assert "city answered HTTP 503" in sync(field)
+        assert field.all(ExceptionCase) == []
