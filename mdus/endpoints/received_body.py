@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import BinaryIO, Final, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +22,8 @@ from mdus.storage.intake import StoredBody
 #: Raw bytes collected before they are handed to a thread: one hop serves most messages.
 _HANDFUL: Final = 1 << 20
 _PIECE: Final = 1 << 18
+#: What is still read of a refused body, so that its sender comes to read the answer.
+_DRAINED: Final = 1 << 20
 _GZIP: Final = 16 + zlib.MAX_WBITS
 #: XML is so repetitive that the fastest level already gives a tenth; see docs/decisions.
 _LEVEL: Final = 1
@@ -131,8 +133,11 @@ def check_content_type(request: Request) -> None:
     raise Refused(Reason.CONTENT_TYPE, f"The Content-Type is {media_type or 'not said'}; send text/xml")
 
 
-async def receive(request: Request, limits: Http) -> ReceivedBody:
-    """Return the body of a request, in memory or spooled; Refused if it is too large or not readable."""
+async def receive(request: Request, stream: AsyncIterator[bytes], limits: Http) -> ReceivedBody:
+    """Return the body of a request, in memory or spooled; Refused if it is too large or not readable.
+
+    `stream` is the request's, from its beginning; after a refusal `drained` may go on with it.
+    """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
         raise Refused(Reason.CONTENT_TYPE, f"The Content-Encoding {encoding} is not read; send gzip or none")
@@ -142,7 +147,7 @@ async def receive(request: Request, limits: Http) -> ReceivedBody:
     body = ReceivedBody(limits, gzip=encoding != "identity")
     try:
         waiting = bytearray()
-        async for chunk in request.stream():
+        async for chunk in stream:
             waiting += chunk
             if len(waiting) >= _HANDFUL:
                 await run_in_threadpool(body.feed, bytes(waiting))
@@ -154,3 +159,17 @@ async def receive(request: Request, limits: Http) -> ReceivedBody:
         body.close()
         raise
     return body
+
+
+async def drained(stream: AsyncIterator[bytes]) -> bool:
+    """Read on what is left of a refused body, up to a limit, and tell whether that was all.
+
+    A sender that is still writing would find a closed connection instead of the answer; one that writes for ever must
+    find it closed.
+    """
+    size = 0
+    async for chunk in stream:
+        size += len(chunk)
+        if size > _DRAINED:
+            return False
+    return True

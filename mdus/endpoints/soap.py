@@ -11,6 +11,7 @@ A message is durable before it is answered with 202 (or 200, by setting) and no 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from sqlalchemy.exc import OperationalError
@@ -24,7 +25,7 @@ from mdus.contracts.catalog import Direction, UnknownInterface
 from mdus.contracts.envelope import fault
 from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
 from mdus.endpoints.intake import Intake
-from mdus.endpoints.received_body import check_content_type, receive
+from mdus.endpoints.received_body import check_content_type, drained, receive
 from mdus.endpoints.refusal import Reason, Refused
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.patterns import inbound_roots, outbound_roots
@@ -69,14 +70,15 @@ class SoapEndpoint:
     async def take(self, request: Request) -> Response:
         """Take in one message."""
         interface: str | None = request.path_params.get("interface")
+        stream = request.stream()
         try:
             sender = self._sender(request)
             self._check_interface(interface)
             check_content_type(request)
-            body = await receive(request, self._http)
+            body = await receive(request, stream, self._http)
         except Refused as refused:
             self._intake.count(refused, interface=interface)
-            return _answer(refused)
+            return _answer(refused, close=not await _drained(stream))
         except ClientDisconnect:
             # Nobody is left to answer, and nothing was stored: the sender will come again.
             log.info("sender_disconnected", interface=interface)
@@ -137,8 +139,17 @@ class SoapEndpoint:
             raise Refused(Reason.NOT_AUTHENTICATED, str(error)) from error
 
 
-def _answer(refused: Refused) -> Response:
+async def _drained(stream: AsyncIterator[bytes]) -> bool:
+    try:
+        return await drained(stream)
+    except ClientDisconnect:
+        return False
+
+
+def _answer(refused: Refused, *, close: bool = False) -> Response:
     headers = dict(CHALLENGE) if refused.reason is Reason.NOT_AUTHENTICATED else {}
+    if close:
+        headers["Connection"] = "close"
     if refused.reason is Reason.STORAGE:
         headers["Retry-After"] = "10"
     body = fault(refused.code, refused.text, details=refused.details)

@@ -65,18 +65,19 @@ class Installation:
 
     def ask(self, method: str, path: str, *, client: str = "127.0.0.1", **options: Any) -> httpx.Response:
         """Send one request."""
-        return asyncio.run(self._ask(method, path, client, options))
+        return asyncio.run(self.answer(method, path, client, options))
 
     def post_at_once(self, contents: Sequence[bytes]) -> list[httpx.Response]:
         """Post several messages at the same moment."""
 
         async def together() -> list[httpx.Response]:
             options = [{"content": content, "headers": XML} for content in contents]
-            return await asyncio.gather(*(self._ask("POST", "/sap", "127.0.0.1", each) for each in options))
+            return await asyncio.gather(*(self.answer("POST", "/sap", "127.0.0.1", each) for each in options))
 
         return asyncio.run(together())
 
-    async def _ask(self, method: str, path: str, client: str, options: Mapping[str, Any]) -> httpx.Response:
+    async def answer(self, method: str, path: str, client: str, options: Mapping[str, Any]) -> httpx.Response:
+        """Send one request from inside an event loop."""
         transport = httpx.ASGITransport(app=self.app, client=(client, 50000))
         async with httpx.AsyncClient(transport=transport, base_url="http://mdus.example") as http:
             return await http.request(method, path, **options)
