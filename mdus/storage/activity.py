@@ -7,16 +7,28 @@ from typing import Any, NamedTuple
 
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, select
 
 from mdus.domain.command import CommandStatus
-from mdus.domain.meter_reading_document import DocumentStatus
-from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.settings import data_folder
-from mdus.storage.command import COMMAND, HEAD_END_DELIVERY
+from mdus.storage.command import (
+    COMMAND,
+    COMMAND_IS_READY,
+    COMMAND_IS_UNDER_WAY,
+    DELIVERY_IS_OPEN,
+    HEAD_END_DELIVERY,
+)
 from mdus.storage.job import LEASE, real_now
-from mdus.storage.message import ITEM, MESSAGE
-from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.message import (
+    ITEM,
+    ITEM_IS_DECIDED,
+    ITEM_IS_READY,
+    ITEM_IS_WAITING,
+    MESSAGE,
+    MESSAGE_IS_READY,
+    MESSAGE_IS_SENDING,
+)
+from mdus.storage.meter_reading_document import DOCUMENT_IS_ORDERED, DOCUMENT_IS_READ, METER_READING_DOCUMENT
 
 _COMMAND = COMMAND.table
 _DOCUMENT = METER_READING_DOCUMENT.table
@@ -33,10 +45,10 @@ class Queue(NamedTuple):
 def queues(connection: Connection, *, now: datetime) -> list[Queue]:
     """Return what waits for each kind of worker; ages in business time."""
     waiting: list[tuple[str, ColumnElement[Any], ColumnElement[bool]]] = [
-        ("inbox", ITEM.c.stored_at, ITEM.c.status == ItemStatus.READY),
-        ("outbox", MESSAGE.c.stored_at, MESSAGE.c.status.in_([MessageStatus.READY, MessageStatus.SENDING])),
+        ("inbox", ITEM.c.stored_at, ITEM_IS_READY),
+        ("outbox", MESSAGE.c.stored_at, MESSAGE_IS_READY),
         ("head_end", _COMMAND.c.not_before, _ready_command(now)),
-        ("deliveries", HEAD_END_DELIVERY.c.received_at, HEAD_END_DELIVERY.c.status == "ready"),
+        ("deliveries", HEAD_END_DELIVERY.c.received_at, _new_delivery()),
     ]
     found = []
     for name, since, condition in waiting:
@@ -53,13 +65,14 @@ def in_flight(connection: Connection, *, now: datetime) -> dict[str, int]:
     instant, which `next_due` tells, or for the head end, which has an activity of its own.
     """
     return {
-        "messages": _count(connection, MESSAGE, MESSAGE.c.status.in_([MessageStatus.READY, MessageStatus.SENDING])),
-        "items": _count(connection, ITEM, ITEM.c.status.in_([ItemStatus.READY, ItemStatus.DECIDED])),
+        "messages": _count(connection, MESSAGE, MESSAGE_IS_READY) + _count(connection, MESSAGE, MESSAGE_IS_SENDING),
+        "items": _count(connection, ITEM, ITEM_IS_READY) + _count(connection, ITEM, ITEM_IS_DECIDED),
         "commands": _count(
-            connection, _COMMAND, or_(_ready_command(now), _COMMAND.c.status == CommandStatus.SUBMITTING)
-        ),
-        "deliveries": _count(connection, HEAD_END_DELIVERY, HEAD_END_DELIVERY.c.status == "ready"),
-        "documents": _count(connection, _DOCUMENT, _DOCUMENT.c.status == DocumentStatus.READ),
+            connection, _COMMAND, and_(COMMAND_IS_UNDER_WAY, _COMMAND.c.status == CommandStatus.SUBMITTING)
+        )
+        + _count(connection, _COMMAND, _ready_command(now)),
+        "deliveries": _count(connection, HEAD_END_DELIVERY, _new_delivery()),
+        "documents": _count(connection, _DOCUMENT, DOCUMENT_IS_READ),
     }
 
 
@@ -68,13 +81,12 @@ def next_due(connection: Connection, *, now: datetime) -> datetime | None:
 
     It may have passed: then a worker is about to see to it, and the clock must not jump.
     """
-    ready = _COMMAND.c.status == CommandStatus.READY
     questions: list[Select[Any]] = [
-        select(func.min(ITEM.c.until)).where(ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED])),
-        select(func.min(_COMMAND.c.not_before)).where(and_(ready, _COMMAND.c.not_before > now)),
-        select(func.min(_COMMAND.c.expires_at)).where(ready),
-        select(func.min(_COMMAND.c.answer_by)).where(_COMMAND.c.status == CommandStatus.ACCEPTED),
-        select(func.min(_DOCUMENT.c.next_try_at)).where(_DOCUMENT.c.status == DocumentStatus.ORDERED),
+        select(func.min(ITEM.c.until)).where(ITEM_IS_WAITING),
+        select(func.min(_COMMAND.c.not_before)).where(COMMAND_IS_READY, _COMMAND.c.not_before > now),
+        select(func.min(_COMMAND.c.expires_at)).where(COMMAND_IS_READY),
+        select(func.min(_COMMAND.c.answer_by)).where(COMMAND_IS_UNDER_WAY, _COMMAND.c.status == CommandStatus.ACCEPTED),
+        select(func.min(_DOCUMENT.c.next_try_at)).where(DOCUMENT_IS_ORDERED),
     ]
     instants = [connection.execute(question).scalar() for question in questions]
     return min((instant for instant in instants if instant is not None), default=None)
@@ -101,7 +113,11 @@ def missing_migrations(connection: Connection) -> list[str]:
 
 
 def _ready_command(now: datetime) -> ColumnElement[bool]:
-    return and_(_COMMAND.c.status == CommandStatus.READY, _COMMAND.c.not_before <= now)
+    return and_(COMMAND_IS_READY, _COMMAND.c.not_before <= now)
+
+
+def _new_delivery() -> ColumnElement[bool]:
+    return and_(DELIVERY_IS_OPEN, HEAD_END_DELIVERY.c.status == "ready")
 
 
 def _count(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:

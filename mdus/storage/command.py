@@ -7,7 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     insert,
     literal,
+    literal_column,
     select,
     text,
     update,
@@ -107,6 +110,11 @@ HEAD_END_DELIVERY = Table(
         postgresql_where=text("status IN ('ready', 'unmatched')"),
     ),
 )
+
+# Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value.
+COMMAND_IS_READY: ColumnElement[bool] = literal_column("command.status = 'ready'", Boolean())
+COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('submitting', 'accepted')", Boolean())
+DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')", Boolean())
 
 _TABLE = COMMAND.table
 

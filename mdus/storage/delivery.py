@@ -9,21 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, literal, null, or_, select, text, tuple_, update
+from sqlalchemy import Connection, func, literal, null, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.domain.command import Command
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.storage.column_types import UtcInstant, database_now
-from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY
+from mdus.storage.command import COMMAND, COMMAND_INTENT, DELIVERY_IS_OPEN, HEAD_END_DELIVERY
 from mdus.storage.mapping import chunks
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.submission import Claimed
-
-# The very words of the partial index: SQLite uses it for nothing else.
-_OPEN = text("head_end_delivery.status IN ('ready', 'unmatched')")
 
 _TABLE = HEAD_END_DELIVERY
 
@@ -104,7 +101,7 @@ def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, li
             _TABLE.c.received_at,
             _TABLE.c.attempts,
         )
-        .where(_OPEN, or_(due, given_up))
+        .where(DELIVERY_IS_OPEN, or_(due, given_up))
         .order_by(_TABLE.c.id)
         .limit(limit)
     )
@@ -123,7 +120,7 @@ def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, li
 
 def hold(connection: Connection, ids: Collection[int]) -> frozenset[int]:
     """Claim deliveries until the transaction ends; returns those that are still open and nobody else's."""
-    query = select(_TABLE.c.id).where(_OPEN, _TABLE.c.id.in_(ids)).order_by(_TABLE.c.id)
+    query = select(_TABLE.c.id).where(DELIVERY_IS_OPEN, _TABLE.c.id.in_(ids)).order_by(_TABLE.c.id)
     return frozenset(connection.scalars(query.with_for_update(skip_locked=True)))
 
 
@@ -158,13 +155,13 @@ def give_up(connection: Connection, delivery_id: int, *, note: str) -> None:
 def look_again(connection: Connection) -> None:
     """Look at every unmatched delivery at once: what it waited for may have arrived."""
     connection.execute(
-        update(_TABLE).where(_OPEN, _TABLE.c.status == DeliveryStatus.UNMATCHED.value).values(due_at=null())
+        update(_TABLE).where(DELIVERY_IS_OPEN, _TABLE.c.status == DeliveryStatus.UNMATCHED.value).values(due_at=null())
     )
 
 
 def has_unmatched(connection: Connection) -> bool:
     """Tell whether any delivery waits for a device or a command."""
-    query = select(_TABLE.c.id).where(_OPEN, _TABLE.c.status == DeliveryStatus.UNMATCHED.value).limit(1)
+    query = select(_TABLE.c.id).where(DELIVERY_IS_OPEN, _TABLE.c.status == DeliveryStatus.UNMATCHED.value).limit(1)
     return connection.execute(query).first() is not None
 
 

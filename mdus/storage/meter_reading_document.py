@@ -6,14 +6,28 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Index, Text, and_, cast, func, or_, select, text, tuple_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Index,
+    Text,
+    and_,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.value import type_key
 from mdus.messaging.status import MessageStatus
 from mdus.storage.mapping import ValueTable, chunks
-from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE
 from mdus.storage.reading import METER_READING
 
 METER_READING_DOCUMENT = ValueTable(
@@ -45,17 +59,20 @@ METER_READING_DOCUMENT = ValueTable(
 _TABLE = METER_READING_DOCUMENT.table
 
 # Written out, because SQLite uses a partial index only where the query says the very words of the index.
-_ORDERED = text("meter_reading_document.status = 'ordered'")
-_READ = text("meter_reading_document.status = 'read'")
-_REFUSED = text("meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL")
-_UNANSWERED = text("message.direction = 'out' AND message.status = 'delivered'")
-_SENT = text("message_item.status = 'sent'")
+DOCUMENT_IS_ORDERED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'ordered'", Boolean())
+DOCUMENT_IS_READ: ColumnElement[bool] = literal_column("meter_reading_document.status = 'read'", Boolean())
+_REFUSED: ColumnElement[bool] = literal_column(
+    "meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL", Boolean()
+)
+_UNANSWERED: ColumnElement[bool] = literal_column(
+    "message.direction = 'out' AND message.status = 'delivered'", Boolean()
+)
 
 
 def is_any_due(connection: Connection, *, now: datetime, service: str, sent_before: datetime) -> bool:
     """Tell whether there is a document to look at; asked without waiting for a writer. The rest as `unanswered`."""
     for query in (
-        select(_TABLE.c.id).where(_ORDERED, _TABLE.c.next_try_at <= now),
+        select(_TABLE.c.id).where(DOCUMENT_IS_ORDERED, _TABLE.c.next_try_at <= now),
         select(_TABLE.c.id).where(_REFUSED, _TABLE.c.next_try_at <= now),
         _unanswered(_TABLE.c.id, service=service, sent_before=sent_before),
     ):
@@ -68,7 +85,7 @@ def due_for_value(connection: Connection, *, now: datetime, limit: int) -> list[
     """Claim accepted documents whose next look for a value is due, oldest first, until the transaction ends."""
     query = (
         METER_READING_DOCUMENT.select()
-        .where(_ORDERED, _TABLE.c.next_try_at <= now)
+        .where(DOCUMENT_IS_ORDERED, _TABLE.c.next_try_at <= now)
         .order_by(_TABLE.c.next_try_at, _TABLE.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -81,7 +98,7 @@ def due_soon(connection: Connection, *, now: datetime, until: datetime, limit: i
     query = (
         METER_READING_DOCUMENT.select()
         .where(
-            _ORDERED,
+            DOCUMENT_IS_ORDERED,
             _TABLE.c.next_try_at > now,
             _TABLE.c.next_try_at <= until,
             _TABLE.c.due_at <= now,
@@ -143,7 +160,7 @@ def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDo
     )
     query = (
         METER_READING_DOCUMENT.select()
-        .where(_READ, accepted)
+        .where(DOCUMENT_IS_READ, accepted)
         .order_by(_TABLE.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -217,7 +234,7 @@ def leaving(connection: Connection, documents: Sequence[MeterReadingDocument]) -
             select(ITEM.c.ordering_key)
             .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
             .where(
-                _SENT,
+                ITEM_IS_SENT,
                 ITEM.c.direction == "out",
                 ITEM.c.ordering_key.in_(some),
                 or_(MESSAGE.c.status == MessageStatus.READY, MESSAGE.c.status == MessageStatus.SENDING),

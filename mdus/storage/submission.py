@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, insert, null, or_, select, text, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, exists, insert, null, or_, select, tuple_, update
 from sqlalchemy.sql import ColumnElement
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
@@ -16,16 +16,21 @@ from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.register import Register
 from mdus.messaging.status import sources_of
 from mdus.storage.column_types import UtcInstant, database_now
-from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY, add_events_of, wake_owners
+from mdus.storage.command import (
+    COMMAND,
+    COMMAND_INTENT,
+    COMMAND_IS_READY,
+    COMMAND_IS_UNDER_WAY,
+    DELIVERY_IS_OPEN,
+    HEAD_END_DELIVERY,
+    add_events_of,
+    wake_owners,
+)
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.mapping import chunks
 from mdus.storage.registry import END_DEVICE, REGISTER
 
 _TABLE = COMMAND.table
-
-# Written out, because SQLite uses a partial index only where the query says the very words of the index.
-_READY = text("command.status = 'ready'")
-_UNDER_WAY = text("command.status IN ('submitting', 'accepted')")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,9 +110,9 @@ def claim_expired(connection: Connection, head_end: str, *, now: datetime, limit
 
 def claim_stranded(connection: Connection, configured: Collection[str], *, now: datetime, limit: int) -> list[Claimed]:
     """Claim expired and overdue commands of head ends that are not configured any more: nobody else ends them."""
-    expired = and_(_READY, _TABLE.c.expires_at <= now)
+    expired = and_(COMMAND_IS_READY, _TABLE.c.expires_at <= now)
     overdue = and_(
-        _UNDER_WAY,
+        COMMAND_IS_UNDER_WAY,
         or_(
             and_(_TABLE.c.status == CommandStatus.ACCEPTED, _TABLE.c.answer_by <= now),
             and_(_TABLE.c.status == CommandStatus.SUBMITTING, _TABLE.c.lease_until < database_now()),
@@ -331,7 +336,7 @@ def open_tokens(connection: Connection, head_end: str, *, answer_by: datetime, l
     query = (
         select(_TABLE.c.token)
         .where(
-            _UNDER_WAY,
+            COMMAND_IS_UNDER_WAY,
             _TABLE.c.status == CommandStatus.ACCEPTED,
             _TABLE.c.head_end == head_end,
             _TABLE.c.answer_by <= answer_by,
@@ -363,7 +368,7 @@ def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit
     may_hold_it = (
         select(deliveries.c.id)
         .where(
-            text("head_end_delivery.status IN ('ready', 'unmatched')"),
+            DELIVERY_IS_OPEN,
             deliveries.c.status == "ready",
             deliveries.c.head_end == _TABLE.c.head_end,
             or_(deliveries.c.correlation == _TABLE.c.correlation, deliveries.c.received_at <= _TABLE.c.answer_by),
@@ -377,7 +382,7 @@ def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit
 
 def _due(head_end: str, kind: CommandKind, now: datetime) -> ColumnElement[bool]:
     return and_(
-        _READY,
+        COMMAND_IS_READY,
         _TABLE.c.head_end == head_end,
         _TABLE.c.kind == kind,
         _TABLE.c.not_before <= now,
@@ -387,12 +392,12 @@ def _due(head_end: str, kind: CommandKind, now: datetime) -> ColumnElement[bool]
 
 
 def _expired(head_end: str, now: datetime) -> ColumnElement[bool]:
-    return and_(_READY, _TABLE.c.head_end == head_end, _TABLE.c.not_before <= now, _TABLE.c.expires_at <= now)
+    return and_(COMMAND_IS_READY, _TABLE.c.head_end == head_end, _TABLE.c.not_before <= now, _TABLE.c.expires_at <= now)
 
 
 def _orphaned(head_end: str) -> ColumnElement[bool]:
     return and_(
-        _UNDER_WAY,
+        COMMAND_IS_UNDER_WAY,
         _TABLE.c.status == CommandStatus.SUBMITTING,
         _TABLE.c.head_end == head_end,
         _TABLE.c.lease_until < database_now(),
@@ -401,7 +406,7 @@ def _orphaned(head_end: str) -> ColumnElement[bool]:
 
 def _overdue(head_end: str, now: datetime) -> ColumnElement[bool]:
     return and_(
-        _UNDER_WAY,
+        COMMAND_IS_UNDER_WAY,
         _TABLE.c.status == CommandStatus.ACCEPTED,
         _TABLE.c.head_end == head_end,
         _TABLE.c.answer_by <= now,

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         console.print(f"[red]{error}[/]")
         return 2
+    # Told to end, it ends like after Ctrl-C: with everything it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="mdus-demo-"))
     held = False
     try:

@@ -22,8 +22,10 @@ _LOOK_SECONDS = 0.05
 #: How long a process may take to come up again.
 _PATIENCE_SECONDS = 60.0
 _CONFLICT = 409
+#: While MDUS or SAP has work the clock stays near real time: no deadline passes for want of computing power.
+_BUSY_SPEED = 4.0
 #: The longest jump: a slot or delivery nobody announced is then late by no more than this.
-_LONGEST_JUMP = timedelta(hours=1)
+_LONGEST_JUMP = timedelta(hours=12)
 
 
 class Stalled(Exception):
@@ -33,13 +35,16 @@ class Stalled(Exception):
 class Steering:
     """Moves the clock of one landscape through MDUS's control API; only forward.
 
-    `speed` is the upper bound of the clock's pace while something is in flight. `watch` is called at every look and
-    raises when a process has died.
+    `speed` is the upper bound of the clock's pace while something is in flight, `busy_speed` while MDUS or SAP has work.
+    `watch` is called at every look and raises when a process has died.
     """
 
-    def __init__(self, clients: Clients, *, speed: float, watch: Callable[[], None]) -> None:
+    def __init__(
+        self, clients: Clients, *, speed: float, watch: Callable[[], None], busy_speed: float = _BUSY_SPEED
+    ) -> None:
         self._clients = clients
         self._speed = max(1.0, speed)
+        self._busy_speed = busy_speed
         self._watch = watch
         self._pace: float | None = None
         self._lock = threading.Lock()
@@ -63,9 +68,8 @@ class Steering:
                 return
             if look.in_flight:
                 idle_since = None
-                # While MDUS or SAP has work the clock stays near real time, so that no deadline passes for want of
-                # computing power; while only meters are working it may hurry.
-                self._run_at(min(self._speed, 60.0 if look.only_field else 4.0))
+                # While only meters are working the clock may hurry.
+                self._run_at(min(self._speed, 60.0 if look.only_field else self._busy_speed))
                 if time.monotonic() - busy_since > patience:
                     raise Stalled(f"still in flight at {look.now}: {look.what}")
             else:
