@@ -1,6 +1,6 @@
 """Read-only resources under /api/v1: devices, orders, messages, exceptions. Each caller sees its own systems only."""
 
-from __future__ import annotations
+# Not `from __future__ import annotations`: FastAPI reads the annotations, and the caller's systems are a local name.
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, TypeVar
