@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -40,6 +40,7 @@ class StandingClock:
 
     def __init__(self) -> None:
         self.present = NOON
+        self.moved: Callable[[datetime], None] = lambda _: None  # whoever else follows it
 
     def now(self) -> datetime:
         """Return the present business instant."""
@@ -48,6 +49,7 @@ class StandingClock:
     def advance(self, **delta: float) -> None:
         """Let business time pass."""
         self.present += timedelta(**delta)
+        self.moved(self.present)
 
 
 def row(url: str, **changes: Any) -> Row:
@@ -68,13 +70,13 @@ def row(url: str, **changes: Any) -> Row:
 class Field:
     """One head end `city`, its worker and the readings worker, on a database of the test."""
 
-    def __init__(self, database_url: str, head_end_url: str, *, retry: RetryPolicy | None = None) -> None:
+    def __init__(self, database_url: str, head_end_url: str, **row_changes: Any) -> None:
         self.settings = load_settings({})
         self.database = Database(database_url, settings=self.settings)
         self.clock = StandingClock()
         self.real = 0.0  # what rests after failures are measured with
-        self.retry = retry or RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
-        self.head_end = HEAD_END.connect(row(head_end_url))
+        self.retry = RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
+        self.head_end = HEAD_END.connect(row(head_end_url, **row_changes))
         self.worker = self.new_worker()
         self.readings = ReadingsWorker(
             database=self.database, clock=self.clock, decoders={"city": HEAD_END.decode}, retry=self.retry

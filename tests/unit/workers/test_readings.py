@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -207,8 +208,6 @@ class TestUnknownMeters:
         assert SERIAL in case.note
 
     def test_leaves_a_meter_to_the_head_end_that_serves_it(self, field: Field) -> None:
-        from dataclasses import replace
-
         device = field.device()
         field.save(replace(device, head_end="village"))
         field.push("readings", readings(snapshot()))
@@ -512,8 +511,6 @@ class TestLateResults:
     def _reported(
         self, field: Field, scripted: ScriptedHeadEnd, *, success: bool | None, status: ControlStatus
     ) -> tuple[Command, str]:
-        from dataclasses import replace
-
         field.device()
         control, command = field.switch(ControlCategory.DISCONNECT)
         field.worker.turn()
@@ -593,8 +590,6 @@ class TestLateResults:
         assert field.status_of().switch_state is SwitchState.CONNECTED
 
     def test_waits_until_it_is_decided_what_sap_is_told(self, field: Field, scripted: ScriptedHeadEnd) -> None:
-        from dataclasses import replace
-
         from mdus.domain.end_device_control import EndDeviceControl
 
         command, correlation = self._reported(field, scripted, success=None, status=ControlStatus.ORDERED)

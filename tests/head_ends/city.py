@@ -1,0 +1,109 @@
+"""MDUS's head-end side against a real simulated head end: its pushes come in over HTTP, time stands until moved."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from mdus.contracts.catalog import catalog
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.register import Register
+from mdus.endpoints.push import push_route
+from mdus.endpoints.runtime import Runtime
+from tests.head_ends.field import NOON, SENDER, Field, row
+from tests.head_ends.kinds import CALLBACK, KINDS, SimulatedHeadEnd
+
+PATIENCE = 30.0  # real seconds until a test gives up waiting
+
+
+class City(Field):
+    """The field of a test, with a simulated head end behind it that has meters of its own."""
+
+    def __init__(self, kind: str, database_url: str, folder: Path) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        callback_url = f"{url}/head-ends/city"
+        self.simulated: SimulatedHeadEnd = KINDS[kind](folder, callback_url=callback_url, now=NOON)
+        city = {
+            "kind": kind,
+            "callback_url": callback_url,
+            "callback_user": CALLBACK[0],
+            "callback_password": SecretStr(CALLBACK[1]),
+        }
+        super().__init__(database_url, self.simulated.url, **city)
+        self.clock.moved = self.simulated.set_clock
+        settings = self.settings.model_copy(update={"head_ends": (row(self.simulated.url, **city),)})
+        runtime = Runtime(settings=settings, database=self.database, clock=self.clock, catalog=catalog(), services={})
+        app = Starlette(routes=[push_route(runtime)])
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self.simulated.kill()
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)
+        super().close()
+
+    def until(self, condition: Callable[[], Any], *, what: str) -> None:
+        """Let both workers turn until the condition holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not happen: {self.all(Command)}, {self.deliveries()}"
+            if not self.worker.turn() + self.readings.turn():
+                time.sleep(0.02)
+
+    def settle(self, *commands: Command) -> list[CommandStatus]:
+        """Let both workers turn until these commands have ended; returns how."""
+        self.until(lambda: all(self.stored(command).has_ended for command in commands), what="the end of the commands")
+        return [self.stored(command).status for command in commands]
+
+    def meter(self, *, breaker: bool = True) -> dict[str, Any]:
+        """Return a meter of the head end, with or without breaker."""
+        return next(meter for meter in self.simulated.meters() if meter["has_breaker"] is breaker)
+
+    def install(self, meter: dict[str, Any], *, hear: bool = True) -> EndDevice:
+        """Make a meter known on both sides, as SAP's messages would, and let it be heard."""
+        serial = meter["serial"]
+        device = self.device(serial, f"10{serial}", registers=False)
+        for number, register in enumerate(meter["registers"], 1):
+            self.save(
+                Register(
+                    sender_system=SENDER,
+                    device_id=device.device_id,
+                    measurement_task_id=f"{serial}{number}",
+                    valid_from=device.valid_from,
+                    reading_type=register["obis"],
+                    unit={"kWh": "KWH", "m3": "M3"}[register["unit"]],
+                    total_digits=register["digits"] + register["decimals"],
+                    fraction_digits=register["decimals"],
+                )
+            )
+        provisioning = self.order(device, CommandKind.PROVISION)
+        assert self.settle(provisioning) == [CommandStatus.DONE]
+        if hear:
+            self.simulated.hear(serial)
+            self.until(lambda: self.status(device).first_heard_at is not None, what="the first communication")
+        return device
+
+    def order(self, device: EndDevice, kind: CommandKind, **changes: Any) -> Command:
+        """Store a command to a device."""
+        return self.command(kind, device_id=device.device_id, serial_id=device.serial_id, **changes)
+
+    def switch_of(self, device: EndDevice, **of: Any) -> Command:
+        """Store a disconnection of a device."""
+        return self.switch(device_id=device.device_id, serial_id=device.serial_id, **of)[1]
+
+    def status(self, device: EndDevice) -> EndDeviceStatus:
+        """Return what is known of a device from the field."""
+        return self.status_of(device.device_id)

@@ -1,0 +1,231 @@
+"""What every kind of head end must do for MDUS, whatever it speaks: one suite, all kinds, both databases.
+
+Commands are accepted, rejected, answered by push or when asked; results come twice, late, before the acknowledgement or
+never; calls break off in the middle. The simulated head end judges what was really done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from mdus.domain.command import CommandKind, CommandStatus
+from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device import SwitchState
+from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.workers import head_end_poll, registry_sync
+from tests.head_ends.city import City
+
+MIDNIGHT = datetime.fromisoformat("2026-03-27T23:00:00Z")  # in Berlin, after the Friday on which tests begin
+
+
+class TestProvisioning:
+    def test_makes_a_meter_known_and_it_is_heard(self, city: City) -> None:
+        device = city.install(city.meter(), hear=False)
+        status = city.status(device)
+        assert status.provisioned_at == city.clock.now()
+        assert status.first_heard_at is None
+
+        city.simulated.hear(device.serial_id)
+        city.until(lambda: city.status(device).first_heard_at is not None, what="the first communication")
+
+    def test_is_found_in_order_by_the_comparison_of_registries(self, city: City) -> None:
+        city.install(city.meter())
+        now = city.clock.now()
+
+        outcome = registry_sync.run(city.database, {"city": city.head_end}, now=now, day=now.date())
+
+        assert outcome == "city: 1 devices compared, 0 to be provisioned, 0 missing, 0 unknown, 0 failed to provision"
+
+
+class TestRejections:
+    def test_fail_with_the_head_ends_reason(self, city: City) -> None:
+        without = city.install(city.meter(breaker=False))
+        stranger = city.device("9999999999", "999")
+
+        no_breaker = city.order(without, CommandKind.SWITCH_STATE)
+        unknown = city.order(stranger, CommandKind.SWITCH_STATE)
+
+        assert city.settle(no_breaker, unknown) == [CommandStatus.FAILED, CommandStatus.FAILED]
+        assert city.stored(no_breaker).result_code == "NO_BREAKER"
+        assert city.stored(unknown).result_code == "UNKNOWN_METER"
+        assert city.status(without).has_breaker is False
+
+
+class TestReading:
+    def test_on_demand_gives_what_the_registers_show_now(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.clock.advance(hours=5)
+        command = city.order(device, CommandKind.READ_ON_DEMAND)
+
+        assert city.settle(command) == [CommandStatus.DONE]
+
+        readings = city.all(MeterReading, origin=ReadingOrigin.ON_DEMAND)
+        assert readings
+        for reading in readings:
+            shown = city.simulated.true_value(device.serial_id, reading.reading_type, city.clock.now())
+            assert (reading.value, reading.measured_at) == (Decimal(shown), city.clock.now())
+
+    def test_takes_daily_snapshots_that_are_pushed(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.clock.advance(days=1)
+        city.simulated.snapshot(MIDNIGHT)
+
+        city.until(lambda: city.all(MeterReading), what="a pushed snapshot")
+
+        for reading in city.all(MeterReading, origin=ReadingOrigin.SNAPSHOT):
+            shown = city.simulated.true_value(device.serial_id, reading.reading_type, MIDNIGHT)
+            assert (reading.value, reading.measured_at) == (Decimal(shown), MIDNIGHT)
+
+    def test_fetches_snapshots_by_period(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.clock.advance(days=2)
+        command = city.order(
+            device, CommandKind.READ_REGISTERS, period_from=MIDNIGHT, period_to=MIDNIGHT + timedelta(hours=1)
+        )
+
+        assert city.settle(command) == [CommandStatus.DONE]
+
+        assert {reading.measured_at for reading in city.all(MeterReading)} >= {MIDNIGHT}
+
+    def test_fetches_what_was_never_pushed(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.clock.advance(days=1)
+
+        def polled() -> list[MeterReading]:
+            now = city.clock.now()
+            head_end_poll.run(city.database, {"city": city.head_end}, now=now, since=now)
+            return city.all(MeterReading, device_id=device.device_id, measured_at=MIDNIGHT)
+
+        city.until(polled, what="a fetched snapshot")
+
+    def test_fails_when_the_meter_does_not_answer(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.script(device.serial_id, "read_on_demand", "NO_RESPONSE")
+        command = city.order(device, CommandKind.READ_ON_DEMAND)
+
+        assert city.settle(command) == [CommandStatus.FAILED]
+        assert city.stored(command).result_code == "NO_RESPONSE"
+
+    def test_is_repeated_when_the_call_breaks_off(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.arm("never_answers")
+        command = city.order(device, CommandKind.READ_ON_DEMAND)
+
+        assert city.settle(command) == [CommandStatus.DONE]
+
+
+class TestSwitching:
+    def test_moves_the_breaker_and_reads_it_back(self, city: City) -> None:
+        device = city.install(city.meter())
+        switch = city.switch_of(device)
+        assert city.settle(switch) == [CommandStatus.DONE]
+
+        state = city.order(device, CommandKind.SWITCH_STATE)
+
+        assert city.settle(state) == [CommandStatus.DONE]
+        assert city.stored(switch).acted_at == city.clock.now()
+        assert city.stored(state).result_state is SwitchState.DISCONNECTED
+        assert city.simulated.breaker(device.serial_id) == "disconnected"
+        assert city.status(device).switch_state is SwitchState.DISCONNECTED
+
+    def test_tells_of_a_stuck_relay(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.arm("stuck_relay")
+        switch = city.switch_of(device)
+
+        assert city.settle(switch) == [CommandStatus.FAILED]
+        assert city.stored(switch).result_code == "RELAY_STUCK"
+        assert city.status(device).switch_state is SwitchState.CONNECTED
+
+    def test_is_uncertain_when_the_meter_does_not_answer(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.script(device.serial_id, "switch", "acts_then_no_response")
+        switch = city.switch_of(device)
+
+        assert city.settle(switch) == [CommandStatus.UNCERTAIN]
+
+    @pytest.mark.parametrize(
+        ("fault", "status", "executed"),
+        [
+            pytest.param("ambiguous_submit", CommandStatus.DONE, 1, id="carried out, answer lost"),
+            pytest.param("never_answers", CommandStatus.UNCERTAIN, 0, id="not carried out, no answer"),
+            pytest.param("callback_before_acknowledgement", CommandStatus.DONE, 1, id="result first"),
+            pytest.param("duplicate_callback", CommandStatus.DONE, 1, id="result twice"),
+            pytest.param("overloaded", CommandStatus.DONE, 1, id="refused once"),
+        ],
+    )
+    def test_is_executed_once_at_most(self, city: City, fault: str, status: CommandStatus, executed: int) -> None:
+        device = city.install(city.meter())
+        city.simulated.arm(fault)
+        switch = city.switch_of(device)
+
+        city.until(lambda: _turned(city, switch), what="the end of the switch")
+
+        assert city.stored(switch).status is status
+        assert [done for _, done in city.simulated.switches()] == [executed] * len(city.simulated.switches())
+        assert city.simulated.breaker(device.serial_id) == ("disconnected" if executed else "connected")
+        assert city.all(ExceptionCase) == []
+
+    def test_times_out_when_the_result_never_comes(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.arm("accepts_then_silence")
+        switch = city.switch_of(device)
+        city.until(lambda: city.stored(switch).status is CommandStatus.ACCEPTED, what="the acceptance")
+
+        city.clock.advance(hours=1)
+
+        assert city.settle(switch) == [CommandStatus.TIMED_OUT]
+
+    def test_is_told_late_that_it_was_executed_after_all(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.arm("late_result")
+        switch = city.switch_of(device)
+        city.until(lambda: city.stored(switch).status is CommandStatus.ACCEPTED, what="the acceptance")
+        city.clock.advance(hours=1)
+        assert city.settle(switch) == [CommandStatus.TIMED_OUT]
+        (control,) = city.all(EndDeviceControl)
+        city.save(replace(control, status=ControlStatus.FAILED, reported_success=False))
+
+        city.clock.advance(minutes=11)
+        city.until(lambda: city.all(DomainEvent), what="the event of the late result")
+
+        assert city.stored(switch).status is CommandStatus.TIMED_OUT
+        assert city.status(device).switch_state is SwitchState.DISCONNECTED
+        assert [case.kind for case in city.all(ExceptionCase)] == ["switch_contradiction"]
+
+
+class TestOutage:
+    def test_waits_for_a_head_end_that_is_down(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.kill()
+        command = city.order(device, CommandKind.READ_ON_DEMAND)
+        city.worker.turn()
+        assert city.stored(command).status is CommandStatus.READY
+
+        city.simulated.start()
+
+        assert city.settle(command) == [CommandStatus.DONE]
+
+    def test_gets_the_results_of_a_head_end_that_was_killed(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.script(device.serial_id, "read_on_demand", "late:60")
+        command = city.order(device, CommandKind.READ_ON_DEMAND)
+        city.until(lambda: city.stored(command).status is CommandStatus.ACCEPTED, what="the acceptance")
+
+        city.simulated.kill()
+        city.clock.advance(minutes=1)
+        city.simulated.start()
+
+        assert city.settle(command) == [CommandStatus.DONE]
+
+
+def _turned(city: City, switch: object) -> bool:
+    """Tell whether the switch has ended, resting after failures being over at once."""
+    city.real += 3600
+    return city.stored(switch).has_ended  # type: ignore[arg-type]
