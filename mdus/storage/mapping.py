@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import (
@@ -26,15 +27,14 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     delete,
-    insert,
     select,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
 from mdus.domain.value import Value, type_key
 from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+from mdus.storage.rows import Values, insert_rows
 
 V = TypeVar("V", bound=Value)
 
@@ -93,28 +93,20 @@ class ValueTable(Generic[V]):
             *constraints,
         )
         self._columns = tuple(self.table.c[name] for name in self.names)
+        self._others = tuple(name for name in self.names if name not in kind.KEY)
+        self._row: Callable[[V], Values] = attrgetter(*self.names)
         self._keep = keep
 
     def write(self, connection: Connection, values: Collection[V]) -> None:
         """Store the values in one statement; of two with the same key the last counts."""
         latest = {value.key: value for value in values}
-        rows = [{name: getattr(value, name) for name in self.names} for value in latest.values()]
-        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = make(self.table)
-        others = [name for name in self.names if name not in self.kind.KEY]
-        if self._keep or not others:
-            statement = statement.on_conflict_do_nothing(index_elements=list(self.kind.KEY))
-        else:
-            statement = statement.on_conflict_do_update(
-                index_elements=list(self.kind.KEY), set_={name: statement.excluded[name] for name in others}
-            )
-        connection.execute(statement, rows)
+        replaced = () if self._keep else self._others
+        rows = list(map(self._row, latest.values()))
+        insert_rows(connection, self.table, self.names, rows, key=self.kind.KEY, replaced=replaced)
 
     def add(self, connection: Connection, values: Collection[V]) -> None:
         """Store values that must be new; a known key raises IntegrityError."""
-        connection.execute(
-            insert(self.table), [{name: getattr(value, name) for name in self.names} for value in values]
-        )
+        insert_rows(connection, self.table, self.names, list(map(self._row, values)))
 
     def remove(self, connection: Connection, keys: Collection[type_key]) -> None:
         """Delete the values with these keys."""

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +60,14 @@ def postgresql(folder: Path) -> Iterator[Store]:
 
 
 def fill_registry(store: Store, devices: int) -> None:
-    """This will store devices with one register each, known to the head end and heard by it."""
+    """This will store devices with one register each, registered long ago."""
     database = Database(store.url)
     since = date(2020, 1, 1)
     try:
         with database.begin() as uow:
             numbers = range(1, devices + 1)
             uow.save([_device(number, since) for number in numbers])
-            uow.save([EndDeviceStatus(sender_system=SYSTEM, device_id=device_id(number)) for number in numbers])
+            uow.save([_status(number) for number in numbers])
             uow.save([_register(number, since) for number in numbers])
     finally:
         database.close()
@@ -82,6 +82,18 @@ def _device(number: int, since: date) -> EndDevice:
         valid_from=since,
         ams_id=AMS,
         head_end=HEAD_END,
+    )
+
+
+def _status(number: int) -> EndDeviceStatus:
+    long_ago = datetime(2020, 1, 2, tzinfo=UTC)
+    return EndDeviceStatus(
+        sender_system=SYSTEM,
+        device_id=device_id(number),
+        provisioned_at=long_ago,
+        first_heard_at=long_ago,
+        last_heard_at=long_ago,
+        registered_at=long_ago,
     )
 
 

@@ -1,0 +1,145 @@
+"""Many rows in one statement, at the speed of the driver: inserts, and updates by key.
+
+Building the parameters of each row by name costs more than storing the row. So the statement is made once per table and
+columns, and rows are tuples: SQLite gets them one by one (`executemany`), PostgreSQL as one array per column
+(`unnest`), which it plans, executes and answers once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Column, Connection, Dialect, Table
+
+#: Values of one row, in the order of the columns named.
+Values = tuple[Any, ...]
+
+_Process = Callable[[Any], Any]
+
+
+class _Statement(NamedTuple):
+    """SQL text with a place per column, and what turns each column's values into what the driver takes."""
+
+    text: str
+    processors: tuple[_Process | None, ...]
+
+
+def insert_rows(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Values],
+    *,
+    key: Sequence[str] = (),
+    replaced: Sequence[str] = (),
+) -> None:
+    """Insert rows; Python-side defaults of columns do not apply.
+
+    With `key`, the columns of a unique constraint, a row whose key is taken is left out, or, with `replaced`, gives
+    these columns of the stored row its values. Of rows with the same key only one may be given then.
+    """
+    if rows:
+        statement = _insert(table, tuple(columns), tuple(key), tuple(replaced), _Database.of(connection.dialect))
+        _execute(connection, statement, rows)
+
+
+def update_rows(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Values],
+    *,
+    by: Sequence[str],
+    where: str = "",
+) -> None:
+    """Give `columns` of the rows found by the columns `by` new values; each row holds the values of both, `by` last.
+
+    `where` is a further condition, as SQL with the table's name before its columns. Whoever may meet another
+    transaction at the same rows holds them first, in one order: the order of the update is the database's.
+    """
+    if rows:
+        statement = _update(table, tuple(columns), tuple(by), where, _Database.of(connection.dialect))
+        _execute(connection, statement, rows)
+
+
+def _execute(connection: Connection, statement: _Statement, rows: Sequence[Values]) -> None:
+    columns = [
+        list(map(process, column)) if process else column
+        for process, column in zip(statement.processors, zip(*rows, strict=True), strict=True)
+    ]
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(statement.text, list(zip(*columns, strict=True)))
+    else:
+        connection.exec_driver_sql(statement.text, tuple(map(list, columns)))
+
+
+class _Database(NamedTuple):
+    """A dialect as a key of what is cached for it: one per kind of database is enough."""
+
+    name: str
+    dialect: Dialect
+
+    @staticmethod
+    def of(dialect: Dialect) -> _Database:
+        return _DATABASES.setdefault(dialect.name, _Database(dialect.name, dialect))
+
+
+_DATABASES: Final[dict[str, _Database]] = {}
+
+
+@cache
+def _insert(
+    table: Table, columns: tuple[str, ...], key: tuple[str, ...], replaced: tuple[str, ...], database: _Database
+) -> _Statement:
+    conflict = ""
+    if replaced:
+        values = ", ".join(f"{name} = excluded.{name}" for name in _quoted(replaced))
+        conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO UPDATE SET {values}"
+    elif key:
+        conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO NOTHING"
+    names = ", ".join(_quoted(columns))
+    if database.name == "sqlite":
+        source = f"VALUES ({', '.join('?' * len(columns))})"
+    else:
+        source = f"SELECT * FROM {_arrays(table, columns, database)}"  # noqa: S608 - our own names, never a value
+    text = f'INSERT INTO "{table.name}" ({names}) {source}{conflict}'
+    return _Statement(text, _processors(table, columns, database))
+
+
+@cache
+def _update(table: Table, columns: tuple[str, ...], by: tuple[str, ...], where: str, database: _Database) -> _Statement:
+    further = f" AND {where}" if where else ""
+    if database.name == "sqlite":
+        values = ", ".join(f"{name} = ?" for name in _quoted(columns))
+        found = " AND ".join(f"{name} = ?" for name in _quoted(by))
+        text = f'UPDATE "{table.name}" SET {values} WHERE {found}{further}'  # noqa: S608 - our own names, never a value
+    else:
+        values = ", ".join(f"{name} = new.{name}" for name in _quoted(columns))
+        found = " AND ".join(f'"{table.name}".{name} = new.{name}' for name in _quoted(by))
+        names = ", ".join(_quoted((*columns, *by)))
+        source = _arrays(table, (*columns, *by), database)
+        text = f'UPDATE "{table.name}" SET {values} FROM {source} AS new ({names}) WHERE {found}{further}'  # noqa: S608
+    return _Statement(text, _processors(table, (*columns, *by), database))
+
+
+def _arrays(table: Table, columns: tuple[str, ...], database: _Database) -> str:
+    """Return the set of rows that PostgreSQL makes of one array per column."""
+    kinds = [table.c[name].type.compile(database.dialect) for name in columns]
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
+
+
+def _processors(table: Table, columns: tuple[str, ...], database: _Database) -> tuple[_Process | None, ...]:
+    return tuple(_processor(table.c[name], database.dialect) for name in columns)
+
+
+def _processor(column: Column[Any], dialect: Dialect) -> _Process | None:
+    """Return what gives a value of the column's type to the driver, None when it goes as it is."""
+    process: _Process | None = column.type.dialect_impl(dialect).bind_processor(dialect)
+    return process
+
+
+def _quoted(names: Sequence[str]) -> list[str]:
+    """Return column names as SQL; some, such as `key`, are words of SQL elsewhere."""
+    return [f'"{name}"' for name in names]

@@ -1,0 +1,138 @@
+"""Rows in one statement: what is stored is what was given, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, select
+from sqlalchemy.exc import IntegrityError
+
+from mdus.domain.register import Register
+from mdus.messaging.status import ItemStatus
+from mdus.storage.message import BODY, MESSAGE_EVENT
+from mdus.storage.registry import END_DEVICE_STATUS, REGISTER
+from mdus.storage.rows import insert_rows, update_rows
+from mdus.storage.session import Database
+
+AT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A writing transaction on an empty database."""
+    database = Database(database_url)
+    with database.begin() as uow:
+        yield uow.connection
+    database.close()
+
+
+def stored(connection: Connection, table: Any, *columns: str) -> list[tuple[Any, ...]]:
+    """Return these columns of all rows, in the order they were stored."""
+    order = table.c.id if "id" in table.c else table.c[columns[0]]
+    return [tuple(row) for row in connection.execute(select(*(table.c[name] for name in columns)).order_by(order))]
+
+
+def register(number: int, **changes: Any) -> Register:
+    """Return a register with every type of column that values have."""
+    given: dict[str, Any] = {
+        "sender_system": "P11",
+        "device_id": f"{number:018}",
+        "measurement_task_id": "0042",
+        "valid_from": date(2026, 1, 1),
+        "reading_type": "1-0:1.8.0*255",
+        "unit": "KWH",
+    }
+    return Register(**(given | changes))
+
+
+class TestInsertRows:
+    def test_stores_every_type_of_column_and_none(self, connection: Connection) -> None:
+        insert_rows(
+            connection,
+            END_DEVICE_STATUS.table,
+            ("sender_system", "device_id", "first_heard_at", "has_breaker", "switch_state"),
+            [("P11", "007", AT, True, "connected"), ("P11", "008", None, None, "unknown")],
+        )
+        columns = ("device_id", "first_heard_at", "has_breaker", "switch_state")
+        assert stored(connection, END_DEVICE_STATUS.table, *columns) == [
+            ("007", AT, True, "connected"),
+            ("008", None, None, "unknown"),
+        ]
+
+    def test_stores_bytes_as_they_are(self, connection: Connection) -> None:
+        insert_rows(connection, BODY, ("content_hash", "data", "size"), [(b"\x00\xff", b"\\x5c'%s", 7)])
+        assert stored(connection, BODY, "content_hash", "data", "size") == [(b"\x00\xff", b"\\x5c'%s", 7)]
+
+    def test_stores_decimals_to_the_last_digit(self, connection: Connection) -> None:
+        factor = Decimal("12345678901234567890.123456789")
+        REGISTER.add(connection, [register(1, factor=factor), register(2)])
+        assert [value.factor for value in REGISTER.fetch(connection, REGISTER.select())] == [factor, None]
+
+    def test_numbers_rows_in_the_order_given(self, connection: Connection) -> None:
+        notes = [f"note {number}" for number in range(500)]
+        insert_rows(connection, MESSAGE_EVENT, ("status", "at", "note"), [("ready", AT, note) for note in notes])
+        assert [note for (note,) in stored(connection, MESSAGE_EVENT, "note")] == notes
+
+    def test_text_that_looks_like_sql_stays_text(self, connection: Connection) -> None:
+        note = "'); DROP TABLE message_event; -- %s {NULL} \" \\ ü"
+        insert_rows(connection, MESSAGE_EVENT, ("status", "at", "note"), [("ready", AT, note)])
+        assert stored(connection, MESSAGE_EVENT, "note") == [(note,)]
+
+    def test_refuses_a_taken_key_when_nothing_else_is_said(self, connection: Connection) -> None:
+        REGISTER.add(connection, [register(1)])
+        with pytest.raises(IntegrityError), connection.begin_nested():
+            REGISTER.add(connection, [register(1)])
+
+    def test_leaves_a_stored_row_as_it_is_where_its_key_is_named(self, connection: Connection) -> None:
+        columns, key = ("content_hash", "data", "size"), ("content_hash",)
+        insert_rows(connection, BODY, columns, [(b"1", b"first", 5)], key=key)
+        insert_rows(connection, BODY, columns, [(b"1", b"again", 5), (b"2", b"other", 5)], key=key)
+        assert stored(connection, BODY, "content_hash", "data") == [(b"1", b"first"), (b"2", b"other")]
+
+    def test_replaces_only_the_columns_named(self, connection: Connection) -> None:
+        columns, key = ("content_hash", "data", "size"), ("content_hash",)
+        insert_rows(connection, BODY, columns, [(b"1", b"first", 5)])
+        insert_rows(connection, BODY, columns, [(b"1", b"again", 6)], key=key, replaced=("data",))
+        assert stored(connection, BODY, *columns) == [(b"1", b"again", 5)]
+
+    def test_does_nothing_without_rows(self, connection: Connection) -> None:
+        insert_rows(connection, BODY, ("content_hash", "data", "size"), [])
+        assert stored(connection, BODY, "size") == []
+
+
+class TestUpdateRows:
+    @pytest.fixture
+    def events(self, connection: Connection) -> list[int]:
+        rows = [("ready", AT, note) for note in ("a", "b", "c")]
+        insert_rows(connection, MESSAGE_EVENT, ("status", "at", "note"), rows)
+        return [number for (number,) in stored(connection, MESSAGE_EVENT, "id")]
+
+    def test_gives_each_row_its_own_values(self, connection: Connection, events: Sequence[int]) -> None:
+        rows = [("done", events[2]), (None, events[0])]
+        update_rows(connection, MESSAGE_EVENT, ("note",), rows, by=("id",))
+        assert stored(connection, MESSAGE_EVENT, "note") == [(None,), ("b",), ("done",)]
+
+    def test_changes_nothing_where_the_condition_fails(self, connection: Connection, events: Sequence[int]) -> None:
+        rows = [("done", event) for event in events]
+        update_rows(connection, MESSAGE_EVENT, ("status",), rows, by=("id",), where="message_event.note <> 'b'")
+        assert stored(connection, MESSAGE_EVENT, "status") == [("done",), ("ready",), ("done",)]
+
+    def test_finds_rows_by_several_columns(self, connection: Connection, events: Sequence[int]) -> None:
+        rows = [(ItemStatus.CLOSED, "a", AT), (ItemStatus.CLOSED, "b", AT.replace(year=2020))]
+        update_rows(connection, MESSAGE_EVENT, ("status",), rows, by=("note", "at"))
+        assert stored(connection, MESSAGE_EVENT, "status") == [("closed",), ("ready",), ("ready",)]
+
+    def test_is_one_statement_whatever_the_number_of_rows(self, connection: Connection, events: Sequence[int]) -> None:
+        seen: list[str] = []
+
+        def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        event.listen(connection.engine, "before_cursor_execute", note)
+        update_rows(connection, MESSAGE_EVENT, ("note",), [("x", number) for number in events], by=("id",))
+        event.remove(connection.engine, "before_cursor_execute", note)
+        assert len(seen) == 1
