@@ -40,7 +40,7 @@ class Client:
         while True:
             page = self.get(path, limit=500, **query, **({"cursor": cursor} if cursor else {}))
             yield from page["items"]
-            cursor = page.get("next_cursor")
+            cursor = page.get("next")
             if not cursor:
                 return
 

@@ -185,7 +185,7 @@ class Judge:
             row.notes.append(f"document {document['id']} is {status}: unexplained")
 
     def _case_of(self, key: str) -> str | None:
-        return next((case["note"] for case in self._cases if key in case["key"] or key in case["note"]), None)
+        return next((case["note"] for case in self._cases if key in case["case_key"] or key in case["note"]), None)
 
     # Checks -------------------------------------------------------------------------------------------------------
 
