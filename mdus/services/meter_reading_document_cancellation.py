@@ -9,7 +9,7 @@ SAP   --CancellationRequest-->        the order is not there yet: wait for it, 3
                                       a result is just leaving: it cannot be called back, so wait until it has arrived
                                       a result arrived, SAP has not confirmed it: cancelled, whatever SAP answers to it
                                       confirmed: too late
-SAP   <--CancellationConfirmation--   3, or 5 with the reason
+SAP   <--CancellationConfirmation--   3, or 5 with the reason; never before SAP has the answer to the order itself
 ```
 """
 
@@ -34,11 +34,11 @@ from mdus.domain.meter_reading_document import (
 )
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import Await, BusinessError, Done, Outcome, Park, Received, Result
+from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
 from mdus.storage.session import UnitOfWork
 
-#: How long a cancellation waits before it asks again whether the result has arrived.
+#: How long a cancellation waits before it asks again whether what is leaving has arrived.
 _PAUSE: Final = timedelta(seconds=30)
 
 
@@ -61,6 +61,16 @@ class Confirmation:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeavingResult(Value):
     """A result stored for sending that has not arrived at SAP yet."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "document_id")
+
+    sender_system: str
+    document_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeavingAnswer(Value):
+    """The answer to an order that has not arrived at SAP yet."""
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "document_id")
 
@@ -93,7 +103,7 @@ class ResultLeaving(BusinessError):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the orders, their commands and open cases, and which results are just leaving."""
+    """Fetch the orders, their commands and open cases, and which results and answers are just leaving."""
     keys = {(request.origin.sender_system, request.document_id) for request in requests}
     documents = uow.load(MeterReadingDocument, ("sender_system", "document_id"), keys)
     owners = [document_owner(document) for document in documents]
@@ -107,6 +117,10 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
             LeavingResult(sender_system=document.sender_system, document_id=document.document_id)
             for document in uow.documents_leaving(sent)
         ],
+        [
+            LeavingAnswer(sender_system=document.sender_system, document_id=document.document_id)
+            for document in uow.documents_unanswered(documents)
+        ],
     )
 
 
@@ -117,6 +131,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Open, read, failed, refused by SAP, or sent and not confirmed: cancelled, with what it still wanted of the head
       end and with its open cases. While its result is leaving, the answer waits: else SAP would read that the order is
       cancelled, and then its result.
+    - Cancelled before SAP has the answer to the order: that answer goes first, however long SAP cannot be reached, else
+      SAP would read that the order is cancelled, and then that it is accepted.
     - Confirmed by SAP: too late.
     """
     origin = request.origin
@@ -127,7 +143,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if document.ams_id is not None and document.ams_id != request.ams_id:
         raise SystemDiffers(f"The order is for the advanced metering system {document.ams_id}")
     if document.status is DocumentStatus.CANCELLED:
-        return Done()
+        return _after_answer(document, known, changes=(), now=now)
     if document.status is DocumentStatus.CONFIRMED:
         raise AlreadyProcessed
     if known.one(LeavingResult, *document.key) is not None:
@@ -136,13 +152,21 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Await(commands=(), until=min(now + _PAUSE, origin.park_until))
     commands = known.find(Command, owner_key=document_owner(document))
     cases = known.find(ExceptionCase, case_key=document_owner(document))
-    return Done(
-        changes=(
-            replace(document, status=DocumentStatus.CANCELLED, next_try_at=None),
-            *taken_back(commands, reason="The reading order was cancelled", now=now),
-            *(replace(case, closed_at=now) for case in cases if case.closed_at is None),
-        )
+    changes = (
+        replace(document, status=DocumentStatus.CANCELLED, next_try_at=None),
+        *taken_back(commands, reason="The reading order was cancelled", now=now),
+        *(replace(case, closed_at=now) for case in cases if case.closed_at is None),
     )
+    return _after_answer(document, known, changes=changes, now=now)
+
+
+def _after_answer(
+    document: MeterReadingDocument, known: Known, *, changes: tuple[Change, ...], now: datetime
+) -> Outcome:
+    """Return that the order is cancelled: at once, though SAP is told only after the answer to its order."""
+    if known.one(LeavingAnswer, *document.key) is not None:
+        return Await(commands=(), until=now + _PAUSE, changes=changes)
+    return Done(changes=changes)
 
 
 def confirm(request: Request, result: Result) -> Confirmation:

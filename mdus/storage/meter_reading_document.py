@@ -25,7 +25,7 @@ from sqlalchemy import (
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.value import type_key
-from mdus.messaging.status import MessageStatus
+from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.mapping import ValueTable, chunks
 from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE
 from mdus.storage.reading import METER_READING
@@ -242,3 +242,23 @@ def leaving(connection: Connection, documents: Sequence[MeterReadingDocument]) -
         )
         found.update(connection.scalars(query))
     return [document for name, document in names.items() if name in found]
+
+
+def unanswered_orders(connection: Connection, documents: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
+    """Return those of the documents whose order's confirmation is still to come (DEAD never will)."""
+    found: set[int] = set()
+    for some in chunks(sorted({document.order_item_id for document in documents})):
+        query = (
+            select(ITEM.c.id)
+            .join(MESSAGE, MESSAGE.c.id == ITEM.c.confirmation_id, isouter=True)
+            .where(
+                ITEM.c.id.in_(some),
+                or_(
+                    ITEM.c.status == ItemStatus.DECIDED,
+                    MESSAGE.c.status == MessageStatus.READY,
+                    MESSAGE.c.status == MessageStatus.SENDING,
+                ),
+            )
+        )
+        found.update(connection.scalars(query))
+    return [document for document in documents if document.order_item_id in found]

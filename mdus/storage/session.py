@@ -96,6 +96,10 @@ class UnitOfWork:
         """Return those of the documents whose result is stored for sending and has not arrived at SAP yet."""
         return documents.leaving(self.connection, sent) if sent else []
 
+    def documents_unanswered(self, ordered: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
+        """Return those of the documents whose order's confirmation has not arrived at SAP yet."""
+        return documents.unanswered_orders(self.connection, ordered) if ordered else []
+
     def documents_due_for_result(self, limit: int) -> list[MeterReadingDocument]:
         """Claim documents whose value is due to SAP."""
         return documents.due_for_result(self.connection, limit=limit)

@@ -16,6 +16,7 @@ from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, Done, Outcome, Park, Result
 from mdus.services.meter_reading_document_cancellation import (
     AlreadyProcessed,
+    LeavingAnswer,
     LeavingResult,
     Request,
     ResultLeaving,
@@ -151,6 +152,24 @@ class TestResultLeaving:
     def test_does_not_hold_back_the_answer_to_a_confirmed_order(self) -> None:
         with pytest.raises(AlreadyProcessed):
             decided(replace(DOCUMENT, status=DocumentStatus.CONFIRMED), LEAVING)
+
+
+class TestAnswerLeaving:
+    def test_goes_before_the_answer_to_the_cancellation(self) -> None:
+        answer = LeavingAnswer(sender_system=SENDER, document_id="00000000000000000007")
+        cancelled = replace(DOCUMENT, status=DocumentStatus.CANCELLED, next_try_at=None)
+
+        first = decided(DOCUMENT, answer)
+        second = decided(cancelled, answer)
+
+        assert first == Await(commands=(), until=NOW + timedelta(seconds=30), changes=(cancelled,))
+        assert second == Await(commands=(), until=NOW + timedelta(seconds=30))
+        assert decided(cancelled) == Done()
+
+    def test_of_another_order_is_not_waited_for(self) -> None:
+        answer = LeavingAnswer(sender_system=SENDER, document_id="00000000000000000008")
+
+        assert isinstance(decided(DOCUMENT, answer), Done)
 
 
 class TestConfirm:
