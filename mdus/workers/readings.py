@@ -35,9 +35,9 @@ Decode = Callable[[str, bytes], Iterator[FieldEvent]]
 #: How long a delivery may wait for the meter or command it speaks of, before it is shown (business time).
 SHOWN_AFTER = timedelta(hours=24)
 
-#: Deliveries looked at in one turn; one with more events than `_EVENTS` is taken in alone.
+#: Deliveries looked at in one turn, and the events after which it takes no more: a transaction is short.
 _DELIVERIES = 50
-_EVENTS = 2000
+_EVENTS = 500
 
 #: The longest pause between two looks at an unmatched delivery (real time).
 _LONGEST_PAUSE = timedelta(minutes=1)
@@ -73,10 +73,10 @@ class ReadingsWorker:
             except ValueError as error:
                 unreadable.append((each, str(error)))
                 continue
-            if readable and events + len(told.events) > _EVENTS:
-                break
-            events += len(told.events)
             readable.append((each, told))
+            events += len(told.events)
+            if events >= _EVENTS:
+                break
         for each, reason in unreadable:
             self._bury(each, kind="delivery_unreadable", note=reason, now=now)
         self._take(readable, now=now)
