@@ -32,6 +32,8 @@ from mdus.storage.listing import Page
 
 S = TypeVar("S", bound=Shown)
 
+#: The sender systems the caller may see, None for all.
+Systems = tuple[str, ...] | None
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
 SystemFilter = Annotated[str | None, Query(description="Only of this sender system.")]
@@ -45,7 +47,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     """Return the routes of /api/v1."""
     authenticate = SenderAuthentication(runtime.settings)
 
-    def systems_of_caller(request: Request) -> tuple[str, ...] | None:
+    def systems_of_caller(request: Request) -> Systems:
         """Return the sender systems the caller may see, None for all."""
         try:
             sender = authenticate(request)
@@ -53,19 +55,19 @@ def rest_router(runtime: Runtime) -> APIRouter:
             raise HTTPException(401, str(error), headers=dict(CHALLENGE)) from error
         return None if sender is None or "*" in sender.systems else sender.systems
 
-    systems_type = Annotated[tuple[str, ...] | None, Depends(systems_of_caller)]
+    caller = Depends(systems_of_caller)
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(HTTPBasic(auto_error=False))])
-    _add_devices(router, runtime, systems_type)
-    _add_orders(router, runtime, systems_type)
-    _add_messages(router, runtime, systems_type)
-    _add_exceptions(router, runtime, systems_type)
+    _add_devices(router, runtime, caller)
+    _add_orders(router, runtime, caller)
+    _add_messages(router, runtime, caller)
+    _add_exceptions(router, runtime, caller)
     return router
 
 
-def _add_devices(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
     @router.get("/devices", tags=["devices"])
     def devices(
-        systems: systems_type,
+        systems: Systems = caller,
         sender_system: SystemFilter = None,
         device_id: DeviceFilter = None,
         serial_id: Annotated[str | None, Query(description="Only with this serial number.")] = None,
@@ -85,7 +87,7 @@ def _add_devices(router: APIRouter, runtime: Runtime, systems_type: Any) -> None
             return _listed(Device, listing.devices(uow.connection, page, **filters), limit)
 
     @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
-    def device(systems: systems_type, sender_system: str, device_id: str) -> DeviceDetail:
+    def device(sender_system: str, device_id: str, systems: Systems = caller) -> DeviceDetail:
         """Show one smart meter with its registers, locations and points of delivery."""
         with runtime.database.read() as uow:
             row = listing.device(uow.connection, sender_system, device_id)
@@ -95,7 +97,7 @@ def _add_devices(router: APIRouter, runtime: Runtime, systems_type: Any) -> None
         return DeviceDetail.model_validate({**row._mapping, **parts}, from_attributes=True)
 
 
-def _add_orders(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:
     kinds: dict[str, tuple[type[Shown], Callable[..., Sequence[Row[Any]]]]] = {
         "reading": (ReadingOrder, listing.reading_documents),
         "connection": (ConnectionOrder, listing.connection_controls),
@@ -103,7 +105,7 @@ def _add_orders(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
 
     @router.get("/orders", tags=["orders"])
     def orders(
-        systems: systems_type,
+        systems: Systems = caller,
         kind: Annotated[
             str | None, Query(pattern="^(reading|connection)$", description="reading or connection; both without.")
         ] = None,
@@ -135,8 +137,8 @@ def _add_orders(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
         return Listed(items=found)
 
 
-def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
-    def found(connection: Connection, message_id: int, systems: tuple[str, ...] | None) -> Row[Any]:
+def _add_messages(router: APIRouter, runtime: Runtime, caller: Any) -> None:
+    def found(connection: Connection, message_id: int, systems: Systems) -> Row[Any]:
         row = listing.message(connection, message_id)
         if row is None or not _may_see(systems, row.sender_system):
             raise HTTPException(404, f"There is no message {message_id}")
@@ -144,7 +146,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> Non
 
     @router.get("/messages", tags=["messages"])
     def messages(
-        systems: systems_type,
+        systems: Systems = caller,
         direction: Annotated[str | None, Query(pattern="^(in|out)$", description="in: from SAP; out: to SAP.")] = None,
         status: Annotated[MessageStatus | None, Query(description="Only in this status.")] = None,
         service: Annotated[str | None, Query(description="Only of this service (its single request's root).")] = None,
@@ -166,7 +168,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> Non
             return _listed(Message, listing.messages(uow.connection, page, **filters), limit)
 
     @router.get("/messages/{message_id}", tags=["messages"])
-    def message(systems: systems_type, message_id: int) -> MessageDetail:
+    def message(message_id: int, systems: Systems = caller) -> MessageDetail:
         """Show one message: its refusal if it was refused, what happened to it, and its first 100 items."""
         with runtime.database.read() as uow:
             row = found(uow.connection, message_id, systems)
@@ -180,8 +182,8 @@ def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> Non
 
     @router.get("/messages/{message_id}/items", tags=["messages"])
     def items(
-        systems: systems_type,
         message_id: int,
+        systems: Systems = caller,
         status: Annotated[ItemStatus | None, Query(description="Only in this status.")] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
@@ -195,7 +197,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> Non
         return Listed(items=[Item.model_validate(row) for row in rows], next=following)
 
     @router.get("/messages/{message_id}/body", tags=["messages"], response_class=Response)
-    def body(systems: systems_type, message_id: int) -> Response:
+    def body(message_id: int, systems: Systems = caller) -> Response:
         """Return the message as it came or went, byte for byte."""
         with runtime.database.read() as uow:
             found(uow.connection, message_id, systems)
@@ -210,10 +212,10 @@ def _add_messages(router: APIRouter, runtime: Runtime, systems_type: Any) -> Non
         return Response(content, media_type="text/xml", headers=headers)
 
 
-def _add_exceptions(router: APIRouter, runtime: Runtime, systems_type: Any) -> None:
+def _add_exceptions(router: APIRouter, runtime: Runtime, caller: Any) -> None:
     @router.get("/exceptions", tags=["exceptions"])
     def exceptions(
-        _: systems_type,
+        _: Systems = caller,
         kind: Annotated[str | None, Query(description="Only of this kind.")] = None,
         open: Annotated[bool, Query(description="Open cases, or closed ones.")] = True,  # noqa: A002 - its name in the URL
         limit: Limit = 100,
@@ -238,5 +240,5 @@ def _number(cursor: str | None) -> int | None:
     return int(cursor)
 
 
-def _may_see(systems: tuple[str, ...] | None, system: str) -> bool:
+def _may_see(systems: Systems, system: str) -> bool:
     return systems is None or system in systems
