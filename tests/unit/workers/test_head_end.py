@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -141,6 +142,27 @@ class TestTurn:
                 .order_by(MESSAGE_EVENT.c.id)
             )
             assert list(uow.connection.scalars(query)) == ["submitting", "accepted"]
+
+    def test_submits_each_command_once_with_several_threads(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.head_end.batch_size = 3
+        field.device()
+        switches = [field.switch()[1] for _ in range(20)]
+        reads = [field.command(CommandKind.READ_ON_DEMAND) for _ in range(20)]
+
+        def work() -> None:
+            while field.worker.turn():
+                pass
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        while field.worker.turn():  # what one thread held while another looked
+            pass
+
+        told = [device["reference"] for body in scripted.submitted for device in body["devices"]]
+        assert sorted(told) == sorted(each.command_key for each in switches + reads)
 
 
 class TestExpiry:
