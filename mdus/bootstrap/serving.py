@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -55,8 +54,13 @@ def serve(
         mend = "set the credentials, or listen on 127.0.0.1"
         raise CannotStart.because(str(error), where="http.host or --host", mend=mend) from error
     prepare(database, simulated_clock=simulated_clock)
-    with _listening(host, port) as listener, _child_processes(parts, workers=workers) as children:
-        server = _Server(_config(parts, workers=workers), children)
+    server = _Server(_config(parts, workers=workers))
+    with (
+        server.ended_by_signals(),
+        _listening(host, port) as listener,
+        _child_processes(parts, workers=workers) as some,
+    ):
+        server.children = some
         log.info("mdus_serves", url=_url(listener), database=database.url.render_as_string(), workers=workers)
         server.run(sockets=[listener])
         if not server.started:
@@ -69,16 +73,13 @@ def serve(
 class _Server(uvicorn.Server):
     """A server that ends at the first SIGTERM or SIGINT, together with the workers, and at once at the second."""
 
-    def __init__(self, config: uvicorn.Config, children: Children | None) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._children = children
+        self.children: Children | None = None
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle the signals here, and leave the exit code to us: uvicorn would raise them again at the end."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+    def ended_by_signals(self) -> Iterator[None]:
+        """Take the signals while the block lasts, so that one that comes during the start ends us in good order too."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -86,12 +87,17 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are: uvicorn would raise them again at its end, and ours would be no good one."""
+        yield
+
     def handle_exit(self, sig: int, frame: object) -> None:
         """Stop taking requests, and let the workers end meanwhile."""
         self.force_exit = self.should_exit
         self.should_exit = True
-        if self._children is not None:
-            self._children.ask_to_end()
+        if self.children is not None:
+            self.children.ask_to_end()
 
 
 def _config(parts: Parts, *, workers: bool) -> uvicorn.Config:

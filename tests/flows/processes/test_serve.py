@@ -1,0 +1,232 @@
+"""`mdus serve` as a real process: messages go all the way, workers are kept running, all ends in good order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.flows.intake.messages import create_device, new_uuid
+from tests.flows.processes.running import Mdus, is_running, mdus, sap, until
+
+AUTH = ("sap", "secret")
+CREDENTIALS = {"MDUS_AUTH__USER": "sap", "MDUS_AUTH__PASSWORD": "secret"}
+HEAD_ENDS = """
+[[head_ends]]
+name = "north"
+kind = "rest"
+url = "http://127.0.0.1:9"
+ams_ids = ["AM01"]
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """Settings of an installation with one head end, which is never reached."""
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "head_ends.toml").write_text(HEAD_ENDS)
+    return {**CREDENTIALS, "MDUS_CONFIG": str(config), "MDUS_DATABASE__URL": f"sqlite:///{tmp_path / 'mdus.db'}"}
+
+
+def post(running: Mdus, body: bytes) -> int:
+    return httpx.post(f"{running.url}/sap", content=body, headers={"Content-Type": "text/xml"}, auth=AUTH).status_code
+
+
+def messages(running: Mdus, **filters: str) -> list[dict[str, object]]:
+    answer = httpx.get(f"{running.url}/api/v1/messages", params=filters, auth=AUTH)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+def ready(running: Mdus) -> bool:
+    return httpx.get(f"{running.url}/readyz").status_code == 200
+
+
+class TestServe:
+    def test_device_is_created_and_confirmed_on_a_fresh_file(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        uuid = new_uuid()
+        with (
+            sap() as (url, received),
+            mdus("serve", "--port", "0", folder=tmp_path, MDUS_CIS__URL=url, **settings) as served,
+        ):
+            assert post(served, create_device(uuid=uuid)) == 202
+            (interface, body) = until(lambda: received and received[0], what="the confirmation")
+            assert interface == "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
+            assert uuid in body.decode()
+            assert b"<BusinessDocumentProcessingResultCode>3<" in body
+            until(
+                lambda: [one["status"] for one in messages(served)] == ["delivered", "completed"],
+                what="both messages at their end",
+            )
+            assert ready(served)
+            assert served.end() == 0
+
+    def test_metrics_count_all_processes(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with mdus("serve", "--port", "0", folder=tmp_path, **settings) as served:
+            assert post(served, create_device()) == 202
+
+            def counted() -> bool:
+                metrics = httpx.get(f"{served.url}/metrics").text
+                received = "mdus_messages_received_total" in metrics  # by HTTP
+                return received and 'mdus_items_total{outcome="done"' in metrics  # by the worker
+
+            until(counted, what="the counts of HTTP and worker")
+
+    def test_worker_that_dies_is_started_again(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with (
+            sap() as (url, received),
+            mdus("serve", "--port", "0", folder=tmp_path, MDUS_CIS__URL=url, **settings) as served,
+        ):
+            first = int(served.event("worker_started")["pid"])
+            served.event("worker_works")
+            os.kill(first, signal.SIGKILL)
+            second = int(served.event("worker_started", count=2)["pid"])
+            assert second != first
+            served.event("worker_works", count=2)
+            assert post(served, create_device()) == 202
+            until(lambda: received, what="the confirmation")
+            assert served.end() == 0
+            assert not is_running(second)
+
+    def test_workers_end_with_a_server_that_is_killed(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with mdus("serve", "--port", "0", folder=tmp_path, **settings) as served:
+            worker = int(served.event("worker_works")["pid"])
+            served.process.kill()
+            served.process.wait()
+            until(lambda: not is_running(worker), what="the end of the worker")
+
+    def test_begins_again_on_the_same_file_after_a_kill(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with mdus("serve", "--port", "0", folder=tmp_path, **settings) as served:
+            served.event("worker_works")
+            assert post(served, create_device()) == 202
+            served.process.kill()
+            served.process.wait()
+            with (
+                sap() as (url, received),
+                mdus("serve", "--port", "0", folder=tmp_path, name="again", MDUS_CIS__URL=url, **settings) as again,
+            ):
+                until(lambda: received, what="the confirmation")
+                assert again.end() == 0
+
+    def test_without_workers_only_takes_in(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with mdus("serve", "--port", "0", "--no-workers", folder=tmp_path, **settings) as served:
+            assert post(served, create_device()) == 202
+            assert ready(served)
+            assert [one["status"] for one in messages(served)] == ["received"]
+            assert served.events("worker_started") == []
+            assert served.end() == 0
+            with mdus("work", folder=tmp_path, name="worker", **settings) as worker:
+                worker.event("worker_works")
+                file = tmp_path / "mdus.db"
+
+                def completed() -> bool:
+                    with sqlite3.connect(file) as connection:
+                        query = "SELECT count(*) FROM message WHERE direction = 'in' AND status = 'completed'"
+                        return bool(connection.execute(query).fetchone()[0])
+
+                until(completed, what="the message decided")
+                assert worker.end() == 0
+
+    def test_clock_is_steered_with_a_simulated_clock_only(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with mdus("serve", "--port", "0", "--no-workers", folder=tmp_path, **settings) as served:
+            assert httpx.get(f"{served.url}/clock").status_code == 404
+            assert served.end() == 0
+        with mdus("serve", "--port", "0", "--simulated-clock", folder=tmp_path, name="simulated", **settings) as served:
+            served.event("worker_works")
+            jump = {"jump_to": "2031-03-28T12:00:00Z", "speed": 1}
+            assert httpx.post(f"{served.url}/clock", json=jump).status_code == 200
+            # The worker follows: it enqueues the slots of the new time.
+            until(
+                lambda: [one for one in served.events("slots_enqueued") if "reconcile 2031-03-28" in one["slots"]],
+                what="the slots of the day jumped to",
+            )
+            assert served.end() == 0
+        refused = run("serve", "--port", "0", folder=tmp_path, **settings)
+        assert refused.returncode == 1
+        assert "simulated clock" in refused.stderr
+
+
+def run(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MDUS_", "PROMETHEUS_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "mdus", *arguments],
+        env={**kept, **settings},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class TestRefusals:
+    def test_does_not_listen_beyond_loopback_without_credentials(self, tmp_path: Path) -> None:
+        refused = run("serve", "--host", "0.0.0.0", "--port", "0", folder=tmp_path)
+        assert refused.returncode == 1
+        assert "MDUS_AUTH__USER" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+    def test_listens_beyond_loopback_with_credentials(self, tmp_path: Path) -> None:
+        with mdus(
+            "serve", "--host", "0.0.0.0", "--port", "0", "--no-workers", folder=tmp_path, **CREDENTIALS
+        ) as served:
+            assert served.url.startswith("http://0.0.0.0:")
+            assert served.end() == 0
+
+    def test_says_which_port_is_taken(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            refused = run("serve", "--port", str(taken.getsockname()[1]), folder=tmp_path)
+        assert refused.returncode == 1
+        assert "cannot listen on 127.0.0.1" in refused.stderr
+        assert "--port" in refused.stderr
+
+    def test_names_every_problem_of_the_settings(self, tmp_path: Path) -> None:
+        refused = run("serve", folder=tmp_path, MDUS_HTTP__PORT="x", MDUS_CIS__URL="ftp://sap", MDUS_TIME_ZONE="Mars")
+        assert refused.returncode == 1
+        for name in ("MDUS_HTTP__PORT", "MDUS_CIS__URL", "MDUS_TIME_ZONE"):
+            assert name in refused.stderr
+
+    def test_second_worker_of_a_sqlite_file_waits_for_the_first(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        with mdus("work", folder=tmp_path, name="first", **settings) as first:
+            first.event("worker_works")
+            with mdus("work", folder=tmp_path, name="second", **settings) as second:
+                assert first.end() == 0
+                second.event("worker_works")
+                assert first.events("worker_ended")[0]["at"] <= second.events("worker_works")[0]["at"]
+                assert second.end() == 0
+
+
+class TestSchema:
+    def test_fresh_sqlite_file_is_made_and_kept(self, tmp_path: Path, settings: dict[str, str]) -> None:
+        made = run("migrate", folder=tmp_path, **settings)
+        assert made.returncode == 0, made.stderr
+        again = run("migrate", folder=tmp_path, **settings)
+        assert "is up to date" in again.stdout
+
+    @pytest.mark.parametrize("command", ["serve", "work"])
+    def test_newer_schema_is_refused(self, tmp_path: Path, settings: dict[str, str], command: str) -> None:
+        run("migrate", folder=tmp_path, **settings)
+        with sqlite3.connect(tmp_path / "mdus.db") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
+        refused = run(command, folder=tmp_path, **settings)
+        assert refused.returncode == 1
+        assert "newer version" in refused.stderr
+
+    def test_empty_postgresql_asks_for_a_migration(
+        self, tmp_path: Path, settings: dict[str, str], empty_postgresql_url: str
+    ) -> None:
+        settings["MDUS_DATABASE__URL"] = empty_postgresql_url
+        refused = run("serve", "--port", "0", folder=tmp_path, **settings)
+        assert refused.returncode == 1
+        assert "mdus migrate" in refused.stderr
+        assert run("migrate", folder=tmp_path, **settings).returncode == 0
+        with mdus("serve", "--port", "0", "--no-workers", folder=tmp_path, **settings) as served:
+            assert ready(served)
