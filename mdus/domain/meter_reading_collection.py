@@ -118,6 +118,10 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
         return (replace(document, next_try_at=max(ends_by, now) + policies.on_demand_timeout),)
     if register is None:
         return _failed(document, "Its register is no longer known on the scheduled date", now=now)
+    first_look_at = window.complete_at(policy.choice) + policies.collection_delay
+    if not document.on_demand and not due.commands and now < first_look_at:
+        # A reading that came in made it look early; what is still being collected may be better.
+        return (replace(document, next_try_at=first_look_at),)
     return _ask(due, policy=policy, policies=policies, now=now)
 
 

@@ -31,13 +31,16 @@ from mdus.domain.meter_reading_document import (
 )
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received
+from mdus.messaging.outcome import Change, Done, Outcome, Received
 from mdus.messaging.patterns import Due, RequestSent
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
 #: MeterReadingTypeCode: a value read, neither calculated nor estimated.
 _COLLECTED: Final = "01"
+
+#: The kind of exception case of a confirmation that confirms nothing we sent.
+CONFIRMATION_UNMATCHED: Final = "confirmation_unmatched"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,18 +79,6 @@ class Confirmation(Received):
     result_code: str | None = wire("Log/BusinessDocumentProcessingResultCode")
     max_severity: str | None = wire("Log/MaximumLogItemSeverityCode")
     remarks: tuple[Remark, ...] = wire("Log/Item")
-
-
-class DocumentNotNamed(BusinessError):
-    """SAP's confirmation of a meter reading result names no document."""
-
-    type_id = "220(MDUS)"
-
-
-class DocumentUnknown(BusinessError):
-    """SAP confirms the result of a document it never ordered."""
-
-    type_id = "221(MDUS)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,12 +165,11 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     - Success closes it whatever was noted before, also late: after a refusal or after silence.
     - A refusal counts while the result is not settled: it is sent again, up to the setting; then a case is opened.
     - A cancelled document stays cancelled, and a confirmed one confirmed, whatever comes.
+    - What names no result of ours opens a case: there is nothing to tell SAP.
     """
-    if confirmation.document_id is None:
-        raise DocumentNotNamed
     document = known.one(MeterReadingDocument, confirmation.origin.sender_system, confirmation.document_id)
     if document is None or document.result_attempts == 0:
-        raise DocumentUnknown
+        return Done(changes=(_unmatched(confirmation, now=now),))
     if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.CANCELLED):
         return Done()
     policy = known.one(Policy) or Policy()
@@ -197,6 +187,16 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
             replace(document, status=DocumentStatus.REJECTED, next_try_at=None, note=note),
             ExceptionCase(kind=RESULT_REFUSED, case_key=document_owner(document), opened_at=now, note=refused),
         )
+    )
+
+
+def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:
+    name = confirmation.document_id or "no document"
+    return ExceptionCase(
+        kind=CONFIRMATION_UNMATCHED,
+        case_key=str(confirmation.origin.item_id),
+        opened_at=now,
+        note=f"{confirmation.origin.sender_system} confirms a meter reading result that was never sent: {name}",
     )
 
 

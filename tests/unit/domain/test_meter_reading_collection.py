@@ -130,6 +130,21 @@ class TestValueThere:
         assert [type(change) for change in changes] == [MeterReadingDocument]
 
 
+class TestBeforeAllIsCollected:
+    EARLY = NOW - timedelta(seconds=1)
+
+    @pytest.mark.parametrize(
+        "readings",
+        [pytest.param([], id="no value"), pytest.param([reading(DUE + timedelta(minutes=5))], id="one near")],
+    )
+    def test_nobody_is_asked_yet(self, readings: list[MeterReading]) -> None:
+        assert step(readings=readings, now=self.EARLY) == (replace(DOCUMENT, next_try_at=NOW),)
+        assert command_of(step(readings=readings, now=NOW)).kind is CommandKind.READ_REGISTERS
+
+    def test_the_value_meant_is_taken_all_the_same(self) -> None:
+        assert document_of(step(readings=[reading()], now=self.EARLY)).status is DocumentStatus.READ
+
+
 class TestNoValue:
     def test_asks_the_head_end_for_the_window_its_end_included(self) -> None:
         changes = step()

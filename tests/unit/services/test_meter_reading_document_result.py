@@ -21,10 +21,9 @@ from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done
 from mdus.messaging.patterns import Due
 from mdus.services.meter_reading_document_result import (
+    CONFIRMATION_UNMATCHED,
     SERVICE,
     Confirmation,
-    DocumentNotNamed,
-    DocumentUnknown,
     Policy,
     Remark,
     build,
@@ -250,21 +249,22 @@ class TestSettle:
     def test_leaves_a_cancelled_document_cancelled(self) -> None:
         assert settled(answer("3"), replace(SENT, status=DocumentStatus.CANCELLED)) is None
 
-    def test_is_shown_when_it_names_no_document(self) -> None:
-        with pytest.raises(DocumentNotNamed):
-            settle(answer(document_id=None), Known([POLICY, SENT]), now=NOW)
-
     @pytest.mark.parametrize(
-        "known",
+        ("confirmation", "known"),
         [
-            pytest.param(Known([POLICY]), id="never ordered"),
-            pytest.param(Known([POLICY, replace(SENT, sender_system="P12")]), id="of another system"),
-            pytest.param(Known([POLICY, READ]), id="never sent"),
+            pytest.param(answer(document_id=None), Known([POLICY, SENT]), id="names no document"),
+            pytest.param(answer(), Known([POLICY]), id="never ordered"),
+            pytest.param(answer(), Known([POLICY, replace(SENT, sender_system="P12")]), id="of another system"),
+            pytest.param(answer(), Known([POLICY, READ]), id="never sent"),
         ],
     )
-    def test_is_shown_when_it_speaks_of_an_unknown_result(self, known: Known) -> None:
-        with pytest.raises(DocumentUnknown):
-            settle(answer(), known, now=NOW)
+    def test_is_shown_when_it_confirms_nothing_we_sent(self, confirmation: Confirmation, known: Known) -> None:
+        outcome = settle(confirmation, known, now=NOW)
+
+        assert isinstance(outcome, Done)
+        [case] = outcome.changes
+        assert isinstance(case, ExceptionCase)
+        assert (case.kind, case.case_key) == (CONFIRMATION_UNMATCHED, "8")
 
 
 class TestService:
