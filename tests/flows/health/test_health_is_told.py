@@ -20,13 +20,6 @@ from tests.flows.intake.installation import NOW, Installation
 from tests.flows.intake.messages import create_device
 
 
-@pytest.fixture
-def mdus(database_url: str) -> Iterator[Installation]:
-    installation = Installation(database_url)
-    yield installation
-    installation.database.close()
-
-
 def watching(mdus: Installation, *leases: str) -> Installation:
     mdus.app = create_app(mdus.runtime, leases=leases)
     return mdus
@@ -149,8 +142,8 @@ class TestClock:
             {"jump_by": 60},
         ],
     )
-    def test_refuses_nonsense(self, steered: Installation, wanted: dict[str, Any]) -> None:
-        assert self.steer(steered, **wanted).status_code == 422
+    def test_refuses_nonsense(self, sqlite_url: str, wanted: dict[str, Any]) -> None:
+        assert self.steer(Installation(sqlite_url, simulated_clock=True), **wanted).status_code == 422
 
     def test_obeys_this_machine_only(self, steered: Installation) -> None:
         assert steered.get("/clock", client="192.0.2.1").status_code == 403
