@@ -7,7 +7,6 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     ColumnElement,
     Connection,
@@ -112,9 +111,9 @@ HEAD_END_DELIVERY = Table(
 )
 
 # Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value.
-COMMAND_IS_READY: ColumnElement[bool] = literal_column("command.status = 'ready'", Boolean())
-COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('submitting', 'accepted')", Boolean())
-DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')", Boolean())
+COMMAND_IS_READY: ColumnElement[bool] = literal_column("command.status = 'ready'")
+COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('submitting', 'accepted')")
+DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')")
 
 _TABLE = COMMAND.table
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Date,
     Float,
@@ -25,8 +26,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     bindparam,
     delete,
+    or_,
     select,
     tuple_,
 )
@@ -59,6 +62,9 @@ AnyRow = Row[*tuple[Any, ...]]
 
 #: Keys per IN list; far below the bind limits of both databases.
 CHUNK = 1000
+
+#: Comparisons that `one_of` writes out; beyond, the database gets a list of tuples.
+_GROUPS = 20
 
 
 class ValueTable(Generic[V]):
@@ -131,13 +137,29 @@ class ValueTable(Generic[V]):
         """
         found: list[V] = []
         for some in chunks(sorted(set(keys), key=repr)):
-            if len(by) == 1:
-                wanted = self.table.c[by[0]].in_([key[0] for key in some])
-            else:
-                wanted = tuple_(*(self.table.c[name] for name in by)).in_(some)
-            query = select(*self._columns).where(wanted, *where).order_by(self.table.c.id)
+            query = select(*self._columns).where(self.one_of(by, some), *where).order_by(self.table.c.id)
             found += self.fetch(connection, query.with_for_update() if lock else query)
         return found
+
+    def one_of(self, by: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
+        """Return the condition that the attributes `by` equal one of `keys`, put so that an index serves it.
+
+        SQLite reads the whole table for a list of tuples. So the attribute with the most values becomes the list, and
+        the others, which take few together (sender system, kind), are compared with each of theirs.
+        """
+        columns = [self.table.c[name] for name in by]
+        listed = max(range(len(by)), key=lambda place: len({key[place] for key in keys}))
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for key in keys:
+            groups.setdefault(key[:listed] + key[listed + 1 :], []).append(key[listed])
+        if len(groups) > _GROUPS:
+            return tuple_(*columns).in_(keys)
+        others = columns[:listed] + columns[listed + 1 :]
+        conditions = []
+        for values, some in groups.items():
+            same = (column == value for column, value in zip(others, values, strict=True))
+            conditions.append(and_(*same, columns[listed].in_(some)))
+        return or_(*conditions)
 
     def fetch(self, connection: Connection, query: Any) -> list[V]:
         """Return the values of a query that selects this mapping's columns in order."""

@@ -120,14 +120,14 @@ ITEM = Table(
 )
 
 # Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value, so a query with one
-# would read the whole table.
-ITEM_IS_READY: ColumnElement[bool] = literal_column("message_item.status = 'ready'", Boolean())
-ITEM_IS_WAITING: ColumnElement[bool] = literal_column("message_item.status IN ('awaiting', 'parked')", Boolean())
-ITEM_IS_PARKED: ColumnElement[bool] = literal_column("message_item.status = 'parked'", Boolean())
-ITEM_IS_DECIDED: ColumnElement[bool] = literal_column("message_item.status = 'decided'", Boolean())
-ITEM_IS_SENT: ColumnElement[bool] = literal_column("message_item.status = 'sent'", Boolean())
-MESSAGE_IS_READY: ColumnElement[bool] = literal_column("message.status = 'ready'", Boolean())
-MESSAGE_IS_SENDING: ColumnElement[bool] = literal_column("message.status = 'sending'", Boolean())
+# would read the whole table. They have no type, for to one that is Boolean SQLAlchemy appends ` = 1` on SQLite.
+ITEM_IS_READY: ColumnElement[bool] = literal_column("message_item.status = 'ready'")
+ITEM_IS_WAITING: ColumnElement[bool] = literal_column("message_item.status IN ('awaiting', 'parked')")
+ITEM_IS_PARKED: ColumnElement[bool] = literal_column("message_item.status = 'parked'")
+ITEM_IS_DECIDED: ColumnElement[bool] = literal_column("message_item.status = 'decided'")
+ITEM_IS_SENT: ColumnElement[bool] = literal_column("message_item.status = 'sent'")
+MESSAGE_IS_READY: ColumnElement[bool] = literal_column("message.status = 'ready'")
+MESSAGE_IS_SENDING: ColumnElement[bool] = literal_column("message.status = 'sending'")
 
 #: Every change of status of a message, an item or a command.
 MESSAGE_EVENT = Table(

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     Index,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    tuple_,
 )
 
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
@@ -59,14 +57,12 @@ METER_READING_DOCUMENT = ValueTable(
 _TABLE = METER_READING_DOCUMENT.table
 
 # Written out, because SQLite uses a partial index only where the query says the very words of the index.
-DOCUMENT_IS_ORDERED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'ordered'", Boolean())
-DOCUMENT_IS_READ: ColumnElement[bool] = literal_column("meter_reading_document.status = 'read'", Boolean())
+DOCUMENT_IS_ORDERED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'ordered'")
+DOCUMENT_IS_READ: ColumnElement[bool] = literal_column("meter_reading_document.status = 'read'")
 _REFUSED: ColumnElement[bool] = literal_column(
-    "meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL", Boolean()
+    "meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL"
 )
-_UNANSWERED: ColumnElement[bool] = literal_column(
-    "message.direction = 'out' AND message.status = 'delivered'", Boolean()
-)
+_UNANSWERED: ColumnElement[bool] = literal_column("message.direction = 'out' AND message.status = 'delivered'")
 
 
 def is_any_due(connection: Connection, *, now: datetime, service: str, sent_before: datetime) -> bool:
@@ -134,7 +130,7 @@ def readings_for(
                     reading.c.measured_at.between(_TABLE.c.window_from, _TABLE.c.window_until),
                 ),
             )
-            .where(tuple_(_TABLE.c.sender_system, _TABLE.c.document_id).in_(some))
+            .where(METER_READING_DOCUMENT.one_of(MeterReadingDocument.KEY, some))
             .order_by(reading.c.id)
         )
         for sender_system, document_id, *fields in connection.execute(query):
