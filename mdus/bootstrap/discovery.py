@@ -97,7 +97,6 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
 
 def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
     """Yield where the settings name what is not there: kinds of head ends, services, callback paths."""
-    holders: dict[str, str] = {}
     for row in settings.head_ends:
         where = f"head_ends.{row.name}"
         if row.kind not in found.kinds:
@@ -109,13 +108,6 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
         if row.callback_url is not None and not row.callback_url.rstrip("/").endswith(path):
             what = f"callback_url does not end in {path}, where this head end's callbacks are taken in"
             yield Problem(what=what, where=f"{where}.callback_url", mend=f"let it end in {path}")
-        for ams_id in row.ams_ids:
-            if holders.setdefault(ams_id, row.name) != row.name:
-                yield Problem(
-                    what=f"the AMS id {ams_id} stands for {holders[ams_id]} already",
-                    where=f"{where}.ams_ids",
-                    mend="let each AMS id stand for one head end",
-                )
     for sender in settings.senders:
         for name in sender.single_services:
             if name not in found.services:

@@ -46,7 +46,6 @@ def serve(
     """Serve until SIGTERM or SIGINT, then end in good order; returns the exit code. Raises CannotStart."""
     parts = compose(environ, simulated_clock=simulated_clock)
     settings, database = parts.runtime.settings, parts.runtime.database
-    start_logs(settings)
     host, port = host or settings.http.host, settings.http.port if port is None else port
     try:
         refuse_unprotected(settings, host=host)
@@ -54,6 +53,7 @@ def serve(
         mend = "set the credentials, or listen on 127.0.0.1"
         raise CannotStart.because(str(error), where="http.host or --host", mend=mend) from error
     prepare(database, simulated_clock=simulated_clock)
+    start_logs(settings)
     server = _Server(_config(parts, workers=workers))
     with (
         server.ended_by_signals(),

@@ -33,8 +33,8 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
     """
     parts = compose(environ, simulated_clock=simulated_clock)
     settings = parts.runtime.settings
-    start_logs(settings)
     prepare(parts.runtime.database, simulated_clock=simulated_clock)
+    start_logs(settings)
     told_to_end = False
     with only_worker(parts.runtime.database):
         loops = Loops(loops_of(parts), poll_seconds=settings.workers.poll_seconds)
