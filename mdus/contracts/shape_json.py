@@ -20,11 +20,13 @@ from mdus.contracts.shape import ShapeError, describe, once_per_class, unwrap
 
 S = TypeVar("S")
 _Convert = Callable[[Any], Any]
+#: Made once: `json.dumps` with options of its own makes a new one for every text.
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def to_json(value: object) -> str:
     """Return a dataclass value as compact JSON."""
-    return json.dumps(_encode(value), ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(_encode(value))
 
 
 def from_json(shape: type[S], text: str | bytes) -> S:
