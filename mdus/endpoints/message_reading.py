@@ -300,6 +300,9 @@ class _Draft:
     def __init__(self, root: Root, service: Waiting, header: MessageHeader, system: str) -> None:
         self._root = root
         self._service = service
+        self._is_bulk = root.is_bulk
+        self._shape = service.shape
+        self._order_by = service.order_by
         self._header = header
         self._system = system
         self._key = _key_of(header, service)
@@ -307,26 +310,26 @@ class _Draft:
 
     def row(self, position: int, item: etree._Element) -> ReceivedItem:
         """Return the row of one item, or of a single message."""
-        service = self._service
         try:
-            request = bind(service.shape, item)
+            request = bind(self._shape, item)
             header: MessageHeader | ItemHeader = self._header
-            if self._root.is_bulk:
-                header = bind(ItemHeader, cast(etree._Element, item.find(HEADER_ELEMENT)))
+            if self._is_bulk:
+                header = bind(ItemHeader, _header_of(item))
         except BindingError as error:
-            where = f"{self._root.item_element}[{position}]/" if self._root.is_bulk else ""
+            where = f"{self._root.item_element}[{position}]/" if self._is_bulk else ""
             raise _against_contract(self._root, [f"{where}{error}"]) from error
         # An item marked as test data makes the whole message test data: no breaker moves on a doubt.
-        self._test_data = self._test_data or bool(header.test_data)
+        if header.test_data:
+            self._test_data = True
         key = self._key
-        if self._root.is_bulk:
+        if self._is_bulk:
             key = header.uuid.lower() if header.uuid else header.id or f"{self._key}/{position}"
         return ReceivedItem(
             position=position,
             key=key,
             uuid=header.uuid,
             header_id=header.id,
-            ordering_key=f"{self._system}/{service.order_by(request)}",
+            ordering_key=f"{self._system}/{self._order_by(request)}",
             content=to_json(request),
         )
 
@@ -354,6 +357,12 @@ class _Draft:
             batches=batches,
             shape_version=shape_version(self._service.shape),
         )
+
+
+def _header_of(item: etree._Element) -> etree._Element:
+    """Return the header of an item that passed its schema: the first child, but for what was set aside before it."""
+    first = item[0]
+    return first if first.tag == HEADER_ELEMENT else cast(etree._Element, item.find(HEADER_ELEMENT))
 
 
 def _key_of(header: MessageHeader, service: Waiting) -> str:
