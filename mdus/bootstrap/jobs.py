@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from mdus.bootstrap.composition import compose, job_runner
+from mdus.bootstrap.composition import compose, job_runner, start_logs
 from mdus.bootstrap.database import refuse_other_schema, state_of
 from mdus.bootstrap.errors import CannotStart
 from mdus.bootstrap.operating import clock_of, opened
@@ -63,6 +63,7 @@ def run_job(environ: Mapping[str, str], name: str, *, day: date | None = None) -
     database = parts.runtime.database
     try:
         refuse_other_schema(state_of(database), database.settings)
+        start_logs(database.settings)
         run_id = _enqueued(database, name, day=day, now=parts.runtime.clock.now())
         runner = job_runner(parts)
         while True:

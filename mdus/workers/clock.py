@@ -6,7 +6,7 @@ business time passes a slot  ->  the process with the leader lease inserts (job,
 
 A trigger does nothing but insert that row, and (job, slot) is unique: firing twice is harmless. Which slots have passed
 is computed from the newest one stored, so slots missed while everything was down are caught up at the next start, and a
-steered clock may jump over many. docs/decisions/0012 says why APScheduler's triggers are used and its loop is not.
+steered clock may jump over many. docs/decisions/0015 says why APScheduler's triggers are used and its loop is not.
 """
 
 from __future__ import annotations

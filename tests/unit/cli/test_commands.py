@@ -1,0 +1,300 @@
+"""The commands: what they print, what they exit with, and that nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from mdus import __version__
+from mdus.cli import main
+from mdus.domain.exception_case import ExceptionCase
+from mdus.storage.end_device_control import SWITCHING_ORDER
+from mdus.storage.job import JOB_RUN
+from mdus.storage.session import Database
+from tests.unit.workers.scripted import rows_of
+
+
+@pytest.fixture
+def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A migrated database that the commands find in their environment."""
+    monkeypatch.setenv("MDUS_DATABASE__URL", database_url)
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+class Ran:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code = code
+        self.out = out
+        self.err = err
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def mdus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `mdus ...` in this process."""
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr("sys.argv", ["mdus", *arguments])
+        capsys.readouterr()
+        handlers = logging.getLogger().handlers[:]
+        with pytest.raises(SystemExit) as ended:
+            main()
+        # A command sends the log lines to its standard error, which ends with the test.
+        logging.getLogger().handlers = handlers
+        printed = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+class TestMdus:
+    def test_alone_says_the_three_things_a_newcomer_wants(self, mdus: Run) -> None:
+        ran = mdus()
+        assert ran.code == 0
+        for command in ("mdus demo", "mdus serve", "mdus check"):
+            assert command in ran.out
+
+    def test_tells_its_version(self, mdus: Run) -> None:
+        assert mdus("--version").out == f"mdus {__version__}\n"
+
+    def test_names_an_unknown_command(self, mdus: Run) -> None:
+        ran = mdus("dance")
+        assert ran.code == 2
+        assert "dance" in ran.err
+
+    def test_demo_hands_everything_to_the_landscape(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        started: list[list[str]] = []
+
+        def execute(_: str, arguments: list[str]) -> None:
+            started.append(arguments[1:])
+            raise SystemExit(3)
+
+        monkeypatch.setattr("os.execv", execute)
+        assert mdus("demo", "--meters", "10", "--help", "--faults", "all").code == 3
+        assert started == [["-m", "simulators.landscape", "--meters", "10", "--help", "--faults", "all"]]
+
+    def test_demo_says_what_is_not_installed(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mdus.cli.processes._is_there", lambda module: module != "spyne")
+        ran = mdus("demo")
+        assert ran.code == 1
+        assert "spyne" in ran.err
+        assert "mdus[demo]" in ran.err
+
+
+class TestCheck:
+    def test_finds_the_defaults_in_order(self, mdus: Run, database: Database) -> None:
+        ran = mdus("check")
+        assert (ran.code, ran.err) == (0, "")
+        assert "in order" in ran.out
+        assert "no open cases" in ran.out
+
+    def test_reports_every_problem_with_how_to_mend_it(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MDUS_HTTP__PORT", "x")
+        monkeypatch.setenv("MDUS_TIME_ZONE", "Mars")
+        ran = mdus("check")
+        assert ran.code == 1
+        assert ran.err.count("mend:") == 2
+        assert "MDUS_HTTP__PORT" in ran.err
+        assert "MDUS_TIME_ZONE" in ran.err
+
+    def test_reports_what_only_all_parts_together_show(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {"KIND": "telegraph", "URL": "http://127.0.0.1:9"}.items():
+            monkeypatch.setenv(f"MDUS_HEAD_ENDS__NORTH__{name}", value)
+        ran = mdus("check")
+        assert ran.code == 1
+        assert "telegraph" in ran.err
+        assert "known are: rest" in ran.err
+
+    def test_counts_open_cases_by_kind(self, mdus: Run, database: Database) -> None:
+        now = datetime.now(UTC)
+        closed = ExceptionCase(kind="meter_missing", case_key="2", opened_at=now, closed_at=now, note="was")
+        with database.begin() as uow:
+            uow.save([ExceptionCase(kind="dead_message", case_key="1", opened_at=now, note="is"), closed])
+        assert "1 open cases: 1 dead_message" in mdus("check").out
+
+    def test_shows_every_setting_with_its_origin_and_no_secret(
+        self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MDUS_AUTH__USER", "sap")
+        monkeypatch.setenv("MDUS_AUTH__PASSWORD", "hidden-word")
+        monkeypatch.setenv("COLUMNS", "300")
+        ran = mdus("check", "--show")
+        assert "MDUS_AUTH__USER" in ran.out
+        assert "workers.claim_size" in ran.out
+        assert "hidden-word" not in ran.out
+
+    def test_makes_no_file_by_looking(self, mdus: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MDUS_DATABASE__URL", f"sqlite:///{tmp_path / 'absent.db'}")
+        assert mdus("check").code == 0
+        assert list(tmp_path.iterdir()) == []
+
+    def test_connect_names_all_that_does_not_answer(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MDUS_DATABASE__URL", "postgresql://mdus:hidden@127.0.0.1:9/mdus")
+        monkeypatch.setenv("MDUS_CIS__URL", "http://127.0.0.1:9/{interface}")
+        for name, value in {"KIND": "rest", "URL": "http://127.0.0.1:9"}.items():
+            monkeypatch.setenv(f"MDUS_HEAD_ENDS__NORTH__{name}", value)
+        ran = mdus("check", "--connect")
+        assert ran.code == 1
+        for said in ("the database does not answer", "SAP (SAP) does not answer", "the head end north does not answer"):
+            assert said in ran.err
+        assert "hidden" not in ran.err
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [pytest.param(401, 1, id="refused"), pytest.param(405, 0, id="answered")]
+    )
+    def test_connect_tries_our_credentials_at_sap(
+        self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch, status: int, code: int
+    ) -> None:
+        with answering(status) as (url, _):
+            monkeypatch.setenv("MDUS_CIS__URL", f"{url}/{{interface}}")
+            ran = mdus("check", "--connect")
+        assert ran.code == code
+        assert ("refuses our credentials" in ran.err) is (code == 1)
+
+
+class TestJobs:
+    def test_lists_every_job_with_its_next_run(self, mdus: Run, database: Database) -> None:
+        listed = {row["job"]: row for row in json.loads(mdus("jobs", "--json").out)}
+        assert {"due_readings", "reconcile"} <= set(listed)
+        assert all(row["last"] is None and row["next_at"] for row in listed.values())
+
+    def test_runs_one_for_a_date_and_lists_its_result(self, mdus: Run, database: Database) -> None:
+        today = datetime.now(UTC).date() - timedelta(days=1)
+        ran = mdus("jobs", "run", "reconcile", "--date", today.isoformat())
+        assert ran.code == 0
+        assert "0 devices" in ran.out
+        last = next(row["last"] for row in json.loads(mdus("jobs", "--json").out) if row["job"] == "reconcile")
+        assert (last["slot"], last["status"], last["attempts"]) == (today.isoformat(), "done", 1)
+
+    def test_runs_one_again(self, mdus: Run, database: Database) -> None:
+        for _ in range(2):
+            assert mdus("jobs", "run", "reconcile", "--date", "2026-01-05").code == 0
+        assert len(rows_of(database, JOB_RUN)) == 1
+
+    def test_runs_the_newest_slot_without_a_date(self, mdus: Run, database: Database) -> None:
+        assert mdus("jobs", "run", "command_timeouts").code == 0
+        (row,) = rows_of(database, JOB_RUN)
+        assert row.slot <= f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+    def test_refuses_a_date_to_come(self, mdus: Run, database: Database) -> None:
+        ran = mdus("jobs", "run", "reconcile", "--date", "2999-01-01")
+        assert ran.code == 1
+        assert "yet to come" in ran.err
+        assert rows_of(database, JOB_RUN) == []
+
+    def test_names_the_jobs_there_are(self, mdus: Run) -> None:
+        ran = mdus("jobs", "run", "laundry")
+        assert ran.code == 1
+        assert "registry_sync" in ran.err
+
+    def test_prints_a_table(self, mdus: Run, database: Database) -> None:
+        mdus("jobs", "run", "reconcile", "--date", "2026-01-05")
+        assert "2026-01-05" in mdus("jobs").out
+
+
+class TestSwitching:
+    def test_stops_and_starts_with_an_audit(self, mdus: Run, database: Database) -> None:
+        assert mdus("switching", "state").out == "disconnections may leave\n"
+        assert mdus("switching", "stop", "--reason", "flood in the valley").code == 0
+        assert "flood in the valley" in mdus("switching", "state").out
+        assert "disconnections are stopped: flood in the valley" in mdus("check").out
+        assert mdus("switching", "start", "--reason", "it is over").code == 0
+        assert mdus("switching", "state").out == "disconnections may leave\n"
+        orders = [(row.stopped, row.reason, row.ordered_by) for row in rows_of(database, SWITCHING_ORDER)]
+        assert orders == [
+            (True, "flood in the valley", getpass.getuser()),
+            (False, "it is over", getpass.getuser()),
+        ]
+
+    def test_needs_a_reason(self, mdus: Run, database: Database) -> None:
+        assert mdus("switching", "stop", "--reason", " ").code == 2
+        assert rows_of(database, SWITCHING_ORDER) == []
+
+
+class answering:  # noqa: N801 - reads as the context manager it is
+    """A server that answers every request alike and keeps what it was sent."""
+
+    def __init__(self, status: int, body: bytes = b"") -> None:
+        self.bodies: list[bytes] = []
+        bodies = self.bodies
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # the name http.server asks for
+                bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815 - the name http.server asks for
+
+            def log_message(self, *_: object) -> None:
+                """Keep quiet."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> tuple[str, list[bytes]]:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_port}", self.bodies
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class TestSend:
+    @pytest.fixture
+    def message(self, tmp_path: Path) -> Path:
+        file = tmp_path / "message.xml"
+        file.write_text("<n0:Message xmlns:n0='urn:x'><MessageHeader/></n0:Message>")
+        return file
+
+    def test_puts_a_message_alone_into_an_envelope(self, mdus: Run, message: Path) -> None:
+        with answering(202) as (url, bodies):
+            ran = mdus("send", str(message), "--url", url)
+        assert (ran.code, ran.out) == (0, "202\n")
+        assert b"Envelope" in bodies[0]
+        assert b"<n0:Message" in bodies[0]
+
+    def test_sends_an_envelope_byte_for_byte(self, mdus: Run, message: Path) -> None:
+        body = b"<soap:Envelope  xmlns:soap='http://schemas.xmlsoap.org/soap/envelope/'><soap:Body/></soap:Envelope>"
+        message.write_bytes(body)
+        with answering(202) as (url, bodies):
+            mdus("send", str(message), "--url", url)
+        assert bodies == [body]
+
+    def test_prints_why_a_message_was_refused(self, mdus: Run, message: Path) -> None:
+        fault = b"<e><Fault><faultcode>Client</faultcode><faultstring>no such root</faultstring></Fault></e>"
+        with answering(500, fault) as (url, _):
+            ran = mdus("send", str(message), "--url", url)
+        assert ran.code == 1
+        assert "no such root" in ran.out
+
+    def test_says_that_nobody_answers(self, mdus: Run, message: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        ran = mdus("send", str(message), "--url", f"http://127.0.0.1:{port}/sap")
+        assert ran.code == 1
+        assert "mend:" in ran.err
+
+    def test_says_that_the_file_is_not_there(self, mdus: Run, tmp_path: Path) -> None:
+        ran = mdus("send", str(tmp_path / "absent.xml"))
+        assert ran.code == 1
+        assert "absent.xml" in ran.err
