@@ -22,6 +22,8 @@ from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
 #: Statuses of a stored answer that is sent again when its request comes again; one still on its way just goes on.
 _SENT: Final = (MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD)
 _ITEM_KEY: Final = ("direction", "sender_system", "service", "key")
+#: PostgreSQL's types of an item's columns that are not text.
+_ARRAYS: Final = {"position": "integer[]"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -250,11 +252,8 @@ def _store_items(
         "attempts": 0,
         "stored_at": now,
     }
-    # Given to the driver as tuples: building each row's parameters by name takes as long as SQLite needs to store it.
-    stored_constants = tuple(_as_stored(connection, ITEM.c[name], value) for name, value in constants.items())
-    statement = _insert_items(connection, (*ReceivedItem._fields, *constants))
     for batch in batches:
-        connection.exec_driver_sql(statement, [item + stored_constants for item in batch])
+        _insert_items(connection, batch, constants)
     stored = connection.execute(select(func.count()).where(ITEM.c.message_id == message_id)).scalar_one()
     if stored == message.item_count:
         return 0
@@ -263,13 +262,24 @@ def _store_items(
     return int(message.item_count - stored)
 
 
-def _insert_items(connection: Connection, columns: Sequence[str]) -> str:
-    """Return the statement that inserts items unless their key is taken, its parameters in the order of the columns."""
-    place = "?" if connection.dialect.name == "sqlite" else "%s"
-    places = ", ".join([place] * len(columns))
-    return (
-        f"INSERT INTO {ITEM.name} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - our own names only
-        f" ON CONFLICT ({', '.join(_ITEM_KEY)}) DO NOTHING"
+def _insert_items(connection: Connection, batch: Sequence[ReceivedItem], constants: dict[str, Any]) -> None:
+    """Insert items, unless their key is taken, in one statement and in their order.
+
+    Given to the driver as they are: making each row's parameters by name takes as long as storing it. PostgreSQL gets
+    them as one array per column, which it stores several times as fast as row by row.
+    """
+    shared = tuple(_as_stored(connection, ITEM.c[name], value) for name, value in constants.items())
+    columns = f"INSERT INTO {ITEM.name} ({', '.join((*ReceivedItem._fields, *constants))})"
+    unless_taken = f"ON CONFLICT ({', '.join(_ITEM_KEY)}) DO NOTHING"
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * (len(ReceivedItem._fields) + len(shared)))
+        connection.exec_driver_sql(f"{columns} VALUES ({places}) {unless_taken}", [item + shared for item in batch])
+        return
+    arrays = ", ".join(f"%s::{_ARRAYS.get(name, 'text[]')}" for name in ReceivedItem._fields)
+    places = ", ".join(["%s"] * len(shared))
+    connection.exec_driver_sql(
+        f"{columns} SELECT item.*, {places} FROM unnest({arrays}) AS item {unless_taken}",  # noqa: S608 - our names only
+        (*shared, *map(list, zip(*batch, strict=True))),
     )
 
 
