@@ -124,8 +124,8 @@ class Desk:
     def _switch(self) -> None:
         """Disconnect and reconnect; a device gets its next order only when the one before has its outcome."""
         switchable, connected = self._positions()
-        self._switch_some(self._sample([d for d in switchable if connected[d]], 0.30), _DISCONNECT)
-        self._switch_some(self._sample([d for d in switchable if not connected[d]], 0.60), _RECONNECT)
+        self._switch_some(self._sample([d for d in switchable if connected[d]], 0.50), _DISCONNECT)
+        self._switch_some(self._sample([d for d in switchable if not connected[d]], 0.80), _RECONNECT)
 
     def _switch_some(self, devices: list[str], category: int) -> None:
         alone, together = devices[:2], devices[2:]

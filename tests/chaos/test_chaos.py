@@ -39,6 +39,7 @@ _PACE = 20.0
 #: What a worker that died held is free again after this many real seconds; what failed is soon tried again.
 _IMPATIENT = {
     "MDUS_WORKERS__LEASE_SECONDS": "3",
+    "MDUS_HEAD_ENDS__MEADOW__TIMEOUT_SECONDS": "3",
     "MDUS_RETRY__BASE_SECONDS": "0.2",
     "MDUS_RETRY__CAP_SECONDS": "2",
     "MDUS_RETRY__ATTEMPTS": "500",
