@@ -25,7 +25,7 @@ _PIECE: Final = 1 << 18
 #: What is still read of a refused body, so that its sender comes to read the answer.
 _DRAINED: Final = 1 << 20
 _GZIP: Final = 16 + zlib.MAX_WBITS
-#: XML is so repetitive that the fastest level already gives a tenth; see docs/decisions.
+#: The fastest level leaves 4.5 % of a bulk's XML in 10 ms per 5 MB, the usual one 3.7 % in 27 ms.
 _LEVEL: Final = 1
 
 
