@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from operator import attrgetter
-from typing import ClassVar
+from typing import ClassVar, Final
 
 type_key = tuple[object, ...]
 
@@ -23,7 +22,8 @@ class Value:
     @property
     def key(self) -> type_key:
         """Return the natural key: the values of the fields named in `KEY`, in that order."""
-        return _key_reader(type(self))(self)
+        kind = type(self)
+        return (_KEY_READERS.get(kind) or _key_reader(kind))(self)
 
     @property
     def wakes(self) -> tuple[str, ...]:
@@ -31,13 +31,16 @@ class Value:
         return ()
 
 
-@cache
+#: What reads the key of a kind; made once, for a batch of thousands asks for thousands.
+_KEY_READERS: Final[dict[type[Value], Callable[[Value], type_key]]] = {}
+
+
 def _key_reader(kind: type[Value]) -> Callable[[Value], type_key]:
-    """Return what reads the key of a kind; made once, for a batch of thousands asks for thousands."""
     names = kind.KEY
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda value: tuple(getattr(value, name) for name in names)
+    # Of one name attrgetter returns the bare value, of none it cannot be made.
+    reader = attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
+    _KEY_READERS[kind] = reader
+    return reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from mdus.domain.command import ENDED, Command, CommandStatus, OwnerKind
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus
 from mdus.storage.column_types import UtcInstant
-from mdus.storage.mapping import METADATA, Identity64, ValueTable, chunks
+from mdus.storage.keys import among
+from mdus.storage.mapping import METADATA, Identity64, ValueTable
 from mdus.storage.message import ITEM, MESSAGE_EVENT
 
 COMMAND = ValueTable(
@@ -158,27 +159,35 @@ def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:
 
     An inbox item becomes READY; a meter reading document is looked at in the next turn of the readings worker.
     """
-    for some in chunks(list(command_keys)):
-        other = _TABLE.alias()
-        named = _TABLE.c.command_key.in_(some)
-        open_sibling = (
-            select(other.c.id)
-            .where(
-                other.c.owner_kind == _TABLE.c.owner_kind,
-                other.c.owner_key == _TABLE.c.owner_key,
-                other.c.status.not_in([status.value for status in ENDED]),
-            )
-            .exists()
+    if not command_keys:
+        return
+    other = _TABLE.alias()
+    open_sibling = (
+        select(other.c.id)
+        .where(
+            other.c.owner_kind == _TABLE.c.owner_kind,
+            other.c.owner_key == _TABLE.c.owner_key,
+            other.c.status.not_in([status.value for status in ENDED]),
         )
-        owners = select(_TABLE.c.owner_kind, _TABLE.c.owner_key).where(named, ~open_sibling).distinct()
-        items, documents = [], []
-        for kind, key in connection.execute(owners):
-            if kind is OwnerKind.ITEM:
-                items.append(int(key))
-            elif kind is OwnerKind.DOCUMENT:
-                documents.append(tuple(key.split("/", 1)))
-        wake_items(connection, items)
-        _look_again(connection, documents)
+        .exists()
+    )
+    owners = (
+        select(_TABLE.c.owner_kind, _TABLE.c.owner_key)
+        .where(_named(connection, command_keys), ~open_sibling)
+        .distinct()
+    )
+    items, documents = [], []
+    for kind, key in connection.execute(owners):
+        if kind is OwnerKind.ITEM:
+            items.append(int(key))
+        elif kind is OwnerKind.DOCUMENT:
+            documents.append(tuple(key.split("/", 1)))
+    wake_items(connection, items)
+    _look_again(connection, documents)
+
+
+def _named(connection: Connection, command_keys: Collection[str]) -> ColumnElement[bool]:
+    return among(connection, [_TABLE.c.command_key], [(key,) for key in command_keys])
 
 
 def wake_items(connection: Connection, item_ids: Collection[int]) -> None:
@@ -186,7 +195,10 @@ def wake_items(connection: Connection, item_ids: Collection[int]) -> None:
     if item_ids:
         connection.execute(
             update(ITEM)
-            .where(ITEM.c.id.in_(item_ids), ITEM.c.status == ItemStatus.AWAITING)
+            .where(
+                among(connection, [ITEM.c.id], [(item_id,) for item_id in item_ids]),
+                ITEM.c.status == ItemStatus.AWAITING,
+            )
             .values(status=ItemStatus.READY, until=None, due_at=None)
         )
 
@@ -197,26 +209,18 @@ def _look_again(connection: Connection, documents: Collection[tuple[str, ...]]) 
     if not documents:
         return
     table = METER_READING_DOCUMENT.table
+    is_named = among(connection, [table.c.sender_system, table.c.document_id], documents)
     connection.execute(
-        update(table)
-        .where(
-            table.c.sender_system == bindparam("b_sender"),
-            table.c.document_id == bindparam("b_document"),
-            table.c.status == DocumentStatus.ORDERED,
-        )
-        .values(next_try_at=table.c.due_at),
-        [{"b_sender": sender, "b_document": document} for sender, document in documents],
+        update(table).where(is_named, table.c.status == DocumentStatus.ORDERED).values(next_try_at=table.c.due_at)
     )
 
 
 def add_events_of(connection: Connection, command_keys: Collection[str], *, at: datetime, note: str | None) -> None:
     """Leave a row in message_event for the present status of these commands."""
-    for some in chunks(list(command_keys)):
+    if command_keys:
+        events = select(_TABLE.c.id, _TABLE.c.status, literal(at, UtcInstant()), literal(note, Text()))
         connection.execute(
             insert(MESSAGE_EVENT).from_select(
-                ["command_id", "status", "at", "note"],
-                select(_TABLE.c.id, _TABLE.c.status, literal(at, UtcInstant()), literal(note, Text())).where(
-                    _TABLE.c.command_key.in_(some)
-                ),
+                ["command_id", "status", "at", "note"], events.where(_named(connection, command_keys))
             )
         )

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, literal, null, or_, select, tuple_, update
+from sqlalchemy import Connection, func, literal, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mdus.domain.command import Command
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.storage.column_types import UtcInstant, database_now
 from mdus.storage.command import COMMAND, COMMAND_INTENT, DELIVERY_IS_OPEN, HEAD_END_DELIVERY
-from mdus.storage.mapping import chunks
+from mdus.storage.keys import among
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.registry import END_DEVICE
-from mdus.storage.submission import Claimed
+from mdus.storage.submission import CLAIMED, Claimed, claimed_by
 
 _TABLE = HEAD_END_DELIVERY
 
@@ -175,42 +174,37 @@ def commands_named(connection: Connection, keys: Collection[str]) -> dict[str, C
     """Return the commands that results name, held until the transaction ends."""
     found: dict[str, Claimed] = {}
     table = COMMAND.table
-    for some in chunks(sorted(keys)):
-        query = select(table).where(table.c.command_key.in_(some)).order_by(table.c.id).with_for_update()
-        for row in connection.execute(query).mappings():
-            found[row["command_key"]] = Claimed(
-                id=row["id"],
-                command=Command(**{name: row[name] for name in COMMAND.names}),
-                attempts=row["attempts"],
-                correlation=row["correlation"],
-                token=row["token"],
-            )
+    if not keys:
+        return found
+    is_named = among(connection, [table.c.command_key], [(key,) for key in keys])
+    for claimed in claimed_by(connection, CLAIMED.where(is_named).order_by(table.c.id).with_for_update()):
+        found[claimed.command.command_key] = claimed
     return found
 
 
 def correlations_of(connection: Connection, command_ids: Collection[int]) -> Mapping[int, frozenset[str]]:
     """Return every correlation under which each command was given to its head end."""
     found: dict[int, set[str]] = {}
-    for some in chunks(sorted(command_ids)):
-        query = select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation).where(
-            COMMAND_INTENT.c.command_id.in_(some)
-        )
-        for row in connection.execute(query):
-            found.setdefault(row.command_id, set()).add(row.correlation.lower())
+    if not command_ids:
+        return {}
+    of_commands = among(connection, [COMMAND_INTENT.c.command_id], [(command_id,) for command_id in command_ids])
+    query = select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation).where(of_commands)
+    for command_id, correlation in connection.execute(query):
+        found.setdefault(command_id, set()).add(correlation.lower())
     return {command_id: frozenset(correlations) for command_id, correlations in found.items()}
 
 
 def wake_documents(connection: Connection, devices: Collection[tuple[str, str]], *, now: datetime) -> None:
     """Let documents that wait for a value of these devices look at once, where they are due already."""
     table = METER_READING_DOCUMENT.table
-    for some in chunks(sorted(devices)):
+    if devices:
         connection.execute(
             update(table)
             .where(
                 table.c.status == DocumentStatus.ORDERED,
                 table.c.due_at <= now,
                 table.c.next_try_at > now,
-                tuple_(table.c.sender_system, table.c.device_id).in_(some),
+                among(connection, [table.c.sender_system, table.c.device_id], devices),
             )
             .values(next_try_at=literal(now, UtcInstant()))
         )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, insert, or_, select, text, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus
-from mdus.storage.column_types import UtcInstant, database_now
+from mdus.storage.column_types import database_now
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import BODY, ITEM, ITEM_IS_READY, ITEM_IS_WAITING, MESSAGE, MESSAGE_EVENT
+from mdus.storage.rows import insert_rows, update_rows
 
 #: Item statuses after which an item asks nothing more of the inbox.
 SETTLED = (ItemStatus.CLOSED, ItemStatus.DEAD)
@@ -38,6 +41,10 @@ _CLAIMED = (
     MESSAGE.c.root,
     MESSAGE.c.content_hash,
 )
+
+
+#: What a turn writes into the item: fields of `ItemUpdate` and columns alike.
+_DECIDED: Final = ("status", "result", "silent", "waits_for", "until", "note")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,40 +132,20 @@ def finish_items(connection: Connection, updates: Sequence[ItemUpdate], *, now: 
     """Store what was decided, with an event per item, and complete messages that have nothing open left."""
     if not updates:
         return
-    connection.execute(
-        update(ITEM)
-        .where(ITEM.c.id == bindparam("b_id"), ITEM.c.status == ItemStatus.READY)
-        .values(
-            status=bindparam("b_status", type_=ITEM.c.status.type),
-            result=bindparam("b_result"),
-            silent=bindparam("b_silent"),
-            waits_for=bindparam("b_waits_for"),
-            until=bindparam("b_until", type_=UtcInstant()),
-            note=bindparam("b_note"),
-        ),
-        [
-            {
-                "b_id": decided.item_id,
-                "b_status": decided.status,
-                "b_result": decided.result,
-                "b_silent": decided.silent,
-                "b_waits_for": decided.waits_for,
-                "b_until": decided.until,
-                "b_note": decided.note,
-            }
-            for decided in updates
-        ],
+    update_rows(
+        connection,
+        ITEM,
+        _DECIDED,
+        list(map(attrgetter(*_DECIDED, "item_id"), updates)),
+        by=("id",),
+        where="message_item.status = 'ready'",
     )
-    connection.execute(
-        insert(MESSAGE_EVENT),
+    insert_rows(
+        connection,
+        MESSAGE_EVENT,
+        ("message_id", "item_id", "status", "at", "note"),
         [
-            {
-                "message_id": decided.message_id,
-                "item_id": decided.item_id,
-                "status": decided.status.value,
-                "at": now,
-                "note": decided.note or decided.waits_for,
-            }
+            (decided.message_id, decided.item_id, decided.status.value, now, decided.note or decided.waits_for)
             for decided in updates
         ],
     )

@@ -15,7 +15,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Connection,
     Date,
     Float,
@@ -26,17 +25,15 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    and_,
     bindparam,
     delete,
-    or_,
     select,
-    tuple_,
 )
 from sqlalchemy.types import TypeEngine
 
 from mdus.domain.value import Value, type_key
 from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+from mdus.storage.keys import among
 from mdus.storage.rows import Values, insert_rows
 
 V = TypeVar("V", bound=Value)
@@ -135,31 +132,11 @@ class ValueTable(Generic[V]):
 
         `lock` holds the rows until the transaction ends (PostgreSQL; SQLite has one writer anyway).
         """
-        found: list[V] = []
-        for some in chunks(sorted(set(keys), key=repr)):
-            query = select(*self._columns).where(self.one_of(by, some), *where).order_by(self.table.c.id)
-            found += self.fetch(connection, query.with_for_update() if lock else query)
-        return found
-
-    def one_of(self, by: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
-        """Return the condition that the attributes `by` equal one of `keys`, put so that an index serves it.
-
-        SQLite reads the whole table for a list of tuples. So the attribute with the most values becomes the list, and
-        the others, which take few together (sender system, kind), are compared with each of theirs.
-        """
-        columns = [self.table.c[name] for name in by]
-        listed = max(range(len(by)), key=lambda place: len({key[place] for key in keys}))
-        groups: dict[tuple[Any, ...], list[Any]] = {}
-        for key in keys:
-            groups.setdefault(key[:listed] + key[listed + 1 :], []).append(key[listed])
-        if len(groups) > _GROUPS:
-            return tuple_(*columns).in_(keys)
-        others = columns[:listed] + columns[listed + 1 :]
-        conditions = []
-        for values, some in groups.items():
-            same = (column == value for column, value in zip(others, values, strict=True))
-            conditions.append(and_(*same, columns[listed].in_(some)))
-        return or_(*conditions)
+        if not keys:
+            return []
+        is_wanted = among(connection, [self.table.c[name] for name in by], set(keys))
+        query = select(*self._columns).where(is_wanted, *where).order_by(self.table.c.id)
+        return self.fetch(connection, query.with_for_update() if lock else query)
 
     def fetch(self, connection: Connection, query: Any) -> list[V]:
         """Return the values of a query that selects this mapping's columns in order."""

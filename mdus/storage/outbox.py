@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.column_types import database_now
@@ -17,15 +17,29 @@ from mdus.storage.mapping import AnyRow
 from mdus.storage.message import (
     ITEM,
     ITEM_IS_DECIDED,
-    ITEM_IS_SENT,
     MESSAGE,
     MESSAGE_EVENT,
     MESSAGE_IS_READY,
     MESSAGE_IS_SENDING,
 )
+from mdus.storage.rows import insert_rows, update_rows
 
 #: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
 _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
+
+#: Columns of the items we send: those with one value for a whole message, and those of each item.
+_CONSTANT: Final = (
+    "message_id",
+    "direction",
+    "sender_system",
+    "service",
+    "status",
+    "shape_version",
+    "silent",
+    "attempts",
+    "stored_at",
+)
+_BY_ITEM: Final = ("position", "key", "uuid", "ordering_key", "content", "reference_uuid", "reference_id")
 
 
 def message_uuid(owner_kind: str, owner_id: object, purpose: str, part: int) -> str:
@@ -183,28 +197,22 @@ def store_message(
         },
         now=now,
     )
-    connection.execute(
-        insert(ITEM),
+    constants = (message_id, "out", sender_system, service, ItemStatus.SENT, shape_version, False, 0, now)
+    insert_rows(
+        connection,
+        ITEM,
+        (*_CONSTANT, *_BY_ITEM),
         [
-            {
-                "message_id": message_id,
-                "position": position,
-                "direction": "out",
-                "sender_system": sender_system,
-                "service": service,
-                "status": ItemStatus.SENT,
-                "key": f"{item.key}/{item.attempt}",
-                "uuid": item_uuid(made, position) if bulk else made,
-                "header_id": None,
-                "ordering_key": f"{sender_system}/{item.key}",
-                "content": item.content,
-                "shape_version": shape_version,
-                "reference_uuid": item.reference_uuid,
-                "reference_id": item.reference_id,
-                "silent": False,
-                "attempts": 0,
-                "stored_at": now,
-            }
+            (
+                *constants,
+                position,
+                f"{item.key}/{item.attempt}",
+                item_uuid(made, position) if bulk else made,
+                f"{sender_system}/{item.key}",
+                item.content,
+                item.reference_uuid,
+                item.reference_id,
+            )
             for position, item in enumerate(items, start=1)
         ],
     )
@@ -322,15 +330,11 @@ def settle_answered(
         events = [{"message_id": row, "status": MessageStatus.CONFIRMED.value, "at": now} for row in confirmed]
         if events:
             connection.execute(insert(MESSAGE_EVENT), events)
-    connection.execute(
-        update(ITEM)
-        .where(
-            ITEM.c.direction == "out",
-            ITEM.c.sender_system == sender_system,
-            ITEM.c.service == bindparam("b_service"),
-            ITEM.c.ordering_key == bindparam("b_ordering"),
-            ITEM_IS_SENT,
-        )
-        .values(status=ItemStatus.ANSWERED),
-        [{"b_service": service, "b_ordering": f"{sender_system}/{key}"} for service, _, key in answered],
+    update_rows(
+        connection,
+        ITEM,
+        ("status",),
+        [(ItemStatus.ANSWERED, sender_system, service, f"{sender_system}/{key}") for service, _, key in answered],
+        by=("sender_system", "service", "ordering_key"),
+        where="message_item.direction = 'out' AND message_item.status = 'sent'",
     )

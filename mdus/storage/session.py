@@ -33,7 +33,8 @@ from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
 from mdus.storage.job import simulated_time
-from mdus.storage.mapping import ValueTable, chunks
+from mdus.storage.keys import among
+from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_PARKED
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.reading import METER_READING
@@ -68,9 +69,15 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
 class UnitOfWork:
     """One transaction: what services may ask of storage, and the connection for the workers' own statements."""
 
-    def __init__(self, connection: Connection, *, settings: Settings) -> None:
+    def __init__(self, connection: Connection, *, settings: Settings, holds: bool = True) -> None:
+        """Take a transaction under way; without `holds` it holds none of the rows it loads."""
         self.connection = connection
         self.settings = settings
+        self._holds = holds
+
+    def looking(self) -> UnitOfWork:
+        """Return this unit of work for looking only: what it loads is not held, so it waits for nobody."""
+        return UnitOfWork(self.connection, settings=self.settings, holds=False)
 
     def load(
         self, kind: type[V], by: Sequence[str], keys: Collection[tuple[Any, ...]], *, lock: bool = True
@@ -79,18 +86,19 @@ class UnitOfWork:
 
         Rows are held until the transaction ends, so that what is decided from them stays true.
         """
-        return TABLES[kind].read(self.connection, by, keys, lock=lock) if keys else []
+        return TABLES[kind].read(self.connection, by, keys, lock=lock and self._holds) if keys else []
 
     def load_commands(self, item_ids: Collection[int]) -> list[Command]:
         """Return the commands these inbox items own, with what became of them."""
         keys = [str(item_id) for item_id in item_ids]
-        return commands_of(self.connection, owner_kind=OwnerKind.ITEM, owner_keys=keys, lock=True) if keys else []
+        return self._commands_of(OwnerKind.ITEM, keys)
 
     def load_commands_of_documents(self, owner_keys: Collection[str]) -> list[Command]:
         """Return the commands that meter reading documents own, by `document_owner` of each."""
-        if not owner_keys:
-            return []
-        return commands_of(self.connection, owner_kind=OwnerKind.DOCUMENT, owner_keys=owner_keys, lock=True)
+        return self._commands_of(OwnerKind.DOCUMENT, owner_keys)
+
+    def _commands_of(self, kind: OwnerKind, keys: Collection[str]) -> list[Command]:
+        return commands_of(self.connection, owner_kind=kind, owner_keys=keys, lock=self._holds) if keys else []
 
     def documents_leaving(self, sent: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
         """Return those of the documents whose result is stored for sending and has not arrived at SAP yet."""
@@ -132,15 +140,9 @@ class UnitOfWork:
         if commands:
             save_commands(self.connection, commands)
         woken = (*(value for values in written.values() for value in values.values()), *commands)
-        self._wake({name for value in woken for name in value.wakes})
-
-    def _wake(self, names: Collection[str]) -> None:
-        for some in chunks(sorted(names)):
-            self.connection.execute(
-                update(ITEM)
-                .where(ITEM.c.waits_for.in_(some), ITEM_IS_PARKED)
-                .values(status=ItemStatus.READY, waits_for=None, until=None, due_at=None)
-            )
+        names = {name for value in woken for name in value.wakes}
+        announce(self.connection, names)
+        wake_parked(self.connection, names)
 
 
 class Database:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, exists, insert, null, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, exists, null, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
@@ -15,7 +15,7 @@ from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.register import Register
 from mdus.messaging.status import sources_of
-from mdus.storage.column_types import UtcInstant, database_now
+from mdus.storage.column_types import database_now
 from mdus.storage.command import (
     COMMAND,
     COMMAND_INTENT,
@@ -27,10 +27,34 @@ from mdus.storage.command import (
     wake_owners,
 )
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
-from mdus.storage.mapping import chunks
+from mdus.storage.keys import among
 from mdus.storage.registry import END_DEVICE, REGISTER
+from mdus.storage.rows import insert_rows, update_rows
 
 _TABLE = COMMAND.table
+
+
+#: What `claimed_by` reads.
+CLAIMED: Final = select(
+    _TABLE.c.id,
+    _TABLE.c.attempts,
+    _TABLE.c.correlation,
+    _TABLE.c.token,
+    *(_TABLE.c[name] for name in COMMAND.names),
+)
+
+#: What the end of a command writes.
+_ENDING: Final = (
+    "status",
+    "ended_at",
+    "acted_at",
+    "result_code",
+    "result_text",
+    "result_state",
+    "lease_token",
+    "lease_until",
+    "due_at",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,15 +171,14 @@ def controls_of(
     if not wanted:
         return {}, frozenset()
     there = END_DEVICE_CONTROL.read(connection, EndDeviceControl.KEY, wanted)
-    held: list[EndDeviceControl] = []
-    for some in chunks(wanted):
-        held += END_DEVICE_CONTROL.fetch(
-            connection,
-            END_DEVICE_CONTROL.select()
-            .where(tuple_(*(END_DEVICE_CONTROL.table.c[name] for name in EndDeviceControl.KEY)).in_(some))
-            .order_by(END_DEVICE_CONTROL.table.c.id)
-            .with_for_update(skip_locked=True),
-        )
+    table = END_DEVICE_CONTROL.table
+    held = END_DEVICE_CONTROL.fetch(
+        connection,
+        END_DEVICE_CONTROL.select()
+        .where(among(connection, [table.c[name] for name in EndDeviceControl.KEY], wanted))
+        .order_by(table.c.id)
+        .with_for_update(skip_locked=True),
+    )
     found = {control.control_key: control for control in held}
     return found, frozenset(control.control_key for control in there) - frozenset(found)
 
@@ -186,18 +209,11 @@ def begin_call(
     now: datetime,
 ) -> None:
     """Store the intent of a call: from now on it may have happened."""
-    connection.execute(
-        insert(COMMAND_INTENT),
-        [
-            {
-                "command_id": each.id,
-                "attempt": each.attempts + 1,
-                "head_end": head_end,
-                "correlation": correlation,
-                "at": now,
-            }
-            for each in claimed
-        ],
+    insert_rows(
+        connection,
+        COMMAND_INTENT,
+        ("command_id", "attempt", "head_end", "correlation", "at"),
+        [(each.id, each.attempts + 1, head_end, correlation, now) for each in claimed],
     )
     _set(
         connection,
@@ -216,20 +232,17 @@ def begin_call(
 
 def still_ours(connection: Connection, claimed: Sequence[Claimed], *, lease_token: str) -> list[Claimed]:
     """Hold those of our commands that nobody took over and no result has ended meanwhile."""
-    ids: list[int] = []
-    for some in chunks([each.id for each in claimed]):
-        ours = (
-            select(_TABLE.c.id)
-            .where(
-                _TABLE.c.id.in_(some),
-                _TABLE.c.lease_token == lease_token,
-                _TABLE.c.status == CommandStatus.SUBMITTING,
-            )
-            .order_by(_TABLE.c.id)
-            .with_for_update()
+    ours = (
+        select(_TABLE.c.id)
+        .where(
+            _is_one_of(connection, [each.id for each in claimed]),
+            _TABLE.c.lease_token == lease_token,
+            _TABLE.c.status == CommandStatus.SUBMITTING,
         )
-        ids += connection.scalars(ours)
-    held = frozenset(ids)
+        .order_by(_TABLE.c.id)
+        .with_for_update()
+    )
+    held = frozenset(connection.scalars(ours))
     return [each for each in claimed if each.id in held]
 
 
@@ -273,30 +286,17 @@ def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> Non
     """Store how commands ended, where that may follow their present status, and wake their owners."""
     for status in sorted({each.status for each in ended}):
         some = [each for each in ended if each.status is status]
-        connection.execute(
-            update(_TABLE)
-            .where(_TABLE.c.id == bindparam("b_id"), or_(*(_TABLE.c.status == source for source in sources_of(status))))
-            .values(
-                status=status,
-                ended_at=now,
-                acted_at=bindparam("b_acted_at", type_=UtcInstant()),
-                result_code=bindparam("b_code"),
-                result_text=bindparam("b_text"),
-                result_state=bindparam("b_state", type_=_TABLE.c.result_state.type),
-                lease_token=null(),
-                lease_until=null(),
-                due_at=null(),
-            ),
+        before = ", ".join(f"'{source.value}'" for source in sorted(sources_of(status)))
+        update_rows(
+            connection,
+            _TABLE,
+            _ENDING,
             [
-                {
-                    "b_id": each.id,
-                    "b_acted_at": each.acted_at,
-                    "b_code": each.code,
-                    "b_text": each.text,
-                    "b_state": each.state,
-                }
+                (status, now, each.acted_at, each.code, each.text, each.state, None, None, None, each.id)
                 for each in some
             ],
+            by=("id",),
+            where=f"command.status IN ({before})",
         )
         for code in sorted({each.code or "" for each in some}):
             keys = [each.command_key for each in some if (each.code or "") == code]
@@ -315,9 +315,10 @@ def close_intents(
 ) -> None:
     """Write down what came of a call (accepted, rejected, transient, uncertain): for some commands, or the rest."""
     rest = and_(COMMAND_INTENT.c.correlation == correlation, COMMAND_INTENT.c.outcome.is_(None))
-    for some in [None] if of is None else chunks(sorted(of)):
-        chosen = rest if some is None else and_(rest, COMMAND_INTENT.c.command_id.in_(some))
-        connection.execute(update(COMMAND_INTENT).where(chosen).values(outcome=outcome, token=token, ended_at=now))
+    chosen = rest
+    if of is not None:
+        chosen = and_(rest, among(connection, [COMMAND_INTENT.c.command_id], [(command_id,) for command_id in of]))
+    connection.execute(update(COMMAND_INTENT).where(chosen).values(outcome=outcome, token=token, ended_at=now))
 
 
 def overdue_tokens(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[str]:
@@ -416,22 +417,32 @@ def _overdue(head_end: str, now: datetime) -> ColumnElement[bool]:
 def _claim(
     connection: Connection, condition: ColumnElement[bool], *, order: Sequence[Any], limit: int
 ) -> list[Claimed]:
-    query = select(_TABLE).where(condition).order_by(*order).limit(limit).with_for_update(skip_locked=True)
+    query = CLAIMED.where(condition).order_by(*order).limit(limit).with_for_update(skip_locked=True)
+    return claimed_by(connection, query)
+
+
+def claimed_by(connection: Connection, query: Any) -> list[Claimed]:
+    """Return the commands of a query, made by narrowing `CLAIMED`, with what only the head-end worker knows of them."""
+    names = COMMAND.names
     return [
         Claimed(
-            id=row["id"],
-            command=Command(**{name: row[name] for name in COMMAND.names}),
-            attempts=row["attempts"],
-            correlation=row["correlation"],
-            token=row["token"],
+            id=command_id,
+            command=Command(**dict(zip(names, fields, strict=True))),
+            attempts=attempts,
+            correlation=correlation,
+            token=token,
         )
-        for row in connection.execute(query).mappings()
+        for command_id, attempts, correlation, token, *fields in connection.execute(query)
     ]
 
 
 def _set(connection: Connection, ids: Sequence[int], values: Mapping[str, Any]) -> None:
-    for some in chunks(ids):
-        connection.execute(update(_TABLE).where(_TABLE.c.id.in_(some)).values(**values))
+    if ids:
+        connection.execute(update(_TABLE).where(_is_one_of(connection, ids)).values(**values))
+
+
+def _is_one_of(connection: Connection, ids: Sequence[int]) -> ColumnElement[bool]:
+    return among(connection, [_TABLE.c.id], [(command_id,) for command_id in ids])
 
 
 def control_of(command: Command) -> tuple[str, str, str, str]:
