@@ -62,6 +62,10 @@ _TYPE_IDS: Final[Mapping[str, str]] = {
 }
 _SAID_BY_HEAD_END: Final = "320(MDUS)"
 
+#: Years a planned time may be in: beyond them the calendar ends.
+_FIRST_YEAR: Final = 1900
+_LAST_YEAR: Final = 9998
+
 #: An order for several meters is looked at this often while it waits for the slowest, so that the others are verified.
 _LOOK_AGAIN: Final = timedelta(minutes=2)
 
@@ -147,6 +151,12 @@ class OrderDiffers(BusinessError):
     type_id = "302(MDUS)"
 
 
+class PlannedTimeImpossible(BusinessError):
+    """The planned time lies beyond any that an order can have."""
+
+    type_id = "304(MDUS)"
+
+
 class OrderUnderWay(BusinessError):
     """The same order came before and is not finished."""
 
@@ -193,6 +203,8 @@ def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
     origin = request.origin
     rules = known.one(SwitchRules) or SwitchRules()
     category = category_of(request.category_code)
+    if not _FIRST_YEAR <= request.planned_at.year <= _LAST_YEAR:
+        raise PlannedTimeImpossible(f"The planned time {request.planned_at:%Y-%m-%dT%H:%M:%SZ} is impossible")
     stored = known.find(
         EndDeviceControl, sender_system=origin.sender_system, request_id=request.request_id, category=category
     )

@@ -274,10 +274,11 @@ def _on_demand(
     now: datetime,
 ) -> Done:
     zone = request.origin.zone
+    latest = max(_window(request, policy).ends_at, _day_end(request))
     due_at = now
     if request.scheduled_on > local_day(now, zone=zone):
         due_at = day_start(request.scheduled_on, zone=zone)
-    elif now > max(_window(request, policy).ends_at, _day_end(request)):
+    elif now > latest:
         raise TooLateOnDemand
     patience = policies.on_demand_timeout + policies.on_demand_interval
     window = Window(starts_at=due_at, target_at=due_at, ends_at=due_at + policy.attempts * patience)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,8 +23,9 @@ from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocum
 from mdus.domain.reading import MeterReading
 from mdus.domain.value import type_key
 from mdus.messaging.status import ItemStatus, MessageStatus
-from mdus.storage.mapping import ValueTable, chunks
-from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE
+from mdus.storage.keys import among
+from mdus.storage.mapping import ValueTable
+from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE, MESSAGE_IS_READY, MESSAGE_IS_SENDING
 from mdus.storage.reading import METER_READING
 
 METER_READING_DOCUMENT = ValueTable(
@@ -65,16 +65,13 @@ _REFUSED: ColumnElement[bool] = literal_column(
 _UNANSWERED: ColumnElement[bool] = literal_column("message.direction = 'out' AND message.status = 'delivered'")
 
 
-def is_any_due(connection: Connection, *, now: datetime, service: str, sent_before: datetime) -> bool:
-    """Tell whether there is a document to look at; asked without waiting for a writer. The rest as `unanswered`."""
-    for query in (
-        select(_TABLE.c.id).where(DOCUMENT_IS_ORDERED, _TABLE.c.next_try_at <= now),
-        select(_TABLE.c.id).where(_REFUSED, _TABLE.c.next_try_at <= now),
-        _unanswered(_TABLE.c.id, service=service, sent_before=sent_before),
-    ):
-        if connection.execute(query.limit(1)).first() is not None:
-            return True
-    return False
+def is_any_due(connection: Connection, *, now: datetime) -> bool:
+    """Tell whether a look for a value or a resend is due; asked without waiting for a writer."""
+    due = [
+        select(_TABLE.c.id).where(condition, _TABLE.c.next_try_at <= now)
+        for condition in (DOCUMENT_IS_ORDERED, _REFUSED)
+    ]
+    return any(connection.execute(query.limit(1)).first() is not None for query in due)
 
 
 def due_for_value(connection: Connection, *, now: datetime, limit: int) -> list[MeterReadingDocument]:
@@ -112,30 +109,32 @@ def readings_for(
     connection: Connection, documents: Collection[MeterReadingDocument]
 ) -> dict[type_key, list[MeterReading]]:
     """Return by document key the readings of its channel within its window, oldest row first: one query per batch."""
+    if not documents:
+        return {}
     reading = METER_READING.table
-    found: dict[type_key, list[MeterReading]] = {}
-    for some in chunks([document.key for document in documents]):
-        query = (
-            select(
-                _TABLE.c.sender_system,
-                _TABLE.c.document_id,
-                *(reading.c[name].label(f"reading_{name}") for name in METER_READING.names),
-            )
-            .join(
-                reading,
-                and_(
-                    reading.c.sender_system == _TABLE.c.sender_system,
-                    reading.c.device_id == _TABLE.c.device_id,
-                    reading.c.reading_type == _TABLE.c.reading_type,
-                    reading.c.measured_at.between(_TABLE.c.window_from, _TABLE.c.window_until),
-                ),
-            )
-            .where(METER_READING_DOCUMENT.one_of(MeterReadingDocument.KEY, some))
-            .order_by(reading.c.id)
+    keys = [(document.sender_system, document.document_id) for document in documents]
+    query = (
+        select(
+            _TABLE.c.sender_system,
+            _TABLE.c.document_id,
+            *(reading.c[name].label(f"reading_{name}") for name in METER_READING.names),
         )
-        for sender_system, document_id, *fields in connection.execute(query):
-            value = MeterReading(**dict(zip(METER_READING.names, fields, strict=True)))
-            found.setdefault((sender_system, document_id), []).append(value)
+        .join(
+            reading,
+            and_(
+                reading.c.sender_system == _TABLE.c.sender_system,
+                reading.c.device_id == _TABLE.c.device_id,
+                reading.c.reading_type == _TABLE.c.reading_type,
+                reading.c.measured_at.between(_TABLE.c.window_from, _TABLE.c.window_until),
+            ),
+        )
+        .where(among(connection, [_TABLE.c.sender_system, _TABLE.c.document_id], keys))
+        .order_by(reading.c.id)
+    )
+    found: dict[type_key, list[MeterReading]] = {}
+    for sender_system, document_id, *fields in connection.execute(query):
+        value = MeterReading(**dict(zip(METER_READING.names, fields, strict=True)))
+        found.setdefault((sender_system, document_id), []).append(value)
     return found
 
 
@@ -184,22 +183,9 @@ def unanswered(
     `service` is the name of the service that sends results. Documents already noted as unanswered are left out.
     """
     query = (
-        _unanswered(
-            *(_TABLE.c[name] for name in METER_READING_DOCUMENT.names), service=service, sent_before=sent_before
-        )
-        .order_by(MESSAGE.c.ended_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=_TABLE)
-    )
-    return METER_READING_DOCUMENT.fetch(connection, query)
-
-
-def _unanswered(*columns: ColumnElement[Any], service: str, sent_before: datetime) -> Any:
-    return (
-        select(*columns)
-        .select_from(MESSAGE)
-        .join(ITEM, ITEM.c.message_id == MESSAGE.c.id)
-        .join(_TABLE, _is_of_item())
+        METER_READING_DOCUMENT.select()
+        .join(ITEM, _is_of_item())
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
         .where(
             _UNANSWERED,
             MESSAGE.c.ended_at <= sent_before,
@@ -208,7 +194,11 @@ def _unanswered(*columns: ColumnElement[Any], service: str, sent_before: datetim
             _TABLE.c.next_try_at.is_(None),
             _TABLE.c.note.is_(None),
         )
+        .order_by(MESSAGE.c.ended_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=_TABLE)
     )
+    return METER_READING_DOCUMENT.fetch(connection, query)
 
 
 def _is_of_item() -> ColumnElement[bool]:
@@ -223,38 +213,33 @@ def _is_of_item() -> ColumnElement[bool]:
 
 def leaving(connection: Connection, documents: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
     """Return those of the documents whose result is stored for sending and has not arrived yet."""
-    found: set[str] = set()
     names = {f"{document.sender_system}/{document.document_id}": document for document in documents}
-    for some in chunks(sorted(names)):
-        query = (
-            select(ITEM.c.ordering_key)
-            .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
-            .where(
-                ITEM_IS_SENT,
-                ITEM.c.direction == "out",
-                ITEM.c.ordering_key.in_(some),
-                or_(MESSAGE.c.status == MessageStatus.READY, MESSAGE.c.status == MessageStatus.SENDING),
-            )
+    if not names:
+        return []
+    query = (
+        select(ITEM.c.ordering_key)
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
+        .where(
+            ITEM_IS_SENT,
+            ITEM.c.direction == "out",
+            among(connection, [ITEM.c.ordering_key], [(name,) for name in names]),
+            or_(MESSAGE_IS_READY, MESSAGE_IS_SENDING),
         )
-        found.update(connection.scalars(query))
-    return [document for name, document in names.items() if name in found]
+    )
+    return [names[name] for name in dict.fromkeys(connection.scalars(query))]
 
 
 def unanswered_orders(connection: Connection, documents: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
     """Return those of the documents whose order's confirmation is still to come (DEAD never will)."""
-    found: set[int] = set()
-    for some in chunks(sorted({document.order_item_id for document in documents})):
-        query = (
-            select(ITEM.c.id)
-            .join(MESSAGE, MESSAGE.c.id == ITEM.c.confirmation_id, isouter=True)
-            .where(
-                ITEM.c.id.in_(some),
-                or_(
-                    ITEM.c.status == ItemStatus.DECIDED,
-                    MESSAGE.c.status == MessageStatus.READY,
-                    MESSAGE.c.status == MessageStatus.SENDING,
-                ),
-            )
+    if not documents:
+        return []
+    query = (
+        select(ITEM.c.id)
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.confirmation_id, isouter=True)
+        .where(
+            among(connection, [ITEM.c.id], {(document.order_item_id,) for document in documents}),
+            or_(ITEM.c.status == ItemStatus.DECIDED, MESSAGE_IS_READY, MESSAGE_IS_SENDING),
         )
-        found.update(connection.scalars(query))
+    )
+    found = set(connection.scalars(query))
     return [document for document in documents if document.order_item_id in found]

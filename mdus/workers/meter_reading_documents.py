@@ -36,6 +36,9 @@ log = structlog.get_logger(__name__)
 #: Documents looked at in one turn.
 _AT_ONCE: Final = 500
 
+#: How often results without an answer are looked for (business time): dear to ask, and no hurry.
+_SILENCE_EVERY: Final = timedelta(minutes=1)
+
 #: How far ahead `due_readings` fetches, and how many documents it serves in one run.
 _AHEAD: Final = timedelta(minutes=15)
 _AHEAD_AT_ONCE: Final = 20_000
@@ -50,16 +53,24 @@ class MeterReadingDocumentWorker:
         self._policies = ReadingPolicies.of(settings)
         self._silence = timedelta(minutes=settings.reading.confirmation_timeout_minutes)
         self._send_attempts = settings.reading.send_attempts
+        self._silence_looked_at: datetime | None = None
 
     def turn(self) -> int:
         """Look at one batch of documents that are due."""
         now = self._clock.now()
+        asks_for_silence = self._silence_looked_at is None or now - self._silence_looked_at >= _SILENCE_EVERY
         with self._database.read() as uow:
-            sent_before = now - self._silence
-            if not documents.is_any_due(uow.connection, now=now, service=RESULT.name, sent_before=sent_before):
-                return 0
-        with self._database.begin() as uow:
-            return self._look_for_values(uow, now=now) + self._send_again(uow, now=now)
+            is_due = documents.is_any_due(uow.connection, now=now)
+            is_silent = asks_for_silence and bool(self._silent(uow, now=now, limit=1))
+        self._silence_looked_at = now if asks_for_silence and not is_silent else self._silence_looked_at
+        looked_at = 0
+        if is_due:
+            with self._database.begin() as uow:
+                looked_at += self._look_for_values(uow, now=now) + self._send_refused_again(uow, now=now)
+        if is_silent:
+            with self._database.begin() as uow:
+                looked_at += self._send_unanswered_again(uow, now=now)
+        return looked_at
 
     def _look_for_values(self, uow: UnitOfWork, *, now: datetime) -> int:
         due = documents.due_for_value(uow.connection, now=now, limit=_AT_ONCE)
@@ -71,20 +82,26 @@ class MeterReadingDocumentWorker:
         uow.save(changes)
         return len(due)
 
-    def _send_again(self, uow: UnitOfWork, *, now: datetime) -> int:
-        """Make results due again that SAP has refused or not answered; after the last attempt a human must look."""
+    def _send_refused_again(self, uow: UnitOfWork, *, now: datetime) -> int:
         refused = documents.due_for_resend(uow.connection, now=now, limit=_AT_ONCE)
-        silent = documents.unanswered(
-            uow.connection, service=RESULT.name, sent_before=now - self._silence, limit=_AT_ONCE
-        )
-        changes: list[Value] = [_due_again(document) for document in refused]
+        uow.save([_due_again(document) for document in refused])
+        return len(refused)
+
+    def _send_unanswered_again(self, uow: UnitOfWork, *, now: datetime) -> int:
+        """Make results due again that SAP has not answered; after the last attempt a human must look."""
+        silent = self._silent(uow, now=now, limit=_AT_ONCE)
+        changes: list[Value] = []
         for document in silent:
             if document.result_attempts < self._send_attempts:
                 changes.append(_due_again(document))
             else:
                 changes += _given_up(document, now=now)
         uow.save(changes)
-        return len(refused) + len(silent)
+        return len(silent)
+
+    def _silent(self, uow: UnitOfWork, *, now: datetime, limit: int) -> list[MeterReadingDocument]:
+        sent_before = now - self._silence
+        return documents.unanswered(uow.connection, service=RESULT.name, sent_before=sent_before, limit=limit)
 
 
 def due_readings(database: Database, *, settings: Settings, now: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -201,6 +201,15 @@ class TestRefusedAtOnce:
         outcome = Store(meter(), status(has_breaker=has_breaker)).decide(order())
 
         assert isinstance(outcome, Done if refused else Await)
+
+    @pytest.mark.parametrize(("year", "refused"), [(1899, True), (1900, False), (9998, False), (9999, True)], ids=str)
+    def test_a_planned_time_beyond_the_calendar(self, year: int, refused: bool) -> None:
+        planned_at = datetime(year, 12, 31, 23, 59, tzinfo=UTC)
+        store = Store(meter(), status())
+
+        outcome = store.decide(order(category_code="2", planned_at=planned_at))
+
+        assert ("304(MDUS)" in (codes(outcome.result) if isinstance(outcome, Done) else [])) is refused
 
 
 class TestImmediate:

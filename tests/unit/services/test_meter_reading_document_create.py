@@ -322,6 +322,10 @@ class TestOnDemand:
             with pytest.raises(TooLateOnDemand):
                 decided(request, now=now)
 
+    def test_beyond_the_calendar_is_refused(self) -> None:
+        with pytest.raises(DateOutOfReach):
+            decided(order(data_source_code="1", scheduled_on=date(9999, 12, 31)))
+
 
 class TestConfirm:
     def test_says_that_the_order_is_accepted(self) -> None:
