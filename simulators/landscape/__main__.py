@@ -31,7 +31,7 @@ from simulators.landscape.processes import (
     sap_process,
 )
 from simulators.landscape.report import Check, Judge, Report, show
-from simulators.landscape.scenario import Scenario, days_with_change
+from simulators.landscape.scenario import FIRST_HOUR, Scenario, days_with_change
 from simulators.landscape.steering import Stalled, Steering
 from simulators.sap_cis.faults import FAULTS as SAP_FAULTS
 
@@ -58,7 +58,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """This will return 0 only if everything held; 1 if not, 2 if the landscape could not be run, 130 after Ctrl-C."""
     options = arguments().parse_args(argv)
-    console = Console()
+    # Into a file or a pipe: wide enough that no table is cut.
+    console = Console() if sys.stdout.isatty() else Console(width=100)
     if options.list_faults:
         for name, sentence in _descriptions().items():
             console.print(f"[bold]{name}[/]  {sentence}")
@@ -105,7 +106,7 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
         clients = Clients(layout)
         stack.callback(clients.close)
         days = days_with_change(zone, after=datetime.now(UTC))
-        morning = datetime.combine(days[0], datetime.min.time(), zone).astimezone(UTC)
+        morning = datetime.combine(days[0], FIRST_HOUR, zone).astimezone(UTC)
         clients.mdus.post("/clock", speed=1.0, jump_to=morning.isoformat())
         progress.update(bar, description="starting SAP and the head end")
         field = head_end_process(layout, seed=options.seed, meters=options.meters, faults=",".join(wanted["head end"]))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -324,36 +325,29 @@ def _take(seconds: list[float], thing: Mapping[str, Any]) -> None:
 
 def show(report: Report, console: Console) -> None:
     """This will print the tables a newcomer reads."""
-    table = Table(title=f"Business processes: {report.meters} meters, {report.days[0]} to {report.days[-1]}")
-    for name in (
-        "process",
-        "sent",
-        "confirmed",
-        "refused as meant",
-        "cancelled",
-        "failed",
-        "lost",
-        "p50 s",
-        "p95 s",
-        "",
-    ):
-        table.add_column(name, justify="left" if name in ("process", "") else "right")
+    days = f"{report.days[0]} to {report.days[-1]}"
+    table = Table(title=f"Business processes: {report.meters} meters, {days}", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("process", no_wrap=True)
+    for name in ("sent", "con-\nfirmed", "re-\nfused*", "can-\ncelled", "failed", "lost", "p50 s", "p95 s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for row in report.rows:
         table.add_row(
             row.process,
             *(str(count) for count in (row.sent, row.confirmed, row.refused, row.cancelled, row.failed, row.lost)),
-            "" if row.p50 is None else f"{row.p50:.2f}",
-            "" if row.p95 is None else f"{row.p95:.2f}",
-            "[green]held[/]" if row.held else "[red]NOT held[/]",
+            "" if row.p50 is None else f"{row.p50:.1f}",
+            "" if row.p95 is None else f"{row.p95:.1f}",
+            "[green]held[/]" if row.held else "[red]NO[/]",
         )
     console.print(table)
+    console.print("  * as was meant, with the reason; failed: not done and explained; lost: neither", style="dim")
     notes = [note for row in report.rows for note in row.notes]
     for note in notes[:10]:
         console.print(f"  {note}", style="yellow", highlight=False, markup=False)
     if len(notes) > 10:
         console.print(f"  ... and {len(notes) - 10} more, all in the report", style="yellow")
     if report.faults:
-        faults = Table(title="Faults")
+        faults = Table(title="Faults", box=SIMPLE)
         for name in ("fault", "fired", "led to", ""):
             faults.add_column(name, justify="right" if name == "fired" else "left")
         for fault in report.faults:
@@ -361,7 +355,7 @@ def show(report: Report, console: Console) -> None:
                 fault.name, str(fault.fired), fault.led_to, "[green]met[/]" if fault.fired else "[red]never[/]"
             )
         console.print(faults)
-    checks = Table(title="Reconciliation and proofs")
+    checks = Table(title="Reconciliation and proofs", box=SIMPLE)
     for name in ("statement", "seen", ""):
         checks.add_column(name)
     for check in report.checks:

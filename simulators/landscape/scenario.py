@@ -18,6 +18,9 @@ _PERIODIC, _MOVE_OUT, _MOVE_IN, _CONTROL, _DISCONNECTION = "01", "03", "06", "10
 _STORED, _ON_DEMAND = "0", "1"
 _DISCONNECT, _RECONNECT = 1, 2
 
+#: When the first day begins for the landscape.
+FIRST_HOUR = time(6)
+
 
 @dataclass(slots=True, kw_only=True)
 class Process:
@@ -101,7 +104,6 @@ class Scenario:
 
     def _initialize(self) -> None:
         """Most devices in bulk and in order, some with their four messages shuffled, a few one by one."""
-        self._steering.run_until(self._at(0, 6))
         self._meters = self._clients.head_end.get("/control/meters")["meters"]
         singles = max(1, min(20, len(self._meters) // 20))
         shuffled = max(1, len(self._meters) // 10)
@@ -130,20 +132,20 @@ class Scenario:
     def _cancel(self) -> None:
         """A reading order of a later day and a planned disconnection are taken back in time; one cancel comes twice."""
         orders = self._order(
-            "cancellation of a reading", self._some(self._devices(), 0.02), reason=_CONTROL, on=2, source=_STORED
+            "cancelled reading", self._some(self._devices(), 0.02), reason=_CONTROL, on=2, source=_STORED
         )
         self._steering.settle(within=timedelta(minutes=5))
         self._clients.sap.post("/control/cancel_readings", orders=orders, bulk=True)
-        self._process("cancellation of a reading").cancelled.update(orders)
+        self._process("cancelled reading").cancelled.update(orders)
         documents = self._switch(
-            "cancellation of a disconnection",
+            "cancelled disconnection",
             self._some(self._switchable(), 0.02),
             category=_DISCONNECT,
             at=self._at(0, 16),
         )
         self._steering.settle(within=timedelta(minutes=10))
         self._clients.sap.post("/control/cancel_connections", documents=documents)
-        self._process("cancellation of a disconnection").cancelled.update(documents)
+        self._process("cancelled disconnection").cancelled.update(documents)
         self._steering.settle(within=timedelta(minutes=10))
 
     def _disconnect(self) -> None:
@@ -210,14 +212,14 @@ class Scenario:
         self._steering.run_until(self._at(2, 8))
         self._order("periodic reading", self._some(self._devices(), 0.10), reason=_PERIODIC, on=2, source=_STORED)
         orders = self._order(
-            "cancellation before its order",
+            "cancel before its order",
             self._some(self._devices(), 0, least=1),
             reason=_CONTROL,
             on=2,
             source=_STORED,
         )
         self._clients.sap.post("/control/cancel_readings", orders=orders, bulk=False, early=True)
-        self._process("cancellation before its order").cancelled.update(orders)
+        self._process("cancel before its order").cancelled.update(orders)
         self._steering.run_until(self._at(3, 6))
 
     # Ordering -----------------------------------------------------------------------------------------------------

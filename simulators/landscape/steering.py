@@ -16,8 +16,9 @@ from simulators.landscape.clients import Clients, ControlRefused, earliest
 
 T = TypeVar("T")
 
-#: Real seconds all must have been idle before the clock jumps: longer than any process takes to see a jump.
-_SETTLED_SECONDS = 0.45
+#: Real seconds all must have been idle before the clock jumps. What a jump makes due shows as overdue at once, whoever
+#: has not seen the jump yet; this pause is for what nobody announced.
+_SETTLED_SECONDS = 0.2
 _LOOK_SECONDS = 0.05
 #: How long a process may take to come up again.
 _PATIENCE_SECONDS = 60.0
@@ -49,6 +50,8 @@ class Steering:
         self._pace: float | None = None
         self._lock = threading.Lock()
         self.jumps = 0
+        self.seconds = {"in flight": 0.0, "settling": 0.0}  # real time by what the clock waited for
+        self._looked_at = time.monotonic()
 
     def now(self) -> datetime:
         """This will return the present instant of the clock."""
@@ -64,9 +67,10 @@ class Steering:
         while True:
             self._watch()
             look = self._look()
+            self._book(look)
             if look.now >= target:
                 return
-            if look.in_flight:
+            if look.in_flight or look.overdue:
                 idle_since = None
                 # While only meters are working the clock may hurry.
                 self._run_at(min(self._speed, 60.0 if look.only_field else self._busy_speed))
@@ -110,6 +114,11 @@ class Steering:
             next_due=earliest(mdus["next_due"], sap["next_due"], field["next_due"]),
             what=f"MDUS {mdus['in_flight']}, SAP {sap['in_flight']}, head end {field['in_flight']}",
         )
+
+    def _book(self, look: "_Look") -> None:
+        present = time.monotonic()
+        self.seconds["in flight" if look.in_flight else "settling"] += present - self._looked_at
+        self._looked_at = present
 
     def _run_at(self, pace: float) -> None:
         with self._lock:
@@ -157,4 +166,9 @@ class _Look:
         self.in_flight = in_flight
         self.only_field = only_field
         self.next_due = next_due
-        self.what = what
+        self.what = f"{what}, next due {next_due}"
+
+    @property
+    def overdue(self) -> bool:
+        """Whether something is due already: somebody is about to see to it, and the clock must not jump."""
+        return self.next_due is not None and self.next_due <= self.now
