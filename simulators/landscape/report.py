@@ -303,19 +303,38 @@ class Judge:
             fired = sap if side == "sap" else field_faults
             for name in names:
                 hit = fired.get(name, {"count": 0, "hits": []})
-                hits = [str(one) for one in hit["hits"]]
-                faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=self._led_to(side, hits)))
+                hits = [_name_of(one) for one in hit["hits"]]
+                led_to = self._messages_led_to(hits) if side == "sap" else self._commands_led_to(hit["hits"])
+                faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=led_to))
         return faults
 
-    def _led_to(self, side: str, hits: Sequence[str]) -> str:
-        """Say how what a fault hit ended: a message delivered or confirmed after all, a command with its outcome."""
-        if side == "sap":
-            messages = {message["uuid"].lower(): message for message in self._messages if message.get("uuid")}
-            ends = Counter(messages[hit.lower()]["status"] for hit in hits if hit.lower() in messages)
-            return ", ".join(f"{count} {name}" for name, count in ends.items()) or "answered as ordered"
-        commands = {row["reference"]: row for row in self._clients.head_end.get("/control/commands")["commands"]}
-        ends = Counter(str(commands[hit]["outcome"]) for hit in hits if hit in commands)
-        return ", ".join(f"{count} {name}" for name, count in ends.items()) or "submitted again or read back"
+    def _messages_led_to(self, hits: Sequence[str]) -> str:
+        """Say how the messages ended that SAP spoiled or repeated: delivered, confirmed, completed after all."""
+        messages = {message["uuid"].lower(): message for message in self._messages if message.get("uuid")}
+        ends = Counter(messages[hit.lower()]["status"] for hit in hits if hit.lower() in messages)
+        return ", ".join(f"{count} {name}" for name, count in ends.items()) or "all confirmed after their device came"
+
+    def _commands_led_to(self, hits: Sequence[Mapping[str, Any]]) -> str:
+        """Say how the orders to meters ended that a fault hit, from the head end's own log of all attempts."""
+        log: dict[str, list[dict[str, Any]]] = {}
+        for row in self._clients.head_end.get("/control/commands")["commands"]:
+            log.setdefault(row["reference"], []).append(row)
+        ends: Counter[str] = Counter()
+        for reference in {reference for hit in hits for reference in hit["references"]}:
+            results = [row["result"] for row in log.get(reference, []) if row["result"]]
+            ends[_end_of(results[-1]) if results else "without result: asked anew or read back"] += 1
+        return ", ".join(f"{count} {name}" for name, count in sorted(ends.items())) or "nothing hit"
+
+
+def _name_of(hit: Any) -> str:
+    """Name what a fault hit: a message's UUID, or a call to the head end with the number of its meters."""
+    if isinstance(hit, Mapping):
+        return f"{hit['kind']} {hit['correlation_id']}, {len(hit['references'])} meters"
+    return str(hit)
+
+
+def _end_of(result: Mapping[str, Any]) -> str:
+    return "carried out" if result.get("status") == "ok" else f"failed ({result.get('code')})"
 
 
 def _take(seconds: list[float], thing: Mapping[str, Any]) -> None:

@@ -50,7 +50,8 @@ class Steering:
         self._pace: float | None = None
         self._lock = threading.Lock()
         self.jumps = 0
-        self.seconds = {"in flight": 0.0, "settling": 0.0}  # real time by what the clock waited for
+        #: Real time by what the clock waited for.
+        self.seconds = {"in flight": 0.0, "settling": 0.0}
         self._looked_at = time.monotonic()
 
     def now(self) -> datetime:
