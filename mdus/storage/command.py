@@ -32,6 +32,7 @@ from mdus.storage.column_types import UtcInstant
 from mdus.storage.keys import among
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
 from mdus.storage.message import ITEM, MESSAGE_EVENT
+from mdus.storage.waiting import wake
 
 COMMAND = ValueTable(
     Command,
@@ -117,6 +118,7 @@ COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('
 DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')")
 
 _TABLE = COMMAND.table
+_IS_AWAITING = ITEM.c.status == ItemStatus.AWAITING
 
 
 def save_commands(connection: Connection, commands: Collection[Command]) -> None:
@@ -161,6 +163,7 @@ def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:
     """
     if not command_keys:
         return
+    _hold_items_of(connection, command_keys)
     other = _TABLE.alias()
     open_sibling = (
         select(other.c.id)
@@ -190,17 +193,24 @@ def _named(connection: Connection, command_keys: Collection[str]) -> ColumnEleme
     return among(connection, [_TABLE.c.command_key], [(key,) for key in command_keys])
 
 
+def _hold_items_of(connection: Connection, command_keys: Collection[str]) -> None:
+    """Let the ends of an item's last two commands come one after the other, so that the later sees the earlier's.
+
+    On SQLite there is one writer. An item that is just being decided is not awaiting: it sees the commands itself.
+    """
+    if connection.dialect.name == "sqlite":
+        return
+    owners = select(_TABLE.c.owner_key).where(_named(connection, command_keys), _TABLE.c.owner_kind == OwnerKind.ITEM)
+    ids = [(int(key),) for key in connection.scalars(owners.distinct())]
+    if ids:
+        awaiting = select(ITEM.c.id).where(among(connection, [ITEM.c.id], ids), _IS_AWAITING)
+        connection.execute(awaiting.order_by(ITEM.c.id).with_for_update()).all()
+
+
 def wake_items(connection: Connection, item_ids: Collection[int]) -> None:
     """Make awaiting items ready to be decided once more."""
     if item_ids:
-        connection.execute(
-            update(ITEM)
-            .where(
-                among(connection, [ITEM.c.id], [(item_id,) for item_id in item_ids]),
-                ITEM.c.status == ItemStatus.AWAITING,
-            )
-            .values(status=ItemStatus.READY, until=None, due_at=None)
-        )
+        wake(connection, among(connection, [ITEM.c.id], [(item_id,) for item_id in item_ids]) & _IS_AWAITING)
 
 
 def _look_again(connection: Connection, documents: Collection[tuple[str, ...]]) -> None:

@@ -8,16 +8,22 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text, update
 
-from mdus.messaging.status import ItemStatus, MessageStatus
+from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
 from mdus.storage.column_types import database_now
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import BODY, ITEM, ITEM_IS_READY, ITEM_IS_WAITING, MESSAGE, MESSAGE_EVENT
 from mdus.storage.rows import insert_rows, update_rows
+from mdus.storage.waiting import wake, wake_parked
+
+_COMPLETED: Final = MessageStatus.COMPLETED
 
 #: Item statuses after which an item asks nothing more of the inbox.
 SETTLED = (ItemStatus.CLOSED, ItemStatus.DEAD)
+
+#: Item statuses from which a repeat can be answered.
+_ANSWERABLE: Final = (ItemStatus.DECIDED, ItemStatus.CLOSED)
 
 #: What a claim hands to the worker: the item with what its message says of it.
 _CLAIMED = (
@@ -132,6 +138,8 @@ def finish_items(connection: Connection, updates: Sequence[ItemUpdate], *, now: 
     """Store what was decided, with an event per item, and complete messages that have nothing open left."""
     if not updates:
         return
+    for wanted in {decided.status for decided in updates}:
+        check_transition(ItemStatus.READY, wanted)
     update_rows(
         connection,
         ITEM,
@@ -149,35 +157,42 @@ def finish_items(connection: Connection, updates: Sequence[ItemUpdate], *, now: 
             for decided in updates
         ],
     )
+    # Repeats wait for their original; they have its ordering key, so none is being parked just now.
+    wake_parked(connection, {repeats_of(one.item_id) for one in updates if one.status in _ANSWERABLE})
     closed = {decided.message_id for decided in updates if decided.status in SETTLED}
     complete_messages(connection, closed, now=now)
+
+
+def repeats_of(item_id: int) -> str:
+    """Return the name under which repeats of an item wait until it is decided."""
+    return f"item/{item_id}"
 
 
 def complete_messages(connection: Connection, message_ids: Collection[int], *, now: datetime) -> None:
     """Mark received messages COMPLETED whose items are all closed."""
     if not message_ids:
         return
+    if connection.dialect.name != "sqlite":
+        # Whoever closes the other last items of a message must be seen: one after the other, in the order of ids.
+        open_ones = select(MESSAGE.c.id).where(
+            MESSAGE.c.id.in_(message_ids), MESSAGE.c.status.in_(sources_of(_COMPLETED))
+        )
+        connection.execute(open_ones.order_by(MESSAGE.c.id).with_for_update(key_share=True)).all()
     unsettled = select(ITEM.c.id).where(ITEM.c.message_id == MESSAGE.c.id, ITEM.c.status != ItemStatus.CLOSED).exists()
     done = connection.execute(
         update(MESSAGE)
-        .where(MESSAGE.c.id.in_(message_ids), MESSAGE.c.status == MessageStatus.RECEIVED, ~unsettled)
-        .values(status=MessageStatus.COMPLETED, ended_at=now)
+        .where(MESSAGE.c.id.in_(message_ids), MESSAGE.c.status.in_(sources_of(_COMPLETED)), ~unsettled)
+        .values(status=_COMPLETED, ended_at=now)
         .returning(MESSAGE.c.id)
     ).scalars()
-    events = [{"message_id": done_id, "status": MessageStatus.COMPLETED.value, "at": now} for done_id in done]
+    events = [{"message_id": done_id, "status": _COMPLETED.value, "at": now} for done_id in done]
     if events:
         connection.execute(insert(MESSAGE_EVENT), events)
 
 
 def wake_overdue(connection: Connection, *, now: datetime, limit: int) -> int:
     """Make ready the items whose waiting ends: `until` (business time) has passed. Returns how many."""
-    overdue = select(ITEM.c.id).where(ITEM_IS_WAITING, ITEM.c.until <= now).limit(limit)
-    woken = connection.execute(
-        update(ITEM)
-        .where(ITEM.c.id.in_(overdue), ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]))
-        .values(status=ItemStatus.READY, waits_for=None, due_at=None)
-    )
-    return woken.rowcount
+    return wake(connection, and_(ITEM_IS_WAITING, ITEM.c.until <= now), limit=limit)
 
 
 def is_overdue(connection: Connection, *, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from alembic import command as alembic
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, update
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
 from mdus.domain.clock import SimulatedTime
@@ -25,7 +25,6 @@ from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
-from mdus.messaging.status import ItemStatus
 from mdus.settings import Settings, data_folder, load_settings
 from mdus.storage import meter_reading_document as documents
 from mdus.storage import registry
@@ -33,9 +32,7 @@ from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
 from mdus.storage.job import simulated_time
-from mdus.storage.keys import among
 from mdus.storage.mapping import ValueTable
-from mdus.storage.message import ITEM, ITEM_IS_PARKED
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import (
@@ -46,6 +43,7 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
+from mdus.storage.waiting import announce, wake_parked
 
 V = TypeVar("V", bound=Value)
 
