@@ -142,9 +142,9 @@ def permit(
     """Return why this switch must not be submitted now, or None when it may leave.
 
     Asked in the transaction of the intent row, with control, device status and kill switch (`stopped`: its reason) read
-    there under lock. Refused are: what SAP has cancelled or what is final already; test data; any switch while the kill
-    switch is on; a meter without breaker; a disconnection planned longer ago than the rules allow; whatever expired. A
-    reconnection has no limit by its planned time.
+    there under lock. Refused are: what SAP has cancelled or what is final already; test data; any disconnection while the
+    kill switch is on; a meter without breaker; a disconnection planned longer ago than the rules allow; what expired. A
+    reconnection passes the kill switch and has no limit by its planned time.
     """
     disconnect = command.wanted_state is not SwitchState.CONNECTED
     if control is None or control.status in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN):
@@ -153,8 +153,8 @@ def permit(
         return Refusal(code="ALREADY_FINAL", note="The order is already final")
     if command.test_data or control.test_data:
         return TEST_DATA
-    if stopped is not None:
-        return Refusal(code="KILL_SWITCH", note=f"Switching is stopped: {stopped}")
+    if disconnect and stopped is not None:
+        return Refusal(code="KILL_SWITCH", note=f"Disconnections are stopped: {stopped}")
     if status is not None and status.has_breaker is False:
         return NO_BREAKER
     if disconnect and now > control.planned_at + rules.disconnect_expiry:

@@ -160,14 +160,16 @@ class TestARefusedOrder:
 
         assert self.refused(sides) == ["310(MDUS)"]
 
-    @pytest.mark.parametrize("category", ["1", "2"])
-    def test_meets_the_kill_switch(self, sides: BothSides, category: str) -> None:
+    def test_meets_the_kill_switch(self, sides: BothSides) -> None:
         with sides.database.begin() as uow:
             order_switching(uow.connection, stopped=True, reason="storm", ordered_by="operator", at=START)
-        sides.tell(ORDER, order(category=category))
+        sides.tell(ORDER, order())
         sides.rest()
 
         assert self.refused(sides) == ["313(MDUS)"]
+        sides.tell(ORDER, order(category="2", number="5"))
+        sides.rest()
+        assert [switch["state"] for switch in sides.submitted(CommandKind.SWITCH)] == ["connected"]
 
     def test_is_for_a_meter_that_turns_out_to_have_no_breaker(self, sides: BothSides) -> None:
         sides.head_end.script = ["reject NO_BREAKER"]
