@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -66,6 +67,7 @@ class TestServe:
                 what="both messages at their end",
             )
             assert ready(served)
+            assert httpx.get(f"{served.url}/clock").status_code == 404  # real time is not to be steered
             metrics = httpx.get(f"{served.url}/metrics").text
             assert "mdus_messages_received_total" in metrics  # counted by HTTP
             assert 'mdus_items_total{outcome="done"' in metrics  # counted by the worker
@@ -87,19 +89,15 @@ class TestServe:
             assert served.end() == 0
             assert not is_running(second)
 
-    def test_workers_end_with_a_server_that_is_killed(self, tmp_path: Path, settings: dict[str, str]) -> None:
+    def test_all_ends_with_a_server_that_is_killed_and_goes_on_with_the_next(
+        self, tmp_path: Path, settings: dict[str, str]
+    ) -> None:
         with mdus("serve", "--port", "0", folder=tmp_path, **settings) as served:
             worker = int(served.event("worker_works")["pid"])
-            served.process.kill()
-            served.process.wait()
-            until(lambda: not is_running(worker), what="the end of the worker")
-
-    def test_begins_again_on_the_same_file_after_a_kill(self, tmp_path: Path, settings: dict[str, str]) -> None:
-        with mdus("serve", "--port", "0", folder=tmp_path, **settings) as served:
-            served.event("worker_works")
             assert post(served, create_device()) == 202
             served.process.kill()
             served.process.wait()
+            until(lambda: not is_running(worker), what="the end of the worker")
             with (
                 sap() as (url, received),
                 mdus("serve", "--port", "0", folder=tmp_path, name="again", MDUS_CIS__URL=url, **settings) as again,
@@ -126,19 +124,19 @@ class TestServe:
                 until(completed, what="the message decided")
                 assert worker.end() == 0
 
-    def test_clock_is_steered_with_a_simulated_clock_only(self, tmp_path: Path, settings: dict[str, str]) -> None:
-        with mdus("serve", "--port", "0", "--no-workers", folder=tmp_path, **settings) as served:
-            assert httpx.get(f"{served.url}/clock").status_code == 404
-            assert served.end() == 0
+    def test_workers_follow_a_steered_clock(self, tmp_path: Path, settings: dict[str, str]) -> None:
         with mdus("serve", "--port", "0", "--simulated-clock", folder=tmp_path, name="simulated", **settings) as served:
-            served.event("worker_works")
-            jump = {"jump_to": "2031-03-28T12:00:00Z", "speed": 1}
-            assert httpx.post(f"{served.url}/clock", json=jump).status_code == 200
-            # The worker follows: it enqueues the slots of the new time.
-            until(
-                lambda: [one for one in served.events("slots_enqueued") if "reconcile 2031-03-28" in one["slots"]],
-                what="the slots of the day jumped to",
-            )
+            day = datetime(2031, 3, 28, 12, tzinfo=UTC)
+
+            def enqueued() -> bool:
+                """Jump a day and tell whether the worker has enqueued one of the days jumped over."""
+                nonlocal day
+                day += timedelta(days=1)
+                assert httpx.post(f"{served.url}/clock", json={"jump_to": day.isoformat()}).status_code == 200
+                slots = [slot for event in served.events("slots_enqueued") for slot in event["slots"]]
+                return any(slot.startswith("reconcile 2031-") for slot in slots)
+
+            until(enqueued, what="the slots of the days jumped over")
             assert served.end() == 0
         refused = run("serve", "--port", "0", folder=tmp_path, **settings)
         assert refused.returncode == 1
@@ -156,17 +154,6 @@ def run(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedP
         timeout=60,
         check=False,
     )
-
-
-class TestWorkers:
-    def test_second_worker_of_a_sqlite_file_waits_for_the_first(self, tmp_path: Path, settings: dict[str, str]) -> None:
-        with mdus("work", folder=tmp_path, name="first", **settings) as first:
-            first.event("worker_works")
-            with mdus("work", folder=tmp_path, name="second", **settings) as second:
-                assert first.end() == 0
-                second.event("worker_works")
-                assert first.events("worker_ended")[0]["at"] <= second.events("worker_works")[0]["at"]
-                assert second.end() == 0
 
 
 class TestRefusals:
