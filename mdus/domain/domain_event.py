@@ -25,9 +25,9 @@ class DomainEvent(Value):
     note: str = ""
 
 
-def event_id(*, device: str, type: str, at: datetime, source: str) -> str:
+def event_id(*, device: str, event_type: str, at: datetime, source: str) -> str:
     """Return the stable id of an event: 22 characters of base32 SHA-256 over device, type, instant and source."""
-    digest = hashlib.sha256("\x1f".join((device, type, at.isoformat(), source)).encode()).digest()
+    digest = hashlib.sha256("\x1f".join((device, event_type, at.isoformat(), source)).encode()).digest()
     return base64.b32encode(digest).decode()[:22]
 
 
@@ -38,7 +38,7 @@ SMART_METER_EVENT_DUE = "smart_meter_event_due"
 def smart_meter_event(*, sender_system: str, device_id: str, at: datetime, source: str, note: str) -> DomainEvent:
     """Return the event by which a late failure reaches SAP (SAP accepts only one confirmation per request)."""
     return DomainEvent(
-        event_id=event_id(device=device_id, type=SMART_METER_EVENT_DUE, at=at, source=source),
+        event_id=event_id(device=device_id, event_type=SMART_METER_EVENT_DUE, at=at, source=source),
         type=SMART_METER_EVENT_DUE,
         sender_system=sender_system,
         aggregate=f"device/{device_id}",

@@ -36,7 +36,7 @@ class Stalled(Exception):
 class Steering:
     """Moves the clock of one landscape through MDUS's control API; only forward.
 
-    `speed` is the upper bound of the clock's pace while something is in flight, `busy_speed` while MDUS or SAP has work.
+    `speed` is the upper bound of the pace while something is in flight, `busy_speed` while MDUS or SAP has work.
     `watch` is called at every look and raises when a process has died.
     """
 
