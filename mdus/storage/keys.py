@@ -19,33 +19,36 @@ def among(
 ) -> ColumnElement[bool]:
     """Return the condition that the columns together equal one of the keys; text, numbers, dates, instants, enums."""
     wanted: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
-    condition: ColumnElement[bool] = wanted.in_(
-        _from_json(connection, columns, keys) if connection.dialect.name == "sqlite" else _from_arrays(columns, keys)
-    )
+    condition: ColumnElement[bool] = wanted.in_(select(*given(connection, columns, keys)))
     return condition
 
 
-def _from_json(connection: Connection, columns: Sequence[Column[Any]], keys: Collection[tuple[Any, ...]]) -> Any:
-    stored = [_stored(connection, column, [key[place] for key in keys]) for place, column in enumerate(columns)]
+def given(
+    connection: Connection, columns: Sequence[Column[Any]], rows: Collection[tuple[Any, ...]]
+) -> list[ColumnElement[Any]]:
+    """Return the columns of a set of rows that goes in with the statement, to be joined; each like one of `columns`."""
+    if connection.dialect.name == "sqlite":
+        return _from_json(connection, columns, rows)
+    arrays = [
+        bindparam(None, [row[place] for row in rows], type_=postgresql.ARRAY(column.type))
+        for place, column in enumerate(columns)
+    ]
+    names = [f"given{place}" for place in range(len(columns))]
+    return list(func.unnest(*arrays).table_valued(*names).render_derived().c)
+
+
+def _from_json(
+    connection: Connection, columns: Sequence[Column[Any]], rows: Collection[tuple[Any, ...]]
+) -> list[ColumnElement[Any]]:
+    stored = [_stored(connection, column, [row[place] for row in rows]) for place, column in enumerate(columns)]
+    text = json.dumps(stored[0] if len(stored) == 1 else list(zip(*stored, strict=True)))
+    value = func.json_each(bindparam(None, text, type_=Text)).table_valued("value").c.value
     if len(stored) == 1:
-        [values] = stored
-        rows = func.json_each(bindparam(None, json.dumps(values), type_=Text)).table_valued("value")
-        return select(rows.c.value)
-    text = json.dumps(list(zip(*stored, strict=True)))
-    rows = func.json_each(bindparam(None, text, type_=Text)).table_valued("value")
-    return select(*(func.json_extract(rows.c.value, f"$[{place}]") for place in range(len(stored))))
+        return [value]
+    return [func.json_extract(value, f"$[{place}]", type_=columns[place].type) for place in range(len(stored))]
 
 
 def _stored(connection: Connection, column: Column[Any], values: Sequence[Any]) -> list[Any]:
     """Return values as the column holds them."""
     process = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
     return list(values) if process is None else [process(value) for value in values]
-
-
-def _from_arrays(columns: Sequence[Column[Any]], keys: Collection[tuple[Any, ...]]) -> Any:
-    arrays = [
-        bindparam(None, [key[place] for key in keys], type_=postgresql.ARRAY(column.type))
-        for place, column in enumerate(columns)
-    ]
-    rows = func.unnest(*arrays).table_valued(*(f"key{place}" for place in range(len(columns)))).render_derived()
-    return select(*rows.c)

@@ -23,7 +23,7 @@ from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocum
 from mdus.domain.reading import MeterReading
 from mdus.domain.value import type_key
 from mdus.messaging.status import ItemStatus, MessageStatus
-from mdus.storage.keys import among
+from mdus.storage.keys import among, given
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE, MESSAGE_IS_READY, MESSAGE_IS_SENDING
 from mdus.storage.reading import METER_READING
@@ -112,29 +112,26 @@ def readings_for(
     if not documents:
         return {}
     reading = METER_READING.table
-    keys = [(document.sender_system, document.document_id) for document in documents]
-    query = (
-        select(
-            _TABLE.c.sender_system,
-            _TABLE.c.document_id,
-            *(reading.c[name].label(f"reading_{name}") for name in METER_READING.names),
-        )
-        .join(
-            reading,
-            and_(
-                reading.c.sender_system == _TABLE.c.sender_system,
-                reading.c.device_id == _TABLE.c.device_id,
-                reading.c.reading_type == _TABLE.c.reading_type,
-                reading.c.measured_at.between(_TABLE.c.window_from, _TABLE.c.window_until),
-            ),
-        )
-        .where(among(connection, [_TABLE.c.sender_system, _TABLE.c.document_id], keys))
-        .order_by(reading.c.id)
+    at = reading.c.measured_at
+    like = (reading.c.id, reading.c.sender_system, reading.c.device_id, reading.c.reading_type, at, at)
+    windows = [
+        (place, one.sender_system, one.device_id, one.reading_type, one.window_from, one.window_until)
+        for place, one in enumerate(documents)
+    ]
+    # Given with the statement, the windows are where every plan begins, however little the database knows of the table.
+    place, sender_system, device_id, reading_type, starts_at, ends_at = given(connection, like, windows)
+    inside = and_(
+        reading.c.sender_system == sender_system,
+        reading.c.device_id == device_id,
+        reading.c.reading_type == reading_type,
+        at.between(starts_at, ends_at),
     )
+    query = select(place, *(reading.c[name] for name in METER_READING.names)).where(inside).order_by(reading.c.id)
+    keys = [document.key for document in documents]
     found: dict[type_key, list[MeterReading]] = {}
-    for sender_system, document_id, *fields in connection.execute(query):
+    for number, *fields in connection.execute(query):
         value = MeterReading(**dict(zip(METER_READING.names, fields, strict=True)))
-        found.setdefault((sender_system, document_id), []).append(value)
+        found.setdefault(keys[number], []).append(value)
     return found
 
 
