@@ -37,9 +37,17 @@ def explained() -> Iterator[None]:
         print_problems(error.problems)
         sys.exit(_FAILED)
     except Exception as error:
+        # Imported only now: most commands that fail have these loaded already, and the others start faster.
+        from sqlalchemy.exc import DBAPIError
+
         from mdus.bootstrap.errors import CannotStart
 
-        if not isinstance(error, CannotStart):
+        if isinstance(error, CannotStart):
+            print_problems(error.problems)
+        elif isinstance(error, DBAPIError):
+            what = str(error.orig).strip().partition("\n")[0]
+            where, mend = "the database, in the middle of the work", "see what is wrong with it, then try again"
+            print_problems([Problem(what=what, where=where, mend=mend)])
+        else:
             raise
-        print_problems(error.problems)
         sys.exit(_FAILED)

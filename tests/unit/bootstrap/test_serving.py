@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mdus.bootstrap.database import migrate_named, prepare
+from mdus.bootstrap.database import migrate_named, prepare, refuse_other_schema
 from mdus.bootstrap.errors import CannotStart
 from mdus.bootstrap.serving import _listening, serve
 from mdus.bootstrap.working import only_worker, work
@@ -94,6 +94,12 @@ class TestSchema:
             with pytest.raises(CannotStart) as error:
                 start({"MDUS_DATABASE__URL": sqlite_url})
             assert says in told(error)
+
+    def test_older_schema_asks_for_a_migration(self) -> None:
+        with pytest.raises(CannotStart) as error:
+            refuse_other_schema(SchemaState.OLDER, load_settings({}))
+        assert "older version" in told(error)
+        assert "mdus migrate" in told(error)
 
     def test_database_that_does_not_answer_is_named_without_its_password(self) -> None:
         database = opened("postgresql://mdus:hidden@127.0.0.1:9/mdus")

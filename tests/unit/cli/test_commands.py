@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from mdus import __version__
 from mdus.cli import main
@@ -94,6 +95,25 @@ class TestMdus:
         assert ran.code == 1
         assert "spyne" in ran.err
         assert "mdus[demo]" in ran.err
+
+
+class TestErrors:
+    def test_of_the_database_are_told_without_a_traceback(
+        self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise OperationalError("INSERT", {}, Exception("the disk is full\nand more"))
+
+        monkeypatch.setattr("mdus.storage.end_device_control.order_switching", fail)
+        ran = mdus("switching", "stop", "--reason", "flood")
+        assert ran.code == 1
+        assert "the disk is full" in ran.err
+        assert "mend:" in ran.err
+
+    def test_of_ours_keep_their_traceback(self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mdus.storage.end_device_control.stop_reason", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            mdus("switching", "state")
 
 
 class TestCheck:
