@@ -33,7 +33,7 @@ from mdus.storage.intake import (
     store_refused,
     store_repeat,
 )
-from mdus.storage.session import UnitOfWork
+from mdus.storage.session import UnitOfWork, is_collision
 from mdus.telemetry.logs import correlated, logger
 from mdus.telemetry.metrics import CHILDREN_SET_ASIDE, MESSAGES_RECEIVED, MESSAGES_REFUSED, MESSAGES_REPEATED
 
@@ -41,8 +41,7 @@ log = logger(__name__)
 T = TypeVar("T")
 
 _REFUSAL_LENGTH: Final = 8000
-#: SQLSTATE of a deadlock and of a serialization failure: two bulks bring the same items in another order.
-_COLLISIONS: Final = frozenset({"40P01", "40001"})
+#: Two bulks may bring the same items in another order.
 _ATTEMPTS: Final = 3
 
 
@@ -163,5 +162,5 @@ class Intake:
                 with self._runtime.database.begin() as uow:
                     return work(uow)
             except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) not in _COLLISIONS or attempt == _ATTEMPTS:
+                if not is_collision(error) or attempt == _ATTEMPTS:
                     raise

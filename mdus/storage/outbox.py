@@ -107,7 +107,13 @@ def messages_to_confirm(connection: Connection, *, limit: int) -> Sequence[AnyRo
 
 
 def confirm_message(connection: Connection, received: AnyRow, *, root: str, size: int, now: datetime) -> int:
-    """Form the next part of a message's confirmation from up to `size` decided items; returns how many went in."""
+    """Form the next part of a message's confirmation from up to `size` decided items; returns how many went in.
+
+    0 when another worker formed it between the claim's look at the items and its hold of the message.
+    """
+    decided = select(ITEM.c.id).where(ITEM.c.message_id == received.id, ITEM_IS_DECIDED)
+    if connection.execute(decided.limit(1)).first() is None:
+        return 0
     part = 1 + (
         connection.execute(
             select(func.max(MESSAGE.c.part)).where(MESSAGE.c.original_id == received.id, MESSAGE.c.direction == "out")
@@ -134,9 +140,7 @@ def confirm_message(connection: Connection, received: AnyRow, *, root: str, size
         },
         now=now,
     )
-    some = (
-        select(ITEM.c.id).where(ITEM.c.message_id == received.id, ITEM_IS_DECIDED).order_by(ITEM.c.position).limit(size)
-    )
+    some = decided.order_by(ITEM.c.position).limit(size)
     closed = connection.execute(
         update(ITEM)
         .where(ITEM.c.id.in_(some), ITEM.c.status == ItemStatus.DECIDED)

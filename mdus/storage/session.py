@@ -6,12 +6,13 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 
 from mdus.domain.clock import SimulatedTime
 from mdus.domain.command import Command, OwnerKind
@@ -64,6 +65,15 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
 }
 
 
+#: SQLSTATE of a deadlock and of a serialization failure.
+_COLLISIONS: Final = frozenset({"40P01", "40001"})
+
+
+def is_collision(error: BaseException) -> bool:
+    """Tell whether a transaction failed only because of another at the same time: it is to be tried again."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _COLLISIONS
+
+
 class UnitOfWork:
     """One transaction: what services may ask of storage, and the connection for the workers' own statements."""
 
@@ -72,6 +82,11 @@ class UnitOfWork:
         self.connection = connection
         self.settings = settings
         self._holds = holds
+
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether nothing can be written beside this transaction: SQLite has one writer."""
+        return self.connection.dialect.name == "sqlite"
 
     def looking(self) -> UnitOfWork:
         """Return this unit of work for looking only: what it loads is not held, so it waits for nobody."""

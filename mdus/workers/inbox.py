@@ -32,7 +32,8 @@ from mdus.storage import inbox
 from mdus.storage.inbox import ItemUpdate
 from mdus.storage.mapping import AnyRow
 from mdus.storage.outbox import settle_answered
-from mdus.storage.session import Database, UnitOfWork
+from mdus.storage.session import Database, UnitOfWork, is_collision
+from mdus.storage.waiting import hold
 from mdus.telemetry.metrics import ITEMS
 from mdus.workers.rebinding import bound_again
 
@@ -40,8 +41,8 @@ log = structlog.get_logger(__name__)
 
 Decided = RequestConfirmation | NotificationReceived | RequestSent
 
-#: How long a repeated item rests before it looks again whether its original is decided.
-_DUPLICATE_PAUSE = timedelta(seconds=30)
+#: After how long a repeated item looks by itself whether its original is decided; it is woken when that happens.
+_DUPLICATE_PAUSE = timedelta(hours=1)
 
 
 class SameKeyOtherContent(BusinessError):
@@ -90,28 +91,31 @@ class InboxWorker:
     def _turn_of(self, service: Decided) -> int:
         with self._database.begin() as uow:
             rows = inbox.claim_items(uow.connection, service.name, limit=self._settings.workers.claim_size)
-            self._decide_batch(uow, service, rows)
-            return len(rows)
+            return self._decide_batch(uow, service, rows)
 
-    def _decide_batch(self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow]) -> None:
-        """Decide and store these items; on an error halve the batch until the item at fault is alone."""
+    def _decide_batch(self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow]) -> int:
+        """Decide and store these items; on an error halve the batch until the item at fault is alone.
+
+        Returns how many were moved: an item that something is just arriving for is left for the next turn.
+        """
         if not rows:
-            return
+            return 0
         now = self._clock.now()
         savepoint = uow.connection.begin_nested()
         try:
             updates = self._decided(uow, service, rows, now=now)
             inbox.finish_items(uow.connection, updates, now=now)
         except Exception as error:  # the worker loop: whatever is wrong, the other items go on
+            if is_collision(error):
+                raise  # no item is at fault: the turn is taken again
             savepoint.rollback()
             if len(rows) > 1:
                 middle = len(rows) // 2
-                self._decide_batch(uow, service, rows[:middle])
-                self._decide_batch(uow, service, rows[middle:])
-            else:
-                self._note_defect(uow, service, rows[0], error, now=now)
-        else:
-            savepoint.commit()
+                return sum(self._decide_batch(uow, service, some) for some in (rows[:middle], rows[middle:]))
+            self._note_defect(uow, service, rows[0], error, now=now)
+            return 1
+        savepoint.commit()
+        return len(updates)
 
     def _note_defect(self, uow: UnitOfWork, service: Decided, row: AnyRow, error: Exception, *, now: datetime) -> None:
         attempt = row.attempts + 1
@@ -132,6 +136,7 @@ class InboxWorker:
         known = service.load(requests, uow) if requests else Known()
         decide = service.settle if isinstance(service, RequestSent) else service.decide
         changes: list[Change] = []
+        parked: list[tuple[Received, ItemUpdate]] = []
         for row, request in zip(firsts, requests, strict=True):
             outcome = _outcome(decide, service, request, known, now=now)
             known = known.after(outcome)
@@ -139,11 +144,14 @@ class InboxWorker:
             update = _update(service, row, outcome)
             if update.note is not None:
                 changes += _never_silent(service, request, update.note, now=now)
+            if update.waits_for is not None and not _is_ordered_with(row, update.waits_for):
+                parked.append((request, update))
             updates.append(update)
         uow.save(changes)
         if isinstance(service, RequestSent):
             _note_answers(uow, service, firsts, requests, now=now)
-        return updates
+        arriving = _arriving(uow, service, decide, parked, now=now)
+        return [update for update in updates if update.item_id not in arriving]
 
     def _repeated(
         self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow], *, now: datetime
@@ -160,7 +168,7 @@ class InboxWorker:
                 status = ItemStatus.DECIDED if confirmed else ItemStatus.CLOSED
                 update = replace(update, status=status, result=answer, silent=False)
             elif status not in (ItemStatus.DECIDED, ItemStatus.CLOSED):
-                waits_for = f"item/{row.duplicate_of}"
+                waits_for = inbox.repeats_of(row.duplicate_of)
                 update = replace(update, status=ItemStatus.PARKED, until=now + _DUPLICATE_PAUSE, waits_for=waits_for)
             elif confirmed and not silent:
                 update = replace(update, status=ItemStatus.DECIDED, result=result, silent=False)
@@ -207,6 +215,28 @@ def _outcome(decide: Any, service: Decided, request: Received, known: Known, *, 
     if isinstance(outcome, Park) and outcome.until <= now:
         return Done(result=_failed(service, outcome.otherwise))
     return outcome
+
+
+def _is_ordered_with(row: AnyRow, waits_for: str) -> bool:
+    """Tell whether what the item waits for comes in items of the same ordering key: never while this one is claimed."""
+    return f"{waits_for.partition('/')[2]}/".startswith(f"{row.ordering_key}/")
+
+
+def _arriving(
+    uow: UnitOfWork, service: Decided, decide: Any, parked: Sequence[tuple[Received, ItemUpdate]], *, now: datetime
+) -> set[int]:
+    """Return the items to be decided in the next turn: what they were to wait for has just come, or is just coming."""
+    if not parked or uow.is_alone:
+        return set()
+    held = hold(uow.connection, {update.waits_for or "" for _, update in parked})
+    certain = [(request, update) for request, update in parked if update.waits_for in held]
+    known = service.load([request for request, _ in certain], uow.looking()) if certain else Known()
+    waiting = set()
+    for request, update in certain:
+        outcome = _outcome(decide, service, request, known, now=now)
+        if isinstance(outcome, Park) and outcome.waits_for == update.waits_for:
+            waiting.add(update.item_id)
+    return {update.item_id for _, update in parked} - waiting
 
 
 def _update(service: Decided, row: AnyRow, outcome: Outcome) -> ItemUpdate:
