@@ -172,16 +172,15 @@ def complete_messages(connection: Connection, message_ids: Collection[int], *, n
     """Mark received messages COMPLETED whose items are all closed."""
     if not message_ids:
         return
+    is_open = MESSAGE.c.status.in_(sources_of(_COMPLETED))
     if connection.dialect.name != "sqlite":
         # Whoever closes the other last items of a message must be seen: one after the other, in the order of ids.
-        open_ones = select(MESSAGE.c.id).where(
-            MESSAGE.c.id.in_(message_ids), MESSAGE.c.status.in_(sources_of(_COMPLETED))
-        )
-        connection.execute(open_ones.order_by(MESSAGE.c.id).with_for_update(key_share=True)).all()
+        open_ones = select(MESSAGE.c.id).where(MESSAGE.c.id.in_(message_ids), is_open).order_by(MESSAGE.c.id)
+        connection.execute(open_ones.with_for_update(key_share=True)).all()
     unsettled = select(ITEM.c.id).where(ITEM.c.message_id == MESSAGE.c.id, ITEM.c.status != ItemStatus.CLOSED).exists()
     done = connection.execute(
         update(MESSAGE)
-        .where(MESSAGE.c.id.in_(message_ids), MESSAGE.c.status.in_(sources_of(_COMPLETED)), ~unsettled)
+        .where(MESSAGE.c.id.in_(message_ids), is_open, ~unsettled)
         .values(status=_COMPLETED, ended_at=now)
         .returning(MESSAGE.c.id)
     ).scalars()
