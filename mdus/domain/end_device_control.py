@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
 from mdus.domain.command import Command
-from mdus.domain.end_device import EndDeviceStatus, SwitchState
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.value import Value
 
 
@@ -130,21 +130,34 @@ def too_late(disconnect_expiry: timedelta) -> Refusal:
     return Refusal(code="TOO_LATE", note=f"The disconnection was planned more than {minutes} minutes ago")
 
 
+def misdirected(command: Command, *, device: EndDevice | None) -> Refusal | None:
+    """Return why this command would go to the wrong place: its device has moved to another head end meanwhile.
+
+    A device that is not known any more is no reason here: only a switch may not leave for it.
+    """
+    if device is None or device.head_end == command.head_end:
+        return None
+    return Refusal(code="OTHER_HEAD_END", note=f"The device is served by {device.head_end or 'no head end'} now")
+
+
 def permit(
     command: Command,
     *,
     control: EndDeviceControl | None,
+    device: EndDevice | None,
     status: EndDeviceStatus | None,
     stopped: str | None,
     rules: GovernorRules,
+    today: date,
     now: datetime,
 ) -> Refusal | None:
     """Return why this switch must not be submitted now, or None when it may leave.
 
-    Asked in the transaction of the intent row, with control, device status and kill switch (`stopped`: its reason) read
-    there under lock. Refused are: what SAP has cancelled or what is final already; test data; any disconnection while the
-    kill switch is on; a meter without breaker; a disconnection planned longer ago than the rules allow; what expired. A
-    reconnection passes the kill switch and has no limit by its planned time.
+    Asked in the transaction of the intent row, with control, device, its status and the kill switch (`stopped`: its
+    reason) read there; `today` is the sender's local date. Refused are: what SAP has cancelled or what is final
+    already; test data; a device that is gone, is another meter, has another head end or has left service; a meter
+    without breaker; whatever expired. A disconnection is also refused while the kill switch is on, and when it was
+    planned longer ago than the rules allow; neither ever holds up a reconnection.
     """
     disconnect = command.wanted_state is not SwitchState.CONNECTED
     if control is None or control.status in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN):
@@ -155,6 +168,9 @@ def permit(
         return TEST_DATA
     if disconnect and stopped is not None:
         return Refusal(code="KILL_SWITCH", note=f"Disconnections are stopped: {stopped}")
+    wrong_meter = _wrong_meter(command, device=device, today=today)
+    if wrong_meter is not None:
+        return wrong_meter
     if status is not None and status.has_breaker is False:
         return NO_BREAKER
     if disconnect and now > control.planned_at + rules.disconnect_expiry:
@@ -162,3 +178,14 @@ def permit(
     if now >= command.expires_at:
         return Refusal(code="EXPIRED", note=f"The order expired at {command.expires_at:%Y-%m-%d %H:%M:%S} UTC")
     return None
+
+
+def _wrong_meter(command: Command, *, device: EndDevice | None, today: date) -> Refusal | None:
+    """Return why the meter of this serial number may not be the one SAP means any more."""
+    if device is None:
+        return Refusal(code="UNKNOWN_DEVICE", note="The device is not known any more")
+    if device.serial_id != command.serial_id:
+        return Refusal(code="OTHER_METER", note=f"The device has the serial number {device.serial_id} now")
+    if not device.is_valid_on(today):
+        return Refusal(code="NOT_IN_SERVICE", note=f"The device is not in service on {today}")
+    return misdirected(command, device=device)

@@ -59,6 +59,9 @@ _TYPE_IDS: Final[Mapping[str, str]] = {
     "NO_HEAD_END": "317(MDUS)",
     "NOT_SWITCHED": "318(MDUS)",
     "STATE_UNKNOWN": "319(MDUS)",
+    "OTHER_HEAD_END": "321(MDUS)",
+    "OTHER_METER": "322(MDUS)",
+    "SUPERSEDED": "323(MDUS)",
 }
 _SAID_BY_HEAD_END: Final = "320(MDUS)"
 

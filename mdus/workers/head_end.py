@@ -29,8 +29,9 @@ import structlog
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
-from mdus.domain.end_device_control import GovernorRules, Refusal, permit
+from mdus.domain.end_device_control import GovernorRules, Refusal, misdirected, permit
 from mdus.domain.head_end import HeadEnd, RawDelivery, Submission
+from mdus.domain.local_time import local_day
 from mdus.domain.register import Register
 from mdus.messaging.retry import RetryPolicy, TransientError, UncertainError
 from mdus.settings import Settings
@@ -138,7 +139,7 @@ class HeadEndWorker:
         if self._monotonic() < self._rest_until:
             return moved
         for kind in _ORDER:
-            if kind in work.kinds and (handled := self._give(kind, now)):
+            if kind in work.kinds and (handled := self._give(kind)):
                 return moved + handled
         return moved
 
@@ -164,8 +165,8 @@ class HeadEndWorker:
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 
-    def _give(self, kind: CommandKind, now: datetime) -> int:
-        call, handled = self._begin(kind, now)
+    def _give(self, kind: CommandKind) -> int:
+        call, handled = self._begin(kind)
         if call is None:
             return handled
         answer: Submission | None
@@ -195,16 +196,18 @@ class HeadEndWorker:
             self._settle(call, answer, reason="")
         return handled
 
-    def _begin(self, kind: CommandKind, now: datetime) -> tuple[Call | None, int]:
-        """Claim a batch and store the intents; returns the call to make, if any is left, and the commands handled."""
+    def _begin(self, kind: CommandKind) -> tuple[Call | None, int]:
+        """Claim a batch and store the intents; returns the call to make, if any is left, and the commands handled.
+
+        The clock is read when the transaction has begun: whatever came before it in this turn, or held it up, may have
+        taken minutes, and a disconnection that expired in them must not leave.
+        """
         name = self.head_end.name
         with self._database.begin() as uow:
+            now = self._clock.now()
             limit = self.head_end.batch_size
             claimed = submission.claim_due(uow.connection, name, kind, now=now, limit=limit)
-            if kind is CommandKind.SWITCH and claimed:
-                leaving, refused = self._governed(uow, claimed, now=now)
-            else:
-                leaving, refused = claimed, 0
+            leaving, refused = self._governed(uow, claimed, kind=kind, now=now) if claimed else (claimed, 0)
             if not leaving:
                 return None, refused
             told = [each.command for each in leaving if kind is CommandKind.PROVISION]
@@ -228,38 +231,28 @@ class HeadEndWorker:
             )
         return call, len(leaving) + refused
 
-    def _governed(self, uow: UnitOfWork, claimed: Sequence[Claimed], *, now: datetime) -> tuple[list[Claimed], int]:
-        """Ask the governor for each switch; refused ones end here. Returns those that may leave, and how many ended."""
-        controls, held_elsewhere = submission.controls_of(uow.connection, claimed)
+    def _governed(
+        self, uow: UnitOfWork, claimed: Sequence[Claimed], *, kind: CommandKind, now: datetime
+    ) -> tuple[list[Claimed], int]:
+        """Ask of each command whether it may still leave; refused ones end here, and whoever owns them is woken.
+
+        Returns those that may leave, and how many ended.
+        """
         keys = {(each.command.sender_system, each.command.device_id) for each in claimed}
-        # Read without holding: a status only ever learns that there is no breaker, and field workers write it often.
-        by_key = {status.key: status for status in uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)}
-        stopped = stop_reason(uow.connection)
-        leaving: list[Claimed] = []
-        refusals: list[tuple[Claimed, Refusal]] = []
-        for each in claimed:
-            command = each.command
-            if command.control_key in held_elsewhere:
-                continue
-            refusal = permit(
-                command,
-                control=controls.get(command.control_key or ""),
-                status=by_key.get((command.sender_system, command.device_id)),
-                stopped=stopped,
-                rules=self._rules,
-                now=now,
+        devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, keys, lock=False)}
+        if kind is CommandKind.SWITCH:
+            permitted, refusals = self._permitted(uow, claimed, devices=devices, now=now)
+        else:
+            permitted, refusals = _directed(claimed, devices=devices)
+        for each, refusal in refusals:
+            log.info(
+                "command_refused",
+                head_end=self.head_end.name,
+                kind=kind,
+                device_id=each.command.device_id,
+                control=each.command.control_key,
+                code=refusal.code,
             )
-            if refusal is None:
-                leaving.append(each)
-            else:
-                refusals.append((each, refusal))
-                log.info(
-                    "switch_refused",
-                    head_end=self.head_end.name,
-                    device_id=command.device_id,
-                    control=command.control_key,
-                    code=refusal.code,
-                )
         submission.end(
             uow.connection,
             [
@@ -274,8 +267,45 @@ class HeadEndWorker:
             ],
             now=now,
         )
-        self._count(CommandKind.SWITCH, "refused", len(refusals))
-        return leaving, len(refusals)
+        self._count(kind, "refused", len(refusals))
+        return permitted, len(refusals)
+
+    def _permitted(
+        self,
+        uow: UnitOfWork,
+        claimed: Sequence[Claimed],
+        *,
+        devices: Mapping[tuple[object, ...], EndDevice],
+        now: datetime,
+    ) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
+        """Ask the governor for each switch; those whose order somebody else holds stay for another turn."""
+        controls, held_elsewhere = submission.controls_of(uow.connection, claimed)
+        keys = {(each.command.sender_system, each.command.device_id) for each in claimed}
+        # Read without holding: a status only ever learns that there is no breaker, and field workers write it often.
+        statuses = {status.key: status for status in uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)}
+        stopped = stop_reason(uow.connection)
+        permitted: list[Claimed] = []
+        refusals: list[tuple[Claimed, Refusal]] = []
+        for each in claimed:
+            command = each.command
+            if command.control_key in held_elsewhere:
+                continue
+            key = (command.sender_system, command.device_id)
+            refusal = permit(
+                command,
+                control=controls.get(command.control_key or ""),
+                device=devices.get(key),
+                status=statuses.get(key),
+                stopped=stopped,
+                rules=self._rules,
+                today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),
+                now=now,
+            )
+            if refusal is None:
+                permitted.append(each)
+            else:
+                refusals.append((each, refusal))
+        return permitted, refusals
 
     def _find(self, correlation: str) -> Submission | None:
         try:
@@ -432,6 +462,27 @@ class HeadEndWorker:
 def correlation_of(commands: Sequence[Claimed]) -> str:
     """Return the id of a call: the same commands in the same attempts give the same."""
     return str(uuid.uuid5(_NAME_SPACE, ",".join(f"{each.id}:{each.attempts + 1}" for each in commands)))
+
+
+def _directed(
+    claimed: Sequence[Claimed], *, devices: Mapping[tuple[object, ...], EndDevice]
+) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
+    """Part the commands whose device is still served by their head end from those whose device is not."""
+    directed: list[Claimed] = []
+    refusals: list[tuple[Claimed, Refusal]] = []
+    for each in claimed:
+        key = (each.command.sender_system, each.command.device_id)
+        refusal = misdirected(each.command, device=devices.get(key))
+        if refusal is None:
+            directed.append(each)
+        else:
+            refusals.append((each, refusal))
+    return directed, refusals
+
+
+def _zone_of(settings: Settings, sender_system: str) -> str:
+    named = settings.sender_for(sender_system)
+    return named.time_zone if named else settings.time_zone
 
 
 def _before_attempt(claimed: Claimed) -> Claimed:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.end_device_control import order_switching
@@ -170,6 +173,25 @@ class TestARefusedOrder:
         sides.tell(ORDER, order(category="2", number="5"))
         sides.rest()
         assert [switch["state"] for switch in sides.submitted(CommandKind.SWITCH)] == ["connected"]
+
+    @pytest.mark.parametrize(
+        ("changed", "type_id"),
+        [
+            pytest.param({"head_end": "village"}, "321(MDUS)", id="another head end"),
+            pytest.param({"valid_to": START.date()}, "316(MDUS)", id="out of service"),
+        ],
+    )
+    @pytest.mark.parametrize("category", ["1", "2"], ids=["disconnect", "reconnect"])
+    def test_finds_its_meter_moved_when_it_is_due(
+        self, sides: BothSides, category: str, changed: dict[str, Any], type_id: str
+    ) -> None:
+        sides.tell(ORDER, order(category=category, planned_at=START + timedelta(hours=5)))
+        sides.rest()
+        sides.save(replace(sides.all(EndDevice)[0], **changed))
+        sides.clock.move(hours=5)
+        sides.rest()
+
+        assert self.refused(sides) == [type_id]
 
     def test_is_for_a_meter_that_turns_out_to_have_no_breaker(self, sides: BothSides) -> None:
         sides.head_end.script = ["reject NO_BREAKER"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
-from mdus.domain.end_device import EndDeviceStatus, SwitchState
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.end_device_control import (
     ControlCategory,
     ControlStatus,
@@ -49,12 +49,26 @@ SWITCH = Command(
 )
 RECONNECT = replace(CONTROL, category=ControlCategory.RECONNECT, expires_at=PLANNED + 100 * HOUR)
 RECONNECTING = replace(SWITCH, wanted_state=SwitchState.CONNECTED, expires_at=PLANNED + 100 * HOUR)
+DEVICE = EndDevice(
+    sender_system="P11",
+    device_id="000000000000000042",
+    serial_id="0000001234",
+    material_id="LX100-SW",
+    valid_from=date(2026, 1, 1),
+    head_end="city",
+)
 STATUS = EndDeviceStatus(sender_system="P11", device_id="000000000000000042", has_breaker=True)
 
+BOTH = [pytest.param(SWITCH, CONTROL, id="disconnect"), pytest.param(RECONNECTING, RECONNECT, id="reconnect")]
 
-def code(command: Command = SWITCH, *, now: datetime = PLANNED, **facts: Any) -> str | None:
-    told: dict[str, Any] = {"control": CONTROL, "status": STATUS, "stopped": None, "rules": GovernorRules(), **facts}
-    refusal = permit(command, now=now, **told)
+
+def facts(**other: Any) -> dict[str, Any]:
+    usual = {"control": CONTROL, "device": DEVICE, "status": STATUS, "stopped": None, "rules": GovernorRules()}
+    return {**usual, "today": PLANNED.date(), **other}
+
+
+def code(command: Command = SWITCH, *, now: datetime = PLANNED, **other: Any) -> str | None:
+    refusal = permit(command, now=now, **facts(**other))
     return refusal and refusal.code
 
 
@@ -99,6 +113,24 @@ class TestPermit:
 
     def test_refuses_even_without_a_reason_given(self) -> None:
         assert code(stopped="") == "KILL_SWITCH"
+
+    @pytest.mark.parametrize(("command", "control"), BOTH)
+    @pytest.mark.parametrize(
+        ("device", "expected"),
+        [
+            pytest.param(None, "UNKNOWN_DEVICE", id="gone"),
+            pytest.param(replace(DEVICE, serial_id="0000001235"), "OTHER_METER", id="another meter"),
+            pytest.param(replace(DEVICE, head_end="village"), "OTHER_HEAD_END", id="another head end"),
+            pytest.param(replace(DEVICE, head_end=None), "OTHER_HEAD_END", id="no head end"),
+            pytest.param(replace(DEVICE, valid_to=PLANNED.date()), "NOT_IN_SERVICE", id="left service"),
+            pytest.param(replace(DEVICE, valid_to=PLANNED.date() + timedelta(days=1)), None, id="on its last day"),
+            pytest.param(replace(DEVICE, valid_from=PLANNED.date()), None, id="on its first day"),
+        ],
+    )
+    def test_refuses_a_meter_that_may_not_be_meant(
+        self, command: Command, control: EndDeviceControl, device: EndDevice | None, expected: str | None
+    ) -> None:
+        assert code(command, control=control, device=device) == expected
 
     @pytest.mark.parametrize(
         ("status", "expected"),

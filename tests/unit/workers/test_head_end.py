@@ -5,19 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
-from mdus.domain.end_device_control import ControlStatus
+from mdus.domain.end_device_control import ControlCategory, ControlStatus
+from mdus.domain.head_end import RawDelivery
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage.command import COMMAND, COMMAND_INTENT
 from mdus.storage.end_device_control import order_switching
 from mdus.storage.message import MESSAGE_EVENT
 from mdus.workers.head_end import command_timeouts
-from tests.head_ends.field import ENERGY, SERIAL, Field
+from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
+from tests.head_ends.field import DEVICE, ENERGY, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 
 
@@ -45,6 +49,28 @@ def intents(field: Field) -> list[tuple[int, str | None]]:
     with field.database.read() as uow:
         query = select(COMMAND_INTENT.c.attempt, COMMAND_INTENT.c.outcome).order_by(COMMAND_INTENT.c.id)
         return [tuple(row) for row in uow.connection.execute(query)]
+
+
+def document(now: datetime, **changes: Any) -> MeterReadingDocument:
+    """Return an order to read the device's energy on demand, due an hour ago."""
+    values: dict[str, Any] = {
+        "sender_system": SENDER,
+        "document_id": "00000000000000000077",
+        "device_id": DEVICE,
+        "measurement_task_id": f"LRN{DEVICE}",
+        "obis_text": ENERGY,
+        "reading_type": ENERGY,
+        "reason_code": "01",
+        "scheduled_on": now.date(),
+        "time_zone": "Europe/Berlin",
+        "due_at": now - timedelta(hours=1),
+        "window_from": now,
+        "window_until": now + timedelta(days=3),
+        "next_try_at": now,
+        "on_demand": True,
+        "order_item_id": 1,
+    }
+    return MeterReadingDocument(**(values | changes))
 
 
 def lose_worker(field: Field) -> None:
@@ -289,6 +315,27 @@ class TestGovernor:
         assert field.stored(command).result_code == "TOO_LATE"
         assert scripted.submitted == []
 
+    def test_reads_the_clock_when_the_switch_is_about_to_leave(
+        self, field: Field, scripted: ScriptedHeadEnd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        field.device()
+        field.command(CommandKind.READ_ON_DEMAND)
+        field.worker.turn()
+        field.clock.advance(minutes=59, seconds=59)
+        _, command = field.switch(planned_at=field.clock.now() - timedelta(minutes=59))
+        field.clock.advance(seconds=1)
+
+        def results_after_a_while(_: str) -> list[RawDelivery]:
+            field.clock.advance(minutes=2)  # a head end that is asked for what is overdue, and takes its time
+            return []
+
+        monkeypatch.setattr(field.head_end, "results", results_after_a_while)
+        while field.worker.turn():
+            pass
+
+        assert field.stored(command).result_code == "EXPIRED"
+        assert [body["kind"] for body in scripted.submitted] == ["read_on_demand"]
+
     def test_gives_the_head_end_the_expiry_of_each_switch(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.device()
         _, first = field.switch()
@@ -322,6 +369,71 @@ class TestGovernor:
             assert scripted.submitted == []
         finally:
             field.close()
+
+
+class TestMovedDevices:
+    """The device was given to another head end after the command was made."""
+
+    @pytest.mark.parametrize("kind", [kind for kind in CommandKind if kind is not CommandKind.SWITCH])
+    def test_fails_a_command_of_a_device_served_elsewhere(
+        self, field: Field, scripted: ScriptedHeadEnd, kind: CommandKind
+    ) -> None:
+        device = field.device()
+        command = field.command(kind)
+        field.save(replace(device, head_end="village"))
+
+        assert field.worker.turn() == 1
+
+        stored = field.stored(command)
+        assert (stored.status, stored.result_code) == (CommandStatus.FAILED, "OTHER_HEAD_END")
+        assert "village" in (stored.result_text or "")
+        assert scripted.submitted == []
+
+    @pytest.mark.parametrize("category", list(ControlCategory))
+    def test_fails_a_switch_of_a_device_served_elsewhere(
+        self, field: Field, scripted: ScriptedHeadEnd, category: ControlCategory
+    ) -> None:
+        device = field.device()
+        _, command = field.switch(category)
+        field.save(replace(device, head_end="village"))
+        # The meter of that serial number belongs to another device now.
+        field.device(device_id="000000000000010043")
+
+        field.worker.turn()
+
+        stored = field.stored(command)
+        assert (stored.status, stored.result_code) == (CommandStatus.FAILED, "OTHER_HEAD_END")
+        assert scripted.submitted == []
+
+    def test_lets_its_neighbours_leave(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        moved = field.device()
+        field.device("0000005678", "000000000000010043")
+        field.command(CommandKind.READ_ON_DEMAND)
+        stays = field.command(CommandKind.READ_ON_DEMAND, serial_id="0000005678", device_id="000000000000010043")
+        field.save(replace(moved, head_end="village"))
+
+        field.worker.turn()
+
+        assert [[device["reference"] for device in body["devices"]] for body in scripted.submitted] == [
+            [stays.command_key]
+        ]
+
+    def test_reads_the_meter_at_its_new_head_end(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        device = field.device()
+        now = field.clock.now()
+        field.save(document(now))
+        documents = MeterReadingDocumentWorker(database=field.database, settings=field.settings, clock=field.clock)
+        documents.turn()
+        field.save(replace(device, head_end="village"))
+        field.worker.turn()
+        field.clock.advance(minutes=60)
+
+        documents.turn()
+
+        assert [(command.head_end, command.status) for command in field.all(Command)] == [
+            ("city", CommandStatus.FAILED),
+            ("village", CommandStatus.READY),
+        ]
 
 
 class TestFailedCalls:
@@ -395,35 +507,17 @@ class TestFailedCalls:
         assert "as scripted" in (field.stored(command).result_text or "")
 
     def test_wakes_the_owner_of_a_failed_command(self, field: Field, scripted: ScriptedHeadEnd) -> None:
-        from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
-
-        now = field.clock.now()
-        document = MeterReadingDocument(
-            sender_system="SAP",
-            document_id="00000000000000000077",
-            device_id="000000000000010042",
-            measurement_task_id="1",
-            obis_text=ENERGY,
-            reading_type=ENERGY,
-            reason_code="01",
-            scheduled_on=now.date(),
-            time_zone="Europe/Berlin",
-            due_at=now - timedelta(hours=1),
-            window_from=now,
-            window_until=now,
-            next_try_at=now + timedelta(days=1),
-            order_item_id=1,
-        )
-        field.save(document)
+        made = document(field.clock.now(), next_try_at=field.clock.now() + timedelta(days=1), on_demand=False)
+        field.save(made)
         scripted.script = ["reject BUSY"]
-        owner = f"{document.sender_system}/{document.document_id}"
+        owner = f"{made.sender_system}/{made.document_id}"
         field.command(CommandKind.READ_ON_DEMAND, owner_kind=OwnerKind.DOCUMENT, owner_key=owner)
 
         field.worker.turn()
 
         woken = field.all(MeterReadingDocument)[0]
         assert woken.status is DocumentStatus.ORDERED
-        assert woken.next_try_at == document.due_at
+        assert woken.next_try_at == made.due_at
 
 
 class TestUncertainCalls:
