@@ -78,6 +78,13 @@ def arguments() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="from provisioning to first heard (default 180)",
     )
+    add(
+        "--answer-delay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="real time to acknowledge a job it has taken: who dies in between does not know of it (default 0)",
+    )
     add("--failure-rate", type=float, default=0.01, metavar="SHARE", help="meters that do not answer (default 0.01)")
     add("--max-outstanding", type=int, default=200_000, metavar="N", help="device orders until 503 (default 200000)")
     return parser
@@ -91,6 +98,7 @@ def build(options: argparse.Namespace, *, password: str, callback_password: str)
         callback_url=None if options.callback_url is None else options.callback_url.rstrip("/"),
         latency=options.latency,
         hear_delay=options.hear_delay,
+        answer_delay=options.answer_delay,
         failure_rate=options.failure_rate,
         most_outstanding=options.max_outstanding,
     )

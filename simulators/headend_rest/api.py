@@ -86,6 +86,7 @@ class Api:
             raise Problem(503, "Overloaded", "try later", headers={"Retry-After": "2"}) from error
         except ConnectionCut:
             return await _cut(request)
+        await asyncio.sleep(self._head_end.behaviour.answer_delay)
         answer = {"token": job.token, "accepted": len(job.orders), "rejected": job.rejected}
         return JSONResponse(answer, status_code=202)
 

@@ -54,6 +54,7 @@ class Behaviour:
     callback_url: str | None = None
     latency: float = 3.0  # median, simulated seconds
     hear_delay: float = 180.0  # simulated seconds from provisioning to the first communication, up to twice as long
+    answer_delay: float = 0.0  # real seconds between a job on the disk and the answer to its submit
     failure_rate: float = 0.01  # device orders that end in NO_RESPONSE, and daily snapshots that come hours late
     most_outstanding: int = 200_000  # device orders; beyond, submits are answered 503
 

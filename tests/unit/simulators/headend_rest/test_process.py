@@ -126,6 +126,18 @@ class TestControl:
         assert (command["reference"], command["state"], command["result"]) == ("off", "disconnected", result)
 
 
+class TestAnswerDelay:
+    def test_leaves_who_does_not_wait_unsure_of_a_job_that_is_taken(self, run: Callable[..., Any]) -> None:
+        head_end = run("--answer-delay", "600")
+        call = "6a0c8d5e-0f57-4f0e-9a41-6a0d6b1c2f10"
+        body = {"correlation_id": call, "kind": "read_on_demand", "devices": [{"serial": "9", "reference": "r"}]}
+
+        with pytest.raises(httpx.ReadTimeout):
+            head_end.api.post("/v1/jobs", json=body, timeout=0.5)
+
+        assert [job["correlation_id"] for job in head_end.get("/v1/jobs", correlation_id=call)["jobs"]] == [call]
+
+
 class TestPushes:
     def test_are_repeated_until_taken(self, head_end: Any, receiver: Any) -> None:
         meter = head_end.meters()[0]
