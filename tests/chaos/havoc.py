@@ -1,8 +1,9 @@
 """Kills the processes of a landscape at random moments and sees that each is started again.
 
 A moment is reached when the simulators' journals have grown by a random number of bytes, so that kills fall into the
-middle of work; where nothing grows, a random number of seconds later. Restarts do not wait for each other: a process
-may be killed while another, or it itself, is still starting.
+middle of work, or when the head end has just written down a switch command, which nobody knows of yet; where nothing
+happens, a random number of seconds later. Restarts do not wait for each other: a process may be killed while another,
+or it itself, is still starting.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,11 @@ from simulators.landscape.processes import CannotStart, Process
 VICTIMS = ("http", "workers", "mdus", "sap", "head end", "all")
 
 _MOST_FAILED_STARTS = 3
-_LOOK_SECONDS = 0.005
+_LOOK_SECONDS = 0.002
 _LONGEST_LULL = 4.0
 _MOST_BYTES = 120_000
+#: What the head end's journal says when it has taken a switch command.
+_SWITCH_TAKEN = b'"kind":"switch"'
 
 
 class Keeper:
@@ -62,7 +64,6 @@ class Keeper:
     def kill(self, *, alone: bool = False) -> None:
         """End the process at once, with its children or alone; it is started again."""
         with self._lock:
-            self._note_children()
             self._killed = True
             self.kills += 1
             self._up.clear()
@@ -74,12 +75,12 @@ class Keeper:
     def kill_children(self) -> bool:
         """End the children alone, at once; False when there is none at the moment."""
         with self._lock:
-            children = self._note_children()
-            for child in children:
+            running = [child for child in self._pids if _runs(child)] or self.note_children()
+            for child in running:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
-            self.kills += bool(children)
-            return bool(children)
+            self.kills += bool(running)
+            return bool(running)
 
     def close(self) -> None:
         """End the process and what it started."""
@@ -122,7 +123,8 @@ class Keeper:
                 self.failure = f"{self.process.name} ended with code {code}:\n{self.process.log_end()}"
                 return
 
-    def _note_children(self) -> list[psutil.Process]:
+    def note_children(self) -> list[psutil.Process]:
+        """Remember the present children, so that they are found when their parent is gone; return them."""
         with contextlib.suppress(psutil.NoSuchProcess):
             children = self._children()
             self._pids += [child for child in children if child not in self._pids]
@@ -142,11 +144,22 @@ def _runs(process: psutil.Process) -> bool:
     return False
 
 
+def _size(journal: Path) -> int:
+    return journal.stat().st_size if journal.exists() else 0
+
+
+def _between(journal: Path, start: int, end: int) -> bytes:
+    with journal.open("rb") as opened:
+        opened.seek(start)
+        return opened.read(end - start)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kill:
-    """One kill: what was hit, how many seconds after the first moment, and whether all processes were up until then."""
+    """One kill: what was hit, at which moment, seconds after the beginning, and whether all was up until then."""
 
     victim: str
+    moment: str
     seconds: float
     all_up: bool
 
@@ -155,11 +168,19 @@ class Havoc:
     """Kills at random moments, decided by a seed, in a thread of its own: as many as were allowed, at most `kills`."""
 
     def __init__(
-        self, *, mdus: Process, sap: Process, head_end: Process, journals: Iterable[Path], seed: int, kills: int
+        self,
+        *,
+        mdus: Process,
+        sap: Process,
+        head_end: Process,
+        sap_journal: Path,
+        head_end_journal: Path,
+        seed: int,
+        kills: int,
     ) -> None:
         self.mdus, self.sap, self.head_end = Keeper(mdus), Keeper(sap), Keeper(head_end)
         self.kills: list[Kill] = []
-        self._journals = tuple(journals)
+        self._sap_journal, self._head_end_journal = sap_journal, head_end_journal
         self._random = random.Random(f"{seed}/havoc")
         # Each kind of victim comes equally often, in random order.
         self._victims = [VICTIMS[number % len(VICTIMS)] for number in range(kills)]
@@ -226,20 +247,35 @@ class Havoc:
         for number, victim in enumerate(self._victims):
             with self._changed:
                 self._changed.wait_for(lambda number=number: number < self._allowed or self._stop.is_set())
-            self._await_moment()
+            # Looked for beforehand: the kill must come at the very moment.
+            self.mdus.note_children()
+            moment = self._await_moment()
             if self._stop.is_set():
                 return
             all_up = all(keeper.is_up for keeper in self.keepers)
             if self._strike(victim):
                 with self._changed:
-                    self.kills.append(Kill(victim=victim, seconds=round(time.monotonic() - began, 1), all_up=all_up))
+                    self.kills.append(
+                        Kill(victim=victim, moment=moment, seconds=round(time.monotonic() - began, 1), all_up=all_up)
+                    )
                     self._changed.notify_all()
 
-    def _await_moment(self) -> None:
-        wanted = self._grown() + self._random.randint(0, _MOST_BYTES)
+    def _await_moment(self) -> str:
+        """Return at the next moment, with what made it one."""
+        at_switch = self._random.random() < 0.5
+        sap, head_end = _size(self._sap_journal), _size(self._head_end_journal)
+        wanted = sap + head_end + self._random.randint(0, _MOST_BYTES)
         latest = time.monotonic() + self._random.uniform(0.1, _LONGEST_LULL)
-        while self._grown() < wanted and time.monotonic() < latest and not self._stop.is_set():
+        while time.monotonic() < latest and not self._stop.is_set():
+            grown = _size(self._head_end_journal)
+            if at_switch and grown > head_end:
+                if _SWITCH_TAKEN in _between(self._head_end_journal, head_end, grown):
+                    return "switch taken"
+                head_end = grown
+            elif not at_switch and _size(self._sap_journal) + grown >= wanted:
+                return "in the middle of work"
             self._changed_for(_LOOK_SECONDS)
+        return "nothing happened"
 
     def _strike(self, victim: str) -> bool:
         if victim == "workers":
@@ -256,9 +292,6 @@ class Havoc:
             for keeper in named[victim]:
                 keeper.kill()
         return True
-
-    def _grown(self) -> int:
-        return sum(journal.stat().st_size for journal in self._journals if journal.exists())
 
     def _changed_for(self, seconds: float) -> None:
         with self._changed:

@@ -35,6 +35,11 @@ class Desk:
         self._placed: Counter[str] = Counter()  # how much of each of SAP's lists we have asked for
         self.changed: set[str] = set()  # messages sent again with other content
 
+    @property
+    def placed(self) -> int:
+        """How many orders SAP was asked to place; a device is two, its creation and that of its registers."""
+        return self._placed.total() + self._placed["devices"]
+
     # Asking -------------------------------------------------------------------------------------------------------
 
     def patiently(self, ask: Callable[[], T], *, patience: float = _PATIENCE_SECONDS) -> T:

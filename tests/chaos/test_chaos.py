@@ -59,7 +59,7 @@ class Form:
 
 
 _SHORT = Form(meters=108, rounds=6, orders=1000, kills=15, seeds=(1,), seconds=600)
-_LONG = Form(meters=240, rounds=12, orders=4000, kills=72, seeds=(1, 2, 3, 4, 5), seconds=1800)
+_LONG = Form(meters=240, rounds=12, orders=4000, kills=72, seeds=(1, 2, 3), seconds=1800)
 _FORM = _LONG if os.environ.get("CHAOS") == "long" else _SHORT
 _SEEDS = (int(os.environ["CHAOS_SEED"]),) if "CHAOS_SEED" in os.environ else _FORM.seeds
 
@@ -90,6 +90,8 @@ class Stage:
             havoc.allow(form.kills * number // stages)
             desk.order_a_mix(_TODAY)
             havoc.wait(patience=120.0)
+        while desk.placed < form.orders:
+            desk.order_a_mix(_TODAY)
         # The night: snapshots, the day's jobs, and the results, while the rest of the kills go on.
         havoc.allow(form.kills)
         steering.run_until(_local(_TODAY + timedelta(days=1), 3))
@@ -118,12 +120,14 @@ def stage(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> 
     seed = int(request.param)
     layout = new_layout(tmp_path, database_url=database_url)
     head_end = head_end_process(layout, seed=seed, meters=_FORM.meters, faults="")
-    head_end.command += ["--hear-delay", "30"]
+    # A call is under way for a while: who is killed meanwhile does not know what became of it.
+    head_end.command += ["--hear-delay", "30", "--answer-delay", "0.3"]
     havoc = Havoc(
         mdus=mdus_process(layout, environment=_IMPATIENT),
         sap=sap_process(layout, seed=seed, faults=""),
         head_end=head_end,
-        journals=(layout.folder / "sap.journal", layout.folder / "head_end.journal"),
+        sap_journal=layout.folder / "sap.journal",
+        head_end_journal=layout.folder / "head_end.journal",
         seed=seed,
         kills=_FORM.kills,
     )
@@ -169,7 +173,7 @@ def _was_chaos(stage: Stage, seen: Evidence) -> None:
 
 def _tell(stage: Stage, seen: Evidence, *, seconds: float) -> None:
     view = seen.view
-    kills = [f"{kill.victim} {kill.seconds}{'' if kill.all_up else '*'}" for kill in stage.havoc.kills]
+    kills = [f"{kill.victim} {kill.seconds}{'' if kill.all_up else '*'} {kill.moment}" for kill in stage.havoc.kills]
     print(f"\n{seen.placed} orders, {len(kills)} kills, {seconds:.0f} s; clock {stage.steering.now()}")
     print(f"kills (victim, seconds, * while another was starting): {', '.join(kills)}")
     for name in ("devices", "orders", "documents", "repeated", "refusals", "defects"):
