@@ -25,7 +25,7 @@ VICTIMS = ("http", "workers", "mdus", "sap", "head end", "all")
 
 _MOST_FAILED_STARTS = 3
 _LOOK_SECONDS = 0.002
-_LONGEST_LULL = 4.0
+_LONGEST_LULL = 6.0
 _MOST_BYTES = 120_000
 #: What the head end's journal says when it has taken a switch command.
 _SWITCH_TAKEN = b'"kind":"switch"'
