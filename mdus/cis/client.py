@@ -69,7 +69,7 @@ class CisClient:
                 headers=_HEADERS,
                 auth=credentials if credentials is not None else httpx.USE_CLIENT_DEFAULT,
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
         return judge(answer.status_code, answer.content)
 

@@ -42,7 +42,9 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         MessageStatus.COMPLETED: frozenset(),
         MessageStatus.REFUSED: frozenset(),
         MessageStatus.DUPLICATE: frozenset(),
-        MessageStatus.READY: frozenset({MessageStatus.SENDING}),
+        MessageStatus.READY: frozenset(
+            {MessageStatus.SENDING, MessageStatus.CONFIRMED}
+        ),  # CONFIRMED: an attempt thought lost had arrived
         MessageStatus.SENDING: frozenset(
             {MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD}
         ),
@@ -50,7 +52,7 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
             {MessageStatus.CONFIRMED, MessageStatus.READY}
         ),  # READY: a deliberate resend
         MessageStatus.CONFIRMED: frozenset({MessageStatus.READY}),
-        MessageStatus.DEAD: frozenset({MessageStatus.READY}),
+        MessageStatus.DEAD: frozenset({MessageStatus.READY, MessageStatus.CONFIRMED}),
     },
     ItemStatus: {
         ItemStatus.READY: frozenset(

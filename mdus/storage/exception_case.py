@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.facts import EXCEPTION_CASE
 
 _TABLE = EXCEPTION_CASE.table
+
+#: A message to SAP that could not be delivered; the case's key is its UUID.
+DEAD_MESSAGE: Final = "dead_message"
+
+#: An item of SAP's that could not be decided; the case's key is its id.
+DEAD_ITEM: Final = "dead_item"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +54,15 @@ def keep_cases(
     if opened or changed or closed:
         EXCEPTION_CASE.write(connection, [*opened, *changed, *closed])
     return Kept(opened=len(opened), still_open=len(stored) - len(closed), closed=len(closed))
+
+
+def close_cases(connection: Connection, kind: str, keys: Collection[str], *, now: datetime) -> None:
+    """Close the open cases of a kind with these keys."""
+    connection.execute(
+        update(_TABLE)
+        .where(_TABLE.c.kind == kind, _TABLE.c.case_key.in_(sorted(keys)), _TABLE.c.closed_at.is_(None))
+        .values(closed_at=now)
+    )
 
 
 def open_cases(connection: Connection) -> dict[str, int]:

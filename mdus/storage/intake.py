@@ -16,8 +16,11 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, func, insert, se
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.messaging.status import ItemStatus, MessageStatus
+from mdus.storage.exception_case import DEAD_ITEM, DEAD_MESSAGE, close_cases
+from mdus.storage.keys import among
 from mdus.storage.mapping import chunks
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.rows import insert_rows
 
 #: Statuses of a stored answer that is sent again when its request comes again; one still on its way just goes on.
 _SENT: Final = (MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD)
@@ -320,16 +323,35 @@ def _repeated_rows(
 
 
 def _send_again(connection: Connection, original_id: int, *, now: datetime) -> None:
-    """Make ready the answers to a message that were already sent, each under its own UUID."""
+    """Make ready the answers to a message that were already sent, each under its own UUID, and what was given up.
+
+    An item that could not be decided is tried anew: SAP still waits for it.
+    """
     answers = connection.execute(
-        update(MESSAGE)
+        select(MESSAGE.c.id, MESSAGE.c.uuid, MESSAGE.c.status)
         .where(MESSAGE.c.direction == "out", MESSAGE.c.original_id == original_id, MESSAGE.c.status.in_(_SENT))
-        .values(status=MessageStatus.READY, attempts=0, due_at=None, ended_at=None)
-        .returning(MESSAGE.c.id)
-    ).scalars()
-    events = [
-        {"message_id": answer, "status": MessageStatus.READY.value, "at": now, "note": "its request came again"}
-        for answer in answers
-    ]
-    if events:
-        connection.execute(insert(MESSAGE_EVENT), events)
+        .order_by(MESSAGE.c.id)
+        .with_for_update()
+    ).all()
+    items = connection.scalars(
+        select(ITEM.c.id)
+        .where(ITEM.c.message_id == original_id, ITEM.c.status == ItemStatus.DEAD)
+        .order_by(ITEM.c.id)
+        .with_for_update()
+    ).all()
+    note = "its request came again"
+    anew = {"attempts": 0, "due_at": None}
+    if answers:
+        ids = [answer.id for answer in answers]
+        ready = {"status": MessageStatus.READY, "ended_at": None, **anew}
+        connection.execute(update(MESSAGE).where(MESSAGE.c.id.in_(ids)).values(ready))
+        rows = [(answer, MessageStatus.READY.value, now, note) for answer in ids]
+        insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at", "note"), rows)
+        dead = [answer.uuid for answer in answers if answer.status is MessageStatus.DEAD]
+        close_cases(connection, DEAD_MESSAGE, dead, now=now)
+    if items:
+        of_message = among(connection, [ITEM.c.id], [(item,) for item in items])
+        connection.execute(update(ITEM).where(of_message).values({"status": ItemStatus.READY, **anew}))
+        events = [(original_id, item, ItemStatus.READY.value, now, note) for item in items]
+        insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at", "note"), events)
+        close_cases(connection, DEAD_ITEM, [str(item) for item in items], now=now)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
 
-from mdus.messaging.status import ItemStatus, MessageStatus
-from mdus.storage.column_types import database_now
+from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
+from mdus.storage.column_types import UtcInstant, database_now
+from mdus.storage.exception_case import DEAD_MESSAGE, close_cases
 from mdus.storage.inbox import complete_messages
+from mdus.storage.keys import among
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import (
     ITEM,
     ITEM_IS_DECIDED,
+    ITEM_IS_SENT,
     MESSAGE,
     MESSAGE_EVENT,
     MESSAGE_IS_READY,
@@ -230,7 +233,9 @@ def _insert_message(connection: Connection, values: Mapping[str, Any], *, now: d
     return int(message_id)
 
 
-def lease_messages(connection: Connection, *, token: str, seconds: float, limit: int) -> Sequence[AnyRow]:
+def lease_messages(
+    connection: Connection, *, token: str, seconds: float, limit: int, now: datetime
+) -> Sequence[AnyRow]:
     """Lease messages whose next attempt is due, oldest first, also those whose lease ran out with a crashed worker."""
     due = select(MESSAGE.c.id).where(_is_due()).order_by(MESSAGE.c.id).limit(limit).with_for_update(skip_locked=True)
     leased = connection.execute(
@@ -244,7 +249,10 @@ def lease_messages(connection: Connection, *, token: str, seconds: float, limit:
         )
         .returning(MESSAGE)
     )
-    return sorted(leased.all(), key=lambda row: row.id)
+    rows = sorted(leased.all(), key=lambda row: row.id)
+    events = [(row.id, MessageStatus.SENDING.value, now, f"attempt {row.attempts}") for row in rows]
+    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at", "note"), events)
+    return rows
 
 
 def items_of_confirmation(connection: Connection, message_id: int) -> Sequence[AnyRow]:
@@ -289,6 +297,7 @@ def end_delivery(
     now: datetime,
 ) -> bool:
     """Store how a delivery ended, if the lease still is ours; returns whether it was."""
+    check_transition(MessageStatus.SENDING, status)
     values: dict[str, Any] = {"status": status, "last_error": error, "lease_token": None, "lease_until": None}
     values["due_at"] = None if pause is None else database_now(plus=pause)
     if content_hash is not None:
@@ -319,26 +328,59 @@ def settle_answered(
     """
     references = {reference.lower() for _, reference, _ in answered if reference}
     if references:
-        confirmed = connection.execute(
-            update(MESSAGE)
-            .where(
-                MESSAGE.c.direction == "out",
-                MESSAGE.c.sender_system == sender_system,
-                MESSAGE.c.key.in_(references),
-                # A confirmation may overtake the answer to our own call.
-                MESSAGE.c.status.in_([MessageStatus.SENDING, MessageStatus.DELIVERED]),
-            )
-            .values(status=MessageStatus.CONFIRMED, lease_token=None, lease_until=None)
-            .returning(MESSAGE.c.id)
-        ).scalars()
-        events = [{"message_id": row, "status": MessageStatus.CONFIRMED.value, "at": now} for row in confirmed]
-        if events:
-            connection.execute(insert(MESSAGE_EVENT), events)
-    update_rows(
-        connection,
-        ITEM,
-        ("status",),
-        [(ItemStatus.ANSWERED, sender_system, service, f"{sender_system}/{key}") for service, _, key in answered],
-        by=("sender_system", "service", "ordering_key"),
-        where="message_item.direction = 'out' AND message_item.status = 'sent'",
+        _confirm(connection, references, sender_system=sender_system, now=now)
+    ordering_keys = {(f"{sender_system}/{key}",) for _, _, key in answered}
+    found = connection.execute(
+        select(ITEM.c.id, ITEM.c.message_id)
+        .where(
+            ITEM_IS_SENT,
+            among(connection, [ITEM.c.ordering_key], ordering_keys),
+            ITEM.c.service.in_({service for service, _, _ in answered}),
+            ITEM.c.direction == "out",
+            ITEM.c.sender_system == sender_system,
+        )
+        .order_by(ITEM.c.id)
+        .with_for_update()
+    ).all()
+    if found:
+        status = ItemStatus.ANSWERED
+        update_rows(connection, ITEM, ("status",), [(status, row.id) for row in found], by=("id",))
+        rows = [(row.message_id, row.id, status.value, now) for row in found]
+        insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at"), rows)
+
+
+def _confirm(connection: Connection, keys: Collection[str], *, sender_system: str, now: datetime) -> None:
+    """Mark the messages with these keys CONFIRMED, whether we know of their delivery or not.
+
+    A confirmation may overtake the answer to our call, and come for a message whose answer was lost: that one is on its
+    way again, or given up.
+    """
+    found = connection.execute(
+        select(MESSAGE.c.id, MESSAGE.c.uuid, MESSAGE.c.status)
+        .where(
+            MESSAGE.c.direction == "out",
+            MESSAGE.c.sender_system == sender_system,
+            MESSAGE.c.key.in_(keys),
+            MESSAGE.c.status.in_(sources_of(MessageStatus.CONFIRMED)),
+        )
+        .order_by(MESSAGE.c.id)
+        .with_for_update()
+    ).all()
+    if not found:
+        return
+    connection.execute(
+        update(MESSAGE)
+        .where(MESSAGE.c.id.in_([row.id for row in found]))
+        .values(
+            status=MessageStatus.CONFIRMED,
+            due_at=None,
+            lease_token=None,
+            lease_until=None,
+            ended_at=func.coalesce(MESSAGE.c.ended_at, literal(now, UtcInstant())),
+        )
     )
+    rows = [(row.id, MessageStatus.CONFIRMED.value, now) for row in found]
+    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
+    given_up = [row.uuid for row in found if row.status is MessageStatus.DEAD]
+    if given_up:
+        close_cases(connection, DEAD_MESSAGE, given_up, now=now)

@@ -29,6 +29,7 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus
 from mdus.settings import Settings
 from mdus.storage import inbox
+from mdus.storage.exception_case import DEAD_ITEM
 from mdus.storage.inbox import ItemUpdate
 from mdus.storage.mapping import AnyRow
 from mdus.storage.outbox import settle_answered
@@ -127,15 +128,19 @@ class InboxWorker:
         inbox.fail_item(uow.connection, row, error=text, pause=pause, now=now)
         if pause is None:
             note = f"{service.name}, item {row.id}: given up after {attempt} attempts: {text}"
-            uow.save([ExceptionCase(kind="dead_item", case_key=str(row.id), opened_at=now, note=note)])
+            uow.save([ExceptionCase(kind=DEAD_ITEM, case_key=str(row.id), opened_at=now, note=note)])
 
     def _decided(self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow], *, now: datetime) -> list[ItemUpdate]:
         firsts = [row for row in rows if row.duplicate_of is None]
-        updates = self._repeated(uow, service, [row for row in rows if row.duplicate_of is not None], now=now)
+        repeats = [row for row in rows if row.duplicate_of is not None]
+        updates = self._repeated(uow, service, repeats, now=now)
         requests = [self._request(uow, service, row) for row in firsts]
         known = service.load(requests, uow) if requests else Known()
         decide = service.settle if isinstance(service, RequestSent) else service.decide
         changes: list[Change] = []
+        for row, update in zip(repeats, updates, strict=True):
+            if update.note is not None:
+                changes += _never_silent(service, row, update.note, now=now)
         parked: list[tuple[Received, ItemUpdate]] = []
         for row, request in zip(firsts, requests, strict=True):
             outcome = _outcome(decide, service, request, known, now=now)
@@ -143,7 +148,7 @@ class InboxWorker:
             changes += _changes_of(outcome)
             update = _update(service, row, outcome)
             if update.note is not None:
-                changes += _never_silent(service, request, update.note, now=now)
+                changes += _never_silent(service, row, update.note, now=now)
             if update.waits_for is not None and not _is_ordered_with(row, update.waits_for):
                 parked.append((request, update))
             updates.append(update)
@@ -164,9 +169,9 @@ class InboxWorker:
             status, content, result, silent = originals[row.duplicate_of]
             update = ItemUpdate(item_id=row.id, message_id=row.message_id, status=ItemStatus.CLOSED, silent=True)
             if content != row.content:
-                answer = to_json(_failed(service, SameKeyOtherContent()))
-                status = ItemStatus.DECIDED if confirmed else ItemStatus.CLOSED
-                update = replace(update, status=status, result=answer, silent=False)
+                error = SameKeyOtherContent()
+                update = replace(update, result=to_json(_failed(service, error)), silent=False)
+                update = replace(update, status=ItemStatus.DECIDED) if confirmed else replace(update, note=str(error))
             elif status not in (ItemStatus.DECIDED, ItemStatus.CLOSED):
                 waits_for = inbox.repeats_of(row.duplicate_of)
                 update = replace(update, status=ItemStatus.PARKED, until=now + _DUPLICATE_PAUSE, waits_for=waits_for)
@@ -273,19 +278,18 @@ def _changes_of(outcome: Outcome) -> tuple[Change, ...]:
     return ()
 
 
-def _never_silent(service: Decided, request: Received, note: str, *, now: datetime) -> tuple[Change, ...]:
+def _never_silent(service: Decided, row: AnyRow, note: str, *, now: datetime) -> tuple[Change, ...]:
     """What no confirmation tells becomes a smart meter event and an open case."""
-    origin = request.origin
     event = smart_meter_event(
-        sender_system=origin.sender_system,
-        device_id=service.order_by(request),
+        sender_system=row.sender_system,
+        device_id=row.ordering_key.removeprefix(f"{row.sender_system}/"),
         at=now,
-        source=f"item/{origin.item_id}",
+        source=f"item/{row.id}",
         note=f"{service.name}: {note}",
     )
     return (
         event,
-        ExceptionCase(kind="message_failed", case_key=str(origin.item_id), opened_at=now, note=event.note),
+        ExceptionCase(kind="message_failed", case_key=str(row.id), opened_at=now, note=event.note),
     )
 
 

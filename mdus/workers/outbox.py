@@ -23,6 +23,8 @@ from itertools import groupby
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mdus.cis.client import CisClient, Delivery
 from mdus.contracts.binding import from_json, shape_version, to_json
@@ -45,6 +47,7 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import MessageStatus
 from mdus.settings import Settings
 from mdus.storage import outbox
+from mdus.storage.exception_case import DEAD_MESSAGE
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import store_body
 from mdus.storage.outbox import OutboundItem
@@ -83,8 +86,18 @@ class OutboxWorker:
         self._senders = ThreadPoolExecutor(settings.cis.connections, thread_name_prefix="delivery")
 
     def turn(self) -> int:
-        """Form what is ready, start what is due, deliver what is leased."""
-        return self.form_confirmations() + self.start_messages() + self.deliver()
+        """Form what is ready, start what is due, deliver what is leased; what fails keeps none of the others."""
+        moved = 0
+        failure: Exception | None = None
+        for step in (self.form_confirmations, self.start_messages, self.deliver):
+            try:
+                moved += step()
+            except Exception as error:  # the worker loop: what cannot be started must not stop what can be delivered
+                log.exception("outbox_step_failed", step=step.__name__)
+                failure = error
+        if failure is not None and not moved:
+            raise failure
+        return moved
 
     # -- forming confirmations ----------------------------------------------------------------------------------------
 
@@ -156,7 +169,11 @@ class OutboxWorker:
         limit = self._settings.cis.connections * 2
         with self._database.begin() as uow:
             rows = outbox.lease_messages(
-                uow.connection, token=token, seconds=self._settings.workers.lease_seconds, limit=limit
+                uow.connection,
+                token=token,
+                seconds=self._settings.workers.lease_seconds,
+                limit=limit,
+                now=self._clock.now(),
             )
         list(self._senders.map(lambda row: self._deliver(row, token), rows))
         return len(rows)
@@ -169,6 +186,8 @@ class OutboxWorker:
         try:
             body = self.rendered(row)
             delivery = self._client.post(body, interface=interface, sender_system=row.sender_system)
+        except (DBAPIError, PoolTimeout) as error:  # the database was away for a moment: no fault of the message
+            delivery = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
         except Exception as error:  # the worker loop: a message that cannot be made must not stop the others
             log.exception("message_not_rendered", root=row.root, message_id=row.id)
             delivery, defect = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), True
@@ -202,7 +221,7 @@ class OutboxWorker:
             )
             if mine and status is MessageStatus.DEAD:
                 note = f"{row.root} {row.uuid} to {row.sender_system}: {delivery.error}"
-                uow.save([ExceptionCase(kind="dead_message", case_key=row.uuid, opened_at=now, note=note)])
+                uow.save([ExceptionCase(kind=DEAD_MESSAGE, case_key=row.uuid, opened_at=now, note=note)])
         result = {MessageStatus.DELIVERED: "delivered", MessageStatus.READY: "retried"}.get(status, "dead")
         MESSAGES_SENT.labels(interface, result).inc()
         log.info(

@@ -9,15 +9,18 @@ import pytest
 from sqlalchemy import event
 
 from mdus.domain.end_device import EndDevice
+from mdus.messaging.outcome import Done
+from mdus.messaging.patterns import NotificationReceived
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.settings import load_settings
-from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
+from mdus.storage.intake import Fate
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database
 from mdus.workers.inbox import InboxWorker
-from tests.unit.workers.scripted import ROOT, SERVICE, START, Clock, rows_of, store
+from tests.unit.workers.scripted import ROOT, SERVICE, START, Clock, Request, rows_of, store
 
 UUID = "0e3f5a52-7c4e-4d0a-9f56-0a4a1d7f9a{:02d}"
 
@@ -210,6 +213,65 @@ class TestRepeatedItems:
         clock.move(minutes=1)
         run(worker)
         assert statuses(database) == ["decided", "decided"]
+
+    def test_a_repeat_wakes_when_the_first_is_decided(
+        self, database: Database, worker: InboxWorker, clock: Clock
+    ) -> None:
+        store(database, [("D1", "park")], uuid=UUID.format(1), item_keys={1: "item-1"})
+        store(database, [("D1", "park")], uuid=UUID.format(2), item_keys={1: "item-1"})
+        run(worker)
+        assert statuses(database) == ["parked", "parked"]
+        store(database, [("AWAITED", "")], uuid=UUID.format(3))
+        run(worker)
+        assert statuses(database) == ["decided"] * 3
+
+    def test_a_notification_with_a_known_key_and_other_content_is_shown(self, database: Database, clock: Clock) -> None:
+        notified = NotificationReceived(
+            notification=ROOT, shape=Request, order_by=SERVICE.order_by, load=SERVICE.load, decide=SERVICE.decide
+        )
+        worker = InboxWorker(
+            database=database, services={ROOT: notified}, settings=load_settings({}), clock=clock, retry=RetryPolicy()
+        )
+        store(database, [("D1", "")], uuid=UUID.format(1), item_keys={1: "item-1"})
+        store(database, [("D9", "")], uuid=UUID.format(2), item_keys={1: "item-1"})
+        run(worker)
+        assert statuses(database) == ["closed", "closed"]
+        (case,) = rows_of(database, EXCEPTION_CASE.table)
+        assert (case.kind, case.case_key) == ("message_failed", str(rows_of(database, ITEM)[1].id))
+        (told,) = rows_of(database, DOMAIN_EVENT.table)
+        assert "D9" in repr(told)
+
+    def test_a_dead_item_is_tried_anew_when_its_message_comes_again(
+        self, database: Database, worker: InboxWorker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        items = [("D1", "break"), ("D2", "")]
+        store(database, items, uuid=UUID.format(1))
+        run(worker)
+        assert statuses(database) == ["dead", "decided"]
+        monkeypatch.setattr(worker, "_services", {ROOT: _with_decide(lambda *_, now: Done())})  # mended
+        assert store(database, items, uuid=UUID.format(1)).fate is Fate.REPEATED
+        run(worker)
+        assert statuses(database) == ["decided", "decided"]
+        assert [case.closed_at is not None for case in rows_of(database, EXCEPTION_CASE.table)] == [True]
+
+
+class TestEvents:
+    def test_every_change_of_status_leaves_a_row(self, database: Database, worker: InboxWorker, clock: Clock) -> None:
+        store(database, [("D1", "park"), ("D2", "await"), ("D3", "park in vain"), ("D4", "")], uuid=UUID.format(1))
+        run(worker)
+        store(database, [("AWAITED", "")], uuid=UUID.format(2))
+        run(worker)
+        clock.move(hours=1)
+        run(worker)
+        ids = [row.id for row in rows_of(database, ITEM, direction="in")]
+        events = {id_: [row.status for row in rows_of(database, MESSAGE_EVENT, item_id=id_)] for id_ in ids}
+        assert sorted(events.values()) == [
+            ["awaiting", "ready", "decided"],
+            ["decided"],
+            ["decided"],
+            ["parked", "ready", "decided"],
+            ["parked", "ready", "parked", "ready", "decided"],
+        ]
 
 
 def test_the_origin_tells_zone_and_parking(database: Database, worker: InboxWorker) -> None:

@@ -10,20 +10,24 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError
 
 from mdus.cis.client import CisClient
 from mdus.contracts.catalog import catalog
 from mdus.contracts.envelope import parse
+from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.retry import RetryPolicy
-from mdus.messaging.status import MessageStatus
+from mdus.messaging.status import ItemStatus, MessageStatus, sources_of
 from mdus.settings import load_settings
+from mdus.storage.exception_case import DEAD_MESSAGE
 from mdus.storage.facts import EXCEPTION_CASE
-from mdus.storage.message import ITEM, MESSAGE
-from mdus.storage.outbox import lease_messages
+from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.outbox import OutboundItem, lease_messages, settle_answered, store_message
 from mdus.storage.session import Database
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.outbox import OutboxWorker
-from tests.unit.workers.scripted import ROOT, SERVICE, Clock, rows_of, store
+from tests.unit.workers.scripted import ROOT, SERVICE, START, Clock, rows_of, store
 
 UUID = "0e3f5a52-7c4e-4d0a-9f56-0a4a1d7f9a{:02d}"
 OVERDUE = -1.0
@@ -220,7 +224,7 @@ class TestDelivering:
         inbox.turn()
         outbox.form_confirmations()
         with database.begin() as uow:
-            (left,) = lease_messages(uow.connection, token="dead worker", seconds=OVERDUE, limit=10)
+            (left,) = lease_messages(uow.connection, token="dead worker", seconds=OVERDUE, limit=10, now=START)
         run(inbox, outbox)
         assert outbound(database)[0].status is MessageStatus.DELIVERED
         outbox._store(left, "dead worker", _failed(), body=None, interface="X", defect=False)
@@ -233,6 +237,142 @@ class TestDelivering:
         inbox.turn()
         outbox.turn()
         assert "MDUS_CIS__URL" in outbound(database)[0].last_error
+
+    def test_each_attempt_leaves_its_rows(self, database: Database, receiver: Receiver) -> None:
+        receiver.answers = [(503, b"busy"), (202, b"")]
+        store(database, [("D1", "")], uuid=UUID.format(1))
+        run(*workers(database, receiver.url))
+        (message,) = outbound(database)
+        events = rows_of(database, MESSAGE_EVENT, message_id=message.id)
+        assert [row.status for row in events] == ["ready", "sending", "ready", "sending", "delivered"]
+
+    def test_a_database_that_was_away_for_a_moment_buries_no_message(
+        self, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store(database, [("D1", "")], uuid=UUID.format(1))
+        inbox, outbox = workers(database, receiver.url)
+        rendered, failures = outbox.rendered, [OperationalError("SELECT", {}, Exception("server closed"))]
+
+        def rendered_after_failures(row: Any) -> bytes:
+            if failures:
+                raise failures.pop()
+            return rendered(row)
+
+        monkeypatch.setattr(outbox, "rendered", rendered_after_failures)
+        run(inbox, outbox)
+        assert outbound(database)[0].status is MessageStatus.DELIVERED
+
+    def test_what_cannot_be_formed_does_not_stop_what_can_be_delivered(
+        self, database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store(database, [("D1", "")], uuid=UUID.format(1))
+        inbox, outbox = workers(database, receiver.url)
+        inbox.turn()
+        outbox.form_confirmations()
+
+        def broken() -> int:
+            raise ZeroDivisionError
+
+        broken.__name__ = "start_messages"
+        monkeypatch.setattr(outbox, "start_messages", broken)
+        assert outbox.turn() == 1
+        assert outbound(database)[0].status is MessageStatus.DELIVERED
+        with pytest.raises(ZeroDivisionError):  # nothing else moved: the loop rests
+            outbox.turn()
+
+
+class TestRepeats:
+    def test_a_message_given_up_is_delivered_when_its_request_comes_again(
+        self, database: Database, receiver: Receiver
+    ) -> None:
+        receiver.answers = [(503, b"down")]
+        store(database, [("D1", "")], uuid=UUID.format(1))
+        both = workers(database, receiver.url)
+        run(*both)
+        assert outbound(database)[0].status is MessageStatus.DEAD
+        receiver.answers = [(202, b"")]
+        store(database, [("D1", "")], uuid=UUID.format(1))
+        run(*both)
+        (message,) = outbound(database)
+        assert message.status is MessageStatus.DELIVERED
+        assert [case.closed_at is not None for case in rows_of(database, EXCEPTION_CASE.table)] == [True]
+
+    def test_a_request_that_comes_again_while_in_flight_is_confirmed_once(
+        self, database: Database, receiver: Receiver
+    ) -> None:
+        for _ in range(3):
+            store(database, [("D1", "")], uuid=UUID.format(1))
+        run(*workers(database, receiver.url))
+        assert len(receiver.received) == 1
+
+
+class TestSettling:
+    @pytest.mark.parametrize("status", [pytest.param(one, id=one.value) for one in sources_of(MessageStatus.CONFIRMED)])
+    def test_a_confirmation_proves_the_arrival_whatever_we_knew(
+        self, database: Database, status: MessageStatus
+    ) -> None:
+        started(database)
+        with database.begin() as uow:
+            uow.connection.execute(update(MESSAGE).values(status=status))
+            (message,) = uow.connection.execute(select(MESSAGE)).all()
+            case = ExceptionCase(kind=DEAD_MESSAGE, case_key=message.uuid, opened_at=START, note="given up")
+            uow.save([case] if status is MessageStatus.DEAD else [])
+            settle_answered(uow.connection, [(ROOT, message.uuid.upper(), "R1")], sender_system="P11", now=START)
+        (message,) = outbound(database)
+        assert message.status is MessageStatus.CONFIRMED
+        assert message.ended_at == START
+        assert [item.status for item in rows_of(database, ITEM)] == [ItemStatus.ANSWERED]
+        assert all(case.closed_at for case in rows_of(database, EXCEPTION_CASE.table))
+        events = [(row.item_id is None, row.status) for row in rows_of(database, MESSAGE_EVENT)]
+        assert events[-2:] == [(True, "confirmed"), (False, "answered")]
+
+    def test_another_systems_confirmation_settles_nothing(self, database: Database) -> None:
+        started(database)
+        with database.begin() as uow:
+            (message,) = uow.connection.execute(select(MESSAGE)).all()
+            settle_answered(uow.connection, [(ROOT, message.uuid, "R1")], sender_system="Q11", now=START)
+        assert outbound(database)[0].status is MessageStatus.READY
+        assert [item.status for item in rows_of(database, ITEM)] == [ItemStatus.SENT]
+
+
+def started(database: Database) -> None:
+    """Store a message of ours, as if a service had found something due."""
+    with database.begin() as uow:
+        store_message(
+            uow.connection,
+            sender_system="P11",
+            service=ROOT,
+            root=ROOT,
+            bulk=False,
+            shape_version="1",
+            items=[OutboundItem(key="R1", attempt=1, content="{}", reference_uuid=None, reference_id=None)],
+            now=START,
+        )
+
+
+@pytest.mark.parametrize("step", ["form_confirmations", "deliver"])
+def test_a_turn_runs_a_bounded_number_of_statements_whatever_the_size_of_the_bulk(
+    database: Database, receiver: Receiver, step: str
+) -> None:
+    counts = []
+    for size in (2, 150):
+        store(database, [(f"{size}-{number}", "") for number in range(size)], uuid=UUID.format(size % 100))
+        inbox, outbox = workers(database, receiver.url)
+        inbox.turn()
+        if step == "deliver":
+            outbox.form_confirmations()
+        seen: list[str] = []
+
+        def note(_c: object, _cursor: object, statement: str, *_: object, seen: list[str] = seen) -> None:
+            seen.append(statement)
+
+        event.listen(database.engine, "before_cursor_execute", note)
+        getattr(outbox, step)()
+        event.remove(database.engine, "before_cursor_execute", note)
+        run(inbox, outbox)
+        outbox.close()
+        counts.append(len(seen))
+    assert counts[0] == counts[1] <= 16
 
 
 def test_every_item_is_in_exactly_one_confirmation(database: Database, receiver: Receiver) -> None:
