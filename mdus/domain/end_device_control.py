@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
@@ -48,8 +49,10 @@ def order_progress(sender_system: str, request_id: str, category: str) -> str:
 class EndDeviceControl(Value):
     """One device of a connect/disconnect order, from ...ConnectionStatusChangeRequestERPCreateRequest (contract 3.6).
 
-    `expires_at` is the instant from which the switch must not leave any more: of a disconnect bound to its planned
-    time, of a reconnect to our patience only. `failure_code` is the short code of `note` when it failed.
+    `effective_at` is when the order counts from: its planned time, or when it came where that is later. Of two orders
+    for one device it says which is the later. `expires_at` is the instant from which the switch must not leave any
+    more: of a disconnect bound to its planned time, of a reconnect to our patience only. `failure_code` is the short
+    code of `note` when it failed.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "request_id", "category", "device_id")
@@ -59,6 +62,7 @@ class EndDeviceControl(Value):
     category: ControlCategory
     device_id: str
     planned_at: datetime
+    effective_at: datetime
     expires_at: datetime
     reason_code: str | None = None
     test_data: bool = False
@@ -78,6 +82,10 @@ class EndDeviceControl(Value):
             category=self.category,
             device_id=self.device_id,
         )
+
+    def is_later_than(self, other: EndDeviceControl) -> bool:
+        """Tell whether of two orders for one device this one has the last word."""
+        return (self.effective_at, self.item_id) > (other.effective_at, other.item_id)
 
     @property
     def is_final(self) -> bool:
@@ -115,6 +123,10 @@ class GovernorRules:
     disconnect_expiry: timedelta = timedelta(minutes=60)
 
 
+#: How long a reconnection waits for an earlier order of its device to be settled before it leaves all the same: a
+#: disconnection that hangs must not keep anybody in the dark.
+RECONNECT_PATIENCE: Final = timedelta(minutes=15)
+
 #: The refusal of whatever carries TestDataIndicator.
 TEST_DATA = Refusal(code="TEST_DATA", note="The message is marked as test data: no breaker is moved")
 
@@ -128,6 +140,28 @@ def too_late(disconnect_expiry: timedelta) -> Refusal:
     """Return the refusal of a disconnection whose planned time is too long ago."""
     minutes = int(disconnect_expiry.total_seconds() // 60)
     return Refusal(code="TOO_LATE", note=f"The disconnection was planned more than {minutes} minutes ago")
+
+
+def superseding(
+    control: EndDeviceControl, *, others: Iterable[EndDeviceControl], now: datetime
+) -> EndDeviceControl | None:
+    """Return the reconnection that forbids this disconnection, of the orders for the same device, or None.
+
+    A later reconnection that is due, whatever became of it: who was to be connected since is not cut off any more.
+    What SAP took back, and test data, says nothing.
+    """
+    if control.category is not ControlCategory.DISCONNECT:
+        return None
+    for other in others:
+        stands = other.status not in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN) and not other.test_data
+        if (
+            stands
+            and other.category is ControlCategory.RECONNECT
+            and other.effective_at <= now
+            and other.is_later_than(control)
+        ):
+            return other
+    return None
 
 
 def misdirected(command: Command, *, device: EndDevice | None) -> Refusal | None:
@@ -146,6 +180,7 @@ def permit(
     control: EndDeviceControl | None,
     device: EndDevice | None,
     status: EndDeviceStatus | None,
+    others: Iterable[EndDeviceControl] = (),
     stopped: str | None,
     rules: GovernorRules,
     today: date,
@@ -153,11 +188,12 @@ def permit(
 ) -> Refusal | None:
     """Return why this switch must not be submitted now, or None when it may leave.
 
-    Asked in the transaction of the intent row, with control, device, its status and the kill switch (`stopped`: its
-    reason) read there; `today` is the sender's local date. Refused are: what SAP has cancelled or what is final
-    already; test data; a device that is gone, is another meter, has another head end or has left service; a meter
-    without breaker; whatever expired. A disconnection is also refused while the kill switch is on, and when it was
-    planned longer ago than the rules allow; neither ever holds up a reconnection.
+    Asked in the transaction of the intent row, with control, device, its status, the `others` ordered for it, and the
+    kill switch (`stopped`: its reason) read there; `today` is the sender's local date. Refused are: what SAP has
+    cancelled or what is final already; test data; a device that is gone, is another meter, has another head end or has
+    left service; a meter without breaker; whatever expired. A disconnection is also refused while the kill switch is
+    on, after a later reconnection, and when it was planned longer ago than the rules allow; none of these ever holds up
+    a reconnection.
     """
     disconnect = command.wanted_state is not SwitchState.CONNECTED
     if control is None or control.status in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN):
@@ -173,6 +209,9 @@ def permit(
         return wrong_meter
     if status is not None and status.has_breaker is False:
         return NO_BREAKER
+    reconnection = superseding(control, others=others, now=now)
+    if reconnection is not None:
+        return Refusal(code="SUPERSEDED", note=f"The later order {reconnection.request_id} reconnects the device")
     if disconnect and now > control.planned_at + rules.disconnect_expiry:
         return too_late(rules.disconnect_expiry)
     if now >= command.expires_at:

@@ -170,6 +170,7 @@ def _withdrawn(request: Request, category: ControlCategory, *, now: datetime) ->
             category=category,
             device_id=device_id,
             planned_at=now,
+            effective_at=now,
             expires_at=now,
             status=ControlStatus.WITHDRAWN,
             item_id=origin.item_id,

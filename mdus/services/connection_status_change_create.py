@@ -35,7 +35,7 @@ from mdus.domain.end_device_control import (
     too_late,
 )
 from mdus.domain.local_time import local_day
-from mdus.domain.verified_switch import Step, SwitchRules, Waiting, executed, expiry, failed, next_step
+from mdus.domain.verified_switch import NEVER_TRIED, Step, SwitchRules, Waiting, executed, expiry, failed, next_step
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -167,7 +167,10 @@ class OrderUnderWay(BusinessError):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch devices with their status, the controls of these orders, and the commands of these items."""
+    """Fetch devices with their status and whatever was ordered for them, these orders, and the commands of these items.
+
+    Devices are held, so that of two orders for one device the one decided second knows of the first.
+    """
     devices = {(request.origin.sender_system, one.device_id) for request in requests for one in request.devices}
     orders = {
         (request.origin.sender_system, request.request_id, category)
@@ -177,8 +180,9 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     by_id = ("sender_system", "device_id")
     return Known(
         [SwitchRules.of(uow.settings)],
-        uow.load(EndDevice, by_id, devices, lock=False),
+        uow.load(EndDevice, by_id, devices),
         uow.load(EndDeviceStatus, by_id, devices, lock=False),
+        uow.load(EndDeviceControl, by_id, devices, lock=False),
         uow.load(EndDeviceControl, ("sender_system", "request_id", "category"), orders),
         uow.load_commands([request.origin.item_id for request in requests]),
     )
@@ -189,7 +193,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
     - Refused at once, per device: test data, a disconnection planned too long ago, a device of another system, out of
       service, without head end or breaker. A device not there yet is waited for, the others go on.
-    - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched.
+    - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched,
+      unless another order may be about to move it.
     - The same order again (ID and category) is answered with the stored outcome, with other content refused.
     - Devices cancelled by SAP are not switched; if all are, the order gets no confirmation of its own.
     """
@@ -287,7 +292,9 @@ def _begun(
     refusal = _refusal(request, one, device, status)
     if refusal is not None:
         return failed(control, refusal, now=now)
-    if _stands_as_ordered(control, status, rules=rules, now=now):
+    others = known.find(EndDeviceControl, sender_system=origin.sender_system, device_id=one.device_id)
+    moving = any(_may_move(other, rules=rules, now=now) for other in others if other.key != control.key)
+    if not moving and _stands_as_ordered(control, status, rules=rules, now=now):
         return executed(control, at=now)
     return control
 
@@ -301,6 +308,7 @@ def _control(request: Request, category: ControlCategory, device_id: str, *, rul
         category=category,
         device_id=device_id,
         planned_at=planned_at,
+        effective_at=max(planned_at, origin.received_at),
         expires_at=expiry(category, planned_at=planned_at, received_at=origin.received_at, rules=rules),
         reason_code=request.reason_code,
         test_data=origin.test_data,
@@ -319,6 +327,17 @@ def _refusal(request: Request, one: OrderedDevice, device: EndDevice, status: En
     if status is not None and status.has_breaker is False:
         return NO_BREAKER
     return None
+
+
+def _may_move(other: EndDeviceControl, *, rules: SwitchRules, now: datetime) -> bool:
+    """Tell whether another order of the device may move the breaker any moment: it is due and open, or ended in doubt.
+
+    In doubt means that its switch left and nobody knows whether the meter will still follow it.
+    """
+    if other.status is ControlStatus.ORDERED:
+        return other.effective_at <= now
+    in_doubt = other.status is ControlStatus.FAILED and other.failure_code not in NEVER_TRIED
+    return in_doubt and other.processed_at is not None and now - other.processed_at < rules.trusted_state
 
 
 def _stands_as_ordered(

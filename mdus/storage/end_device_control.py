@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, Connection, Table, Text, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    insert,
+    or_,
+    select,
+)
 
-from mdus.domain.end_device_control import EndDeviceControl
+from mdus.domain.end_device_control import RECONNECT_PATIENCE, ControlCategory, ControlStatus, EndDeviceControl
 from mdus.storage.column_types import UtcInstant
+from mdus.storage.command import COMMAND
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
 
 END_DEVICE_CONTROL = ValueTable(
@@ -24,6 +38,31 @@ SWITCHING_ORDER = Table(
     Column("ordered_by", Text, nullable=False),
     Column("at", UtcInstant, nullable=False),
 )
+
+
+def is_held_up(now: datetime) -> ColumnElement[bool]:
+    """Tell, in a query of commands, whether a switch waits for an earlier order of its meter that is still open.
+
+    One after the other, so that the later one wins: else the head end might begin the two in any order, and a position
+    read back could be the other order's work. A disconnection waits until it expires, a reconnection for
+    RECONNECT_PATIENCE, then it leaves all the same.
+    """
+    command, mine, other = COMMAND.table, END_DEVICE_CONTROL.table.alias(), END_DEVICE_CONTROL.table.alias()
+    # As `EndDeviceControl.control_key` makes it.
+    name = mine.c.sender_system + "/" + mine.c.request_id + "/" + cast(mine.c.category, Text) + "/" + mine.c.device_id
+    return exists().where(
+        mine.c.sender_system == command.c.sender_system,
+        mine.c.device_id == command.c.device_id,
+        name == command.c.control_key,
+        other.c.sender_system == command.c.sender_system,
+        other.c.device_id == command.c.device_id,
+        other.c.status == ControlStatus.ORDERED,
+        or_(
+            other.c.effective_at < mine.c.effective_at,
+            and_(other.c.effective_at == mine.c.effective_at, other.c.item_id < mine.c.item_id),
+        ),
+        or_(mine.c.category == ControlCategory.DISCONNECT, mine.c.effective_at > now - RECONNECT_PATIENCE),
+    )
 
 
 def stop_reason(connection: Connection) -> str | None:

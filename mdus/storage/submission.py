@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, and_, exists, null, or_, select, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, case, exists, null, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
@@ -26,12 +27,16 @@ from mdus.storage.command import (
     add_events_of,
     wake_owners,
 )
-from mdus.storage.end_device_control import END_DEVICE_CONTROL
+from mdus.storage.end_device_control import END_DEVICE_CONTROL, is_held_up
 from mdus.storage.keys import among
 from mdus.storage.registry import END_DEVICE, REGISTER
 from mdus.storage.rows import insert_rows, update_rows
 
 _TABLE = COMMAND.table
+
+#: A value, or its place in a statement that is made once.
+_Text: TypeAlias = "str | BindParameter[Any]"
+_Instant: TypeAlias = "datetime | BindParameter[Any]"
 
 
 #: What `claimed_by` reads.
@@ -93,38 +98,45 @@ class Ended:
 
 def pending(connection: Connection, head_end: str, *, now: datetime) -> Pending:
     """Return what there is to do for a head end; one statement, so an idle turn costs next to nothing."""
-    kinds = list(CommandKind)
-    questions = [exists().where(_due(head_end, kind, now)).label(kind.value) for kind in kinds]
-    questions.append(exists().where(_expired(head_end, now)).label("expired"))
-    questions.append(exists().where(_orphaned(head_end)).label("orphaned"))
-    questions.append(exists().where(_overdue(head_end, now)).label("overdue"))
-    row = connection.execute(select(*questions)).one()
+    row = connection.execute(_pending_query(), {"head_end": head_end, "now": now}).one()
     return Pending(
-        kinds=frozenset(kind for kind, due in zip(kinds, row, strict=False) if due),
+        kinds=frozenset(kind for kind, due in zip(CommandKind, row, strict=False) if due),
         expired=bool(row.expired),
         orphaned=bool(row.orphaned),
         overdue=bool(row.overdue),
     )
 
 
+@cache
+def _pending_query() -> Any:
+    """Return the questions of `pending`; they are asked so often that making them anew costs more than the answers."""
+    head_end: BindParameter[Any] = bindparam("head_end")
+    now: BindParameter[Any] = bindparam("now")
+    questions = [exists().where(_due(head_end, kind, now)).label(kind.value) for kind in CommandKind]
+    questions.append(exists().where(_expired(head_end, now)).label("expired"))
+    questions.append(exists().where(_orphaned(head_end)).label("orphaned"))
+    questions.append(exists().where(_overdue(head_end, now)).label("overdue"))
+    return select(*questions)
+
+
 def claim_due(connection: Connection, head_end: str, kind: CommandKind, *, now: datetime, limit: int) -> list[Claimed]:
     """Claim due commands of one kind until the transaction ends, those planned first leading.
 
-    Switches of one claim expire at the same instant, so that their job can carry it.
+    Switches of one claim expire at the same instant, so that their job can carry it; reconnections come first, and none
+    leaves while an earlier order of its meter is open.
     """
     due = _due(head_end, kind, now)
+    order: tuple[Any, ...] = (_TABLE.c.not_before, _TABLE.c.id)
     if kind is CommandKind.SWITCH:
+        due = and_(due, ~is_held_up(now))
+        order = (case((_TABLE.c.wanted_state == SwitchState.CONNECTED, 0), else_=1), *order)
         first = connection.execute(
-            select(_TABLE.c.expires_at)
-            .where(due)
-            .order_by(_TABLE.c.not_before, _TABLE.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
+            select(_TABLE.c.expires_at).where(due).order_by(*order).limit(1).with_for_update(skip_locked=True)
         ).scalar()
         if first is None:
             return []
         due = and_(due, _TABLE.c.expires_at == first)
-    return _claim(connection, due, order=(_TABLE.c.not_before, _TABLE.c.id), limit=limit)
+    return _claim(connection, due, order=order, limit=limit)
 
 
 def claim_expired(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[Claimed]:
@@ -381,7 +393,7 @@ def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit
     return _claim(connection, condition, order=(_TABLE.c.id,), limit=limit)
 
 
-def _due(head_end: str, kind: CommandKind, now: datetime) -> ColumnElement[bool]:
+def _due(head_end: _Text, kind: CommandKind, now: _Instant) -> ColumnElement[bool]:
     return and_(
         COMMAND_IS_READY,
         _TABLE.c.head_end == head_end,
@@ -392,11 +404,11 @@ def _due(head_end: str, kind: CommandKind, now: datetime) -> ColumnElement[bool]
     )
 
 
-def _expired(head_end: str, now: datetime) -> ColumnElement[bool]:
+def _expired(head_end: _Text, now: _Instant) -> ColumnElement[bool]:
     return and_(COMMAND_IS_READY, _TABLE.c.head_end == head_end, _TABLE.c.not_before <= now, _TABLE.c.expires_at <= now)
 
 
-def _orphaned(head_end: str) -> ColumnElement[bool]:
+def _orphaned(head_end: _Text) -> ColumnElement[bool]:
     return and_(
         COMMAND_IS_UNDER_WAY,
         _TABLE.c.status == CommandStatus.SUBMITTING,
@@ -405,7 +417,7 @@ def _orphaned(head_end: str) -> ColumnElement[bool]:
     )
 
 
-def _overdue(head_end: str, now: datetime) -> ColumnElement[bool]:
+def _overdue(head_end: _Text, now: _Instant) -> ColumnElement[bool]:
     return and_(
         COMMAND_IS_UNDER_WAY,
         _TABLE.c.status == CommandStatus.ACCEPTED,

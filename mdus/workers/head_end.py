@@ -29,7 +29,7 @@ import structlog
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
-from mdus.domain.end_device_control import GovernorRules, Refusal, misdirected, permit
+from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, misdirected, permit
 from mdus.domain.head_end import HeadEnd, RawDelivery, Submission
 from mdus.domain.local_time import local_day
 from mdus.domain.register import Register
@@ -283,6 +283,9 @@ class HeadEndWorker:
         keys = {(each.command.sender_system, each.command.device_id) for each in claimed}
         # Read without holding: a status only ever learns that there is no breaker, and field workers write it often.
         statuses = {status.key: status for status in uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)}
+        ordered: dict[tuple[object, ...], list[EndDeviceControl]] = {}
+        for control in uow.load(EndDeviceControl, EndDevice.KEY, keys, lock=False):
+            ordered.setdefault((control.sender_system, control.device_id), []).append(control)
         stopped = stop_reason(uow.connection)
         permitted: list[Claimed] = []
         refusals: list[tuple[Claimed, Refusal]] = []
@@ -296,6 +299,7 @@ class HeadEndWorker:
                 control=controls.get(command.control_key or ""),
                 device=devices.get(key),
                 status=statuses.get(key),
+                others=ordered.get(key, ()),
                 stopped=stopped,
                 rules=self._rules,
                 today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),

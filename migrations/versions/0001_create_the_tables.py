@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.Column("category", sa.Text(), nullable=False),
         sa.Column("device_id", sa.Text(), nullable=False),
         sa.Column("planned_at", UtcInstant(), nullable=False),
+        sa.Column("effective_at", UtcInstant(), nullable=False),
         sa.Column("expires_at", UtcInstant(), nullable=False),
         sa.Column("reason_code", sa.Text(), nullable=True),
         sa.Column("test_data", sa.Boolean(), nullable=False),

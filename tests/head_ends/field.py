@@ -172,8 +172,9 @@ class Field:
             category=category,
             device_id=of.get("device_id", DEVICE),
             planned_at=planned_at,
+            effective_at=planned_at,
             expires_at=planned_at + timedelta(hours=1),
-            item_id=1,
+            item_id=of.pop("item_id", 1),
             **control_values,
         )
         self.save(control)

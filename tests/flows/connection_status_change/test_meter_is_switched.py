@@ -12,7 +12,7 @@ import pytest
 
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.domain_event import DomainEvent
-from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.end_device_control import order_switching
@@ -243,6 +243,75 @@ class TestAnUncertainSwitch:
         [confirmation] = sides.sap.messages(CARRIED_OUT)
         assert texts(confirmation, CODE) == ["3"]
         assert len(sides.submitted(CommandKind.SWITCH)) == 1
+
+
+class TestTwoOrdersForOneMeter:
+    """The later one wins in the field, and each is told what became of itself."""
+
+    def told(self, sides: BothSides) -> dict[str, tuple[str, list[str]]]:
+        return {
+            texts(message, "UtilitiesConnectionStatusChangeRequest/ID")[0]: (
+                texts(message, CODE)[0],
+                texts(message, TYPE_ID),
+            )
+            for message in sides.sap.messages(CARRIED_OUT)
+        }
+
+    @pytest.mark.parametrize("first", ["1", "2"], ids=["disconnect first", "reconnect first"])
+    def test_are_carried_out_one_after_the_other(self, sides: BothSides, first: str) -> None:
+        second = "2" if first == "1" else "1"
+        states = {"1": "disconnected", "2": "connected"}
+        sides.tell(ORDER, order(category=first, number="1"))
+        sides.rest()
+        sides.clock.move(seconds=1)
+        sides.tell(ORDER, order(category=second, number="2", planned_at=sides.clock.now()))
+        sides.rest()
+        assert [switch["state"] for switch in sides.submitted(CommandKind.SWITCH)] == [states[first]]
+
+        carry_out(sides, states[first])
+        carry_out(sides, states[second])
+
+        assert [switch["state"] for switch in sides.submitted(CommandKind.SWITCH)] == [states[first], states[second]]
+        assert self.told(sides) == {"1": ("3", []), "2": ("3", [])}
+
+    def test_the_known_position_is_not_trusted_while_the_first_is_under_way(self, sides: BothSides) -> None:
+        status = sides.all(EndDeviceStatus)[0]
+        sides.save(replace(status, switch_state=SwitchState.CONNECTED, switch_state_at=START))
+        sides.tell(ORDER, order(number="1"))
+        sides.rest()
+        sides.clock.move(seconds=1)
+        sides.tell(ORDER, order(category="2", number="2"))
+        sides.rest()
+        assert self.told(sides) == {}
+
+        carry_out(sides, "disconnected")
+        carry_out(sides, "connected")
+
+        assert self.told(sides) == {"1": ("3", []), "2": ("3", [])}
+        assert [switch["state"] for switch in sides.submitted(CommandKind.SWITCH)] == ["disconnected", "connected"]
+
+    def test_a_disconnection_that_has_not_left_gives_way(self, sides: BothSides) -> None:
+        sides.tell(ORDER, order(number="1"))
+        sides.decide()
+        sides.clock.move(seconds=1)
+        sides.tell(ORDER, order(category="2", number="2"))
+        sides.decide()
+        sides.rest()
+        carry_out(sides, "connected")
+
+        assert self.told(sides) == {"1": ("5", ["323(MDUS)"]), "2": ("3", [])}
+        assert [switch["state"] for switch in sides.submitted(CommandKind.SWITCH)] == ["connected"]
+
+    def test_a_reconnection_planned_ahead_does_not_stop_a_disconnection_before_it(self, sides: BothSides) -> None:
+        sides.tell(ORDER, order(category="2", number="2", planned_at=START + timedelta(hours=5)))
+        sides.tell(ORDER, order(number="1", planned_at=START + timedelta(hours=4)))
+        sides.rest()
+        sides.clock.move(hours=4)
+        carry_out(sides, "disconnected")
+        sides.clock.move(hours=1)
+        carry_out(sides, "connected")
+
+        assert self.told(sides) == {"1": ("3", []), "2": ("3", [])}
 
 
 class TestACancellation:

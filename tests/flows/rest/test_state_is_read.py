@@ -172,6 +172,7 @@ class TestOrders:
                 category=ControlCategory.DISCONNECT,
                 device_id=f"{number:018}",
                 planned_at=NOW,
+                effective_at=NOW,
                 expires_at=NOW + timedelta(hours=1),
                 item_id=2,
             )

@@ -29,6 +29,7 @@ CONTROL = EndDeviceControl(
     category=ControlCategory.DISCONNECT,
     device_id="000000000000000042",
     planned_at=PLANNED,
+    effective_at=PLANNED,
     expires_at=PLANNED + HOUR,
     item_id=1,
 )
@@ -180,6 +181,35 @@ class TestPermit:
 
         assert code(RECONNECTING, control=RECONNECT, now=expires_at) == "EXPIRED"
         assert code(RECONNECTING, control=RECONNECT, now=expires_at - TICK) is None
+
+
+class TestSuperseded:
+    LATER = replace(RECONNECT, request_id="4712", effective_at=PLANNED + TICK, item_id=2)
+
+    @pytest.mark.parametrize(
+        ("other", "expected"),
+        [
+            pytest.param({}, "SUPERSEDED", id="a later reconnection"),
+            pytest.param({"effective_at": PLANNED}, "SUPERSEDED", id="at the same instant, but later told"),
+            pytest.param({"effective_at": PLANNED, "item_id": 0}, None, id="an earlier reconnection"),
+            pytest.param({"effective_at": PLANNED - TICK}, None, id="planned before"),
+            pytest.param({"effective_at": PLANNED + HOUR / 2}, "SUPERSEDED", id="due by now"),
+            pytest.param({"effective_at": PLANNED + HOUR / 2 + TICK}, None, id="not due yet"),
+            pytest.param({"status": ControlStatus.EXECUTED}, "SUPERSEDED", id="carried out"),
+            pytest.param({"status": ControlStatus.FAILED}, "SUPERSEDED", id="failed"),
+            pytest.param({"status": ControlStatus.CANCELLED}, None, id="taken back"),
+            pytest.param({"status": ControlStatus.WITHDRAWN}, None, id="taken back before it came"),
+            pytest.param({"test_data": True, "status": ControlStatus.FAILED}, None, id="test data"),
+            pytest.param({"category": ControlCategory.DISCONNECT}, None, id="a later disconnection"),
+        ],
+    )
+    def test_refuses_a_disconnection_by(self, other: dict[str, Any], expected: str | None) -> None:
+        assert code(now=PLANNED + HOUR / 2, others=[CONTROL, replace(self.LATER, **other)]) == expected
+
+    def test_never_refuses_a_reconnection(self) -> None:
+        later = replace(self.LATER, category=ControlCategory.DISCONNECT)
+
+        assert code(RECONNECTING, control=RECONNECT, now=PLANNED + HOUR / 2, others=[later, self.LATER]) is None
 
 
 class TestWakes:

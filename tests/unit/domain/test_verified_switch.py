@@ -33,6 +33,7 @@ CONTROL = EndDeviceControl(
     category=ControlCategory.DISCONNECT,
     device_id="000000000000000042",
     planned_at=PLANNED,
+    effective_at=PLANNED,
     expires_at=PLANNED + HOUR,
     item_id=9,
 )

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
-from mdus.domain.end_device_control import ControlCategory, ControlStatus
+from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.retry import RetryPolicy
@@ -338,8 +338,11 @@ class TestGovernor:
 
     def test_gives_the_head_end_the_expiry_of_each_switch(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.device()
+        other = field.device("0000005678", "000000000000010043")
         _, first = field.switch()
-        _, second = field.switch(planned_at=field.clock.now() - timedelta(minutes=30))
+        _, second = field.switch(
+            planned_at=field.clock.now() - timedelta(minutes=30), device_id=other.device_id, serial_id=other.serial_id
+        )
 
         while field.worker.turn():
             pass
@@ -369,6 +372,105 @@ class TestGovernor:
             assert scripted.submitted == []
         finally:
             field.close()
+
+
+class TestTwoOrdersForOneMeter:
+    EARLIER, LATER = timedelta(minutes=-2), timedelta(minutes=-1)
+
+    def switches(self, field: Field, *orders: tuple[ControlCategory, timedelta]) -> list[Command]:
+        field.device()
+        now = field.clock.now()
+        return [field.switch(category, planned_at=now + age)[1] for category, age in orders]
+
+    @pytest.mark.parametrize("left", [True, False], ids=["the first has left", "the first is ready"])
+    def test_the_later_waits_until_the_earlier_is_settled(
+        self, field: Field, scripted: ScriptedHeadEnd, left: bool
+    ) -> None:
+        field.device()
+        scripted.script = ["accept"] if left else ["503"] * 2
+        _, command = field.switch(ControlCategory.RECONNECT, planned_at=field.clock.now())
+        field.worker.turn()
+        field.clock.advance(seconds=1)
+        _, later = field.switch(planned_at=field.clock.now())
+        field.worker.turn()
+        assert {body["devices"][0]["reference"] for body in scripted.submitted} == {command.command_key}
+
+        field.save(replace(field.all(EndDeviceControl)[0], status=ControlStatus.EXECUTED))
+        field.save(replace(command, status=CommandStatus.CANCELLED, ended_at=field.clock.now()))
+        field.real += 60
+        scripted.script = []
+        field.worker.turn()
+
+        assert field.stored(later).status is CommandStatus.ACCEPTED
+
+    def test_a_disconnection_never_leaves_after_a_later_reconnection(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        disconnect, reconnect = self.switches(
+            field, (ControlCategory.DISCONNECT, self.EARLIER), (ControlCategory.RECONNECT, self.LATER)
+        )
+
+        field.worker.turn()
+
+        assert field.stored(disconnect).result_code == "SUPERSEDED"
+        assert field.stored(reconnect).status is CommandStatus.READY
+        assert scripted.submitted == []
+
+    def test_a_reconnection_outlasts_its_patience_with_an_order_that_hangs(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        field.device()
+        field.switch()
+        field.worker.turn()
+        field.clock.advance(minutes=1)
+        _, reconnect = field.switch(ControlCategory.RECONNECT)
+        field.clock.advance(minutes=14, seconds=59)
+        field.worker.turn()
+        assert field.stored(reconnect).status is CommandStatus.READY
+
+        field.clock.advance(seconds=1)
+        field.worker.turn()
+
+        assert [body["devices"][0]["state"] for body in scripted.submitted] == ["disconnected", "connected"]
+
+    def test_a_disconnection_waits_until_it_expires(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        field.switch(ControlCategory.RECONNECT)
+        field.worker.turn()
+        field.clock.advance(seconds=1)
+        _, disconnect = field.switch()
+        field.clock.advance(minutes=59, seconds=58)
+        field.worker.turn()
+        assert field.stored(disconnect).status is CommandStatus.READY
+
+        field.clock.advance(seconds=2)
+        field.worker.turn()
+
+        assert field.stored(disconnect).result_code == "EXPIRED"
+        assert len(scripted.submitted) == 1
+
+    def test_a_waiting_switch_holds_up_no_other_meter(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        other = field.device("0000005678", "000000000000010043")
+        field.device()
+        field.switch(planned_at=field.clock.now() - timedelta(minutes=3))
+        field.worker.turn()
+        field.switch(planned_at=field.clock.now() - timedelta(minutes=2))
+        _, neighbour = field.switch(device_id=other.device_id, serial_id=other.serial_id)
+
+        field.worker.turn()
+
+        assert field.stored(neighbour).status is CommandStatus.ACCEPTED
+
+    def test_reconnections_leave_first(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        other = field.device("0000005678", "000000000000010043")
+        field.device()
+        field.switch(planned_at=field.clock.now() - timedelta(minutes=5))
+        field.switch(ControlCategory.RECONNECT, device_id=other.device_id, serial_id=other.serial_id)
+
+        while field.worker.turn():
+            pass
+
+        assert [body["devices"][0]["state"] for body in scripted.submitted] == ["connected", "disconnected"]
 
 
 class TestMovedDevices:

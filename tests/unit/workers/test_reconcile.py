@@ -57,6 +57,7 @@ CONTROL = EndDeviceControl(
     request_id="D1",
     category=ControlCategory.DISCONNECT,
     planned_at=NOW - 3 * DAY,
+    effective_at=NOW - 3 * DAY,
     expires_at=NOW - 3 * DAY + timedelta(hours=1),
     item_id=1,
     status=ControlStatus.EXECUTED,
