@@ -86,7 +86,8 @@ def _write(parent: etree._Element, value: object, step: _Step) -> None:
     if content is None and not step.always and not any(_filled(value, name) for name in step.names):
         return
     element = etree.SubElement(parent, step.tag)
-    _attributes(element, value, step.attributes)
+    if step.attributes:
+        _attributes(element, value, step.attributes)
     if content is not None or step.always:
         _content(element, content, step)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text, update
 
@@ -72,19 +73,26 @@ def services_with_work(connection: Connection, services: Sequence[str]) -> list[
 
     One probe of an index per service, whatever their number of items.
     """
-    oldest = [
-        select(ITEM.c.id)
-        .where(ITEM.c.service == service, ITEM_IS_READY, _may_be_tried())
-        .order_by(ITEM.c.id)
-        .limit(1)
-        .scalar_subquery()
-        for service in services
-    ]
-    if not oldest:
+    if not services:
         return []
-    firsts = connection.execute(select(*oldest)).one()
+    firsts = connection.execute(_oldest_of(tuple(services))).one()
     ready = [(first, service) for first, service in zip(firsts, services, strict=True) if first is not None]
     return [service for _, service in sorted(ready)]
+
+
+@cache
+def _oldest_of(services: tuple[str, ...]) -> Any:
+    """Return the query of `services_with_work`; it is asked so often that making it anew costs more than its answer."""
+    return select(
+        *(
+            select(ITEM.c.id)
+            .where(ITEM.c.service == service, ITEM_IS_READY, _may_be_tried())
+            .order_by(ITEM.c.id)
+            .limit(1)
+            .scalar_subquery()
+            for service in services
+        )
+    )
 
 
 def _may_be_tried() -> ColumnElement[bool]:

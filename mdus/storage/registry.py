@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Index, bindparam, case, func, or_, select, text, update
 
@@ -15,6 +15,7 @@ from mdus.messaging.status import MessageStatus
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.rows import insert_rows
 
 END_DEVICE = ValueTable(
     EndDevice,
@@ -42,6 +43,15 @@ LOGICAL_LOCATION = ValueTable(LogicalLocation, "logical_location")
 USAGE_POINT = ValueTable(UsagePoint, "usage_point", indexes=[("point_of_delivery_id",)])
 
 
+#: What becomes of the stored instants when a meter communicated: an empty one always gives way.
+_HEARD: Final = {
+    "first_heard_at": "CASE WHEN end_device_status.first_heard_at <= excluded.first_heard_at"
+    " THEN end_device_status.first_heard_at ELSE excluded.first_heard_at END",
+    "last_heard_at": "CASE WHEN end_device_status.last_heard_at >= excluded.last_heard_at"
+    " THEN end_device_status.last_heard_at ELSE excluded.last_heard_at END",
+}
+
+
 def devices_by_serial(connection: Connection, *, head_end: str, serials: Collection[str]) -> dict[str, EndDevice]:
     """Return the devices a head end knows under these serial numbers."""
     found = END_DEVICE.read(connection, ("head_end", "serial_id"), [(head_end, serial) for serial in serials])
@@ -53,42 +63,14 @@ def note_heard(connection: Connection, heard: Mapping[tuple[str, str], tuple[dat
 
     The stored first instant only moves back, the last only forward, so deliveries may come in any order.
     """
-    if not heard:
-        return
-    table = END_DEVICE_STATUS.table
-    known = {
-        (row.sender_system, row.device_id)
-        for row in END_DEVICE_STATUS.read(connection, ("sender_system", "device_id"), list(heard))
-    }
-    new = [
-        EndDeviceStatus(sender_system=sender, device_id=device, first_heard_at=first, last_heard_at=last)
-        for (sender, device), (first, last) in heard.items()
-        if (sender, device) not in known
-    ]
-    if new:
-        END_DEVICE_STATUS.write(connection, new)
-    old = [
-        {"b_sender": sender, "b_device": device, "b_first": first, "b_last": last}
-        for (sender, device), (first, last) in heard.items()
-        if (sender, device) in known
-    ]
-    if old:
-        first, last = bindparam("b_first", type_=UtcInstant()), bindparam("b_last", type_=UtcInstant())
-        connection.execute(
-            update(table)
-            .where(table.c.sender_system == bindparam("b_sender"), table.c.device_id == bindparam("b_device"))
-            .values(
-                first_heard_at=case(
-                    (or_(table.c.first_heard_at.is_(None), table.c.first_heard_at > first), first),
-                    else_=table.c.first_heard_at,
-                ),
-                last_heard_at=case(
-                    (or_(table.c.last_heard_at.is_(None), table.c.last_heard_at < last), last),
-                    else_=table.c.last_heard_at,
-                ),
-            ),
-            old,
-        )
+    insert_rows(
+        connection,
+        END_DEVICE_STATUS.table,
+        ("sender_system", "device_id", "first_heard_at", "last_heard_at", "switch_state"),
+        [(*device, first, last, SwitchState.UNKNOWN) for device, (first, last) in heard.items()],
+        key=EndDeviceStatus.KEY,
+        merged=_HEARD,
+    )
 
 
 def note_provisioned(connection: Connection, provisioned: Mapping[tuple[str, str], datetime]) -> None:

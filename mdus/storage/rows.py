@@ -7,7 +7,7 @@ columns, and rows are tuples: SQLite gets them one by one (`executemany`), Postg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -34,14 +34,17 @@ def insert_rows(
     *,
     key: Sequence[str] = (),
     replaced: Sequence[str] = (),
+    merged: Mapping[str, str] | None = None,
 ) -> None:
     """Insert rows; Python-side defaults of columns do not apply.
 
-    With `key`, the columns of a unique constraint, a row whose key is taken is left out, or, with `replaced`, gives
-    these columns of the stored row its values. Of rows with the same key only one may be given then.
+    With `key`, the columns of a unique constraint, a row whose key is taken is left out. Unless `replaced` names
+    columns of the stored row that take its values, or `merged` says by column what they become, as SQL that calls the
+    new row `excluded`. Of rows with the same key only one may be given then.
     """
     if rows:
-        statement = _insert(table, tuple(columns), tuple(key), tuple(replaced), _Database.of(connection.dialect))
+        becomes = tuple((merged or {name: f'excluded."{name}"' for name in replaced}).items())
+        statement = _insert(table, tuple(columns), tuple(key), becomes, _Database.of(connection.dialect))
         _execute(connection, statement, rows)
 
 
@@ -91,11 +94,15 @@ _DATABASES: Final[dict[str, _Database]] = {}
 
 @cache
 def _insert(
-    table: Table, columns: tuple[str, ...], key: tuple[str, ...], replaced: tuple[str, ...], database: _Database
+    table: Table,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    becomes: tuple[tuple[str, str], ...],
+    database: _Database,
 ) -> _Statement:
     conflict = ""
-    if replaced:
-        values = ", ".join(f"{name} = excluded.{name}" for name in _quoted(replaced))
+    if becomes:
+        values = ", ".join(f'"{name}" = {value}' for name, value in becomes)
         conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO UPDATE SET {values}"
     elif key:
         conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO NOTHING"

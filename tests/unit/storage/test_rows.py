@@ -99,6 +99,13 @@ class TestInsertRows:
         insert_rows(connection, BODY, columns, [(b"1", b"again", 6)], key=key, replaced=("data",))
         assert stored(connection, BODY, *columns) == [(b"1", b"again", 5)]
 
+    def test_merges_the_stored_row_with_the_new_one_as_it_is_told(self, connection: Connection) -> None:
+        columns, key = ("content_hash", "data", "size"), ("content_hash",)
+        insert_rows(connection, BODY, columns, [(b"1", b"", 5), (b"2", b"", 5)])
+        merged = {"size": "body.size + excluded.size"}
+        insert_rows(connection, BODY, columns, [(b"1", b"x", 6), (b"3", b"", 7)], key=key, merged=merged)
+        assert stored(connection, BODY, *columns) == [(b"1", b"", 11), (b"2", b"", 5), (b"3", b"", 7)]
+
     def test_does_nothing_without_rows(self, connection: Connection) -> None:
         insert_rows(connection, BODY, ("content_hash", "data", "size"), [])
         assert stored(connection, BODY, "size") == []
