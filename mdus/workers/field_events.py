@@ -7,12 +7,14 @@ what SAP was told becomes a smart meter event and a case.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.contradiction import ToldPosition, contradiction
 from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
@@ -49,6 +51,7 @@ class _Batch:
     provisioned: dict[DeviceKey, datetime] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)  # by command key: of two results the first counts
     changes: list[Change] = field(default_factory=list)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # ended: head end, kind of command, how
     unplaced: dict[int, list[str]] = field(default_factory=dict)  # by delivery: what has no place yet, and why
 
     def note_heard(self, device: DeviceKey, at: datetime) -> None:
@@ -77,15 +80,16 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                     pass  # below: it needs its command, not the serial number
                 case _:
                     assert_never(event)
-    late = []
+    positions: list[_Position] = []
     for each, result in results:
         claimed = commands.get(result.command_key)
         reason = _mismatch(each, result, claimed, correlations)
         if claimed is None or reason is not None:
             batch.unplaced.setdefault(each.delivery_id, []).append(reason or "")
-        elif _take_result(batch, each, result, claimed, now=now):
-            late.append((each, result, claimed))
-    _check_late(uow, batch, late, now=now)
+        else:
+            is_late = _take_result(batch, each, result, claimed, now=now)
+            positions += _positions(batch, each, result, claimed.command, is_late=is_late, now=now)
+    _compare(uow, batch, positions, now=now)
     _write(uow, batch, now=now)
     return batch.unplaced
 
@@ -142,7 +146,7 @@ def _mismatch(
 
 def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Claimed, *, now: datetime) -> bool:
     """Gather what one result changes; returns whether it came after its command had ended."""
-    command, at = claimed.command, result.acted_at or now
+    command, at = claimed.command, _when(result, now=now)
     device = (command.sender_system, command.device_id)
     origin = ReadingOrigin.ON_DEMAND if command.kind is CommandKind.READ_ON_DEMAND else ReadingOrigin.SNAPSHOT
     batch.readings += [
@@ -171,7 +175,7 @@ def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Clai
             acted_at=result.acted_at,
             state=state,
         )
-        COMMANDS.labels(told.head_end, command.kind.value, "ok" if result.succeeded else status.value).inc()
+        batch.counts[told.head_end, command.kind.value, "ok" if result.succeeded else status.value] += 1
     return False
 
 
@@ -198,49 +202,64 @@ def ending(claimed: Claimed, result: CommandResult) -> CommandStatus | None:
     return CommandStatus.UNCERTAIN if doubtful else CommandStatus.FAILED
 
 
-def _check_late(
-    uow: UnitOfWork, batch: _Batch, late: Sequence[tuple[Told, CommandResult, Claimed]], *, now: datetime
-) -> None:
-    """Compare late results of switches with what SAP was told of their orders."""
-    switches = [
-        (told, result, claimed.command)
-        for told, result, claimed in late
-        if claimed.command.kind is CommandKind.SWITCH and claimed.command.control_key
-    ]
-    # A result told twice agrees with the outcome it made: only what ended otherwise can contradict.
-    differing = [
-        (told, result, command)
-        for told, result, command in switches
-        if not (command.status is CommandStatus.DONE and result.succeeded)
-        and not (command.command_key in batch.ended and result.succeeded)
-    ]
-    keys = {submission.control_of(command) for _, _, command in differing}
-    controls = {control.control_key: control for control in uow.load(EndDeviceControl, EndDeviceControl.KEY, keys)}
-    for told, result, command in differing:
-        control = controls.get(command.control_key or "")
-        if control is None:
-            continue
-        if control.reported_success is None and control.status is ControlStatus.ORDERED:
-            # What SAP will be told is still being decided: compare when it is.
-            batch.unplaced.setdefault(told.delivery_id, []).append(f"the order {control.control_key} is undecided")
-            continue
-        note = contradiction(command, result, control)
-        if note is not None:
-            batch.changes += _contradicted(command, control, note, at=result.acted_at or now, now=now)
+def _when(result: CommandResult, *, now: datetime) -> datetime:
+    """Return when a result says the meter acted; a meter whose clock is ahead cannot tell of the future.
+
+    Its news would hold against all that comes later, and a position be trusted that has long changed.
+    """
+    return now if result.acted_at is None else min(result.acted_at, now)
 
 
-def contradiction(command: Command, result: CommandResult, control: EndDeviceControl) -> str | None:
-    """Return how a late result contradicts what SAP was told of the order, or None when it agrees."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Position:
+    """A breaker position told for a connection order, to be compared with what SAP was told."""
+
+    delivery_id: int
+    told: ToldPosition
+    is_late: bool
+    agrees: bool  # the same as this command has told before: it has made the outcome already
+
+
+def _positions(
+    batch: _Batch, told: Told, result: CommandResult, command: Command, *, is_late: bool, now: datetime
+) -> list[_Position]:
     state = state_told(command, result)
-    wanted = control.category.wanted_state
-    switched = result.succeeded and state is wanted
-    if control.status is ControlStatus.CANCELLED:
-        return f"The order was confirmed as cancelled, but the meter was {wanted.value}" if switched else None
-    if control.reported_success is False and switched:
-        return f"The order was confirmed as failed, but the meter was {wanted.value} after all"
-    if control.reported_success is True and state is not None and state is not wanted:
-        return f"The order was confirmed as carried out, but the meter is {state.value}"
-    return None
+    if command.control_key is None or state is None:
+        return []
+    ended = batch.ended.get(command.command_key)
+    before = (ended.status, ended.state) if is_late and ended else (command.status, command.result_state)
+    return [
+        _Position(
+            delivery_id=told.delivery_id,
+            told=ToldPosition(command=command, state=state, succeeded=result.succeeded, at=_when(result, now=now)),
+            is_late=is_late,
+            agrees=is_late and result.succeeded and before == (CommandStatus.DONE, state),
+        )
+    ]
+
+
+def _compare(uow: UnitOfWork, batch: _Batch, positions: Sequence[_Position], *, now: datetime) -> None:
+    """Compare positions with what SAP was told of all orders for their meters: nothing is held, nothing changed.
+
+    Who decides an order holds its commands, as this does: an order seen undecided here stays so until we are through.
+    """
+    keys = {(each.told.command.sender_system, each.told.command.device_id) for each in positions}
+    by_device: dict[DeviceKey, list[EndDeviceControl]] = {}
+    for order in uow.load(EndDeviceControl, ("sender_system", "device_id"), keys, lock=False):
+        by_device.setdefault((order.sender_system, order.device_id), []).append(order)
+    for each in positions:
+        command = each.told.command
+        ordered = by_device.get((command.sender_system, command.device_id), [])
+        control = next((one for one in ordered if one.control_key == command.control_key), None)
+        if control is None or each.agrees:
+            continue
+        if each.is_late and control.reported_success is None and control.status is ControlStatus.ORDERED:
+            # What SAP will be told is still being decided: compare when it is.
+            batch.unplaced.setdefault(each.delivery_id, []).append(f"the order {control.control_key} is undecided")
+            continue
+        found = contradiction(each.told, control=control, ordered=ordered)
+        if found is not None:
+            batch.changes += _contradicted(command, found.control, found.note, at=each.told.at, now=now)
 
 
 def _contradicted(
@@ -282,6 +301,8 @@ def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     connection = uow.connection
     uow.save([*batch.readings, *batch.changes])
     submission.end(connection, list(batch.ended.values()), now=now)
+    for labels, number in batch.counts.items():
+        COMMANDS.labels(*labels).inc(number)
     delivery.wake_documents(
         connection, {(reading.sender_system, reading.device_id) for reading in batch.readings}, now=now
     )

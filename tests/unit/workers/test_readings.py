@@ -605,6 +605,79 @@ class TestLateResults:
         assert field.deliveries() == ["done"]
         assert len(field.all(DomainEvent)) == 1
 
+    def test_tells_what_a_result_reveals_of_an_order_that_was_not_waited_for(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        """The order was given up while its command, held up by us, was still open: the result ends the command."""
+        field.device()
+        control, command = field.switch()
+        field.worker.turn()
+        field.save(replace(control, status=ControlStatus.FAILED, reported_success=False))
+        field.push("results", field.result(command, correlation=scripted.submitted[0]["correlation_id"]))
+
+        field.readings.turn()
+
+        assert field.stored(command).status is CommandStatus.DONE
+        (event,) = field.all(DomainEvent)
+        assert "confirmed as failed" in event.note
+
+    @pytest.mark.parametrize(
+        ("state", "contradicts"),
+        [pytest.param("disconnected", True, id="as ordered"), pytest.param("connected", False, id="as told")],
+    )
+    def test_counts_a_position_read_back_late(
+        self, field: Field, scripted: ScriptedHeadEnd, state: str, contradicts: bool
+    ) -> None:
+        field.device()
+        control, _ = field.switch()
+        field.worker.turn()
+        check, correlation = submitted(field, scripted, CommandKind.SWITCH_STATE, control_key=control.control_key)
+        field.clock.advance(hours=1)
+        while field.worker.turn():
+            pass
+        assert field.stored(check).status is CommandStatus.TIMED_OUT
+        field.save(replace(control, status=ControlStatus.FAILED, reported_success=False, processed_at=NOON))
+        field.push("results", field.result(check, correlation=correlation, switch_state=state))
+
+        field.readings.turn()
+
+        assert bool(field.all(ExceptionCase)) is contradicts
+
+    def test_tells_that_an_earlier_order_undid_a_later_one(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        _, command = field.switch()
+        field.worker.turn()
+        field.clock.advance(minutes=20)
+        reconnect, _ = field.switch(ControlCategory.RECONNECT, planned_at=field.clock.now() - timedelta(minutes=18))
+        field.save(
+            replace(
+                reconnect,
+                status=ControlStatus.EXECUTED,
+                reported_success=True,
+                processed_at=field.clock.now() - timedelta(minutes=1),
+            )
+        )
+        field.push("results", field.result(command, correlation=scripted.submitted[0]["correlation_id"]))
+
+        field.readings.turn()
+
+        (case,) = field.all(ExceptionCase)
+        assert (case.kind, case.case_key) == ("switch_contradiction", reconnect.control_key)
+        assert "the meter is disconnected since" in case.note
+
+    def test_does_not_believe_a_meter_of_the_future(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        _, command = field.switch()
+        field.worker.turn()
+        ahead = (field.clock.now() + timedelta(days=2)).isoformat()
+        correlation = scripted.submitted[0]["correlation_id"]
+        field.push("results", field.result(command, correlation=correlation, switched_at=ahead, completed_at=ahead))
+
+        field.readings.turn()
+
+        status = field.status_of()
+        assert (status.switch_state, status.switch_state_at) == (SwitchState.DISCONNECTED, field.clock.now())
+
     def test_makes_one_event_of_a_result_told_often(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         command, correlation = self._reported(field, scripted, success=False, status=ControlStatus.FAILED)
         for _ in range(2):
