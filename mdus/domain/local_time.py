@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ def instant(day: date, at: time, *, zone: str) -> datetime:
         return _FIRST if day.year == 1 else _LAST
 
 
+@lru_cache(maxsize=4096)
 def day_start(day: date, *, zone: str) -> datetime:
     """Return the UTC instant at which a local day begins; days last 23, 24 or 25 hours."""
     return instant(day, MIDNIGHT, zone=zone)

@@ -15,8 +15,9 @@ SAP   <--ResultCreateRequest--     the value
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from mdus.contracts.binding import wire
@@ -232,6 +233,7 @@ def _is_same_channel(text: str, register: Register) -> bool:
     return _printed(text) in {_printed(register.obis_text or register.reading_type), _printed(register.reading_type)}
 
 
+@lru_cache(maxsize=1024)
 def _printed(text: str) -> str:
     try:
         return str(Obis.parse(text))
@@ -260,8 +262,8 @@ def _from_stored(
 ) -> Done:
     window = _window(request, policy)
     first_look_at = window.complete_at(policy.choice) + policies.collection_delay
-    document = _document(request, register, window, on_demand=False)
-    return Done(changes=(replace(document, next_try_at=max(first_look_at, now)),))
+    document = _document(request, register, window, on_demand=False, next_try_at=max(first_look_at, now))
+    return Done(changes=(document,))
 
 
 def _on_demand(
@@ -282,19 +284,28 @@ def _on_demand(
         raise TooLateOnDemand
     patience = policies.on_demand_timeout + policies.on_demand_interval
     window = Window(starts_at=due_at, target_at=due_at, ends_at=due_at + policy.attempts * patience)
-    document = _document(request, register, window, on_demand=True)
-    command = read_command(document, device, attempt=1, not_before=due_at, lasts=policies.on_demand_timeout)
+    lasts = policies.on_demand_timeout
+    # Looked at again when the command ends; the instant is for a wake-up that was lost.
+    document = _document(request, register, window, on_demand=True, attempts=1, next_try_at=due_at + lasts + lasts)
+    command = read_command(document, device, attempt=1, not_before=due_at, lasts=lasts)
     if command is None:
         raise NotReadable
-    waiting = replace(document, attempts=1, next_try_at=command.expires_at + policies.on_demand_timeout)
-    return Done(changes=(waiting, command))
+    return Done(changes=(document, command))
 
 
 def _day_end(request: Request) -> datetime:
     return day_start(request.scheduled_on + timedelta(days=1), zone=request.origin.zone)
 
 
-def _document(request: Request, register: Register, window: Window, *, on_demand: bool) -> MeterReadingDocument:
+def _document(
+    request: Request,
+    register: Register,
+    window: Window,
+    *,
+    on_demand: bool,
+    next_try_at: datetime,
+    attempts: int = 0,
+) -> MeterReadingDocument:
     origin = request.origin
     return MeterReadingDocument(
         sender_system=origin.sender_system,
@@ -313,6 +324,8 @@ def _document(request: Request, register: Register, window: Window, *, on_demand
         due_at=window.target_at,
         window_from=window.starts_at,
         window_until=window.ends_at,
+        next_try_at=next_try_at,
+        attempts=attempts,
         order_item_id=origin.item_id,
         order_uuid=origin.uuid,
         order_id=origin.id,

@@ -11,6 +11,7 @@ An error of one item never costs its neighbours: a batch that fails is split unt
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -142,10 +143,12 @@ class InboxWorker:
             if update.note is not None:
                 changes += _never_silent(service, row, update.note, now=now)
         parked: list[tuple[Received, ItemUpdate]] = []
+        counts: Counter[str] = Counter()
         for row, request in zip(firsts, requests, strict=True):
             outcome = _outcome(decide, service, request, known, now=now)
             known = known.after(outcome)
             changes += _changes_of(outcome)
+            counts[_named(outcome)] += 1
             update = _update(service, row, outcome)
             if update.note is not None:
                 changes += _never_silent(service, row, update.note, now=now)
@@ -153,6 +156,8 @@ class InboxWorker:
                 parked.append((request, update))
             updates.append(update)
         uow.save(changes)
+        for name, number in counts.items():
+            ITEMS.labels(service.name, name).inc(number)
         if isinstance(service, RequestSent):
             _note_answers(uow, service, firsts, requests, now=now)
         arriving = _arriving(uow, service, decide, parked, now=now)
@@ -245,23 +250,36 @@ def _arriving(
 
 
 def _update(service: Decided, row: AnyRow, outcome: Outcome) -> ItemUpdate:
-    update = ItemUpdate(item_id=row.id, message_id=row.message_id, status=ItemStatus.CLOSED)
+    item_id, message_id = row.id, row.message_id
+    match outcome:
+        case Await(until=until):
+            return ItemUpdate(item_id=item_id, message_id=message_id, status=ItemStatus.AWAITING, until=until)
+        case Park(until=until, waits_for=waits_for):
+            return ItemUpdate(
+                item_id=item_id, message_id=message_id, status=ItemStatus.PARKED, until=until, waits_for=waits_for
+            )
+    result = outcome.result
+    if result is None:
+        return ItemUpdate(item_id=item_id, message_id=message_id, status=ItemStatus.CLOSED, silent=True)
+    confirmed = isinstance(service, RequestConfirmation)
+    silenced = result.failed and not confirmed
+    return ItemUpdate(
+        item_id=item_id,
+        message_id=message_id,
+        status=ItemStatus.DECIDED if confirmed else ItemStatus.CLOSED,
+        result=to_json(result),
+        note="; ".join(problem.note for problem in result.problems) if silenced else None,
+    )
+
+
+def _named(outcome: Outcome) -> str:
+    """Return the outcome as it is counted."""
     match outcome:
         case Await():
-            ITEMS.labels(service.name, "awaiting").inc()
-            return replace(update, status=ItemStatus.AWAITING, until=outcome.until)
+            return "awaiting"
         case Park():
-            ITEMS.labels(service.name, "parked").inc()
-            return replace(update, status=ItemStatus.PARKED, until=outcome.until, waits_for=outcome.waits_for)
-    result = outcome.result
-    failed = result is not None and result.failed
-    ITEMS.labels(service.name, "failed" if failed else "done").inc()
-    if result is None:
-        return replace(update, silent=True)
-    update = replace(update, result=to_json(result))
-    if isinstance(service, RequestConfirmation):
-        return replace(update, status=ItemStatus.DECIDED)
-    return replace(update, note="; ".join(problem.note for problem in result.problems)) if failed else update
+            return "parked"
+    return "failed" if outcome.result is not None and outcome.result.failed else "done"
 
 
 def _failed(service: Decided, error: BusinessError) -> Result:
