@@ -72,6 +72,12 @@ class CategoryUnknown(BusinessError):
     type_id = "301(MDUS)"
 
 
+class TestData(BusinessError):
+    """The message is marked as test data: nothing is taken back."""
+
+    type_id = "310(MDUS)"
+
+
 class NothingToCancel(BusinessError):
     """No order with this ID and category has come."""
 
@@ -110,8 +116,11 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - A device whose command has left, or that is final, is not: its order will be, or was, confirmed.
     - Before its order: the listed devices are withdrawn, so that the order finds itself cancelled when it comes. If it
       does not come in time the cancellation fails and the order may run.
+    - Test data takes nothing back, as it switches nothing.
     """
     origin = request.origin
+    if origin.test_data:
+        raise TestData
     try:
         category = ControlCategory(request.category_code.lstrip("0"))
     except ValueError as error:

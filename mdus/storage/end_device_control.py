@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import (
     Boolean,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
 )
 
 from mdus.domain.end_device_control import RECONNECT_PATIENCE, ControlCategory, ControlStatus, EndDeviceControl
@@ -38,6 +40,10 @@ SWITCHING_ORDER = Table(
     Column("ordered_by", Text, nullable=False),
     Column("at", UtcInstant, nullable=False),
 )
+
+
+#: The advisory lock between letting disconnections leave (many at once) and stopping them (alone).
+_STOPPING: Final = 0x6D64_7573_0001
 
 
 def is_held_up(now: datetime) -> ColumnElement[bool]:
@@ -66,7 +72,13 @@ def is_held_up(now: datetime) -> ColumnElement[bool]:
 
 
 def stop_reason(connection: Connection) -> str | None:
-    """Return why disconnections are stopped, or None while they may leave."""
+    """Return why disconnections are stopped, or None while they may leave.
+
+    Whoever lets one leave asks in the transaction of the intent: until that ends, nobody can stop them. So once an
+    order to stop is stored, every disconnection has either left before or is refused.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _STOPPING})
     newest = connection.execute(
         select(SWITCHING_ORDER.c.stopped, SWITCHING_ORDER.c.reason).order_by(SWITCHING_ORDER.c.id.desc()).limit(1)
     ).first()
@@ -74,5 +86,10 @@ def stop_reason(connection: Connection) -> str | None:
 
 
 def order_switching(connection: Connection, *, stopped: bool, reason: str, ordered_by: str, at: datetime) -> None:
-    """Stop or start disconnections from now on; the row stays as the audit."""
+    """Stop or start disconnections from now on; the row stays as the audit.
+
+    Waits for those who are just letting some leave: SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _STOPPING})
     connection.execute(insert(SWITCHING_ORDER).values(stopped=stopped, reason=reason, ordered_by=ordered_by, at=at))

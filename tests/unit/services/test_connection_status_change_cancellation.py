@@ -113,6 +113,25 @@ class TestAfterTheEnd:
         assert [problem.type_id for problem in result.problems] == ["332(MDUS)"]
 
 
+class TestTestData:
+    @pytest.mark.parametrize("category", ["1", "2"], ids=["disconnect", "reconnect"])
+    def test_takes_nothing_back(self, category: str) -> None:
+        store = Store(meter())
+        store.decide(order(category_code=category))
+
+        result = answered(store.decide(cancel(category_code=category, origin=origin(item_id=2, test_data=True))))
+
+        assert [problem.type_id for problem in result.problems] == ["310(MDUS)"]
+        assert [command.status for command in store.commands()] == [CommandStatus.READY]
+
+    def test_keeps_no_order_from_starting(self) -> None:
+        store = Store(meter())
+
+        assert answered(store.decide(cancel(origin=origin(item_id=2, test_data=True)))).failed
+
+        assert isinstance(store.decide(order()), Await)
+
+
 class TestTwice:
     def test_has_the_same_answer(self) -> None:
         store = ordered()

@@ -11,7 +11,7 @@ import pytest
 from mdus.contracts.log import ProcessingResultCode
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device import SwitchState, device_arrival
-from mdus.domain.end_device_control import ControlStatus
+from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.outcome import Await, Done, Outcome, Park
 from mdus.services.connection_status_change_create import SwitchResult, confirm
@@ -246,6 +246,48 @@ class TestStandsAsOrdered:
             assert [command.kind for command in awaited(outcome)] == [CommandKind.SWITCH]
         else:
             assert [(device.switched, device.processed_at) for device in told(outcome).devices] == [(True, NOW)]
+
+
+class TestAnotherOrderOfTheDevice:
+    """The position read back is trusted only while nothing else may move the breaker."""
+
+    @pytest.mark.parametrize(
+        ("other", "trusted"),
+        [
+            pytest.param({}, False, id="under way"),
+            pytest.param({"effective_at": NOW + TICK}, True, id="not due yet"),
+            pytest.param({"status": ControlStatus.EXECUTED}, True, id="carried out"),
+            pytest.param({"status": ControlStatus.CANCELLED}, True, id="taken back"),
+            pytest.param(
+                {"status": ControlStatus.FAILED, "failure_code": "STATE_UNKNOWN", "processed_at": NOW - HOUR + TICK},
+                False,
+                id="ended in doubt",
+            ),
+            pytest.param(
+                {"status": ControlStatus.FAILED, "failure_code": "STATE_UNKNOWN", "processed_at": NOW - HOUR},
+                True,
+                id="ended in doubt long ago",
+            ),
+            pytest.param(
+                {"status": ControlStatus.FAILED, "failure_code": "KILL_SWITCH", "processed_at": NOW},
+                True,
+                id="never tried",
+            ),
+        ],
+    )
+    def test_may_make_its_position_untrusted(self, other: dict[str, Any], trusted: bool) -> None:
+        first = Store(meter(), status())
+        first.decide(order(request_id="1"))
+        [control] = first.known.find(EndDeviceControl, request_id="1")
+        store = Store(
+            meter(),
+            status(switch_state=SwitchState.CONNECTED, switch_state_at=NOW),
+            replace(control, **{"item_id": 9, **other}),
+        )
+
+        outcome = store.decide(order(category_code="2"))
+
+        assert isinstance(outcome, Done) is trusted
 
 
 class TestDeviceNotThereYet:

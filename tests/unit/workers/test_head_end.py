@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
 from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl
@@ -17,7 +17,7 @@ from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage.command import COMMAND, COMMAND_INTENT
-from mdus.storage.end_device_control import order_switching
+from mdus.storage.end_device_control import order_switching, stop_reason
 from mdus.storage.message import MESSAGE_EVENT
 from mdus.workers.head_end import command_timeouts
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
@@ -291,6 +291,34 @@ class TestGovernor:
         assert field.stored(command).result_code == "KILL_SWITCH"
         assert "storm" in (field.stored(command).result_text or "")
         assert scripted.submitted == []
+
+    def test_stopping_waits_for_a_disconnect_that_is_just_let_go(
+        self, postgresql_url: str, scripted: ScriptedHeadEnd
+    ) -> None:
+        field = Field(postgresql_url, scripted.url)
+        stopped = threading.Event()
+
+        def stop() -> None:
+            with field.database.begin() as uow:
+                order_switching(uow.connection, stopped=True, reason="storm", ordered_by="op", at=field.clock.now())
+            stopped.set()
+
+        stopping = threading.Thread(target=stop)
+        try:
+            with field.database.begin() as uow:
+                assert stop_reason(uow.connection) is None  # as the governor asks, before the intent is stored
+                stopping.start()
+                waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                while not stopped.is_set():
+                    with field.database.read() as other:
+                        if other.connection.execute(waiting).scalar():
+                            break
+                assert not stopped.is_set()
+            stopping.join(timeout=30)
+
+            assert stopped.is_set()
+        finally:
+            field.close()
 
     def test_lets_disconnects_leave_once_they_are_started_again(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.device()
