@@ -1,0 +1,178 @@
+"""The worker of reading orders on both databases: how much a turn asks of the database, and when a human must look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import event, update
+
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.messaging.status import MessageStatus
+from mdus.services.meter_reading_document_result import SERVICE as RESULT
+from mdus.settings import load_settings
+from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.message import MESSAGE
+from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.outbox import OutboundItem, store_message
+from mdus.storage.session import Database
+from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
+from tests.unit.workers.scripted import START, Clock, rows_of
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def worker(database: Database, clock: Clock) -> MeterReadingDocumentWorker:
+    return MeterReadingDocumentWorker(database=database, settings=load_settings({}), clock=clock)
+
+
+def document(name: str, **changes: object) -> MeterReadingDocument:
+    given: dict[str, object] = {
+        "sender_system": "P11",
+        "document_id": name,
+        "device_id": f"of {name}",
+        "measurement_task_id": "1",
+        "obis_text": "1-0:1.8.0",
+        "reading_type": "1-0:1.8.0*255",
+        "reason_code": "01",
+        "scheduled_on": date(2026, 3, 27),
+        "time_zone": "UTC",
+        "due_at": START - timedelta(hours=8),
+        "window_from": START - timedelta(hours=9),
+        "window_until": START - timedelta(hours=1),
+        "next_try_at": START,
+        "order_item_id": 1,
+    }
+    return MeterReadingDocument(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def sent(database: Database, names: list[str], *, attempts: int) -> None:
+    """Store documents whose result SAP took at START."""
+    with database.begin() as uow:
+        uow.save(
+            [
+                document(
+                    name,
+                    status=DocumentStatus.RESULT_SENT,
+                    next_try_at=None,
+                    value=Decimal(1),
+                    result_attempts=attempts,
+                )
+                for name in names
+            ]
+        )
+        store_message(
+            uow.connection,
+            sender_system="P11",
+            service=RESULT.name,
+            root=RESULT.name,
+            bulk=True,
+            shape_version="1",
+            items=[
+                OutboundItem(key=name, attempt=attempts, content="{}", reference_uuid=None, reference_id=None)
+                for name in names
+            ],
+            now=START,
+        )
+        uow.connection.execute(
+            update(MESSAGE)
+            .where(MESSAGE.c.status == MessageStatus.READY)
+            .values(status=MessageStatus.DELIVERED, ended_at=START)
+        )
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """Note every statement that is sent to the database."""
+    seen: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine, "before_cursor_execute", note)
+
+
+class TestStatements:
+    @pytest.mark.parametrize(
+        ("prepare", "changes"),
+        [
+            pytest.param("due", {}, id="values_due"),
+            pytest.param("due", {"status": DocumentStatus.RESULT_SENT, "value": Decimal(1)}, id="results_refused"),
+            pytest.param("sent", {}, id="results_unanswered"),
+        ],
+    )
+    def test_are_as_many_for_many_documents_as_for_few(
+        self,
+        database: Database,
+        worker: MeterReadingDocumentWorker,
+        clock: Clock,
+        prepare: str,
+        changes: dict[str, object],
+    ) -> None:
+        counts = []
+        for size in (2, 150):
+            worker.turn()  # it asks for unanswered results only now and then
+            names = [f"{size}-{number}" for number in range(size)]
+            if prepare == "sent":
+                sent(database, names, attempts=1)
+                clock.move(hours=1)
+            else:
+                with database.begin() as uow:
+                    uow.save([document(name, **changes) for name in names])
+            with statements(database) as seen:
+                assert worker.turn() == size
+            counts.append(len(seen))
+        assert counts[0] == counts[1] <= 20
+
+    def test_of_the_job_are_as_many_for_many_documents_as_for_few(self, database: Database) -> None:
+        counts = []
+        for size in (2, 150):
+            with database.begin() as uow:
+                soon = START + timedelta(minutes=5)
+                uow.save([document(f"{size}-{number}", next_try_at=soon) for number in range(size)])
+            with statements(database) as seen:
+                assert due_readings(database, settings=load_settings({}), now=START).startswith(f"{size} ")
+            counts.append(len(seen))
+        assert counts[0] == counts[1] <= 20
+
+
+class TestSilence:
+    @pytest.mark.parametrize(
+        ("spare", "status", "kinds"),
+        [
+            pytest.param(1, DocumentStatus.READ, [], id="sent_again_while_attempts_are_left"),
+            pytest.param(0, DocumentStatus.RESULT_SENT, ["reading_result_unconfirmed"], id="shown_after_the_last"),
+        ],
+    )
+    def test_of_sap_is_never_for_ever(
+        self,
+        database: Database,
+        worker: MeterReadingDocumentWorker,
+        clock: Clock,
+        spare: int,
+        status: DocumentStatus,
+        kinds: list[str],
+    ) -> None:
+        sent(database, ["R1"], attempts=load_settings({}).reading.send_attempts - spare)
+        assert worker.turn() == 0  # SAP still has time
+        clock.move(hours=1)
+        assert worker.turn() == 1
+        assert worker.turn() == 0
+        assert rows_of(database, METER_READING_DOCUMENT.table)[0].status is status
+        assert [case.kind for case in rows_of(database, EXCEPTION_CASE.table)] == kinds
