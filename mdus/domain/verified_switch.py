@@ -52,6 +52,9 @@ NEVER_TRIED: Final = frozenset(
     }
 )
 
+#: How long after a call that broke off the head end may still be about to read it.
+_ON_ITS_WAY: Final = timedelta(minutes=1)
+
 _SWITCH: Final = "switch"
 _VERIFY: Final = "verify"
 
@@ -143,13 +146,19 @@ def _verified(
     state = last.result_state if last is not None and last.succeeded else None
     if last is None or state is None or state is SwitchState.UNKNOWN:
         if len(checks) < rules.verify_attempts:
-            command = _state_command(control, device, attempt=len(checks) + 1, now=now, rules=rules)
+            not_before = max(now, _settled_at(switch, now=now))
+            command = _state_command(control, device, attempt=len(checks) + 1, not_before=not_before, rules=rules)
             return Waiting(command=command, until=command.expires_at)
         return _unknown(control, switch=switch, now=now)
     if state is control.category.wanted_state:
         return Ended(control=executed(control, at=_switched_at(control, switch, last, now=now)))
     refusal = Refusal(code="NOT_SWITCHED", note=f"The position read back is {state.value}")
     return Ended(control=failed(control, refusal if switch.succeeded else _refusal_of(switch), now=now))
+
+
+def _settled_at(switch: Command, *, now: datetime) -> datetime:
+    """Return from when on the position tells of this switch: a call that broke off may still be on its way."""
+    return (switch.ended_at or now) + _ON_ITS_WAY if switch.status is CommandStatus.UNCERTAIN else now
 
 
 def _switched_at(control: EndDeviceControl, switch: Command, check: Command, *, now: datetime) -> datetime:
@@ -218,7 +227,7 @@ def _switch_command(control: EndDeviceControl, device: EndDevice) -> Command:
 
 
 def _state_command(
-    control: EndDeviceControl, device: EndDevice, *, attempt: int, now: datetime, rules: SwitchRules
+    control: EndDeviceControl, device: EndDevice, *, attempt: int, not_before: datetime, rules: SwitchRules
 ) -> Command:
     return _command(
         control,
@@ -226,8 +235,8 @@ def _state_command(
         kind=CommandKind.SWITCH_STATE,
         purpose=_VERIFY,
         attempt=attempt,
-        not_before=now,
-        expires_at=now + rules.verify_timeout,
+        not_before=not_before,
+        expires_at=not_before + rules.verify_timeout,
     )
 
 

@@ -211,6 +211,10 @@ class TestAnUncertainSwitch:
         sides.head_end.script = ["cut"]
         sides.tell(ORDER, order())
         sides.rest()
+        assert sides.submitted(CommandKind.SWITCH_STATE) == []
+
+        sides.clock.move(minutes=1)  # the call may have been on its way so long
+        sides.rest()
         sides.answer(CommandKind.SWITCH_STATE, switch_state=state, switched_at=None)
         sides.rest()
 
@@ -221,6 +225,8 @@ class TestAnUncertainSwitch:
     def test_that_cannot_be_read_back_is_a_failure_with_an_event(self, sides: BothSides) -> None:
         sides.head_end.script = ["cut"]
         sides.tell(ORDER, order())
+        sides.rest()
+        sides.clock.move(minutes=1)
         for _ in range(3):
             sides.rest()
             sides.answer(CommandKind.SWITCH_STATE, status="failed", code="NO_RESPONSE", text="silence")

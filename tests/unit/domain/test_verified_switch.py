@@ -125,7 +125,27 @@ class TestSwitching:
         command = waited_for(step(ended, now=PLANNED + MINUTE))
 
         assert (command.kind, command.wanted_state) == (CommandKind.SWITCH_STATE, None)
-        assert command.not_before == PLANNED + MINUTE
+        assert command.not_before >= PLANNED + MINUTE
+
+    @pytest.mark.parametrize(
+        ("status", "wait"),
+        [
+            pytest.param(CommandStatus.UNCERTAIN, MINUTE, id="the call broke off"),
+            pytest.param(CommandStatus.DONE, timedelta(0), id="done"),
+            pytest.param(CommandStatus.TIMED_OUT, timedelta(0), id="timed out"),
+        ],
+    )
+    def test_reads_no_position_that_a_call_on_its_way_may_still_change(
+        self, status: CommandStatus, wait: timedelta
+    ) -> None:
+        ended = switched(status)
+        assert ended.ended_at is not None
+
+        at_once = waited_for(step(ended, now=ended.ended_at))
+        later = waited_for(step(ended, now=ended.ended_at + HOUR))
+
+        assert (at_once.not_before, later.not_before) == (ended.ended_at + wait, ended.ended_at + HOUR)
+        assert at_once.expires_at - at_once.not_before == RULES.verify_timeout
 
 
 class TestVerifying:
