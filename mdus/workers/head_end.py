@@ -28,19 +28,18 @@ import structlog
 
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind, CommandStatus
-from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
-from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, misdirected, permit
+from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.end_device_control import GovernorRules
 from mdus.domain.head_end import HeadEnd, RawDelivery, Submission
-from mdus.domain.local_time import local_day
 from mdus.domain.register import Register
 from mdus.messaging.retry import RetryPolicy, TransientError, UncertainError
 from mdus.settings import Settings
 from mdus.storage import delivery, submission
-from mdus.storage.end_device_control import stop_reason
 from mdus.storage.registry import note_switch_states
 from mdus.storage.session import Database, UnitOfWork
 from mdus.storage.submission import Claimed, Ended
 from mdus.telemetry.metrics import COMMANDS
+from mdus.workers.leaving import may_leave
 
 log = structlog.get_logger(__name__)
 
@@ -238,12 +237,7 @@ class HeadEndWorker:
 
         Returns those that may leave, and how many ended.
         """
-        keys = {(each.command.sender_system, each.command.device_id) for each in claimed}
-        devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, keys, lock=False)}
-        if kind is CommandKind.SWITCH:
-            permitted, refusals = self._permitted(uow, claimed, devices=devices, now=now)
-        else:
-            permitted, refusals = _directed(claimed, devices=devices)
+        leaving, refusals = may_leave(uow, claimed, kind=kind, rules=self._rules, now=now)
         for each, refusal in refusals:
             log.info(
                 "command_refused",
@@ -268,48 +262,7 @@ class HeadEndWorker:
             now=now,
         )
         self._count(kind, "refused", len(refusals))
-        return permitted, len(refusals)
-
-    def _permitted(
-        self,
-        uow: UnitOfWork,
-        claimed: Sequence[Claimed],
-        *,
-        devices: Mapping[tuple[object, ...], EndDevice],
-        now: datetime,
-    ) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
-        """Ask the governor for each switch; those whose order somebody else holds stay for another turn."""
-        controls, held_elsewhere = submission.controls_of(uow.connection, claimed)
-        keys = {(each.command.sender_system, each.command.device_id) for each in claimed}
-        # Read without holding: a status only ever learns that there is no breaker, and field workers write it often.
-        statuses = {status.key: status for status in uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)}
-        ordered: dict[tuple[object, ...], list[EndDeviceControl]] = {}
-        for control in uow.load(EndDeviceControl, EndDevice.KEY, keys, lock=False):
-            ordered.setdefault((control.sender_system, control.device_id), []).append(control)
-        stopped = stop_reason(uow.connection)
-        permitted: list[Claimed] = []
-        refusals: list[tuple[Claimed, Refusal]] = []
-        for each in claimed:
-            command = each.command
-            if command.control_key in held_elsewhere:
-                continue
-            key = (command.sender_system, command.device_id)
-            refusal = permit(
-                command,
-                control=controls.get(command.control_key or ""),
-                device=devices.get(key),
-                status=statuses.get(key),
-                others=ordered.get(key, ()),
-                stopped=stopped,
-                rules=self._rules,
-                today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),
-                now=now,
-            )
-            if refusal is None:
-                permitted.append(each)
-            else:
-                refusals.append((each, refusal))
-        return permitted, refusals
+        return leaving, len(refusals)
 
     def _find(self, correlation: str) -> Submission | None:
         try:
@@ -466,27 +419,6 @@ class HeadEndWorker:
 def correlation_of(commands: Sequence[Claimed]) -> str:
     """Return the id of a call: the same commands in the same attempts give the same."""
     return str(uuid.uuid5(_NAME_SPACE, ",".join(f"{each.id}:{each.attempts + 1}" for each in commands)))
-
-
-def _directed(
-    claimed: Sequence[Claimed], *, devices: Mapping[tuple[object, ...], EndDevice]
-) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
-    """Part the commands whose device is still served by their head end from those whose device is not."""
-    directed: list[Claimed] = []
-    refusals: list[tuple[Claimed, Refusal]] = []
-    for each in claimed:
-        key = (each.command.sender_system, each.command.device_id)
-        refusal = misdirected(each.command, device=devices.get(key))
-        if refusal is None:
-            directed.append(each)
-        else:
-            refusals.append((each, refusal))
-    return directed, refusals
-
-
-def _zone_of(settings: Settings, sender_system: str) -> str:
-    named = settings.sender_for(sender_system)
-    return named.time_zone if named else settings.time_zone
 
 
 def _before_attempt(claimed: Claimed) -> Claimed:

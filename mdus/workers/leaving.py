@@ -1,0 +1,97 @@
+"""What of a claim may leave for its head end: asked in the transaction of the intent, at the last instant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from mdus.domain.command import CommandKind
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, misdirected, permit
+from mdus.domain.local_time import local_day
+from mdus.settings import Settings
+from mdus.storage import submission
+from mdus.storage.end_device_control import stop_reason
+from mdus.storage.session import UnitOfWork
+from mdus.storage.submission import Claimed
+
+DeviceKey = tuple[object, ...]  # sender system, device id
+
+
+def may_leave(
+    uow: UnitOfWork, claimed: Sequence[Claimed], *, kind: CommandKind, rules: GovernorRules, now: datetime
+) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
+    """Part commands of one kind into those that may leave and those refused, each with why.
+
+    A switch whose order somebody else holds is in neither: it stays for another turn.
+    """
+    devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, _keys(claimed), lock=False)}
+    if kind is CommandKind.SWITCH:
+        return _permitted(uow, claimed, devices=devices, rules=rules, now=now)
+    return _directed(claimed, devices=devices)
+
+
+def _permitted(
+    uow: UnitOfWork,
+    claimed: Sequence[Claimed],
+    *,
+    devices: Mapping[DeviceKey, EndDevice],
+    rules: GovernorRules,
+    now: datetime,
+) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
+    """Ask the governor for each switch."""
+    controls, held_elsewhere = submission.controls_of(uow.connection, claimed)
+    keys = _keys(claimed)
+    # Read without holding: a status only ever learns that there is no breaker, and field workers write it often.
+    statuses = {status.key: status for status in uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)}
+    ordered: dict[DeviceKey, list[EndDeviceControl]] = {}
+    for control in uow.load(EndDeviceControl, EndDevice.KEY, keys, lock=False):
+        ordered.setdefault((control.sender_system, control.device_id), []).append(control)
+    stopped = stop_reason(uow.connection)
+    permitted: list[Claimed] = []
+    refusals: list[tuple[Claimed, Refusal]] = []
+    for each in claimed:
+        command = each.command
+        if command.control_key in held_elsewhere:
+            continue
+        key = (command.sender_system, command.device_id)
+        refusal = permit(
+            command,
+            control=controls.get(command.control_key or ""),
+            device=devices.get(key),
+            status=statuses.get(key),
+            others=ordered.get(key, ()),
+            stopped=stopped,
+            rules=rules,
+            today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),
+            now=now,
+        )
+        if refusal is None:
+            permitted.append(each)
+        else:
+            refusals.append((each, refusal))
+    return permitted, refusals
+
+
+def _directed(
+    claimed: Sequence[Claimed], *, devices: Mapping[DeviceKey, EndDevice]
+) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
+    """Part the commands whose device is still served by their head end from those whose device is not."""
+    directed: list[Claimed] = []
+    refusals: list[tuple[Claimed, Refusal]] = []
+    for each in claimed:
+        refusal = misdirected(each.command, device=devices.get((each.command.sender_system, each.command.device_id)))
+        if refusal is None:
+            directed.append(each)
+        else:
+            refusals.append((each, refusal))
+    return directed, refusals
+
+
+def _keys(claimed: Sequence[Claimed]) -> set[tuple[str, str]]:
+    return {(each.command.sender_system, each.command.device_id) for each in claimed}
+
+
+def _zone_of(settings: Settings, sender_system: str) -> str:
+    named = settings.sender_for(sender_system)
+    return named.time_zone if named else settings.time_zone
