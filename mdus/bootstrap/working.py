@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 import time
@@ -21,6 +22,9 @@ from mdus.workers.running import Loops
 log = logs.logger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
+
+#: New objects after which the youngest are looked through for garbage; Python's own 700 suits smaller work.
+_COLLECTED_AFTER: Final = 20_000
 
 #: How long a worker waits for the one before it to leave a SQLite file.
 _HANDOVER_SECONDS: Final = 60.0
@@ -46,6 +50,11 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
+        # What lives as long as the process is not looked at in every garbage collection, and a batch makes thousands of
+        # values that are in no circle: most collections would find nothing.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
         loops.start()
         log.info("worker_works", pid=os.getpid())
         while loops.wait(_LOOK_SECONDS):

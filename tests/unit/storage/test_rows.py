@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import IntegrityError
 
+from mdus.domain.end_device import EndDeviceStatus, SwitchState
 from mdus.domain.register import Register
 from mdus.messaging.status import ItemStatus
 from mdus.storage.message import BODY, MESSAGE_EVENT
@@ -62,6 +63,22 @@ class TestInsertRows:
             ("007", AT, True, "connected"),
             ("008", None, None, "unknown"),
         ]
+
+    def test_refuses_an_instant_without_a_zone(self, connection: Connection) -> None:
+        naive = AT.replace(tzinfo=None)
+        with pytest.raises(ValueError, match="has no time zone"):
+            insert_rows(connection, MESSAGE_EVENT, ("status", "at"), [("ready", naive)])
+
+    def test_gives_instants_and_members_back_as_they_were(self, connection: Connection) -> None:
+        told = EndDeviceStatus(
+            sender_system="P11", device_id="1", last_heard_at=AT, switch_state=SwitchState.DISCONNECTED
+        )
+        END_DEVICE_STATUS.add(connection, [told])
+        [found] = END_DEVICE_STATUS.fetch(connection, END_DEVICE_STATUS.select())
+        assert found == told
+        assert found.switch_state is SwitchState.DISCONNECTED
+        assert found.last_heard_at is not None
+        assert found.last_heard_at.tzinfo is UTC
 
     def test_stores_bytes_as_they_are(self, connection: Connection) -> None:
         insert_rows(connection, BODY, ("content_hash", "data", "size"), [(b"\x00\xff", b"\\x5c'%s", 7)])
