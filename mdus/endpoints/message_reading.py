@@ -318,9 +318,6 @@ class _Draft:
         except BindingError as error:
             where = f"{self._root.item_element}[{position}]/" if self._is_bulk else ""
             raise _against_contract(self._root, [f"{where}{error}"]) from error
-        # An item marked as test data makes the whole message test data: no breaker moves on a doubt.
-        if header.test_data:
-            self._test_data = True
         key = self._key
         if self._is_bulk:
             key = header.uuid.lower() if header.uuid else header.id or f"{self._key}/{position}"
@@ -331,6 +328,8 @@ class _Draft:
             header_id=header.id,
             ordering_key=f"{self._system}/{self._order_by(request)}",
             content=to_json(request),
+            # What the message's own header says holds for all its items.
+            test_data=self._test_data or bool(header.test_data),
         )
 
     def reading(self, *, batches: Iterable[Sequence[ReceivedItem]], items: int, set_aside: int) -> Reading:

@@ -26,7 +26,7 @@ from mdus.storage.rows import insert_rows
 _SENT: Final = (MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD)
 _ITEM_KEY: Final = ("direction", "sender_system", "service", "key")
 #: PostgreSQL's types of an item's columns that are not text.
-_ARRAYS: Final = {"position": "integer[]"}
+_ARRAYS: Final = {"position": "integer[]", "test_data": "boolean[]"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,10 @@ class ReceivedMessage:
 
 
 class ReceivedItem(NamedTuple):
-    """One item to be decided; `position` counts from 1, `content` is the Request as JSON."""
+    """One item to be decided; `position` counts from 1, `content` is the Request as JSON.
+
+    `test_data` when its own header or the message's says so.
+    """
 
     position: int
     key: str
@@ -66,6 +69,7 @@ class ReceivedItem(NamedTuple):
     header_id: str | None
     ordering_key: str
     content: str
+    test_data: bool = False
 
 
 class Fate(Enum):

@@ -100,6 +100,7 @@ ITEM = Table(
     Column("content", Text, nullable=False),  # the Request (in) or the wire content (out) as JSON
     Column("shape_version", Text, nullable=False),
     Column("result", Text),  # the Result as JSON
+    Column("test_data", Boolean, nullable=False, default=False),  # its own header or the message's says so
     Column("silent", Boolean, nullable=False, default=False),  # decided without a confirmation of its own
     Column("confirmation_id", BigInteger),  # the message that confirms it
     Column("waits_for", Text),

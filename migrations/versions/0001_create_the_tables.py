@@ -551,6 +551,7 @@ def upgrade() -> None:
         sa.Column("content", sa.Text(), nullable=False),
         sa.Column("shape_version", sa.Text(), nullable=False),
         sa.Column("result", sa.Text(), nullable=True),
+        sa.Column("test_data", sa.Boolean(), nullable=False),
         sa.Column("silent", sa.Boolean(), nullable=False),
         sa.Column("confirmation_id", sa.BigInteger(), nullable=True),
         sa.Column("waits_for", sa.Text(), nullable=True),

@@ -96,15 +96,15 @@ class TestBulk:
         assert [row.position for row in stored] == [1, 2, 3]
         assert [row.status for row in stored] == [ItemStatus.READY] * 3
 
-    def test_is_test_data_as_soon_as_one_item_is(self, mdus: Installation) -> None:
+    def test_one_item_of_test_data_leaves_the_others_real(self, mdus: Installation) -> None:
         mdus.post(create_devices(item("1", header_xml=header(test_data=True)), item("2", header_xml=header())))
-        [message] = mdus.rows(MESSAGE)
-        assert message.test_data is True
-
-    def test_is_no_test_data_when_no_item_is(self, mdus: Installation) -> None:
-        mdus.post(create_devices(item("1", header_xml=header()), item("2", header_xml=header())))
+        assert [row.test_data for row in mdus.rows(ITEM)] == [True, False]
         [message] = mdus.rows(MESSAGE)
         assert message.test_data is False
+
+    def test_a_single_message_of_test_data_is_an_item_of_test_data(self, mdus: Installation) -> None:
+        mdus.post(create_device(test_data=True))
+        assert [row.test_data for row in mdus.rows(ITEM)] == [True]
 
     def test_takes_as_many_statements_for_a_thousand_items_as_for_one(self, mdus: Installation) -> None:
         counts = []

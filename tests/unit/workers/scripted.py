@@ -132,6 +132,7 @@ def store(
                 header_id=None,
                 ordering_key=f"P11/{device_id}",
                 content=to_json(request),
+                test_data=test_data,
             )
         )
     body = repr((uuid, items)).encode()
