@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.messaging.status import ItemStatus, MessageStatus
@@ -25,8 +25,6 @@ from mdus.storage.rows import insert_rows
 #: Statuses of a stored answer that is sent again when its request comes again; one still on its way just goes on.
 _SENT: Final = (MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD)
 _ITEM_KEY: Final = ("direction", "sender_system", "service", "key")
-#: PostgreSQL's types of an item's columns that are not text.
-_ARRAYS: Final = {"position": "integer[]", "test_data": "boolean[]"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -260,40 +258,13 @@ def _store_items(
         "stored_at": now,
     }
     for batch in batches:
-        _insert_items(connection, batch, constants)
+        insert_rows(connection, ITEM, ReceivedItem._fields, batch, shared=constants, key=_ITEM_KEY)
     stored = connection.execute(select(func.count()).where(ITEM.c.message_id == message_id)).scalar_one()
     if stored == message.item_count:
         return 0
     for batch in batches:
         _store_repeated_items(connection, batch, constants)
     return int(message.item_count - stored)
-
-
-def _insert_items(connection: Connection, batch: Sequence[ReceivedItem], constants: dict[str, Any]) -> None:
-    """Insert items, unless their key is taken, in one statement and in their order.
-
-    Given to the driver as they are: making each row's parameters by name takes as long as storing it. PostgreSQL gets
-    them as one array per column, which it stores several times as fast as row by row.
-    """
-    shared = tuple(_as_stored(connection, ITEM.c[name], value) for name, value in constants.items())
-    columns = f"INSERT INTO {ITEM.name} ({', '.join((*ReceivedItem._fields, *constants))})"
-    unless_taken = f"ON CONFLICT ({', '.join(_ITEM_KEY)}) DO NOTHING"
-    if connection.dialect.name == "sqlite":
-        places = ", ".join("?" * (len(ReceivedItem._fields) + len(shared)))
-        connection.exec_driver_sql(f"{columns} VALUES ({places}) {unless_taken}", [item + shared for item in batch])
-        return
-    arrays = ", ".join(f"%s::{_ARRAYS.get(name, 'text[]')}" for name in ReceivedItem._fields)
-    places = ", ".join(["%s"] * len(shared))
-    connection.exec_driver_sql(
-        f"{columns} SELECT item.*, {places} FROM unnest({arrays}) AS item {unless_taken}",  # noqa: S608 - our names only
-        (*shared, *map(list, zip(*batch, strict=True))),
-    )
-
-
-def _as_stored(connection: Connection, column: Column[Any], value: object) -> Any:
-    """Return a value as the column's type gives it to the driver."""
-    process = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
-    return value if process is None else process(value)
 
 
 def _store_repeated_items(connection: Connection, batch: Sequence[ReceivedItem], constants: dict[str, Any]) -> None:

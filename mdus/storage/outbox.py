@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
@@ -30,18 +31,7 @@ from mdus.storage.rows import insert_rows, update_rows
 #: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
 _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
 
-#: Columns of the items we send: those with one value for a whole message, and those of each item.
-_CONSTANT: Final = (
-    "message_id",
-    "direction",
-    "sender_system",
-    "service",
-    "status",
-    "shape_version",
-    "silent",
-    "attempts",
-    "stored_at",
-)
+#: Columns of the items we send that differ within a message.
 _BY_ITEM: Final = ("position", "key", "uuid", "ordering_key", "content", "reference_uuid", "reference_id")
 
 
@@ -52,7 +42,12 @@ def message_uuid(owner_kind: str, owner_id: object, purpose: str, part: int) -> 
 
 def item_uuid(message: str, position: int) -> str:
     """Return the UUID of one item of a bulk message we send."""
-    return str(uuid.uuid5(uuid.UUID(message), str(position)))
+    return str(uuid.uuid5(_parsed(message), str(position)))
+
+
+@lru_cache(maxsize=64)
+def _parsed(message: str) -> uuid.UUID:
+    return uuid.UUID(message)
 
 
 def has_decided_items(connection: Connection) -> bool:
@@ -204,14 +199,21 @@ def store_message(
         },
         now=now,
     )
-    constants = (message_id, "out", sender_system, service, ItemStatus.SENT, shape_version, False, 0, now)
+    shared = {
+        "message_id": message_id,
+        "direction": "out",
+        "sender_system": sender_system,
+        "service": service,
+        "status": ItemStatus.SENT,
+        "shape_version": shape_version,
+        "stored_at": now,
+    }
     insert_rows(
         connection,
         ITEM,
-        (*_CONSTANT, *_BY_ITEM),
+        _BY_ITEM,
         [
             (
-                *constants,
                 position,
                 f"{item.key}/{item.attempt}",
                 item_uuid(made, position) if bulk else made,
@@ -222,6 +224,7 @@ def store_message(
             )
             for position, item in enumerate(items, start=1)
         ],
+        shared=shared,
     )
 
 

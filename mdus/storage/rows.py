@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Column, Connection, Dialect, Table
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 #: Values of one row, in the order of the columns named.
 Values = tuple[Any, ...]
@@ -32,20 +33,34 @@ def insert_rows(
     columns: Sequence[str],
     rows: Sequence[Values],
     *,
+    shared: Mapping[str, Any] | None = None,
     key: Sequence[str] = (),
     replaced: Sequence[str] = (),
     merged: Mapping[str, str] | None = None,
 ) -> None:
-    """Insert rows; Python-side defaults of columns do not apply.
+    """Insert rows, whose values are those of `columns`; `shared` are further columns with one value for all rows.
 
     With `key`, the columns of a unique constraint, a row whose key is taken is left out. Unless `replaced` names
     columns of the stored row that take its values, or `merged` says by column what they become, as SQL that calls the
     new row `excluded`. Of rows with the same key only one may be given then.
     """
-    if rows:
-        becomes = tuple((merged or {name: f'excluded."{name}"' for name in replaced}).items())
-        statement = _insert(table, tuple(columns), tuple(key), becomes, _Database.of(connection.dialect))
-        _execute(connection, statement, rows)
+    if not rows:
+        return
+    same = {**_defaults(table), **(shared or {})}
+    for name in columns:
+        same.pop(name, None)
+    becomes = tuple((merged or {name: f'excluded."{name}"' for name in replaced}).items())
+    database = _Database.of(connection.dialect)
+    statement = _insert(table, tuple(same), tuple(columns), tuple(key), becomes, database)
+    _execute(connection, statement, rows, tuple(same.values()))
+
+
+@cache
+def _defaults(table: Table) -> Mapping[str, Any]:
+    """Return the values of columns that have a default on our side."""
+    return {
+        column.name: column.default.arg for column in table.c if isinstance(column.default, ScalarElementColumnDefault)
+    }
 
 
 def update_rows(
@@ -67,15 +82,17 @@ def update_rows(
         _execute(connection, statement, rows)
 
 
-def _execute(connection: Connection, statement: _Statement, rows: Sequence[Values]) -> None:
+def _execute(connection: Connection, statement: _Statement, rows: Sequence[Values], shared: Sequence[Any] = ()) -> None:
+    text, processors = statement.text, statement.processors
+    same = tuple(process(value) if process else value for process, value in zip(processors, shared, strict=False))
     columns = [
         list(map(process, column)) if process else column
-        for process, column in zip(statement.processors, zip(*rows, strict=True), strict=True)
+        for process, column in zip(processors[len(same) :], zip(*rows, strict=True), strict=True)
     ]
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(statement.text, list(zip(*columns, strict=True)))
+        connection.exec_driver_sql(text, [(*same, *row) for row in zip(*columns, strict=True)])
     else:
-        connection.exec_driver_sql(statement.text, tuple(map(list, columns)))
+        connection.exec_driver_sql(text, (*same, *map(list, columns)))
 
 
 class _Database(NamedTuple):
@@ -95,6 +112,7 @@ _DATABASES: Final[dict[str, _Database]] = {}
 @cache
 def _insert(
     table: Table,
+    shared: tuple[str, ...],
     columns: tuple[str, ...],
     key: tuple[str, ...],
     becomes: tuple[tuple[str, str], ...],
@@ -106,13 +124,14 @@ def _insert(
         conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO UPDATE SET {values}"
     elif key:
         conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO NOTHING"
-    names = ", ".join(_quoted(columns))
+    names = (*shared, *columns)
     if database.name == "sqlite":
-        source = f"VALUES ({', '.join('?' * len(columns))})"
+        source = f"VALUES ({', '.join('?' * len(names))})"
     else:
-        source = f"SELECT * FROM {_arrays(table, columns, database)}"  # noqa: S608 - our own names, never a value
-    text = f'INSERT INTO "{table.name}" ({names}) {source}{conflict}'
-    return _Statement(text, _processors(table, columns, database))
+        same = "".join(f"%s::{kind}, " for kind in _kinds(table, shared, database))
+        source = f"SELECT {same}new.* FROM {_arrays(table, columns, database)} AS new"  # noqa: S608 - our own names
+    text = f'INSERT INTO "{table.name}" ({", ".join(_quoted(names))}) {source}{conflict}'
+    return _Statement(text, _processors(table, names, database))
 
 
 @cache
@@ -133,8 +152,11 @@ def _update(table: Table, columns: tuple[str, ...], by: tuple[str, ...], where: 
 
 def _arrays(table: Table, columns: tuple[str, ...], database: _Database) -> str:
     """Return the set of rows that PostgreSQL makes of one array per column."""
-    kinds = [table.c[name].type.compile(database.dialect) for name in columns]
-    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in _kinds(table, columns, database))})"
+
+
+def _kinds(table: Table, columns: tuple[str, ...], database: _Database) -> list[str]:
+    return [table.c[name].type.compile(database.dialect) for name in columns]
 
 
 def _processors(table: Table, columns: tuple[str, ...], database: _Database) -> tuple[_Process | None, ...]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from mdus.domain.end_device import EndDeviceStatus, SwitchState
 from mdus.domain.register import Register
 from mdus.messaging.status import ItemStatus
-from mdus.storage.message import BODY, MESSAGE_EVENT
+from mdus.storage.message import BODY, MESSAGE, MESSAGE_EVENT
 from mdus.storage.registry import END_DEVICE_STATUS, REGISTER
 from mdus.storage.rows import insert_rows, update_rows
 from mdus.storage.session import Database
@@ -63,6 +63,28 @@ class TestInsertRows:
             ("007", AT, True, "connected"),
             ("008", None, None, "unknown"),
         ]
+
+    def test_gives_every_row_the_values_they_share(self, connection: Connection) -> None:
+        shared = {"status": "ready", "at": AT}
+        insert_rows(connection, MESSAGE_EVENT, ("note", "item_id"), [("a", 1), (None, 2)], shared=shared)
+        assert stored(connection, MESSAGE_EVENT, "status", "at", "note", "item_id") == [
+            ("ready", AT, "a", 1),
+            ("ready", AT, None, 2),
+        ]
+
+    def test_gives_columns_that_are_not_named_their_default(self, connection: Connection) -> None:
+        given = {
+            "direction": "in",
+            "sender_system": "P11",
+            "service": "S",
+            "root": "R",
+            "bulk": False,
+            "status": "received",
+            "created_at": AT,
+            "stored_at": AT,
+        }
+        insert_rows(connection, MESSAGE, ("key", "item_count"), [("k", 3)], shared=given)
+        assert stored(connection, MESSAGE, "key", "item_count", "test_data", "set_aside") == [("k", 3, False, 0)]
 
     def test_refuses_an_instant_without_a_zone(self, connection: Connection) -> None:
         naive = AT.replace(tzinfo=None)
