@@ -6,6 +6,7 @@ The files are the source of truth. `catalog()` reads them once per process; sche
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -32,6 +33,11 @@ WSDL_SOAP: Final = "{http://schemas.xmlsoap.org/wsdl/soap/}"
 HEADER_ELEMENT: Final = "MessageHeader"
 LOG_ELEMENT: Final = "Log"
 _FAULT_ROOT: Final = "StandardMessageFault"
+
+#: Only one thread of a process compiles a schema at a time. lxml lets others run meanwhile, and libxml2 makes its
+#: built-in types with the first schema, without a lock: two first schemas at once now and then leave the process unable
+#: to compile any for the rest of its life.
+_COMPILING: Final = threading.Lock()
 
 
 class UnknownRoot(LookupError):
@@ -258,7 +264,8 @@ class Catalog:
     # -- compiling --------------------------------------------------------------------------------------------------
 
     def _compile(self, name: str, type_name: str | None) -> etree.XMLSchema:
-        return etree.XMLSchema(etree.fromstring(self._source(name, type_name), base_url=self._base_url()))
+        with _COMPILING:
+            return etree.XMLSchema(etree.fromstring(self._source(name, type_name), base_url=self._base_url()))
 
     def _compile_explainer(self, name: str, type_name: str | None) -> xmlschema.XMLSchema:
         source = self._source(name, type_name).decode()

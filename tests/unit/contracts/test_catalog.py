@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lxml import etree
@@ -108,6 +110,25 @@ class TestSchemas:
         root = catalog().root("UtilitiesDeviceERPSmartMeterCreateRequest")
         assert catalog().schema(root) is catalog().schema(root)
         assert catalog().explainer(root) is catalog().explainer(root)
+
+    def test_are_compiled_by_one_thread_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fresh = Catalog(wsdl=data_folder("wsdl"), xsd=data_folder("xsd"))
+        inside, met = threading.Semaphore(0), threading.Event()
+
+        def compile_slowly(_: object) -> object:
+            # Whoever finds another one here has met it; who does not waits for one to come.
+            if inside.acquire(timeout=0):
+                met.set()
+            inside.release()
+            met.wait(0.05)
+            inside.acquire(timeout=0)
+            return object()
+
+        monkeypatch.setattr(etree, "XMLSchema", compile_slowly)
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(fresh.schema, list(fresh.roots.values())[:8]))
+
+        assert not met.is_set()
 
 
 class TestContractFiles:
