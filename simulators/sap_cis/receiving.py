@@ -90,6 +90,8 @@ class Gate:
             await _answer(send, 405, b"POST a SOAP message", b"text/plain")
             return
         body = await _whole(receive)
+        if body is None:
+            return  # cut off in the middle: nothing was said, and nobody is there to be answered
         await self._cis.clock.refresh()
         uuid, defect = _peek(body, self._cis.contract.received_roots)
         fault = await asyncio.to_thread(self._cis.fires, RECEIVING_FAULTS, uuid) if defect is None else None
@@ -130,10 +132,12 @@ def _peek(body: bytes, roots: tuple[str, ...]) -> tuple[str, tuple[str, str] | N
     return message.findtext("MessageHeader/UUID") or "", None
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _whole(receive: Receive) -> bytes | None:
     parts = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(parts)

@@ -1,5 +1,7 @@
 """What MDUS meets at SAP's door: a real process, spyne inside."""
 
+import asyncio
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,7 @@ import zeep
 
 from simulators.sap_cis.business import Business
 from simulators.sap_cis.contract import contract_folder
-from simulators.sap_cis.receiving import interface_of
+from simulators.sap_cis.receiving import Gate, interface_of
 from tests.unit.simulators.sap_cis import mdus_messages as mdus
 from tests.unit.simulators.sap_cis.conftest import METERS, Process, Recorder, make_cis, wait_for
 
@@ -80,6 +82,32 @@ class TestPost:
         )  # fmt: skip
         assert process.post(REGISTERED, zeep.wsdl.utils.etree_to_string(envelope)).status_code == 202
         assert process.control("view")["defects"] == {"registered_unknown_device": 1}
+
+    def test_cut_off_in_the_middle_says_nothing(self) -> None:
+        cis = make_cis()
+        gate = Gate(cis, user="mdus", password="secret")
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": f"/sap/{REGISTERED}",
+            "headers": [(b"authorization", b"Basic " + base64.b64encode(b"mdus:secret"))],
+        }
+        arriving = [
+            {"type": "http.request", "body": notification()[:100], "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        answered: list[Any] = []
+
+        async def receive() -> Any:
+            return arriving.pop(0)
+
+        async def send(message: Any) -> None:
+            answered.append(message)
+
+        asyncio.run(gate(scope, receive, send))
+
+        assert answered == []
+        assert cis.view.defects == []
 
     def test_takes_a_bulk_of_thousands(self, start: Callable[..., Process]) -> None:
         process = start(NOWHERE)
