@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -100,12 +101,12 @@ ITEM = Table(
     Column("content", Text, nullable=False),  # the Request (in) or the wire content (out) as JSON
     Column("shape_version", Text, nullable=False),
     Column("result", Text),  # the Result as JSON
-    Column("test_data", Boolean, nullable=False, default=False),  # its own header or the message's says so
-    Column("silent", Boolean, nullable=False, default=False),  # decided without a confirmation of its own
+    Column("test_data", Boolean, nullable=False, server_default=false()),  # its own header or the message's says so
+    Column("silent", Boolean, nullable=False, server_default=false()),  # decided without a confirmation of its own
     Column("confirmation_id", BigInteger),  # the message that confirms it
     Column("waits_for", Text),
     Column("until", UtcInstant),  # business instant
-    Column("attempts", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     Column("due_at", UtcInstant),  # real clock: NULL is at once
     Column("stored_at", UtcInstant, nullable=False),
     Column("note", Text),
