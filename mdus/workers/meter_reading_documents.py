@@ -152,11 +152,12 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument]) -> list[C
         name = (register.sender_system, register.device_id, register.measurement_task_id)
         registers.setdefault(name, []).append(register)
     commands: dict[str, list[Command]] = {}
+    # Read without holding: whoever ends one holds it while it waits for our documents, to wake them after us.
     for command in commands_of(
         uow.connection,
         owner_kind=OwnerKind.DOCUMENT,
         owner_keys=[document_owner(document) for document in due],
-        lock=True,
+        lock=False,
     ):
         commands.setdefault(command.owner_key, []).append(command)
     readings = documents.readings_for(uow.connection, due)
