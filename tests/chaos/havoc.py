@@ -37,7 +37,6 @@ class Keeper:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.failure: str | None = None
-        self.kills = 0
         self._pids: list[psutil.Process] = []
         self._killed = False
         self._closing = False
@@ -65,7 +64,6 @@ class Keeper:
         """End the process at once, with its children or alone; it is started again."""
         with self._lock:
             self._killed = True
-            self.kills += 1
             self._up.clear()
             if alone:
                 self.process.kill_alone()
@@ -79,7 +77,6 @@ class Keeper:
             for child in running:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     child.kill()
-            self.kills += bool(running)
             return bool(running)
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ orders and more kills; CHAOS_SEED plays one seed only.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
 from collections import Counter
@@ -149,7 +151,10 @@ def stage(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> 
 class TestKillingProcesses:
     def test_leaves_every_order_with_one_outcome_and_no_meter_switched_twice(self, stage: Stage) -> None:
         began = time.monotonic()
-        stage.play(_FORM)
+        try:
+            stage.play(_FORM)
+        finally:
+            print(f"\nwarnings and errors of MDUS: {_troubles(stage.layout.folder / 'mdus.log')}")
         seen = evidence(stage.clients, stage.database)
         _tell(stage, seen, seconds=time.monotonic() - began)
         with stage.database.read() as uow:
@@ -171,10 +176,21 @@ def _was_chaos(stage: Stage, seen: Evidence) -> None:
     assert documents["cancelled"] > 0
 
 
+def _troubles(log: Path) -> dict[str, int]:
+    """Count what MDUS logged as warning or error, by event; a line torn by a kill is left out."""
+    found: Counter[str] = Counter()
+    for line in log.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            told = json.loads(line)
+            if told.get("level") in ("warning", "error"):
+                found[told["event"]] += 1
+    return dict(found)
+
+
 def _tell(stage: Stage, seen: Evidence, *, seconds: float) -> None:
     view = seen.view
     kills = [f"{kill.victim} {kill.seconds}{'' if kill.all_up else '*'} {kill.moment}" for kill in stage.havoc.kills]
-    print(f"\n{seen.placed} orders, {len(kills)} kills, {seconds:.0f} s; clock {stage.steering.now()}")
+    print(f"{seen.placed} orders, {len(kills)} kills, {seconds:.0f} s; clock {stage.steering.now()}")
     print(f"kills (victim, seconds, * while another was starting): {', '.join(kills)}")
     for name in ("devices", "orders", "documents", "repeated", "refusals", "defects"):
         print(f"{name}: {view[name]}")
