@@ -65,8 +65,6 @@ COMMAND = ValueTable(
         ),
         Index("command_owner", "owner_kind", "owner_key"),
         Index("command_device", "sender_system", "device_id"),
-        Index("command_correlation", "correlation"),
-        Index("command_token", "token"),
     ],
 )
 

@@ -62,7 +62,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("command_key", name="command_key"),
     )
     with op.batch_alter_table("command", schema=None) as batch_op:
-        batch_op.create_index("command_correlation", ["correlation"], unique=False)
         batch_op.create_index("command_device", ["sender_system", "device_id"], unique=False)
         batch_op.create_index("command_owner", ["owner_kind", "owner_key"], unique=False)
         batch_op.create_index(
@@ -72,7 +71,6 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'ready'"),
             postgresql_where=sa.text("status = 'ready'"),
         )
-        batch_op.create_index("command_token", ["token"], unique=False)
         batch_op.create_index(
             "command_under_way",
             ["status", "answer_by"],
@@ -316,9 +314,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("message_event", schema=None) as batch_op:
-        batch_op.create_index("message_event_command_id", ["command_id"], unique=False)
-        batch_op.create_index("message_event_item_id", ["item_id"], unique=False)
-        batch_op.create_index("message_event_message_id", ["message_id"], unique=False)
+        batch_op.create_index(
+            "message_event_command_id",
+            ["command_id"],
+            unique=False,
+            sqlite_where=sa.text("command_id IS NOT NULL"),
+            postgresql_where=sa.text("command_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "message_event_item_id",
+            ["item_id"],
+            unique=False,
+            sqlite_where=sa.text("item_id IS NOT NULL"),
+            postgresql_where=sa.text("item_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "message_event_message_id",
+            ["message_id"],
+            unique=False,
+            sqlite_where=sa.text("item_id IS NULL AND message_id IS NOT NULL"),
+            postgresql_where=sa.text("item_id IS NULL AND message_id IS NOT NULL"),
+        )
 
     op.create_table(
         "meter_reading",
@@ -569,7 +585,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "position", name="message_item_position"),
     )
     with op.batch_alter_table("message_item", schema=None) as batch_op:
-        batch_op.create_index("message_item_confirmation_id", ["confirmation_id"], unique=False)
+        batch_op.create_index(
+            "message_item_confirmation_id",
+            ["confirmation_id"],
+            unique=False,
+            sqlite_where=sa.text("confirmation_id IS NOT NULL"),
+            postgresql_where=sa.text("confirmation_id IS NOT NULL"),
+        )
         batch_op.create_index(
             "message_item_decided",
             ["message_id"],
@@ -598,7 +620,6 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'sent'"),
             postgresql_where=sa.text("status = 'sent'"),
         )
-        batch_op.create_index("message_item_uuid", ["uuid"], unique=False)
         batch_op.create_index(
             "message_item_waiting",
             ["until"],
@@ -618,7 +639,6 @@ def downgrade() -> None:
             sqlite_where=sa.text("status IN ('awaiting', 'parked')"),
             postgresql_where=sa.text("status IN ('awaiting', 'parked')"),
         )
-        batch_op.drop_index("message_item_uuid")
         batch_op.drop_index(
             "message_item_sent", sqlite_where=sa.text("status = 'sent'"), postgresql_where=sa.text("status = 'sent'")
         )
@@ -635,7 +655,11 @@ def downgrade() -> None:
             sqlite_where=sa.text("status = 'decided'"),
             postgresql_where=sa.text("status = 'decided'"),
         )
-        batch_op.drop_index("message_item_confirmation_id")
+        batch_op.drop_index(
+            "message_item_confirmation_id",
+            sqlite_where=sa.text("confirmation_id IS NOT NULL"),
+            postgresql_where=sa.text("confirmation_id IS NOT NULL"),
+        )
 
     op.drop_table("message_item")
     with op.batch_alter_table("message", schema=None) as batch_op:
@@ -696,9 +720,21 @@ def downgrade() -> None:
 
     op.drop_table("meter_reading")
     with op.batch_alter_table("message_event", schema=None) as batch_op:
-        batch_op.drop_index("message_event_message_id")
-        batch_op.drop_index("message_event_item_id")
-        batch_op.drop_index("message_event_command_id")
+        batch_op.drop_index(
+            "message_event_message_id",
+            sqlite_where=sa.text("item_id IS NULL AND message_id IS NOT NULL"),
+            postgresql_where=sa.text("item_id IS NULL AND message_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "message_event_item_id",
+            sqlite_where=sa.text("item_id IS NOT NULL"),
+            postgresql_where=sa.text("item_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "message_event_command_id",
+            sqlite_where=sa.text("command_id IS NOT NULL"),
+            postgresql_where=sa.text("command_id IS NOT NULL"),
+        )
 
     op.drop_table("message_event")
     op.drop_table("logical_location")
@@ -757,13 +793,11 @@ def downgrade() -> None:
             sqlite_where=sa.text("status IN ('submitting', 'accepted')"),
             postgresql_where=sa.text("status IN ('submitting', 'accepted')"),
         )
-        batch_op.drop_index("command_token")
         batch_op.drop_index(
             "command_ready", sqlite_where=sa.text("status = 'ready'"), postgresql_where=sa.text("status = 'ready'")
         )
         batch_op.drop_index("command_owner")
         batch_op.drop_index("command_device")
-        batch_op.drop_index("command_correlation")
 
     op.drop_table("command")
     op.drop_table("body")
