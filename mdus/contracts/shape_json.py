@@ -35,6 +35,12 @@ def from_json(shape: type[S], text: str | bytes) -> S:
     return value
 
 
+def json_of_field(shape: type, name: str) -> _Convert:
+    """Return what makes the JSON of one field's value, as it stands in the text of `to_json`."""
+    convert = next(convert for known, convert, _ in _encoders(shape) if known == name)
+    return lambda value: _JSON.encode(value if convert is None or value is None else convert(value))
+
+
 # -- compiling, once per class -----------------------------------------------------------------------------------------
 
 _ENCODE: Final[dict[type, _Convert | None]] = {

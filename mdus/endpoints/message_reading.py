@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 
 from lxml import etree
 
 from mdus.contracts.binding import BindingError, bind, shape_version, to_json, wire
 from mdus.contracts.catalog import HEADER_ELEMENT, Catalog, Direction, Root, UnknownRoot
+from mdus.contracts.columns import TOGETHER, bind_together
 from mdus.contracts.envelope import (
     DtdRefused,
     EmptyBody,
@@ -177,8 +178,7 @@ class MessageReader:
         if not verdict.accepted:
             raise _against_contract(root, [str(violation) for violation in verdict.violations])
         draft = _draft(root, service, header, system_of)
-        items = iter_items(element, root) if root.is_bulk else iter([(1, element)])
-        rows = [draft.row(position, item) for position, item in items]
+        rows = draft.rows(element)
         return draft.reading(batches=[rows], items=len(rows), set_aside=len(verdict.set_aside))
 
     # -- a stream -----------------------------------------------------------------------------------------------------
@@ -318,6 +318,30 @@ class _Draft:
         except BindingError as error:
             where = f"{self._root.item_element}[{position}]/" if self._is_bulk else ""
             raise _against_contract(self._root, [f"{where}{error}"]) from error
+        return self._row(position, request, header, to_json(request))
+
+    def rows(self, message: etree._Element) -> list[ReceivedItem]:
+        """Return the rows of all items of a bulk, or of a single message, that was parsed whole."""
+        if not self._is_bulk:
+            return [self.row(1, message)]
+        items = [item for _, item in iter_items(message, self._root)]
+        rows: list[ReceivedItem] = []
+        for start in range(0, len(items), TOGETHER):
+            rows += self._rows_together(start + 1, items[start : start + TOGETHER])
+        return rows
+
+    def _rows_together(self, first: int, items: Sequence[etree._Element]) -> list[ReceivedItem]:
+        """Return the rows of some items, which are taken out of their message; alike as they mostly are, faster."""
+        together = etree.Element("items")
+        together.extend(items)
+        requests = bind_together(self._shape, together)
+        headers = bind_together(ItemHeader, together, inside=HEADER_ELEMENT)
+        if requests is None or headers is None:
+            return [self.row(position, item) for position, item in enumerate(items, start=first)]
+        each = zip(requests.values, headers.values, requests.json, strict=True)
+        return [self._row(position, *one) for position, one in enumerate(each, start=first)]
+
+    def _row(self, position: int, request: Any, header: Any, content: str) -> ReceivedItem:
         key = self._key
         if self._is_bulk:
             key = header.uuid.lower() if header.uuid else header.id or f"{self._key}/{position}"
@@ -327,7 +351,7 @@ class _Draft:
             uuid=header.uuid,
             header_id=header.id,
             ordering_key=f"{self._system}/{self._order_by(request)}",
-            content=to_json(request),
+            content=content,
             # What the message's own header says holds for all its items.
             test_data=self._test_data or bool(header.test_data),
         )

@@ -106,6 +106,28 @@ class TestBulk:
         mdus.post(create_device(test_data=True))
         assert [row.test_data for row in mdus.rows(ITEM)] == [True]
 
+    def test_stores_items_that_differ_among_many_alike_at_their_place(self, mdus: Installation) -> None:
+        bulk, numbers, odd = new_uuid(), range(1, 251), 120
+        content = create_devices(
+            *(
+                item(
+                    f"{number:018}",
+                    header_xml=header(uuid=None if number == odd else new_uuid(), test_data=number == 7),
+                )
+                for number in numbers
+            ),
+            header_xml=header(uuid=bulk),
+        )
+        assert mdus.post(content).status_code == 202
+        stored = mdus.rows(ITEM)
+        assert [(row.position, json.loads(row.content)["device_id"]) for row in stored] == [
+            (number, f"{number:018}") for number in numbers
+        ]
+        assert [row.ordering_key for row in stored] == [f"P11/{number:018}" for number in numbers]
+        assert [row.position for row in stored if row.test_data] == [7]
+        assert stored[odd - 1].key == f"{bulk.lower()}/{odd}"
+        assert {row.uuid.lower() for row in stored if row.uuid} == {row.key for row in stored if row.position != odd}
+
     def test_takes_as_many_statements_for_a_thousand_items_as_for_one(self, mdus: Installation) -> None:
         counts = []
         for items in (1, 1000):
