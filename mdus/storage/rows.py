@@ -152,7 +152,8 @@ def _update(table: Table, columns: tuple[str, ...], by: tuple[str, ...], where: 
 
 def _arrays(table: Table, columns: tuple[str, ...], database: _Database) -> str:
     """Return the set of rows that PostgreSQL makes of one array per column."""
-    return f"unnest({', '.join(f'%s::{kind}[]' for kind in _kinds(table, columns, database))})"
+    # %b: in the binary form, which needs no quoting; quoting JSON in an array takes longer than storing it.
+    return f"unnest({', '.join(f'%b::{kind}[]' for kind in _kinds(table, columns, database))})"
 
 
 def _kinds(table: Table, columns: tuple[str, ...], database: _Database) -> list[str]:
