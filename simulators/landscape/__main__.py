@@ -69,8 +69,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         console.print(f"[red]{error}[/]")
         return 2
-    # Told to end, it ends like after Ctrl-C: with everything it started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Told to end, it ends like after Ctrl-C, also where a shell started it with Ctrl-C ignored: with all it started.
+    for told_to_end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told_to_end, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="mdus-demo-"))
     held = False
     try:

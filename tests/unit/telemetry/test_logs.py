@@ -60,7 +60,7 @@ class TestConfigure:
 
     def test_gives_lines_of_libraries_the_same_form(self, stream: io.StringIO) -> None:
         configure(form="json", level="info", stream=stream)
-        logging.getLogger("uvicorn").info("started on %s", 8080)
+        logging.getLogger("a.library").info("started on %s", 8080)
         assert lines(stream)[0]["event"] == "started on 8080"
 
 
@@ -69,7 +69,7 @@ class TestCorrelated:
         configure(form="json", level="info", stream=stream)
         with correlated(message_uuid="u-1"):
             logger("mdus.x").info("inside")
-            logging.getLogger("uvicorn").info("library inside")
+            logging.getLogger("a.library").info("library inside")
         logger("mdus.x").info("outside")
         assert [line.get("message_uuid") for line in lines(stream)] == ["u-1", "u-1", None]
 
