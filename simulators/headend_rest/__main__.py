@@ -146,6 +146,7 @@ async def serve(app: Starlette, *, host: str, port: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen(128)  # who is told the address may connect at once, and waits until it is served
         print(json.dumps({"listening": f"http://{host}:{listening.getsockname()[1]}"}), flush=True)
         await server.serve(sockets=[listening])
 

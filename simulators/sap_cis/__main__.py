@@ -144,6 +144,7 @@ async def serve(app: Starlette, *, host: str, port: int) -> None:
         timeout_graceful_shutdown=2,
     )
     listening = config.bind_socket()
+    listening.listen(128)  # who is told the address may connect at once, and waits until it is served
     print(json.dumps({"listening": f"http://{host}:{listening.getsockname()[1]}"}), flush=True)
     await uvicorn.Server(config).serve(sockets=[listening])
 
