@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Column, Connection, Dialect, Table
+from sqlalchemy import Boolean, Column, Connection, Dialect, Table
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 #: Values of one row, in the order of the columns named.
@@ -85,12 +85,16 @@ def update_rows(
 def _execute(connection: Connection, statement: _Statement, rows: Sequence[Values], shared: Sequence[Any] = ()) -> None:
     text, processors = statement.text, statement.processors
     same = tuple(process(value) if process else value for process, value in zip(processors, shared, strict=False))
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite and not any(processors[len(same) :]):
+        connection.exec_driver_sql(text, [same + row for row in map(tuple, rows)])
+        return
     columns = [
         list(map(process, column)) if process else column
         for process, column in zip(processors[len(same) :], zip(*rows, strict=True), strict=True)
     ]
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(text, [(*same, *row) for row in zip(*columns, strict=True)])
+    if is_sqlite:
+        connection.exec_driver_sql(text, [same + row for row in zip(*columns, strict=True)])
     else:
         connection.exec_driver_sql(text, (*same, *map(list, columns)))
 
@@ -166,6 +170,8 @@ def _processors(table: Table, columns: tuple[str, ...], database: _Database) -> 
 
 def _processor(column: Column[Any], dialect: Dialect) -> _Process | None:
     """Return what gives a value of the column's type to the driver, None when it goes as it is."""
+    if isinstance(column.type, Boolean):
+        return None  # both drivers take it; SQLAlchemy would look whether it is one
     process: _Process | None = column.type.dialect_impl(dialect).bind_processor(dialect)
     return process
 

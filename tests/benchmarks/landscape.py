@@ -28,10 +28,14 @@ _PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Store:
-    """A database to work on: its name for people, its URL, and the process that serves it, if it is one of its own."""
+    """A database to work on: its name for people, its URL, and the process that serves it, if it is one of its own.
+
+    `workers` is how many worker processes MDUS has on it: as many as the two cores meant here, where there may be any.
+    """
 
     name: str
     url: str
+    workers: int = 1
     server: psutil.Process | None = None
 
 
@@ -54,7 +58,7 @@ def postgresql(folder: Path) -> Iterator[Store]:
     try:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         migrate(url)
-        yield Store(name="PostgreSQL", url=url, server=psutil.Process(server.get_pid()))
+        yield Store(name="PostgreSQL", url=url, workers=2, server=psutil.Process(server.get_pid()))
     finally:
         server.cleanup()
 
@@ -230,6 +234,7 @@ ams_ids = ["{AMS}"]
             "MDUS_AUTH__PASSWORD": password,
             "MDUS_CIS__URL": f"{peers_url}/sap/{{interface}}",
             "MDUS_LOG__FORMAT": "json",
+            "MDUS_WORKERS__PROCESSES": str(store.workers),
         },
         log=folder / "mdus.log",
         ready_url=f"{mdus_url}/readyz" if workers else f"{mdus_url}/healthz",
