@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Final
 
@@ -93,6 +93,9 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
             if shape is not None:
                 for misfit in check(shape, root):
                     yield _problem(misfit, service)
+        ordered = isinstance(service, RequestConfirmation | NotificationReceived | RequestSent)
+        if ordered and service.order_by not in {one.name for one in fields(service.shape)}:
+            yield _problem(f"order_by: {service.shape.__qualname__} has no field {service.order_by}", service)
 
 
 def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ Runs in a thread: nothing here may wait in the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -43,6 +44,8 @@ T = TypeVar("T")
 _REFUSAL_LENGTH: Final = 8000
 #: Two bulks may bring the same items in another order.
 _ATTEMPTS: Final = 3
+#: A body from which on compressing it takes longer than handing it to another thread.
+_PACKED_BESIDE: Final = 1 << 16
 
 
 class Intake:
@@ -53,6 +56,7 @@ class Intake:
         self._runtime = runtime
         services = {root: service for service in runtime.services.values() for root, _ in inbound_roots(service)}
         self._reader = MessageReader(runtime.catalog, services)
+        self._packers = ThreadPoolExecutor(thread_name_prefix="packer")
 
     def take(self, body: ReceivedBody, *, interface: str | None, sender: Sender | None) -> Stored:
         """Store the message in a body and return what became of it, durable; or raise Refused, with a copy kept.
@@ -60,7 +64,7 @@ class Intake:
         `interface` is the one the sender addressed, None for any; `sender` the authenticated row of the settings, None
         where no credentials are configured.
         """
-        stored_body = body.stored()
+        stored_body = self._packed(body)
         settings = self._runtime.settings
         default_system = settings.auth.default_system if sender is None else sender.default_system
         glimpse = Glimpse(default_system=default_system)
@@ -83,12 +87,16 @@ class Intake:
                 ) as reading,
                 correlated(message_uuid=reading.message.uuid or reading.message.key),
             ):
-                return self._store(reading, stored_body)
+                return self._store(reading, stored_body())
         except Refused as refused:
             if refused.is_readable:
-                self._keep(refused, glimpse, stored_body)
+                self._keep(refused, glimpse, stored_body())
             self.count(refused, interface=interface or glimpse.interface)
             raise
+
+    def _packed(self, body: ReceivedBody) -> Callable[[], StoredBody]:
+        """Return what tells the form in which the body is kept; a large one is compressed while it is parsed."""
+        return self._packers.submit(body.stored).result if body.size > _PACKED_BESIDE else body.stored
 
     def count(self, refused: Refused, *, interface: str | None) -> None:
         """Count and log a refusal."""

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 
 from lxml import etree
 
 from mdus.contracts.binding import BindingError, bind, shape_version, to_json, wire
 from mdus.contracts.catalog import HEADER_ELEMENT, Catalog, Direction, Root, UnknownRoot
-from mdus.contracts.columns import TOGETHER, bind_together
+from mdus.contracts.columns import TOGETHER, alike, bind_together
 from mdus.contracts.envelope import (
     DtdRefused,
     EmptyBody,
@@ -137,7 +137,7 @@ class MessageReader:
         `interface` is the one the sender addressed, None for any. `glimpse` is filled on the way.
         """
         if body.file is None:
-            yield self._whole(body.data, interface, system_of, glimpse)
+            yield self._whole(body, interface, system_of, glimpse)
             return
         with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
             yield self._streamed(body.file, spool, interface, system_of, glimpse, small_limit=small_limit)
@@ -166,11 +166,13 @@ class MessageReader:
 
     # -- a tree -------------------------------------------------------------------------------------------------------
 
-    def _whole(self, data: bytes, interface: str | None, system_of: SystemOf, glimpse: Glimpse) -> Reading:
+    def _whole(self, body: ReceivedBody, interface: str | None, system_of: SystemOf, glimpse: Glimpse) -> Reading:
         try:
-            element = parse(data)
+            element = parse(body.data)
         except EnvelopeError as error:
             raise _refused(error) from error
+        # Freeing the tree of a large bulk takes as long as parsing it: the answer does not wait for that.
+        body.leftovers.append(element)
         root, service = self._identify(str(element.tag), interface, glimpse)
         header = element.find(HEADER_ELEMENT)
         glimpse.see_header(header)
@@ -178,7 +180,7 @@ class MessageReader:
         if not verdict.accepted:
             raise _against_contract(root, [str(violation) for violation in verdict.violations])
         draft = _draft(root, service, header, system_of)
-        rows = draft.rows(element)
+        rows = draft.rows(element, body.leftovers)
         return draft.reading(batches=[rows], items=len(rows), set_aside=len(verdict.set_aside))
 
     # -- a stream -----------------------------------------------------------------------------------------------------
@@ -305,7 +307,7 @@ class _Draft:
         self._order_by = service.order_by
         self._header = header
         self._system = system
-        self._key = _key_of(header, service)
+        self._message_key = _key_of(header, service)
         self._test_data = bool(header.test_data)
 
     def row(self, position: int, item: etree._Element) -> ReceivedItem:
@@ -318,43 +320,65 @@ class _Draft:
         except BindingError as error:
             where = f"{self._root.item_element}[{position}]/" if self._is_bulk else ""
             raise _against_contract(self._root, [f"{where}{error}"]) from error
-        return self._row(position, request, header, to_json(request))
+        return ReceivedItem(
+            position=position,
+            key=self._key(header.uuid, header.id, position) if self._is_bulk else self._message_key,
+            uuid=header.uuid,
+            header_id=header.id,
+            ordering_key=self._ordering_key(getattr(request, self._order_by)),
+            content=to_json(request),
+            test_data=self._is_test(header.test_data),
+        )
 
-    def rows(self, message: etree._Element) -> list[ReceivedItem]:
-        """Return the rows of all items of a bulk, or of a single message, that was parsed whole."""
+    def rows(self, message: etree._Element, leftovers: list[object]) -> list[ReceivedItem]:
+        """Return the rows of all items of a bulk, or of a single message, that was parsed whole.
+
+        The items of a bulk are taken out of it, into elements that are left over.
+        """
         if not self._is_bulk:
             return [self.row(1, message)]
         items = [item for _, item in iter_items(message, self._root)]
         rows: list[ReceivedItem] = []
         for start in range(0, len(items), TOGETHER):
-            rows += self._rows_together(start + 1, items[start : start + TOGETHER])
+            some = etree.Element("items")
+            leftovers.append(some)
+            some.extend(items[start : start + TOGETHER])
+            rows += self._rows_together(start + 1, some) or (
+                self.row(position, item) for position, item in enumerate(some, start=start + 1)
+            )
         return rows
 
-    def _rows_together(self, first: int, items: Sequence[etree._Element]) -> list[ReceivedItem]:
-        """Return the rows of some items, which are taken out of their message; alike as they mostly are, faster."""
-        together = etree.Element("items")
-        together.extend(items)
-        requests = bind_together(self._shape, together)
-        headers = bind_together(ItemHeader, together, inside=HEADER_ELEMENT)
+    def _rows_together(self, first: int, items: etree._Element) -> list[ReceivedItem] | None:
+        """Return the rows of the children of an element, or None if they are to be bound one by one."""
+        texts = alike(items, self._root.message_type)
+        requests = None if texts is None else bind_together(self._shape, texts)
+        headers = None if texts is None else bind_together(ItemHeader, texts, inside=HEADER_ELEMENT)
         if requests is None or headers is None:
-            return [self.row(position, item) for position, item in enumerate(items, start=first)]
-        each = zip(requests.values, headers.values, requests.json, strict=True)
-        return [self._row(position, *one) for position, one in enumerate(each, start=first)]
-
-    def _row(self, position: int, request: Any, header: Any, content: str) -> ReceivedItem:
-        key = self._key
-        if self._is_bulk:
-            key = header.uuid.lower() if header.uuid else header.id or f"{self._key}/{position}"
-        return ReceivedItem(
-            position=position,
-            key=key,
-            uuid=header.uuid,
-            header_id=header.id,
-            ordering_key=f"{self._system}/{self._order_by(request)}",
-            content=content,
-            # What the message's own header says holds for all its items.
-            test_data=self._test_data or bool(header.test_data),
+            return None
+        uuids, ids, test_data = (headers.values[name] for name in ("uuid", "id", "test_data"))
+        positions = range(first, first + requests.count)
+        rows = zip(
+            positions,
+            map(self._key, uuids, ids, positions),
+            uuids,
+            ids,
+            map(self._ordering_key, requests.values[self._order_by]),
+            requests.json,
+            map(self._is_test, test_data),
+            strict=True,
         )
+        return list(map(ReceivedItem._make, rows))
+
+    def _key(self, uuid: str | None, header_id: str | None, position: int) -> str:
+        """Return what makes an item of a bulk one of its kind."""
+        return uuid.lower() if uuid else header_id or f"{self._message_key}/{position}"
+
+    def _ordering_key(self, value: str | None) -> str:
+        return f"{self._system}/{value or ''}"
+
+    def _is_test(self, test_data: bool | None) -> bool:
+        """What the message's own header says holds for all its items."""
+        return self._test_data or bool(test_data)
 
     def reading(self, *, batches: Iterable[Sequence[ReceivedItem]], items: int, set_aside: int) -> Reading:
         """Return the message, once all its items have their rows."""
@@ -364,7 +388,7 @@ class _Draft:
             service=self._service.name,
             root=self._root.name,
             bulk=self._root.is_bulk,
-            key=self._key,
+            key=self._message_key,
             uuid=header.uuid,
             header_id=header.id,
             reference_uuid=header.reference_uuid,

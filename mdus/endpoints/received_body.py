@@ -38,16 +38,21 @@ class ReceivedBody:
         self._sent = 0
         self._gunzip = zlib.decompressobj(_GZIP) if gzip else None
         self._hash = hashlib.sha256()
-        self._memory = bytearray()
+        self._kept: list[bytes] = []
         self._compress = zlib.compressobj(_LEVEL)
         self._compressed: list[bytes] = []
+        self._stored: StoredBody | None = None
         self.size = 0
         self.file: BinaryIO | None = None
+        #: What was made of the body and takes its time to be freed; dropped by `close`, after the answer.
+        self.leftovers: list[object] = []
 
     @property
     def data(self) -> bytes:
         """Return the bytes of a small body."""
-        return bytes(self._memory)
+        if len(self._kept) > 1:
+            self._kept = [b"".join(self._kept)]
+        return self._kept[0] if self._kept else b""
 
     def feed(self, sent: bytes) -> None:
         """Take in bytes as they were sent; Refused as soon as they are too many, or no gzip."""
@@ -58,9 +63,8 @@ class ReceivedBody:
             self.size += len(piece)
             if self.size > self._limits.max_body_bytes:
                 raise too_large(self._limits)
-            self._hash.update(piece)
             if self.file is None and self.size <= self._limits.small_message_bytes:
-                self._memory += piece
+                self._kept.append(piece)
             else:
                 self._spill(piece)
 
@@ -72,16 +76,20 @@ class ReceivedBody:
             self.file.seek(0)
 
     def close(self) -> None:
-        """Drop the temporary file."""
+        """Drop the temporary file and what was made of the body."""
+        self.leftovers.clear()
         if self.file is not None:
             self.file.close()
 
     def stored(self) -> StoredBody:
-        """Return the form in which the body is kept; to be asked once."""
-        if self.file is None:
-            self._compressed.append(self._compress.compress(self._memory))
-        self._compressed.append(self._compress.flush())
-        return StoredBody(content_hash=self._hash.digest(), data=b"".join(self._compressed), size=self.size)
+        """Return the form in which the body is kept."""
+        if self._stored is None:
+            if self.file is None:
+                self._pack(self.data)
+            self._compressed.append(self._compress.flush())
+            data = b"".join(self._compressed)
+            self._stored = StoredBody(content_hash=self._hash.digest(), data=data, size=self.size)
+        return self._stored
 
     def _pieces(self, sent: bytes) -> Iterator[bytes]:
         if self._gunzip is None:
@@ -107,13 +115,18 @@ class ReceivedBody:
         if self.file is None:
             # Closed by `close`; it has no name, so nothing is left behind even by a crash.
             self.file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
-            self._move(bytes(self._memory))
-            self._memory = bytearray()
+            for kept in self._kept:
+                self._move(kept)
+            self._kept.clear()
         self._move(piece)
 
     def _move(self, piece: bytes) -> None:
         if self.file is not None:
             self.file.write(piece)
+        self._pack(piece)
+
+    def _pack(self, piece: bytes) -> None:
+        self._hash.update(piece)
         self._compressed.append(self._compress.compress(piece))
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -25,7 +26,7 @@ from mdus.contracts.catalog import Direction, UnknownInterface
 from mdus.contracts.envelope import fault
 from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
 from mdus.endpoints.intake import Intake
-from mdus.endpoints.received_body import check_content_type, drained, receive
+from mdus.endpoints.received_body import ReceivedBody, check_content_type, drained, receive
 from mdus.endpoints.refusal import Reason, Refused
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.patterns import inbound_roots, outbound_roots
@@ -83,6 +84,12 @@ class SoapEndpoint:
             # Nobody is left to answer, and nothing was stored: the sender will come again.
             log.info("sender_disconnected", interface=interface)
             return Response(status_code=400)
+        answer = await self._answer_to(body, interface=interface, sender=sender)
+        answer.background = BackgroundTask(body.close)
+        return answer
+
+    async def _answer_to(self, body: ReceivedBody, *, interface: str | None, sender: Sender | None) -> Response:
+        """Store the message in a body and return the answer."""
         try:
             await run_in_threadpool(self._intake.take, body, interface=interface, sender=sender)
         except Refused as refused:
@@ -92,8 +99,6 @@ class SoapEndpoint:
             unstored = Refused(Reason.STORAGE, "The message could not be stored; send it again later")
             self._intake.count(unstored, interface=interface)
             return _answer(unstored)
-        finally:
-            body.close()
         return Response(status_code=self._http.answer_status if sender is None else sender.answer_status)
 
     async def wsdl(self, request: Request) -> Response:

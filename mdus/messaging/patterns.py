@@ -69,7 +69,8 @@ class RequestConfirmation:
     """A request received from SAP that is answered by a confirmation of its own, later and in the other direction.
 
     `shape` is the Request bound from each item, `confirmation_shape` what `confirm` returns (everything of the
-    confirmation but its MessageHeader). `order_by` names the device (or document) whose items must not overtake.
+    confirmation but its MessageHeader). `order_by` is the field of `shape` that names the device (or document) whose
+    items must not overtake.
     """
 
     request: str
@@ -79,7 +80,7 @@ class RequestConfirmation:
     shape: type[Received]
     confirmation_shape: type[Any]
     result: type[Result] = Result
-    order_by: Callable[[Any], str]
+    order_by: str
     load: Load
     decide: Decide
     confirm: Callable[[Any, Any], Any]
@@ -97,7 +98,7 @@ class NotificationReceived:
     notification: str
     bulk_notification: str | None = None
     shape: type[Received]
-    order_by: Callable[[Any], str]
+    order_by: str
     load: Load
     decide: Decide
 
@@ -139,7 +140,7 @@ class RequestSent:
     select: Select
     build: Callable[[Any], Any]
     shape: type[Received]
-    order_by: Callable[[Any], str]
+    order_by: str
     settled_by: Callable[[Any], str | None]
     load: Load
     settle: Decide

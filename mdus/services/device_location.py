@@ -249,7 +249,7 @@ SERVICE = NotificationReceived(
     notification="UtilitiesDeviceERPSmartMeterLocationNotification",
     bulk_notification="UtilitiesDeviceERPSmartMeterLocationBulkNotification",
     shape=Request,
-    order_by=lambda request: request.device_id,
+    order_by="device_id",
     load=load,
     decide=decide,
 )

@@ -160,7 +160,7 @@ SERVICE = NotificationReceived(
     notification="SmartMeterUtilitiesMeasurementTaskERPPointOfDeliveryAssignedNotification",
     bulk_notification="SmartMeterUtilitiesMeasurementTaskERPPointOfDeliveryBulkAssignedNotification",
     shape=Request,
-    order_by=lambda request: request.device_id,
+    order_by="device_id",
     load=load,
     decide=decide,
 )

@@ -19,7 +19,7 @@ from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.exception_case import DEAD_ITEM, DEAD_MESSAGE, close_cases
 from mdus.storage.keys import among
 from mdus.storage.mapping import chunks
-from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, store_body
 from mdus.storage.rows import insert_rows
 
 #: Statuses of a stored answer that is sent again when its request comes again; one still on its way just goes on.
@@ -169,11 +169,7 @@ def _insert(connection: Connection) -> Any:
 
 
 def _store_body(connection: Connection, body: StoredBody) -> None:
-    connection.execute(
-        _insert(connection)(BODY)
-        .values(content_hash=body.content_hash, data=body.data, size=body.size)
-        .on_conflict_do_nothing(index_elements=["content_hash"])
-    )
+    store_body(connection, content_hash=body.content_hash, data=body.data, size=body.size)
 
 
 def _with_key(connection: Connection, message: ReceivedMessage) -> tuple[int, bytes | None] | None:

@@ -19,11 +19,11 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.column_types import EnumText, UtcInstant
 from mdus.storage.mapping import METADATA, Identity64
+from mdus.storage.rows import insert_rows
 
 
 def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
@@ -70,7 +70,8 @@ MESSAGE = Table(
     Column("lease_until", UtcInstant),
     Column("ended_at", UtcInstant),  # business instant of completion or delivery
     Column("last_error", Text),
-    UniqueConstraint("direction", "sender_system", "service", "key", name="message_key"),
+    # The key first: it tells two rows apart at once, the others are the same for thousands.
+    UniqueConstraint("key", "service", "sender_system", "direction", name="message_key"),
     _partial("message_outbox_ready", "due_at", "id", where="status = 'ready'"),
     _partial("message_outbox_sending", "lease_until", where="status = 'sending'"),
     _partial("message_unanswered", "ended_at", where="direction = 'out' AND status = 'delivered'"),
@@ -85,7 +86,8 @@ ITEM = Table(
     "message_item",
     METADATA,
     Column("id", Identity64, primary_key=True, autoincrement=True),
-    Column("message_id", BigInteger, ForeignKey("message.id"), nullable=False),
+    # No foreign key: items are stored with their message, and PostgreSQL would ask for it once for each of thousands.
+    Column("message_id", BigInteger, nullable=False),
     Column("position", Integer, nullable=False),
     Column("direction", Text, nullable=False),
     Column("sender_system", Text, nullable=False),
@@ -110,7 +112,7 @@ ITEM = Table(
     Column("due_at", UtcInstant),  # real clock: NULL is at once
     Column("stored_at", UtcInstant, nullable=False),
     Column("note", Text),
-    UniqueConstraint("direction", "sender_system", "service", "key", name="message_item_key"),
+    UniqueConstraint("key", "service", "sender_system", "direction", name="message_item_key"),
     UniqueConstraint("message_id", "position", name="message_item_position"),
     _partial("message_item_ready", "service", "id", where="status = 'ready'"),
     _partial("message_item_waiting", "until", where="status IN ('awaiting', 'parked')"),
@@ -150,9 +152,5 @@ MESSAGE_EVENT = Table(
 
 def store_body(connection: Connection, *, content_hash: bytes, data: bytes, size: int) -> None:
     """Keep a raw body once: `data` is zlib-compressed, `size` its bytes before; a known hash is left as it is."""
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    connection.execute(
-        make(BODY)
-        .values(content_hash=content_hash, data=data, size=size)
-        .on_conflict_do_nothing(index_elements=["content_hash"])
-    )
+    row = (content_hash, data, size)
+    insert_rows(connection, BODY, ("content_hash", "data", "size"), [row], key=("content_hash",))

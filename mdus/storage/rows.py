@@ -1,14 +1,15 @@
 """Many rows in one statement, at the speed of the driver: inserts, and updates by key.
 
 Building the parameters of each row by name costs more than storing the row. So the statement is made once per table and
-columns, and rows are tuples: SQLite gets them one by one (`executemany`), PostgreSQL as one array per column
-(`unnest`), which it plans, executes and answers once.
+columns, and rows are tuples: SQLite gets them by the handful (`executemany` of an INSERT with many rows), PostgreSQL as
+one array per column (`unnest`), which it plans, executes and answers once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Boolean, Column, Connection, Dialect, Table
@@ -18,6 +19,9 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 Values = tuple[Any, ...]
 
 _Process = Callable[[Any], Any]
+
+#: Rows in one INSERT of SQLite: going to the database and back costs half as much as storing a row.
+_HANDFUL: Final = 50
 
 
 class _Statement(NamedTuple):
@@ -51,8 +55,12 @@ def insert_rows(
         same.pop(name, None)
     becomes = tuple((merged or {name: f'excluded."{name}"' for name in replaced}).items())
     database = _Database.of(connection.dialect)
-    statement = _insert(table, tuple(same), tuple(columns), tuple(key), becomes, database)
-    _execute(connection, statement, rows, tuple(same.values()))
+    names = (tuple(same), tuple(columns), tuple(key), becomes, database)
+    in_handfuls = len(rows) - len(rows) % _HANDFUL if database.name == "sqlite" else 0
+    if in_handfuls:
+        _execute(connection, _insert(table, *names, _HANDFUL), rows[:in_handfuls], tuple(same.values()), _HANDFUL)
+    if rows[in_handfuls:]:
+        _execute(connection, _insert(table, *names), rows[in_handfuls:], tuple(same.values()))
 
 
 @cache
@@ -82,21 +90,32 @@ def update_rows(
         _execute(connection, statement, rows)
 
 
-def _execute(connection: Connection, statement: _Statement, rows: Sequence[Values], shared: Sequence[Any] = ()) -> None:
+def _execute(
+    connection: Connection,
+    statement: _Statement,
+    rows: Sequence[Values],
+    shared: Sequence[Any] = (),
+    at_once: int = 1,
+) -> None:
+    """Execute a statement for all rows, on SQLite as often as it takes when it takes `at_once` of them."""
     text, processors = statement.text, statement.processors
     same = tuple(process(value) if process else value for process, value in zip(processors, shared, strict=False))
     is_sqlite = connection.dialect.name == "sqlite"
-    if is_sqlite and not any(processors[len(same) :]):
-        connection.exec_driver_sql(text, [same + row for row in map(tuple, rows)])
-        return
-    columns = [
-        list(map(process, column)) if process else column
-        for process, column in zip(processors[len(same) :], zip(*rows, strict=True), strict=True)
-    ]
-    if is_sqlite:
-        connection.exec_driver_sql(text, [same + row for row in zip(*columns, strict=True)])
+    given: Iterable[Values] = rows
+    if any(processors[len(same) :]) or not is_sqlite:
+        columns = [
+            list(map(process, column)) if process else column
+            for process, column in zip(processors[len(same) :], zip(*rows, strict=True), strict=True)
+        ]
+        if not is_sqlite:
+            connection.exec_driver_sql(text, (*same, *map(list, columns)))
+            return
+        given = zip(*columns, strict=True)
+    if at_once == 1:
+        connection.exec_driver_sql(text, [same + row for row in given])
     else:
-        connection.exec_driver_sql(text, (*same, *map(list, columns)))
+        several = zip(*[iter(given)] * at_once, strict=True)
+        connection.exec_driver_sql(text, [tuple(chain(same, *some)) for some in several])
 
 
 class _Database(NamedTuple):
@@ -121,6 +140,7 @@ def _insert(
     key: tuple[str, ...],
     becomes: tuple[tuple[str, str], ...],
     database: _Database,
+    at_once: int = 1,
 ) -> _Statement:
     conflict = ""
     if becomes:
@@ -130,7 +150,10 @@ def _insert(
         conflict = f" ON CONFLICT ({', '.join(_quoted(key))}) DO NOTHING"
     names = (*shared, *columns)
     if database.name == "sqlite":
-        source = f"VALUES ({', '.join('?' * len(names))})"
+        width = len(columns)
+        # Numbered, so that what all rows share is given once.
+        each = (_places(0, len(shared)) + _places(len(shared) + row * width, width) for row in range(at_once))
+        source = "VALUES " + ", ".join(f"({', '.join(places)})" for places in each)
     else:
         same = "".join(f"%s::{kind}, " for kind in _kinds(table, shared, database))
         source = f"SELECT {same}new.* FROM {_arrays(table, columns, database)} AS new"  # noqa: S608 - our own names
@@ -158,6 +181,11 @@ def _arrays(table: Table, columns: tuple[str, ...], database: _Database) -> str:
     """Return the set of rows that PostgreSQL makes of one array per column."""
     # %b: in the binary form, which needs no quoting; quoting JSON in an array takes longer than storing it.
     return f"unnest({', '.join(f'%b::{kind}[]' for kind in _kinds(table, columns, database))})"
+
+
+def _places(before: int, count: int) -> list[str]:
+    """Return `count` numbered places of SQLite that follow the first `before`."""
+    return [f"?{place + 1}" for place in range(before, before + count)]
 
 
 def _kinds(table: Table, columns: tuple[str, ...], database: _Database) -> list[str]:

@@ -65,6 +65,9 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
 }
 
 
+#: Pages (of 4 KiB) in SQLite's log before a commit moves them to the file: pages written again and again move once.
+_CHECKPOINT_PAGES: Final = 4096
+
 #: SQLSTATE of a deadlock and of a serialization failure.
 _COLLISIONS: Final = frozenset({"40P01", "40001"})
 
@@ -252,6 +255,7 @@ def _engine(url: str, *, settings: Settings) -> Engine:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
+            f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
             f"busy_timeout={int(patience * 1000)}",
             "foreign_keys=ON",
             "cache_size=-65536",

@@ -513,7 +513,7 @@ def upgrade() -> None:
             ["body.content_hash"],
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("direction", "sender_system", "service", "key", name="message_key"),
+        sa.UniqueConstraint("key", "service", "sender_system", "direction", name="message_key"),
     )
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.create_index("message_content_hash", ["content_hash"], unique=False)
@@ -576,12 +576,8 @@ def upgrade() -> None:
         sa.Column("due_at", UtcInstant(), nullable=True),
         sa.Column("stored_at", UtcInstant(), nullable=False),
         sa.Column("note", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["message_id"],
-            ["message.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("direction", "sender_system", "service", "key", name="message_item_key"),
+        sa.UniqueConstraint("key", "service", "sender_system", "direction", name="message_item_key"),
         sa.UniqueConstraint("message_id", "position", name="message_item_position"),
     )
     with op.batch_alter_table("message_item", schema=None) as batch_op:

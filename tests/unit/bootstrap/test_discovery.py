@@ -103,6 +103,10 @@ class TestContract:
     def test_names_what_does_not_fit_in_a_shape(self) -> None:
         assert any("IDENTITY" in problem for problem in self.problems(replace(SERVICE, shape=Misfit)))
 
+    def test_names_an_order_by_what_no_field_is(self) -> None:
+        (problem,) = self.problems(replace(SERVICE, order_by="meter"))
+        assert "has no field meter" in problem
+
 
 class TestSettings:
     def problems(self, **row: str) -> list[str]:

@@ -12,8 +12,9 @@ import pytest
 from lxml import etree
 
 from mdus.contracts.binding import bind, to_json, wire, wire_end
-from mdus.contracts.columns import bind_together
+from mdus.contracts.columns import Columns, alike, bind_together
 from mdus.contracts.envelope import parse
+from mdus.contracts.wire_types import ChildType, WireType
 
 
 class Commodity(StrEnum):
@@ -65,6 +66,37 @@ class Attributed:
     kind: str | None = wire("Document/@kind")
 
 
+TEXT = WireType(name="Text", builtin="token")
+
+
+def optional(name: str, of: WireType = TEXT, *, maximum: int | None = 1) -> ChildType:
+    """Return a child that may be missing."""
+    return ChildType(name=name, type=of, required=False, maximum=maximum)
+
+
+TASK = WireType(name="Task", children=tuple(map(optional, ("Amount", "Urgent", "Count", "Commodity"))))
+DOCUMENT = WireType(
+    name="Document",
+    children=(
+        ChildType(name="ID", type=TEXT, required=True, maximum=1),
+        *map(optional, ("Date", "At", "Until")),
+        optional("Task", TASK),
+        optional("Other"),
+        optional("Deep", WireType(name="Deep", children=(optional("ID"),))),
+        optional("Note", maximum=None),
+    ),
+)
+ITEM = WireType(
+    name="Item", children=(ChildType(name="Document", type=DOCUMENT, required=True, maximum=1), optional("Remark"))
+)
+
+
+def bound_together(parent: etree._Element, shape: type = Order, *, inside: str = "") -> Columns | None:
+    """Return the columns of items, if they are alike."""
+    texts = alike(parent, ITEM)
+    return None if texts is None else bind_together(shape, texts, inside=inside)
+
+
 def items(*contents: str) -> etree._Element:
     """Return a parent of one item per content, parsed as messages are."""
     inner = "".join(f"<Item><Document>{content}</Document></Item>" for content in contents)
@@ -74,12 +106,11 @@ def items(*contents: str) -> etree._Element:
 
 def as_one_by_one(parent: etree._Element, shape: type = Order) -> bool:
     """Tell whether binding together gave what binding one by one gives."""
-    bound = bind_together(shape, parent)
+    bound = bound_together(parent, shape)
     assert bound is not None
     expected = [bind(shape, item) for item in parent]
-    names = [field.name for field in fields(shape)]
-    told = [{name: getattr(value, name) for name in names} for value in bound.values]
-    wanted = [{name: getattr(value, name) for name in names} for value in expected]
+    wanted = {field.name: [getattr(value, field.name) for value in expected] for field in fields(shape)}
+    told = {name: list(values) for name, values in bound.values.items()}
     return told == wanted and bound.json == [to_json(value) for value in expected]
 
 
@@ -93,20 +124,20 @@ class TestItemsThatAreAlike:
     def test_are_bound_with_every_kind_of_field(self) -> None:
         parent = items(FULL.format("0007", 10, "01"), FULL.format("0008", 11, "2"), FULL.format("0007", 12, "02"))
         assert as_one_by_one(parent)
-        bound = bind_together(Order, parent)
+        bound = bound_together(parent)
         assert bound is not None
-        first = bound.values[0]
-        assert (first.id, first.on, first.amount) == ("0007", date(2026, 3, 10), Decimal("10.50"))
-        assert (first.at, first.commodity) == (datetime(2026, 3, 29, 1, 0, 10, tzinfo=UTC), Commodity.ELECTRICITY)
+        first = {name: values[0] for name, values in bound.values.items()}
+        assert (first["id"], first["on"], first["amount"]) == ("0007", date(2026, 3, 10), Decimal("10.50"))
+        assert (first["at"], first["commodity"]) == (datetime(2026, 3, 29, 1, 0, 10, tzinfo=UTC), Commodity.ELECTRICITY)
 
     def test_may_leave_out_the_same_optional_fields(self) -> None:
         assert as_one_by_one(items("<ID>1</ID>", "<ID>2</ID>"))
 
     def test_keep_their_order(self) -> None:
         parent = items(*(f"<ID>{number}</ID>" for number in range(100)))
-        bound = bind_together(Order, parent)
+        bound = bound_together(parent)
         assert bound is not None
-        assert [value.id for value in bound.values] == [str(number) for number in range(100)]
+        assert bound.values["id"] == [str(number) for number in range(100)]
 
     @pytest.mark.parametrize(
         "text",
@@ -127,12 +158,15 @@ class TestItemsThatAreAlike:
 
     def test_are_read_from_the_place_below_them(self) -> None:
         parent = items("<ID>1</ID>", "<ID>2</ID>")
-        bound = bind_together(Part, parent, inside="Document")
+        bound = bound_together(parent, Part, inside="Document")
         assert bound is not None
         assert bound.json == ['{"id":"1"}', '{"id":"2"}']
 
     def test_skip_what_no_field_names(self) -> None:
-        assert as_one_by_one(items("<ID>1</ID><Other>x</Other>", "<ID>2</ID><Deep><ID>3</ID></Deep>"))
+        assert as_one_by_one(items(*(f"<ID>{n}</ID><Other>x</Other><Deep><ID>{n}7</ID></Deep>" for n in (1, 2))))
+
+    def test_may_be_written_on_lines_of_their_own(self) -> None:
+        assert as_one_by_one(items(*(f"\n  <ID>{n}</ID>\n  <Date>2026-03-0{n}</Date>\n" for n in (1, 2))))
 
 
 class TestItemsThatDiffer:
@@ -143,7 +177,13 @@ class TestItemsThatDiffer:
             pytest.param(("<ID>1</ID>", ""), id="one lacks a required field"),
             pytest.param(("", ""), id="all lack a required field"),
             pytest.param(("<ID>1</ID>", "<ID></ID>"), id="one has an empty text"),
-            pytest.param(("<ID>1</ID><ID>2</ID>", ""), id="one has two and another none"),
+            pytest.param(("<ID>1</ID><Note>a</Note>",) * 2, id="they have what may be there several times"),
+            pytest.param(("<ID>1</ID><New>a</New>",) * 2, id="they have what the contract does not know"),
+            pytest.param(("<ID>1</ID><Date>2026-03-01</Date>", "<ID>2</ID><New/>"), id="one has another element"),
+            pytest.param(("<ID>1</ID>", "<ID></ID><Other>x</Other>"), id="one has a text elsewhere"),
+            pytest.param(("<ID>1</ID>", " <ID></ID>"), id="white space stands where a text is missing"),
+            pytest.param(("<ID>1</ID><Other/>",) * 2, id="they have an element without a text"),
+            pytest.param(("<ID>1</ID><Task/>",) * 2, id="they have a structure with nothing in it"),
             pytest.param(("<ID>1</ID><Date>2026-02-30</Date>",) * 2, id="a day that does not exist"),
             pytest.param(("<ID>1</ID><Task><Commodity>7</Commodity></Task>",) * 2, id="a code without a member"),
             pytest.param(
@@ -152,10 +192,10 @@ class TestItemsThatDiffer:
         ],
     )
     def test_are_left_to_be_bound_one_by_one(self, contents: tuple[str, ...]) -> None:
-        assert bind_together(Order, items(*contents)) is None
+        assert bound_together(items(*contents)) is None
 
 
 class TestShapes:
     @pytest.mark.parametrize("shape", [Nested, Repeated, Attributed], ids=lambda shape: shape.__name__.lower())
     def test_with_more_than_single_texts_are_left_to_bind(self, shape: Any) -> None:
-        assert bind_together(shape, items("<ID>1</ID>", "<ID>2</ID>")) is None
+        assert bound_together(items("<ID>1</ID>", "<ID>2</ID>"), shape) is None

@@ -347,7 +347,7 @@ class TestConfirm:
 
 class TestService:
     def test_keeps_the_orders_of_a_device_in_order(self) -> None:
-        assert SERVICE.order_by(order()) == DEVICE
+        assert getattr(order(), SERVICE.order_by) == DEVICE
 
 
 def test_register_of_the_test_is_the_one_ordered() -> None:

@@ -72,6 +72,21 @@ class TestInsertRows:
             ("ready", AT, None, 2),
         ]
 
+    @pytest.mark.parametrize("number", [1, 49, 50, 51, 137])
+    def test_keeps_the_order_of_many_rows_and_leaves_out_those_whose_key_is_taken(
+        self, connection: Connection, number: int
+    ) -> None:
+        columns, shared = ("content_hash", "size"), {"data": b"raw"}
+        insert_rows(connection, BODY, columns, [(b"%04d" % (number // 2), 0)], shared=shared)
+        rows = [(b"%04d" % place, 1) for place in range(number)]
+        insert_rows(connection, BODY, columns, rows, shared=shared, key=("content_hash",))
+        expected = [(key, b"raw", 0 if place == number // 2 else 1) for place, (key, _) in enumerate(rows)]
+        assert stored(connection, BODY, "content_hash", "data", "size") == expected
+
+        events = [(f"{place}", AT) for place in range(number)]
+        insert_rows(connection, MESSAGE_EVENT, ("note", "at"), events, shared={"status": "ready"})
+        assert stored(connection, MESSAGE_EVENT, "note", "at") == events
+
     def test_gives_columns_that_are_not_named_their_default(self, connection: Connection) -> None:
         given = {
             "direction": "in",

@@ -500,9 +500,11 @@ class TestResults:
         field.device()
         statements(1)  # the first turn of a worker looks for what waited while none ran
 
-        few = statements(2)
+        # SQLite is given rows by the handful, and those left over in one more statement.
+        few = statements(75)
 
-        assert statements(800) == few
+        assert statements(2) <= few
+        assert statements(825) == few
 
 
 class TestLateResults:
