@@ -93,9 +93,10 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
             if shape is not None:
                 for misfit in check(shape, root):
                     yield _problem(misfit, service)
-        ordered = isinstance(service, RequestConfirmation | NotificationReceived | RequestSent)
-        if ordered and service.order_by not in {one.name for one in fields(service.shape)}:
-            yield _problem(f"order_by: {service.shape.__qualname__} has no field {service.order_by}", service)
+        if isinstance(service, RequestConfirmation | NotificationReceived | RequestSent):
+            shape, name = service.shape, service.order_by
+            if name not in {one.name for one in fields(shape)}:
+                yield _problem(f"order_by: {shape.__qualname__} has no field {name}", service)
 
 
 def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
