@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from alembic import command as alembic
@@ -44,6 +45,7 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
+from mdus.storage.turnstile import Turnstile
 from mdus.storage.waiting import announce, wake_parked
 
 V = TypeVar("V", bound=Value)
@@ -164,14 +166,15 @@ class UnitOfWork:
 class Database:
     """The one database of an installation; `begin` opens the transactions.
 
-    On SQLite all writers of a process queue behind one lock and begin IMMEDIATE, so that none fails for another.
+    On SQLite all writers, of this process and of others, pass a turnstile and begin IMMEDIATE, so that none fails for
+    another and none waits long.
     """
 
     def __init__(self, url: str, *, settings: Settings | None = None) -> None:
         self.settings = settings or load_settings({})
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._writer = threading.Lock()
+        self._writers = Turnstile(self._file(), patience=self.settings.database.timeout_seconds)
         self.engine = _engine(url, settings=self.settings)
 
     @contextmanager
@@ -181,7 +184,11 @@ class Database:
             with self.engine.begin() as connection:
                 yield UnitOfWork(connection, settings=self.settings)
             return
-        with self._writer, self.engine.connect() as connection, connection.execution_options(writes=True).begin():
+        with (
+            self._writers.turn(),
+            self.engine.connect() as connection,
+            connection.execution_options(writes=True).begin(),
+        ):
             yield UnitOfWork(connection, settings=self.settings)
 
     @contextmanager
@@ -193,6 +200,12 @@ class Database:
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
+        self._writers.close()
+
+    def _file(self) -> Path | None:
+        """Return the file of a SQLite database, None for one in memory or elsewhere."""
+        name = self.url.database
+        return Path(name) if self.is_sqlite and name and name != ":memory:" and not name.startswith("file:") else None
 
 
 class StoredClock:
