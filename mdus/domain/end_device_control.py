@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
+from mdus.domain.usage_point import DeviceLocation, place_on
 from mdus.domain.value import Value
 
 
@@ -51,8 +52,9 @@ class EndDeviceControl(Value):
 
     `effective_at` is when the order counts from: its planned time, or when it came where that is later. Of two orders
     for one device it says which is the later. `expires_at` is the instant from which the switch must not leave any
-    more: of a disconnect bound to its planned time, of a reconnect to our patience only. `failure_code` is the short
-    code of `note` when it failed.
+    more: of a disconnect bound to its planned time, of a reconnect to our patience only. `installation_point_id` is
+    where the device hung when the order came, None where nobody had told. `failure_code` is the short code of `note`
+    when it failed.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "request_id", "category", "device_id")
@@ -64,6 +66,7 @@ class EndDeviceControl(Value):
     planned_at: datetime
     effective_at: datetime
     expires_at: datetime
+    installation_point_id: str | None = None
     reason_code: str | None = None
     test_data: bool = False
     status: ControlStatus = ControlStatus.ORDERED
@@ -181,6 +184,7 @@ def permit(
     device: EndDevice | None,
     status: EndDeviceStatus | None,
     others: Iterable[EndDeviceControl] = (),
+    locations: Iterable[DeviceLocation] = (),
     stopped: str | None,
     rules: GovernorRules,
     today: date,
@@ -188,12 +192,12 @@ def permit(
 ) -> Refusal | None:
     """Return why this switch must not be submitted now, or None when it may leave.
 
-    Asked in the transaction of the intent row, with control, device, its status, the `others` ordered for it, and the
-    kill switch (`stopped`: its reason) read there; `today` is the sender's local date. Refused are: what SAP has
-    cancelled or what is final already; test data; a device that is gone, is another meter, has another head end or has
-    left service; a meter without breaker; whatever expired. A disconnection is also refused while the kill switch is
-    on, after a later reconnection, and when it was planned longer ago than the rules allow; none of these ever holds up
-    a reconnection.
+    Asked in the transaction of the intent row, with control, device, its status, the `others` ordered for it, its
+    `locations` and the kill switch (`stopped`: its reason) read there; `today` is the sender's local date. Refused are:
+    what SAP has cancelled or what is final already; test data; a device that is gone, is another meter, has another
+    head end or has left service; a meter without breaker; whatever expired. A disconnection is also refused while the kill switch is
+    on, after a later reconnection, when the meter hangs elsewhere than when it was ordered, and when it was planned
+    longer ago than the rules allow; none of these ever holds up a reconnection.
     """
     disconnect = command.wanted_state is not SwitchState.CONNECTED
     if control is None or control.status in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN):
@@ -212,11 +216,23 @@ def permit(
     reconnection = superseding(control, others=others, now=now)
     if reconnection is not None:
         return Refusal(code="SUPERSEDED", note=f"The later order {reconnection.request_id} reconnects the device")
+    if disconnect and (moved := _moved(control, place=place_on(today, locations))) is not None:
+        return moved
     if disconnect and now > control.planned_at + rules.disconnect_expiry:
         return too_late(rules.disconnect_expiry)
     if now >= command.expires_at:
         return Refusal(code="EXPIRED", note=f"The order expired at {command.expires_at:%Y-%m-%d %H:%M:%S} UTC")
     return None
+
+
+def _moved(control: EndDeviceControl, *, place: str | None) -> Refusal | None:
+    """Return why a disconnection would hit somebody else: the meter does not hang any more where it was ordered."""
+    if control.installation_point_id in (None, place):
+        return None
+    now_at = f"hangs at {place} now" if place else "is not installed now"
+    return Refusal(
+        code="OTHER_PLACE", note=f"The device {now_at}; it hung at {control.installation_point_id} when it was ordered"
+    )
 
 
 def _wrong_meter(command: Command, *, device: EndDevice | None, today: date) -> Refusal | None:

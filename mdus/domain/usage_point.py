@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
@@ -33,6 +34,15 @@ class DeviceLocation(Value):
     time_zone_code: str | None = None
     installed_at: datetime | None = None
     removed_at: datetime | None = None
+
+    def is_valid_on(self, day: date) -> bool:
+        """Tell whether the device hangs here on a local day."""
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+
+def place_on(day: date, locations: Iterable[DeviceLocation]) -> str | None:
+    """Return the installation point of a device on a local day, None where none of its locations holds then."""
+    return next((each.installation_point_id for each in locations if each.is_valid_on(day)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

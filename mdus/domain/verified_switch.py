@@ -5,8 +5,9 @@ ORDERED --SWITCH--> done, uncertain or silent --SWITCH_STATE--> as wanted     --
                                                                 not as wanted --> FAILED
                                                                 not to be had --> again, then FAILED and an event
                 --> refused before it was tried                               --> FAILED
+                --> never taken, a reconnection that has not expired          --> SWITCH again after a minute
 ```
-A switch is never sent a second time: when unsure, only the position is read.
+A switch that may have been tried is never sent a second time: when unsure, only the position is read.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ NEVER_TRIED: Final = frozenset(
         "OTHER_METER",
         "NOT_IN_SERVICE",
         "OTHER_HEAD_END",
+        "OTHER_PLACE",
         "SUPERSEDED",
         "UNREACHABLE",
         "NO_HEAD_END",
@@ -51,6 +53,10 @@ NEVER_TRIED: Final = frozenset(
         "BUSY",
     }
 )
+
+#: Codes of a switch that its head end certainly did not take, and may take later: nobody stays in the dark for that.
+_NOT_TAKEN: Final = frozenset({"BUSY", "UNREACHABLE"})
+_TAKE_AGAIN: Final = timedelta(minutes=1)
 
 #: How long after a call that broke off the head end may still be about to read it.
 _ON_ITS_WAY: Final = timedelta(minutes=1)
@@ -112,9 +118,11 @@ def next_step(
     now: datetime,
 ) -> Step:
     """Return what the device of an order that is not final needs next; `commands` are its own, oldest first."""
-    switch = next((command for command in commands if command.kind is CommandKind.SWITCH), None)
-    if switch is None:
-        command = _switch_command(control, device)
+    switches = [command for command in commands if command.kind is CommandKind.SWITCH]
+    switch = switches[-1] if switches else None
+    if switch is None or _is_taken_again(control, switch, now=now):
+        not_before = control.planned_at if switch is None else now + _TAKE_AGAIN
+        command = _switch_command(control, device, attempt=len(switches) + 1, not_before=not_before)
         return Waiting(command=command, until=command.expires_at + rules.command_timeout)
     if not switch.has_ended and now < switch.expires_at + rules.command_timeout:
         return Waiting(command=switch, until=switch.expires_at + rules.command_timeout)
@@ -129,6 +137,16 @@ def next_step(
         return Ended(control=failed(control, _refusal_of(switch), now=now))
     checks = [command for command in commands if command.kind is CommandKind.SWITCH_STATE]
     return _verified(control, device=device, switch=switch, checks=checks, rules=rules, now=now)
+
+
+def _is_taken_again(control: EndDeviceControl, switch: Command, *, now: datetime) -> bool:
+    """Tell whether a reconnection that was never taken is given to the head end once more before it expires."""
+    return (
+        control.category is ControlCategory.RECONNECT
+        and switch.status is CommandStatus.FAILED
+        and switch.result_code in _NOT_TAKEN
+        and now + _TAKE_AGAIN < control.expires_at
+    )
 
 
 def _verified(
@@ -214,14 +232,14 @@ def _refusal_of(switch: Command) -> Refusal:
     return Refusal(code=code, note=switch.result_text or f"The switch ended as {switch.status.value}")
 
 
-def _switch_command(control: EndDeviceControl, device: EndDevice) -> Command:
+def _switch_command(control: EndDeviceControl, device: EndDevice, *, attempt: int, not_before: datetime) -> Command:
     return _command(
         control,
         device,
         kind=CommandKind.SWITCH,
         purpose=_SWITCH,
-        attempt=1,
-        not_before=control.planned_at,
+        attempt=attempt,
+        not_before=not_before,
         expires_at=control.expires_at,
     )
 

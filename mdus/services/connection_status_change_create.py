@@ -35,6 +35,7 @@ from mdus.domain.end_device_control import (
     too_late,
 )
 from mdus.domain.local_time import local_day
+from mdus.domain.usage_point import DeviceLocation, place_on
 from mdus.domain.verified_switch import NEVER_TRIED, Step, SwitchRules, Waiting, executed, expiry, failed, next_step
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
@@ -62,6 +63,7 @@ _TYPE_IDS: Final[Mapping[str, str]] = {
     "OTHER_HEAD_END": "321(MDUS)",
     "OTHER_METER": "322(MDUS)",
     "SUPERSEDED": "323(MDUS)",
+    "OTHER_PLACE": "324(MDUS)",
 }
 _SAID_BY_HEAD_END: Final = "320(MDUS)"
 
@@ -167,7 +169,7 @@ class OrderUnderWay(BusinessError):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch devices with their status and whatever was ordered for them, these orders, and the commands of these items.
+    """Fetch devices with status, places and all that was ordered for them, these orders, the commands of these items.
 
     Devices are held, so that of two orders for one device the one decided second knows of the first.
     """
@@ -182,6 +184,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         [SwitchRules.of(uow.settings)],
         uow.load(EndDevice, by_id, devices),
         uow.load(EndDeviceStatus, by_id, devices, lock=False),
+        uow.load(DeviceLocation, by_id, devices, lock=False),
         uow.load(EndDeviceControl, by_id, devices, lock=False),
         uow.load(EndDeviceControl, ("sender_system", "request_id", "category"), orders),
         uow.load_commands([request.origin.item_id for request in requests]),
@@ -292,6 +295,9 @@ def _begun(
     refusal = _refusal(request, one, device, status)
     if refusal is not None:
         return failed(control, refusal, now=now)
+    ordered_on = local_day(origin.received_at, zone=origin.zone)
+    locations = known.find(DeviceLocation, sender_system=origin.sender_system, device_id=one.device_id)
+    control = replace(control, installation_point_id=place_on(ordered_on, locations))
     others = known.find(EndDeviceControl, sender_system=origin.sender_system, device_id=one.device_id)
     moving = any(_may_move(other, rules=rules, now=now) for other in others if other.key != control.key)
     if not moving and _stands_as_ordered(control, status, rules=rules, now=now):

@@ -9,6 +9,7 @@ from mdus.domain.command import CommandKind
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, misdirected, permit
 from mdus.domain.local_time import local_day
+from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import Settings
 from mdus.storage import submission
 from mdus.storage.end_device_control import stop_reason
@@ -47,6 +48,9 @@ def _permitted(
     ordered: dict[DeviceKey, list[EndDeviceControl]] = {}
     for control in uow.load(EndDeviceControl, EndDevice.KEY, keys, lock=False):
         ordered.setdefault((control.sender_system, control.device_id), []).append(control)
+    locations: dict[DeviceKey, list[DeviceLocation]] = {}
+    for location in uow.load(DeviceLocation, EndDevice.KEY, keys, lock=False):
+        locations.setdefault((location.sender_system, location.device_id), []).append(location)
     stopped = stop_reason(uow.connection)
     permitted: list[Claimed] = []
     refusals: list[tuple[Claimed, Refusal]] = []
@@ -61,6 +65,7 @@ def _permitted(
             device=devices.get(key),
             status=statuses.get(key),
             others=ordered.get(key, ()),
+            locations=locations.get(key, ()),
             stopped=stopped,
             rules=rules,
             today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),

@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.Column("planned_at", UtcInstant(), nullable=False),
         sa.Column("effective_at", UtcInstant(), nullable=False),
         sa.Column("expires_at", UtcInstant(), nullable=False),
+        sa.Column("installation_point_id", sa.Text(), nullable=True),
         sa.Column("reason_code", sa.Text(), nullable=True),
         sa.Column("test_data", sa.Boolean(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),

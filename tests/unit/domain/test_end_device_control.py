@@ -19,9 +19,11 @@ from mdus.domain.end_device_control import (
     order_progress,
     permit,
 )
+from mdus.domain.usage_point import DeviceLocation
 
 PLANNED = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
 CONTROL = EndDeviceControl(
     sender_system="P11",
@@ -108,6 +110,37 @@ class TestPermit:
     def test_refuses_any_disconnection_while_the_kill_switch_is_on(self) -> None:
         assert code(stopped="storm") == "KILL_SWITCH"
         assert code(stopped=None) is None
+
+    @pytest.mark.parametrize(
+        ("ordered_at", "places", "expected"),
+        [
+            pytest.param("A", {"A": None}, None, id="it hangs where it hung"),
+            pytest.param("A", {"A": PLANNED.date(), "B": None}, "OTHER_PLACE", id="it hangs elsewhere since today"),
+            pytest.param("A", {"A": PLANNED.date() + DAY, "B": None}, None, id="it hangs elsewhere from tomorrow"),
+            pytest.param("A", {}, "OTHER_PLACE", id="it is not installed any more"),
+            pytest.param(None, {"B": None}, None, id="nobody had told where it hung"),
+        ],
+    )
+    def test_refuses_to_disconnect_whoever_has_the_meter_now(
+        self, ordered_at: str | None, places: dict[str, date | None], expected: str | None
+    ) -> None:
+        since, locations = date(2026, 1, 1), []
+        for place, until in places.items():
+            locations.append(
+                DeviceLocation(
+                    sender_system="P11",
+                    device_id=CONTROL.device_id,
+                    installation_point_id=place,
+                    valid_from=since,
+                    valid_to=until,
+                    parent_installation_point_id="H1",
+                )
+            )
+            since = until or since
+        control = replace(CONTROL, installation_point_id=ordered_at)
+        assert code(control=control, locations=locations) == expected
+        reconnect = replace(RECONNECT, installation_point_id=ordered_at)
+        assert code(RECONNECTING, control=reconnect, locations=locations) is None
 
     def test_lets_a_reconnection_pass_the_kill_switch(self) -> None:
         assert code(RECONNECTING, control=RECONNECT, stopped="storm") is None

@@ -110,6 +110,21 @@ class TestSwitching:
         assert (control.status, control.failure_code, control.note) == (ControlStatus.FAILED, code, "why")
         assert control.reported_success is False
 
+    @pytest.mark.parametrize("code", ["BUSY", "UNREACHABLE"])
+    def test_gives_a_reconnection_that_was_not_taken_to_the_head_end_again_until_it_expires(self, code: str) -> None:
+        reconnection = replace(CONTROL, category=ControlCategory.RECONNECT)
+        first = waited_for(step(control=reconnection))
+        refused = replace(first, status=CommandStatus.FAILED, result_code=code, ended_at=PLANNED)
+
+        second = waited_for(step(refused, control=reconnection))
+
+        assert second.command_key != first.command_key
+        assert (second.not_before, second.expires_at) == (PLANNED + MINUTE, PLANNED + HOUR)
+        assert waited_for(step(refused, second, control=reconnection)) == second
+        late = PLANNED + HOUR - MINUTE
+        assert end(step(refused, control=reconnection, now=late)).failure_code == code
+        assert waited_for(step(refused, control=reconnection, now=late - MINUTE)).not_before == late
+
     @pytest.mark.parametrize(
         "ended",
         [
