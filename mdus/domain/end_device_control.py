@@ -195,9 +195,9 @@ def permit(
     Asked in the transaction of the intent row, with control, device, its status, the `others` ordered for it, its
     `locations` and the kill switch (`stopped`: its reason) read there; `today` is the sender's local date. Refused are:
     what SAP has cancelled or what is final already; test data; a device that is gone, is another meter, has another
-    head end or has left service; a meter without breaker; whatever expired. A disconnection is also refused while the kill switch is
-    on, after a later reconnection, when the meter hangs elsewhere than when it was ordered, and when it was planned
-    longer ago than the rules allow; none of these ever holds up a reconnection.
+    head end or has left service; a meter without breaker; whatever expired. A disconnection is also refused while the
+    kill switch is on, after a later reconnection, when the meter hangs elsewhere than when it was ordered, and when it
+    was planned longer ago than the rules allow; none of these ever holds up a reconnection.
     """
     disconnect = command.wanted_state is not SwitchState.CONNECTED
     if control is None or control.status in (ControlStatus.CANCELLED, ControlStatus.WITHDRAWN):
