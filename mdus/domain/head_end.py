@@ -56,6 +56,34 @@ class FieldReading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FieldIntervals:
+    """Consecutive interval values of one channel.
+
+    Value i is the quantity in [start_at + i * interval_minutes, + interval_minutes).
+    """
+
+    serial_id: str
+    reading_type: str
+    unit: str | None
+    interval_minutes: int
+    start_at: datetime
+    values: tuple[Decimal | None, ...]  # None: not measured
+    qualities: tuple[str | None, ...] = ()  # IEC 61968-9 codes; empty: all valid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldAlarm:
+    """Something a meter tells of itself (EndDeviceEvent), under the head end's own id where it has one."""
+
+    serial_id: str
+    event_type: str  # IEC 61968-9 EndDeviceEventType, d.d.d.d
+    at: datetime
+    source_id: str | None
+    text: str | None
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Heard:
     """A meter communicated with its head end."""
 

@@ -133,6 +133,10 @@ class Reading(Section):
     accepted_type_ids: Texts
 
 
+class Intervals(Section):
+    decimals: Annotated[int, Field(ge=0, le=9)]
+
+
 class Log(Section):
     format: Literal["console", "json"]
     level: Literal["debug", "info", "warning", "error"]
@@ -209,6 +213,7 @@ class Settings(Section):
     retention: Retention
     switching: Switching
     reading: Reading
+    intervals: Intervals
     log: Log
     time_zones: dict[str, Zone]
     senders: tuple[Sender, ...]

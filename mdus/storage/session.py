@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
+from mdus.domain.channel import Channel
 from mdus.domain.clock import SimulatedTime
 from mdus.domain.command import Command, OwnerKind
 from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
@@ -33,6 +35,7 @@ from mdus.storage import registry
 from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
+from mdus.storage.interval_block import CHANNEL, newest_blocks, note_used
 from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
@@ -52,6 +55,7 @@ V = TypeVar("V", bound=Value)
 
 #: Every kind of value there is, and where it is stored.
 TABLES: dict[type[Value], ValueTable[Any]] = {
+    Channel: CHANNEL,
     EndDevice: END_DEVICE,
     EndDeviceStatus: END_DEVICE_STATUS,
     Register: REGISTER,
@@ -129,6 +133,14 @@ class UnitOfWork:
     def documents_due_for_result(self, limit: int) -> list[MeterReadingDocument]:
         """Claim documents whose value is due to SAP."""
         return documents.due_for_result(self.connection, limit=limit)
+
+    def interval_blocks(self, days: Collection[tuple[Channel, date]]) -> dict[tuple[Channel, date], IntervalBlock]:
+        """Return what counts of each of these channels' days: the final version where there is one, else the raw."""
+        return newest_blocks(self.connection, days)
+
+    def note_used(self, blocks: Collection[IntervalBlock]) -> None:
+        """Note that somebody acts on these versions: values that come from now on make new ones."""
+        note_used(self.connection, blocks)
 
     def devices_to_register(self, *, day: date, needs_register: bool, limit: int) -> list[EndDeviceStatus]:
         """Claim devices whose registered notification is due; see `registry.unregistered`."""

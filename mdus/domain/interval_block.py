@@ -1,0 +1,150 @@
+"""Interval values of one channel on one local day: two arrays, never changed, of which there are versions.
+
+A value told for an interval that had none extends a version that nobody has used yet. A value that differs from the one
+before, or comes after the version was used (sent to SAP, billed), makes a new version; the old one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdus.domain.channel import MISSING, Channel
+
+Elements = NDArray[np.int64]
+Marks = NDArray[np.uint16]
+
+#: The quality set of a value with nothing to say of it (IEC 61968-9: valid).
+VALID = 0
+
+
+class Layer(StrEnum):
+    """Whose word a version is."""
+
+    RAW = "raw"  # as the field told it
+    FINAL = "final"  # validated, estimated, edited: fit to bill
+
+
+class Cause(StrEnum):
+    """Why there is a version."""
+
+    RECEIVED = "received"  # the first values of the day
+    REVISED = "revised"  # a value differs from the one before
+    LATE = "late"  # values came after the version before was used
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class IntervalBlock:
+    """One version of a channel's day.
+
+    `values[i]` is the quantity of the i-th interval as `Channel.scaled` has it, MISSING without one; `qualities[i]`
+    names its quality set. `unfit` keeps, by position, the text of a value that the array cannot hold. `used` says that
+    somebody has acted on this version.
+    """
+
+    channel: Channel
+    day: date
+    layer: Layer = Layer.RAW
+    version: int = 1
+    values: Elements
+    qualities: Marks
+    unfit: Mapping[int, str] = field(default_factory=dict)
+    used: bool = False
+    written_at: datetime
+    written_by: str
+    cause: Cause = Cause.RECEIVED
+    note: str | None = None
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Return which intervals have a value."""
+        present: NDArray[np.bool_] = self.values != MISSING
+        return present
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every interval has a value."""
+        return bool(self.present.all())
+
+    def quantities(self) -> list[Decimal | None]:
+        """Return the quantities in the channel's unit."""
+        return [self.channel.quantity(element) for element in self.values.tolist()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ToldValues:
+    """Values told for consecutive intervals of one day, from `position` on; MISSING says nothing of an interval."""
+
+    position: int
+    values: Elements
+    qualities: Marks
+    unfit: Mapping[int, str] = field(default_factory=dict)  # by position in the day
+
+    @classmethod
+    def of(cls, channel: Channel, position: int, values: Sequence[Decimal | None], marks: Sequence[int]) -> ToldValues:
+        """Return quantities as arrays; what the channel's scale cannot hold stays as text."""
+        scaled = [None if value is None else channel.scaled(value) for value in values]
+        unfit = {
+            position + place: str(value)
+            for place, (value, element) in enumerate(zip(values, scaled, strict=True))
+            if value is not None and element is None
+        }
+        return cls(
+            position=position,
+            values=np.array([MISSING if element is None else element for element in scaled], dtype=np.int64),
+            qualities=np.array(marks, dtype=np.uint16),
+            unfit=unfit,
+        )
+
+
+def empty_block(channel: Channel, day: date, *, at: datetime, by: str) -> IntervalBlock:
+    """Return the first version of a day, without values."""
+    count = channel.day(day).count
+    return IntervalBlock(
+        channel=channel,
+        day=day,
+        values=np.full(count, MISSING, dtype=np.int64),
+        qualities=np.zeros(count, dtype=np.uint16),
+        written_at=at,
+        written_by=by,
+    )
+
+
+def merged(block: IntervalBlock, told: ToldValues, *, at: datetime, by: str) -> IntervalBlock:
+    """Return the block with what was told, itself where that says nothing new.
+
+    Raises ValueError for values beyond the end of the day.
+    """
+    span = slice(told.position, told.position + len(told.values))
+    if told.position < 0 or span.stop > len(block.values):
+        raise ValueError(f"values for the intervals {span.start} to {span.stop - 1} of a day of {len(block.values)}")
+    old, said = block.values[span], told.values != MISSING
+    had = old != MISSING
+    differs = said & had & ((old != told.values) | (block.qualities[span] != told.qualities))
+    adds = said & ~had
+    unfit = {place: text for place, text in told.unfit.items() if block.unfit.get(place) != text}
+    if not (differs.any() or adds.any() or unfit):
+        return block
+    values, qualities = block.values.copy(), block.qualities.copy()
+    values[span] = np.where(said, told.values, old)
+    qualities[span] = np.where(said, told.qualities, qualities[span])
+    is_new = bool(block.present.any() or block.unfit) and (block.used or bool(differs.any()))
+    kept = {place: text for place, text in block.unfit.items() if values[place] == MISSING}
+    return replace(
+        block,
+        values=values,
+        qualities=qualities,
+        unfit={**kept, **unfit},
+        version=block.version + 1 if is_new else block.version,
+        used=False if is_new else block.used,
+        written_at=at,
+        written_by=by,
+        cause=(Cause.REVISED if differs.any() else Cause.LATE) if is_new else block.cause,
+        note=None if is_new else block.note,
+    )

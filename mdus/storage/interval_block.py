@@ -1,0 +1,221 @@
+"""Interval values: a row per channel, local day, layer and version, with its values in two arrays.
+
+The current version of each layer is marked; older ones stay. Arrays are little-endian int64 and uint16.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from mdus.domain.channel import Channel
+from mdus.domain.interval_block import Cause, IntervalBlock, Layer
+from mdus.domain.reading_quality import QualitySet
+from mdus.storage.column_types import EnumText, UtcInstant
+from mdus.storage.keys import among
+from mdus.storage.mapping import METADATA, Identity64, ValueTable
+from mdus.storage.rows import insert_rows, update_rows
+
+CHANNEL = ValueTable(Channel, "channel", keep=True)
+
+INTERVAL_BLOCK = Table(
+    "interval_block",
+    METADATA,
+    Column("id", Identity64, primary_key=True, autoincrement=True),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("day", Date, nullable=False),  # local to the channel's zone
+    Column("layer", EnumText(Layer), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("is_current", Boolean, nullable=False),
+    Column("values", LargeBinary, nullable=False),
+    Column("qualities", LargeBinary, nullable=False),
+    Column("present", Integer, nullable=False),  # how many intervals have a value
+    Column("unfit", Text),  # JSON: position -> text of a value that the array cannot hold
+    Column("used", Boolean, nullable=False),
+    Column("written_at", UtcInstant, nullable=False),
+    Column("written_by", Text, nullable=False),
+    Column("cause", EnumText(Cause), nullable=False),
+    Column("note", Text),
+    UniqueConstraint("channel_id", "day", "layer", "version", name="interval_block_key"),
+    Index(
+        "interval_block_current",
+        "channel_id",
+        "day",
+        "layer",
+        unique=True,
+        sqlite_where=text("is_current"),
+        postgresql_where=text("is_current"),
+    ),
+)
+
+#: The sets of quality codes that array elements name; 0 is the empty set and no row.
+QUALITY_SET = Table(
+    "quality_set",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("codes", Text, nullable=False, unique=True),
+)
+
+_IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
+_BLOCK: Final = ("channel_id", "day", "layer", "version")
+_CONTENT: Final = ("values", "qualities", "present", "unfit", "used", "written_at", "written_by", "cause", "note")
+
+ChannelDay = tuple[Channel, date]
+
+
+def ensure_channels(connection: Connection, channels: Collection[Channel]) -> None:
+    """Store channels that are not there yet."""
+    CHANNEL.write(connection, channels)
+
+
+def current_blocks(
+    connection: Connection, days: Collection[ChannelDay], *, layer: Layer = Layer.RAW, lock: bool = False
+) -> dict[ChannelDay, IntervalBlock]:
+    """Return the current version of each of these channels' days that has one; two statements."""
+    if not days:
+        return {}
+    ids = _ids_of(connection, {channel for channel, _ in days})
+    by_id = {number: channel for channel, number in ids.items()}
+    table = INTERVAL_BLOCK
+    keys = [(ids[channel], day, layer) for channel, day in days if channel in ids]
+    query = (
+        select(*(table.c[name] for name in (*_BLOCK, *_CONTENT)))
+        .where(among(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), _IS_CURRENT)
+        .order_by(table.c.channel_id, table.c.day)
+    )
+    found = connection.execute(query.with_for_update() if lock else query)
+    return {(by_id[row.channel_id], row.day): _block(row, by_id[row.channel_id]) for row in found}
+
+
+def newest_blocks(connection: Connection, days: Collection[ChannelDay]) -> dict[ChannelDay, IntervalBlock]:
+    """Return what counts of each of these channels' days: the final layer where there is one, else the raw."""
+    return {**current_blocks(connection, days), **current_blocks(connection, days, layer=Layer.FINAL)}
+
+
+def write_blocks(connection: Connection, blocks: Sequence[IntervalBlock]) -> None:
+    """Store blocks as the current versions of their days: new versions beside the old, known ones in their place."""
+    if not blocks:
+        return
+    ids = _ids_of(connection, {block.channel for block in blocks})
+    days = [(ids[block.channel], block.day, block.layer) for block in blocks]
+    table = INTERVAL_BLOCK
+    stored = among(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
+    known = {
+        (row.channel_id, row.day, row.layer): row.version
+        for row in connection.execute(
+            select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, _IS_CURRENT)
+        )
+    }
+    fresh = [(block, day) for block, day in zip(blocks, days, strict=True) if known.get(day) != block.version]
+    same = [(block, day) for block, day in zip(blocks, days, strict=True) if known.get(day) == block.version]
+    replaced = [(False, *day, known[day]) for _, day in fresh if day in known]
+    update_rows(connection, table, ("is_current",), replaced, by=_BLOCK)
+    rows = [(*day, block.version, True, *_content(block)) for block, day in fresh]
+    insert_rows(connection, table, (*_BLOCK, "is_current", *_CONTENT), rows)
+    update_rows(
+        connection, table, _CONTENT, [(*_content(block), *day, block.version) for block, day in same], by=_BLOCK
+    )
+
+
+def note_used(connection: Connection, blocks: Collection[IntervalBlock]) -> None:
+    """Note that somebody acted on these versions: what comes from now on makes new ones."""
+    if not blocks:
+        return
+    ids = _ids_of(connection, {block.channel for block in blocks})
+    keys = [(ids[block.channel], block.day, block.layer, block.version) for block in blocks]
+    table = INTERVAL_BLOCK
+    connection.execute(
+        update(table).where(among(connection, [table.c[name] for name in _BLOCK], keys)).values(used=True)
+    )
+
+
+def quality_marks(connection: Connection, sets: Iterable[QualitySet]) -> dict[QualitySet, int]:
+    """Return the array element of each set of qualities; a new set gets the next."""
+    wanted = set(sets)
+    named = {QualitySet(): 0} if QualitySet() in wanted else {}
+    named |= _known_sets(connection, wanted - named.keys())
+    unknown = sorted(wanted - named.keys(), key=str)
+    if unknown:
+        insert_rows(connection, QUALITY_SET, ("codes",), [(str(each),) for each in unknown], key=("codes",))
+        named |= _known_sets(connection, set(unknown))
+    return named
+
+
+def qualities_of(connection: Connection, marks: Collection[int]) -> dict[int, QualitySet]:
+    """Return the set of qualities of each array element."""
+    table = QUALITY_SET
+    rows = connection.execute(select(table.c.id, table.c.codes).where(table.c.id.in_(set(marks)))).all()
+    return {0: QualitySet(), **{row.id: QualitySet(tuple(row.codes.split())) for row in rows}}
+
+
+def _known_sets(connection: Connection, sets: Collection[QualitySet]) -> dict[QualitySet, int]:
+    table = QUALITY_SET
+    if not sets:
+        return {}
+    rows = connection.execute(select(table.c.id, table.c.codes).where(table.c.codes.in_([str(each) for each in sets])))
+    return {QualitySet(tuple(row.codes.split())): row.id for row in rows}
+
+
+def _ids_of(connection: Connection, channels: Collection[Channel]) -> dict[Channel, int]:
+    """Return the row of each channel that has one."""
+    if not channels:
+        return {}
+    table = CHANNEL.table
+    columns = [table.c[name] for name in Channel.KEY]
+    by_key = {channel.key: channel for channel in channels}
+    query = select(table.c.id, *columns).where(among(connection, columns, list(by_key)))
+    return {by_key[tuple(row[1:])]: row.id for row in connection.execute(query)}
+
+
+def _content(block: IntervalBlock) -> tuple[Any, ...]:
+    return (
+        block.values.astype("<i8", copy=False).tobytes(),
+        block.qualities.astype("<u2", copy=False).tobytes(),
+        int(block.present.sum()),
+        json.dumps(dict(block.unfit)) if block.unfit else None,
+        block.used,
+        block.written_at,
+        block.written_by,
+        block.cause,
+        block.note,
+    )
+
+
+def _block(row: Any, channel: Channel) -> IntervalBlock:
+    unfit: Mapping[str, str] = json.loads(row.unfit) if row.unfit else {}
+    return IntervalBlock(
+        channel=channel,
+        day=row.day,
+        layer=row.layer,
+        version=row.version,
+        values=np.frombuffer(row.values, dtype="<i8"),
+        qualities=np.frombuffer(row.qualities, dtype="<u2"),
+        unfit={int(place): told for place, told in unfit.items()},
+        used=row.used,
+        written_at=row.written_at,
+        written_by=row.written_by,
+        cause=row.cause,
+        note=row.note,
+    )

@@ -1,0 +1,88 @@
+"""keep interval values
+
+Revision: 0002
+Follows: 0001
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from mdus.storage.column_types import UtcInstant
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "channel",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("sender_system", sa.Text(), nullable=False),
+        sa.Column("device_id", sa.Text(), nullable=False),
+        sa.Column("reading_type", sa.Text(), nullable=False),
+        sa.Column("interval_minutes", sa.BigInteger(), nullable=False),
+        sa.Column("time_zone", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("decimals", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint(
+            "sender_system",
+            "device_id",
+            "reading_type",
+            "interval_minutes",
+            "time_zone",
+            "unit",
+            name="channel_key",
+        ),
+    )
+    op.create_table(
+        "interval_block",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("channel_id", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("layer", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.Column("values", sa.LargeBinary(), nullable=False),
+        sa.Column("qualities", sa.LargeBinary(), nullable=False),
+        sa.Column("present", sa.Integer(), nullable=False),
+        sa.Column("unfit", sa.Text(), nullable=True),
+        sa.Column("used", sa.Boolean(), nullable=False),
+        sa.Column("written_at", UtcInstant(), nullable=False),
+        sa.Column("written_by", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("channel_id", "day", "layer", "version", name="interval_block_key"),
+    )
+    with op.batch_alter_table("interval_block", schema=None) as batch_op:
+        batch_op.create_index(
+            "interval_block_current",
+            ["channel_id", "day", "layer"],
+            unique=True,
+            sqlite_where=sa.text("is_current"),
+            postgresql_where=sa.text("is_current"),
+        )
+    op.create_table(
+        "quality_set",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("codes", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("codes"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("quality_set")
+    with op.batch_alter_table("interval_block", schema=None) as batch_op:
+        batch_op.drop_index(
+            "interval_block_current",
+            sqlite_where=sa.text("is_current"),
+            postgresql_where=sa.text("is_current"),
+        )
+    op.drop_table("interval_block")
+    op.drop_table("channel")
