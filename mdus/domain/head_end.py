@@ -56,6 +56,34 @@ class FieldReading:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FieldIntervals:
+    """Consecutive interval values of one channel.
+
+    Value i is the quantity in [start_at + i * interval_minutes, + interval_minutes).
+    """
+
+    serial_id: str
+    reading_type: str
+    unit: str | None
+    interval_minutes: int
+    start_at: datetime
+    values: tuple[Decimal | None, ...]  # None: not measured
+    qualities: tuple[str | None, ...] = ()  # IEC 61968-9 codes; empty: all valid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldAlarm:
+    """Something a meter tells of itself (EndDeviceEvent), under the head end's own id where it has one."""
+
+    serial_id: str
+    event_type: str  # IEC 61968-9 EndDeviceEventType, d.d.d.d
+    at: datetime
+    source_id: str | None
+    text: str | None
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Heard:
     """A meter communicated with its head end."""
 
@@ -80,11 +108,12 @@ class CommandResult:
     text: str | None
     acted_at: datetime | None
     readings: tuple[FieldReading, ...] = ()
+    intervals: tuple[FieldIntervals, ...] = ()
     switch_state: SwitchState | None = None
     uncertain: bool = False
 
 
-FieldEvent = FieldReading | Heard | CommandResult
+FieldEvent = FieldReading | FieldIntervals | FieldAlarm | Heard | CommandResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +162,14 @@ class HeadEnd(Protocol):
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Yield the stored register values of a period, page by page."""
+        ...
+
+    def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Yield the interval values collected so far of intervals that start in a period, page by page."""
+        ...
+
+    def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Yield what meters told of themselves in a period, page by page."""
         ...
 
     def meters(self) -> Iterator[FieldMeter]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -110,16 +111,15 @@ class RestHeadEnd:
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Fetch the daily register snapshots of a period, page by page."""
-        period = {"from": codec.stamp(period_from), "to": codec.stamp(period_to)}
-        cursor: str | None = None
-        while True:
-            body = self._get("/v1/snapshots", _page(period, cursor))
-            page = _read(codec.readings_page, body, self.name)
-            if page.items:
-                yield RawDelivery(topic="readings", correlation="", body=body)
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._told("/v1/snapshots", "readings", period_from, period_to)
+
+    def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Fetch the interval values collected of a period, page by page."""
+        return self._told("/v1/intervals", "intervals", period_from, period_to)
+
+    def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Fetch the events of a period, page by page."""
+        return self._told("/v1/events", "events", period_from, period_to)
 
     def meters(self) -> Iterator[FieldMeter]:
         """Fetch the head end's registry, page by page."""
@@ -135,6 +135,18 @@ class RestHeadEnd:
         """Close all connections."""
         self._reading.close()
         self._acting.close()
+
+    def _told(self, path: str, topic: str, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        period = {"from": codec.stamp(period_from), "to": codec.stamp(period_to)}
+        cursor: str | None = None
+        while True:
+            body = self._get(path, _page(period, cursor))
+            page = _read(partial(codec.told_page, member=codec.MEMBER_OF[topic]), body, self.name)
+            if page.items:
+                yield RawDelivery(topic=topic, correlation="", body=body)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def _post_job(self, body: bytes) -> httpx.Response:
         try:

@@ -41,6 +41,9 @@ COMMODITIES = {"1": "electricity", "7": "gas", "8": "water", "9": "water"}
 #: SAP's unit codes as the units of the API; a unit that is not here goes as it is.
 UNITS = {"KWH": "kWh", "M3": "m3", "MTQ": "m3"}
 
+#: The list in the body of a push or page, by topic.
+MEMBER_OF = {"readings": "readings", "intervals": "blocks", "events": "events", "heard": "meters"}
+
 #: Digits before the point of a register whose number of digits SAP did not say.
 _USUAL_DIGITS = 8
 
@@ -99,9 +102,9 @@ def _parameters(
         case CommandKind.PROVISION:
             key = (command.sender_system, command.device_id)
             return _provisioning(devices[key], registers.get(key, ()))
-        case CommandKind.READ_REGISTERS:
+        case CommandKind.READ_REGISTERS | CommandKind.READ_INTERVALS:
             if command.period_from is None or command.period_to is None:
-                raise ValueError(f"the command {command.command_key} reads registers of no period")
+                raise ValueError(f"the command {command.command_key} reads values of no period")
             return {"period": {"from": stamp(command.period_from), "to": stamp(command.period_to)}}
         case CommandKind.SWITCH:
             if command.wanted_state not in (SwitchState.CONNECTED, SwitchState.DISCONNECTED):
@@ -189,10 +192,10 @@ def results_known(body: bytes) -> tuple[str, bool]:
     return _text(content, "correlation_id", ""), bool(_list(content, "results", ""))
 
 
-def readings_page(body: bytes) -> Page:
-    """Read a page of `GET /v1/snapshots`; its items are left unread, they are decoded like a push."""
+def told_page(body: bytes, member: str) -> Page:
+    """Read a page of what meters told; its items (the list `member`) are left unread, they are decoded like a push."""
     content = _object(body)
-    return Page(items=_list(content, "readings", ""), next_cursor=_optional_text(content, "next_cursor", ""))
+    return Page(items=_list(content, member, ""), next_cursor=_optional_text(content, "next_cursor", ""))
 
 
 def meters_page(body: bytes) -> Page:
