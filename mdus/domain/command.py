@@ -19,6 +19,7 @@ class CommandKind(StrEnum):
 
     PROVISION = "provision"  # know the meter and its registers
     READ_REGISTERS = "read_registers"  # stored register values of a period
+    READ_INTERVALS = "read_intervals"  # interval values of a period, as the meter has them stored
     READ_ON_DEMAND = "read_on_demand"  # the register values now
     SWITCH = "switch"  # move the breaker: not repeatable
     SWITCH_STATE = "switch_state"  # read the breaker's position back
@@ -63,7 +64,8 @@ class Command(Value):
 
     `command_key` is made of owner, purpose and attempt, so deciding the same thing again makes the same command.
     It leaves neither before `not_before` nor from `expires_at` on (business instants). `control_key` names the
-    connection order a switch belongs to, for the governor. Period fields serve READ_REGISTERS, `wanted_state` SWITCH.
+    connection order a switch belongs to, for the governor. Period fields serve READ_REGISTERS and READ_INTERVALS,
+    `wanted_state` SWITCH.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("command_key",)

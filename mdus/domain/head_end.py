@@ -108,11 +108,12 @@ class CommandResult:
     text: str | None
     acted_at: datetime | None
     readings: tuple[FieldReading, ...] = ()
+    intervals: tuple[FieldIntervals, ...] = ()
     switch_state: SwitchState | None = None
     uncertain: bool = False
 
 
-FieldEvent = FieldReading | Heard | CommandResult
+FieldEvent = FieldReading | FieldIntervals | FieldAlarm | Heard | CommandResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +162,14 @@ class HeadEnd(Protocol):
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Yield the stored register values of a period, page by page."""
+        ...
+
+    def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Yield the interval values collected so far of intervals that start in a period, page by page."""
+        ...
+
+    def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Yield what meters told of themselves in a period, page by page."""
         ...
 
     def meters(self) -> Iterator[FieldMeter]:

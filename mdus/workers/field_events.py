@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -19,7 +19,7 @@ from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.head_end import CommandResult, FieldEvent, FieldReading, Heard
+from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals, FieldReading, Heard
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.outcome import Change
 from mdus.storage import delivery, submission
@@ -27,18 +27,9 @@ from mdus.storage.registry import devices_by_serial, note_heard, note_provisione
 from mdus.storage.session import UnitOfWork
 from mdus.storage.submission import Claimed, Ended
 from mdus.telemetry.metrics import COMMANDS
-
-DeviceKey = tuple[str, str]  # sender system, device id
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """The events of one delivery, decoded."""
-
-    delivery_id: int
-    head_end: str
-    received_at: datetime
-    events: tuple[FieldEvent, ...]
+from mdus.workers.event_intake import take_alarms
+from mdus.workers.interval_intake import take_intervals
+from mdus.workers.told import DeviceKey, Taken, Told
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,17 +37,12 @@ class _Batch:
     """What a batch of deliveries changes, gathered before anything is written."""
 
     readings: list[MeterReading] = field(default_factory=list)
-    heard: dict[DeviceKey, tuple[datetime, datetime]] = field(default_factory=dict)
     switched: list[tuple[str, str, SwitchState, datetime, bool | None]] = field(default_factory=list)
     provisioned: dict[DeviceKey, datetime] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)  # by command key: of two results the first counts
     changes: list[Change] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # ended: head end, kind of command, how
-    unplaced: dict[int, list[str]] = field(default_factory=dict)  # by delivery: what has no place yet, and why
-
-    def note_heard(self, device: DeviceKey, at: datetime) -> None:
-        first, last = self.heard.get(device, (at, at))
-        self.heard[device] = (min(first, at), max(last, at))
+    taken: Taken = field(default_factory=Taken)
 
 
 def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int, list[str]]:
@@ -76,29 +62,41 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                     _take_reading(batch, each, event, devices)
                 case Heard():
                     _take_heard(batch, each, event, devices)
+                case FieldIntervals() | FieldAlarm():
+                    pass  # below: their kind has an intake of its own
                 case CommandResult():
                     pass  # below: it needs its command, not the serial number
                 case _:
                     assert_never(event)
     positions: list[_Position] = []
+    ours: list[Told] = []  # results that belong to a command of ours
     for each, result in results:
         claimed = commands.get(result.command_key)
         reason = _mismatch(each, result, claimed, correlations)
         if claimed is None or reason is not None:
-            batch.unplaced.setdefault(each.delivery_id, []).append(reason or "")
+            batch.taken.note_unplaced(each.delivery_id, reason or "")
         else:
+            ours.append(replace(each, events=result.intervals))
             is_late = _take_result(batch, each, result, claimed, now=now)
             positions += _positions(batch, each, result, claimed.command, is_late=is_late, now=now)
     _compare(uow, batch, positions, now=now)
+    batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
+    batch.taken.add(take_alarms(uow, _only(told, FieldAlarm), devices, now=now))
     _write(uow, batch, now=now)
-    return batch.unplaced
+    return batch.taken.unplaced
+
+
+def _only(told: Sequence[Told], kind: type[FieldEvent]) -> list[Told]:
+    """Return the deliveries that tell something of one kind, with nothing else in them."""
+    some = ((each, tuple(event for event in each.events if isinstance(event, kind))) for each in told)
+    return [replace(each, events=events) for each, events in some if events]
 
 
 def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], EndDevice]:
     """Return the devices named by serial number, by (head end, serial number)."""
     serials: dict[str, set[str]] = {}
     for each in told:
-        names = {event.serial_id for event in each.events if isinstance(event, FieldReading | Heard)}
+        names = {event.serial_id for event in each.events if not isinstance(event, CommandResult) or event.intervals}
         serials.setdefault(each.head_end, set()).update(names)
     return {
         (head_end, serial): device
@@ -113,19 +111,19 @@ def _take_reading(
 ) -> None:
     device = devices.get((told.head_end, reading.serial_id))
     if device is None:
-        batch.unplaced.setdefault(told.delivery_id, []).append(f"no device with serial number {reading.serial_id}")
+        batch.taken.note_unplaced(told.delivery_id, f"no device with serial number {reading.serial_id}")
         return
     key = (device.sender_system, device.device_id)
     batch.readings.append(_meter_reading(key, reading, origin=ReadingOrigin.SNAPSHOT, received_at=told.received_at))
-    batch.note_heard(key, reading.measured_at)
+    batch.taken.note_heard(key, reading.measured_at)
 
 
 def _take_heard(batch: _Batch, told: Told, heard: Heard, devices: Mapping[tuple[str, str], EndDevice]) -> None:
     device = devices.get((told.head_end, heard.serial_id))
     if device is None:
-        batch.unplaced.setdefault(told.delivery_id, []).append(f"no device with serial number {heard.serial_id}")
+        batch.taken.note_unplaced(told.delivery_id, f"no device with serial number {heard.serial_id}")
         return
-    batch.note_heard((device.sender_system, device.device_id), heard.at)
+    batch.taken.note_heard((device.sender_system, device.device_id), heard.at)
 
 
 def _mismatch(
@@ -161,7 +159,7 @@ def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Clai
         if result.succeeded:
             batch.provisioned[device] = at
     elif result.succeeded or state is not None:
-        batch.note_heard(device, at)  # provisioning says nothing of the meter itself: it need not be reachable
+        batch.taken.note_heard(device, at)  # provisioning says nothing of the meter itself: it need not be reachable
     if command.has_ended or command.command_key in batch.ended:
         return True
     status = ending(claimed, result)
@@ -255,7 +253,7 @@ def _compare(uow: UnitOfWork, batch: _Batch, positions: Sequence[_Position], *, 
             continue
         if each.is_late and control.reported_success is None and control.status is ControlStatus.ORDERED:
             # What SAP will be told is still being decided: compare when it is.
-            batch.unplaced.setdefault(each.delivery_id, []).append(f"the order {control.control_key} is undecided")
+            batch.taken.note_unplaced(each.delivery_id, f"the order {control.control_key} is undecided")
             continue
         found = contradiction(each.told, control=control, ordered=ordered)
         if found is not None:
@@ -307,6 +305,6 @@ def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
         connection, {(reading.sender_system, reading.device_id) for reading in batch.readings}, now=now
     )
     # In one order everywhere, so that two workers never hold each other's next row.
-    note_heard(connection, dict(sorted(batch.heard.items())))
+    note_heard(connection, dict(sorted(batch.taken.heard.items())))
     note_provisioned(connection, dict(sorted(batch.provisioned.items())))
     note_switch_states(connection, sorted(batch.switched, key=lambda state: (state[0], state[1], state[3])))

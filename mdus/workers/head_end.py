@@ -50,6 +50,7 @@ _ORDER = (
     CommandKind.READ_ON_DEMAND,
     CommandKind.PROVISION,
     CommandKind.READ_REGISTERS,
+    CommandKind.READ_INTERVALS,
 )
 
 #: The longest rest after failed calls: a head end that is back should not wait for us.

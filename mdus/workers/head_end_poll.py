@@ -1,24 +1,27 @@
 """The job `head_end_poll`: fetches what head ends should have pushed, lest a lost push stay lost.
 
-Register snapshots of the time since the last poll, and the results of calls accepted a while ago. Everything becomes a
-delivery like a pushed one: what had come already is known by its readings and commands, and changes nothing.
+Register snapshots, events and interval values of the time since the last poll, and the results of calls accepted a
+while ago. Everything becomes a delivery like a pushed one: what had come already is known by its readings and commands,
+and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
 
-from mdus.domain.head_end import HeadEnd
+from mdus.domain.head_end import HeadEnd, RawDelivery
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage import delivery, submission
 from mdus.storage.session import Database
 
 log = structlog.get_logger(__name__)
 
-#: How far a poll looks back before the one before it: snapshots are collected up to hours after midnight.
+#: How far a poll looks back before the one before it: snapshots are collected up to hours after midnight. Interval
+#: values are too many to be fetched in each poll of a day: their time is asked for at once, and once more this much
+#: later, when what was late has come.
 OVERLAP = timedelta(hours=24)
 
 #: Calls asked for per head end and poll.
@@ -33,7 +36,7 @@ def run(
     since: datetime,
     results_within: timedelta = timedelta(minutes=30),
 ) -> str:
-    """Fetch snapshots from `since` (the last poll) on and results due within `results_within`; returns what it did.
+    """Fetch what was told from `since` (the last poll) on and results due within `results_within`; returns what it did.
 
     A head end that does not answer costs the others nothing: it is named in the outcome, and the next poll's overlap
     covers the time.
@@ -41,8 +44,13 @@ def run(
     parts = []
     for name, head_end in head_ends.items():
         try:
-            fetched = _snapshots(database, head_end, now=now, since=since - OVERLAP)
+            early = since - OVERLAP
+            fetched = _stored(database, head_end, head_end.snapshots(period_from=early, period_to=now), now=now)
             fetched += _results(database, head_end, now=now, answer_by=now + results_within)
+            fetched += _stored(database, head_end, head_end.events(period_from=early, period_to=now), now=now)
+            for period_from, period_to in ((early, min(now - OVERLAP, since)), (since, now)):
+                pages = head_end.intervals(period_from=period_from, period_to=period_to)
+                fetched += _stored(database, head_end, pages, now=now)
         except (TransientError, UncertainError) as error:
             log.warning("head_end_not_polled", head_end=name, reason=str(error))
             parts.append(f"{name}: {error}")
@@ -51,10 +59,10 @@ def run(
     return "; ".join(parts) or "no head end is configured"
 
 
-def _snapshots(database: Database, head_end: HeadEnd, *, now: datetime, since: datetime) -> int:
+def _stored(database: Database, head_end: HeadEnd, pages: Iterable[RawDelivery], *, now: datetime) -> int:
     stored = 0
     # Page by page: each is durable before the next is asked for.
-    for page in head_end.snapshots(period_from=since, period_to=now):
+    for page in pages:
         packed = [delivery.pack(page)]
         with database.begin() as uow:
             stored += delivery.store(uow.connection, packed, head_end=head_end.name, now=now)

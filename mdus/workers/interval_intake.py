@@ -7,7 +7,6 @@ placed (an unknown meter, an instant between two intervals) is told back, and it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -20,16 +19,14 @@ from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import Settings
 from mdus.storage.interval_block import current_blocks, ensure_channels, quality_marks, write_blocks
 from mdus.storage.session import UnitOfWork
-
-DeviceKey = tuple[str, str]  # sender system, device id
+from mdus.workers.told import DeviceKey, Taken, Told
 
 #: Grids that a day can be parted into.
 _MINUTES = frozenset({1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """Values of one meter that a delivery told, and the device they are of."""
+class _Values(NamedTuple):
+    """Values that a delivery told of one meter, and the device they are of."""
 
     delivery_id: int
     device: EndDevice
@@ -48,7 +45,7 @@ class _ChannelName(NamedTuple):
 class _Piece(NamedTuple):
     """Some of the told values: those of one day."""
 
-    told: Told
+    told: _Values
     channel: Channel
     day: date
     position: int
@@ -56,35 +53,63 @@ class _Piece(NamedTuple):
     length: int
 
 
-def take_intervals(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int, list[str]]:
-    """Store the values in the order they were told; returns, by delivery, what has no place and why.
+def take_intervals(
+    uow: UnitOfWork, told: Sequence[Told], devices: Mapping[tuple[str, str], EndDevice], *, now: datetime
+) -> Taken:
+    """Store the interval values among these events, pushed, fetched or read by a command, in the order they were told.
 
-    The number of statements does not depend on the number of values.
+    `devices` are those named, by (head end, serial number). The number of statements does not depend on the number of
+    values. Returns which meters were heard, and what has no place and why.
     """
-    if not told:
-        return {}
-    channels = _channels(uow, told)
+    taken = Taken()
+    values = list(_of_known_meters(told, devices, taken))
+    if not values:
+        return taken
+    channels = _channels(uow, values)
     pieces: list[_Piece] = []
-    unplaced: dict[int, list[str]] = {}
     sets = {QualitySet()}
-    for each in told:
+    for each in values:
         try:
-            sets |= {QualitySet.of((code,)) for code in each.intervals.qualities if code}
-            pieces += _pieces(each, channels[_named(each)])
+            said = {QualitySet.of((code,)) for code in each.intervals.qualities if code}
+            found = list(_pieces(each, channels[_named(each)]))
         except ValueError as error:
-            unplaced.setdefault(each.delivery_id, []).append(str(error))
+            taken.note_unplaced(each.delivery_id, str(error))
+            continue
+        sets |= said
+        pieces += found
+        measured_until = _measured_until(each.intervals)
+        if measured_until is not None:
+            taken.note_heard(_key(each.device), min(measured_until, now))
     marks = quality_marks(uow.connection, sets)
     ensure_channels(uow.connection, {piece.channel for piece in pieces})
     before = current_blocks(uow.connection, {(piece.channel, piece.day) for piece in pieces}, lock=True)
     blocks = dict(before)
     for piece in pieces:
-        key = piece.channel, piece.day
-        block = blocks.get(key)
-        if block is None:
-            block = empty_block(piece.channel, piece.day, at=now, by=f"delivery/{piece.told.delivery_id}")
-        blocks[key] = merged(block, _values(piece, marks), at=now, by=f"delivery/{piece.told.delivery_id}")
+        key, by = (piece.channel, piece.day), f"delivery/{piece.told.delivery_id}"
+        block = blocks.get(key) or empty_block(piece.channel, piece.day, at=now, by=by)
+        blocks[key] = merged(block, _values(piece, marks), at=now, by=by)
     write_blocks(uow.connection, _versions(before, blocks))
-    return unplaced
+    return taken
+
+
+def _of_known_meters(
+    told: Sequence[Told], devices: Mapping[tuple[str, str], EndDevice], taken: Taken
+) -> Iterator[_Values]:
+    for each in told:
+        for block in each.events:
+            if not isinstance(block, FieldIntervals):
+                continue
+            device = devices.get((each.head_end, block.serial_id))
+            if device is None:
+                taken.note_unplaced(each.delivery_id, f"no device with serial number {block.serial_id}")
+            else:
+                yield _Values(each.delivery_id, device, block)
+
+
+def _measured_until(block: FieldIntervals) -> datetime | None:
+    """Return the end of the last interval with a value: the meter has communicated since."""
+    measured = [place for place, value in enumerate(block.values, start=1) if value is not None]
+    return block.start_at + measured[-1] * timedelta(minutes=block.interval_minutes) if measured else None
 
 
 def _versions(
@@ -95,7 +120,7 @@ def _versions(
     return sorted(changed, key=lambda block: (block.channel.key, block.day))
 
 
-def _channels(uow: UnitOfWork, told: Sequence[Told]) -> dict[_ChannelName, Channel]:
+def _channels(uow: UnitOfWork, told: Sequence[_Values]) -> dict[_ChannelName, Channel]:
     """Return the channel of everything told: the one there is, else a new one in the zone of the meter's place."""
     devices = {_key(each.device): each.device for each in told}
     channels = {
@@ -125,7 +150,7 @@ def _key(device: EndDevice) -> DeviceKey:
     return device.sender_system, device.device_id
 
 
-def _named(told: Told) -> _ChannelName:
+def _named(told: _Values) -> _ChannelName:
     intervals = told.intervals
     unit = (intervals.unit or "").upper()
     return _ChannelName(_key(told.device), intervals.reading_type, intervals.interval_minutes, unit)
@@ -149,7 +174,7 @@ def zone_of(settings: Settings, head_end: str | None) -> str:
     return named or settings.time_zone
 
 
-def _pieces(told: Told, channel: Channel) -> Iterator[_Piece]:
+def _pieces(told: _Values, channel: Channel) -> Iterator[_Piece]:
     """Yield what was told by day. Raises ValueError where it fits into no grid."""
     intervals = told.intervals
     if intervals.interval_minutes not in _MINUTES:

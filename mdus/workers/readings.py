@@ -26,7 +26,8 @@ from mdus.storage import delivery
 from mdus.storage.delivery import Delivery, DeliveryStatus
 from mdus.storage.session import Database, UnitOfWork
 from mdus.telemetry.metrics import DELIVERIES
-from mdus.workers.field_events import Told, take_in
+from mdus.workers.field_events import take_in
+from mdus.workers.told import Told
 
 log = structlog.get_logger(__name__)
 

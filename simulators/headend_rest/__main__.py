@@ -20,9 +20,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from simulators.clock import Clock
 from simulators.headend_rest.api import Api, Problem, problem_response
 from simulators.headend_rest.control import Control
+from simulators.headend_rest.core import Behaviour
 from simulators.headend_rest.deliveries import Deliveries
 from simulators.headend_rest.faults import FAULTS, FaultPlan, UnknownFault, parse
-from simulators.headend_rest.headend import Behaviour, HeadEnd
+from simulators.headend_rest.headend import HeadEnd
 from simulators.headend_rest.journal import Journal, JournalDamaged
 from simulators.headend_rest.meters import population
 from simulators.headend_rest.state import StateMismatch
@@ -64,7 +65,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="URL|FILE",
         help="where {anchor, epoch, speed} of the simulated clock is (default: real time)",
     )
-    add("--callback-url", metavar="URL", help="base of the pushes readings and heard, and of results without another")
+    add("--callback-url", metavar="URL", help="base of all pushes, but of results whose job names another")
     add("--user", default="mdus", help="who may use the API (default %(default)s)")
     add("--password", help=f"and with which password (default: ${_PASSWORD})")
     add("--callback-user", default="headend", help="as whom to push (default %(default)s)")
@@ -85,7 +86,26 @@ def arguments() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="real time to acknowledge a job it has taken: who dies in between does not know of it (default 0)",
     )
-    add("--failure-rate", type=float, default=0.01, metavar="SHARE", help="meters that do not answer (default 0.01)")
+    add(
+        "--failure-rate",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="reads and collections that fail (default 0.01)",
+    )
+    add(
+        "--event-rate",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="events that happen by themselves, per meter and day (default 0.01)",
+    )
+    add(
+        "--profiles",
+        choices=("model", "daily"),
+        default="model",
+        help="how often meters deliver interval values: as their model does, or all daily (default %(default)s)",
+    )
     add("--max-outstanding", type=int, default=200_000, metavar="N", help="device orders until 503 (default 200000)")
     return parser
 
@@ -100,6 +120,8 @@ def build(options: argparse.Namespace, *, password: str, callback_password: str)
         hear_delay=options.hear_delay,
         answer_delay=options.answer_delay,
         failure_rate=options.failure_rate,
+        event_rate=options.event_rate,
+        daily_profiles=options.profiles == "daily",
         most_outstanding=options.max_outstanding,
     )
     faults = FaultPlan(parse(options.faults), seed=options.seed)

@@ -5,6 +5,7 @@ import base64
 import binascii
 import json
 import secrets
+from datetime import datetime
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -67,6 +68,8 @@ class Api:
             Route("/v1/meters", self._guarded(self.meters), methods=["GET"]),
             Route("/v1/meters/{serial}", self._guarded(self.meter), methods=["GET"]),
             Route("/v1/snapshots", self._guarded(self.snapshots), methods=["GET"]),
+            Route("/v1/intervals", self._guarded(self.intervals), methods=["GET"]),
+            Route("/v1/events", self._guarded(self.events), methods=["GET"]),
         ]
 
     async def submit(self, request: Request) -> Response:
@@ -109,7 +112,7 @@ class Api:
     async def meters(self, request: Request) -> Response:
         """This will show a page of meters, ordered by serial."""
         limit = _limit(request)
-        cursor = _cursor(request)
+        cursor = _cursor(request, parts=1)
         wanted = {None: None, "true": True, "false": False}.get(request.query_params.get("provisioned"), "unreadable")
         if wanted == "unreadable":
             raise Problem(400, "Unreadable parameter", "provisioned is neither true nor false")
@@ -136,13 +139,8 @@ class Api:
 
     async def snapshots(self, request: Request) -> Response:
         """This will show a page of the daily snapshots collected in a period."""
-        try:
-            begin, end = instant(request.query_params["from"]), instant(request.query_params["to"])
-        except (KeyError, ValueError) as error:
-            raise Problem(400, "What period?", "from and to are instants with a zone") from error
-        cursor = _cursor(request)
-        if cursor is not None and len(cursor) != 2:
-            raise Problem(400, "Unreadable parameter", "cursor is not one of this list")
+        begin, end = _period(request)
+        cursor = _cursor(request, parts=2)
         page, more = self._head_end.collection.page(
             begin,
             end,
@@ -159,6 +157,34 @@ class Api:
             at, meter = page[-1]
             next_cursor = _print_cursor(at.astimezone(self._head_end.behaviour.zone).date().isoformat(), meter.serial)
         return JSONResponse({"readings": readings, "next_cursor": next_cursor})
+
+    async def intervals(self, request: Request) -> Response:
+        """This will show a page of the interval values collected in a period."""
+        begin, end = _period(request)
+        cursor = _cursor(request, parts=2)
+        meters = self._head_end.state.meters
+        serial = request.query_params.get("serial")
+        blocks, last = self._head_end.profiles.page(
+            list(meters.values()) if serial is None else [meters[serial]] if serial in meters else [],
+            begin,
+            end,
+            now=self._head_end.clock.now(),
+            after=None if cursor is None else (cursor[0], cursor[1]),
+            limit=_limit(request),
+        )
+        return JSONResponse({"blocks": blocks, "next_cursor": None if last is None else _print_cursor(*last)})
+
+    async def events(self, request: Request) -> Response:
+        """This will show a page of the events of a period."""
+        begin, end = _period(request)
+        cursor = _cursor(request, parts=2)
+        try:
+            after = None if cursor is None else (instant(cursor[0]), cursor[1])
+        except ValueError as error:
+            raise Problem(400, "Unreadable parameter", "cursor is not one of this list") from error
+        events, more = self._head_end.state.log.page(begin, end, after=after, limit=_limit(request))
+        next_cursor = _print_cursor(events[-1]["at"], events[-1]["event_id"]) if more else None
+        return JSONResponse({"events": events, "next_cursor": next_cursor})
 
     def _guarded(self, endpoint: Any) -> Any:
         async def guarded(request: Request) -> Response:
@@ -191,7 +217,7 @@ def meter_resource(meter: Meter) -> dict[str, Any]:
         "commodity": meter.commodity,
         "provisioned": meter.provisioned_at is not None,
         "device_id": meter.device_id,
-        "registers": meter.provisioned_registers or own_registers(meter),
+        "registers": meter.provisioned_registers or own_registers(meter) + own_channels(meter),
         "first_heard_at": None if meter.first_heard_at is None else stamp(meter.first_heard_at),
         "last_heard_at": None if meter.last_heard_at is None else stamp(meter.last_heard_at),
         "has_breaker": breaker is not None,
@@ -201,10 +227,25 @@ def meter_resource(meter: Meter) -> dict[str, Any]:
 
 
 def own_registers(meter: Meter) -> list[dict[str, Any]]:
-    """This will print the registers a meter has, whatever of them is collected."""
+    """This will print the registers that count of a meter, whatever of them is collected."""
     return [
         {"obis": each.obis, "unit": each.unit, "digits": each.digits, "decimals": each.decimals, "factor": each.factor}
         for each in meter.registers
+    ]
+
+
+def own_channels(meter: Meter) -> list[dict[str, Any]]:
+    """This will print the interval registers of a meter, whatever of them is collected."""
+    return [
+        {
+            "obis": each.obis,
+            "unit": each.unit,
+            "digits": each.register.digits,
+            "decimals": 6,
+            "factor": each.register.factor,
+            "interval_minutes": each.minutes,
+        }
+        for each in meter.channels
     ]
 
 
@@ -215,14 +256,24 @@ def _limit(request: Request) -> int:
     return int(text)
 
 
-def _cursor(request: Request) -> list[str] | None:
+def _period(request: Request) -> tuple[datetime, datetime]:
+    try:
+        return instant(request.query_params["from"]), instant(request.query_params["to"])
+    except (KeyError, ValueError) as error:
+        raise Problem(400, "What period?", "from and to are instants with a zone") from error
+
+
+def _cursor(request: Request, *, parts: int) -> list[str] | None:
     text = request.query_params.get("cursor")
     if not text:
         return None
     try:
-        return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode().split("|")
-    except ValueError as error:
-        raise Problem(400, "Unreadable parameter", "cursor is not one of this list") from error
+        cursor = base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode().split("|")
+    except ValueError:
+        cursor = []
+    if len(cursor) != parts:
+        raise Problem(400, "Unreadable parameter", "cursor is not one of this list")
+    return cursor
 
 
 def _print_cursor(*parts: str) -> str:

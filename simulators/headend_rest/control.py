@@ -5,8 +5,9 @@ It is answered to the loopback only, needs no credentials, and is no part of the
 
 import ipaddress
 import json
+import re
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -14,12 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.api import Problem, meter_resource, own_registers
+from simulators.headend_rest.api import Problem, meter_resource, own_channels, own_registers
+from simulators.headend_rest.events import event
 from simulators.headend_rest.faults import FAULTS
 from simulators.headend_rest.field import OUTCOMES
 from simulators.headend_rest.headend import HeadEnd
+from simulators.headend_rest.intervals import printed
 from simulators.headend_rest.jobs import KINDS
-from simulators.headend_rest.meters import exact, midnight
+from simulators.headend_rest.meters import Kind, exact, midnight
+
+_EVENT_TYPE = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 
 
 class Control:
@@ -43,6 +48,11 @@ class Control:
             ("POST", "script", self.script),
             ("POST", "hear", self.hear),
             ("POST", "snapshot", self.snapshot),
+            ("GET", "intervals", self.intervals),
+            ("POST", "intervals", self.push_intervals),
+            ("POST", "irregular", self.irregular),
+            ("POST", "event", self.event),
+            ("POST", "storm", self.storm),
         )
         return [Route(f"/control/{name}", _local(endpoint), methods=[method]) for method, name, endpoint in table]
 
@@ -51,7 +61,10 @@ class Control:
         return JSONResponse(self._head_end.activity())
 
     async def meters(self, request: Request) -> Response:
-        """This will list all meters with material and registers; with `at`, also with true and shown values."""
+        """This will list all meters with material, registers that count and `channels`, the interval registers.
+
+        With `at`, registers have their true and shown values, too.
+        """
         at = instant(request.query_params["at"]) if "at" in request.query_params else None
         only = request.query_params.get("serial")
         rows = []
@@ -63,7 +76,8 @@ class Control:
                 for row, register in zip(registers, meter.registers, strict=True):
                     true = meter.true(register, at)
                     row |= {"true": format(exact(true), "f"), "shown": register.shown(true)}
-            rows.append({**meter_resource(meter), "material": meter.material, "registers": registers})
+            row = {"material": meter.material, "registers": registers, "channels": own_channels(meter)}
+            rows.append({**meter_resource(meter), **row})
         return JSONResponse(
             {
                 "seed": self._head_end.behaviour.seed,
@@ -170,7 +184,7 @@ class Control:
         serials = list(self._head_end.state.meters) if serials == "all" else serials
         self._known(serials)
         now = await self._head_end.clock.refresh()
-        await self._head_end.hear(serials, instant(body["at"]) if body.get("at") else now)
+        await self._head_end.collecting.hear_from(serials, instant(body["at"]) if body.get("at") else now)
         return Response(status_code=204)
 
     async def snapshot(self, request: Request) -> Response:
@@ -183,7 +197,95 @@ class Control:
             raise Problem(422, "Not yet", "at is in the future")
         if body.get("serials") is not None:
             self._known(body["serials"])
-        return JSONResponse({"at": stamp(at), "meters": await self._head_end.push_snapshots(at, body.get("serials"))})
+        meters = await self._head_end.collecting.push_snapshots(at, body.get("serials"))
+        return JSONResponse({"at": stamp(at), "meters": meters})
+
+    async def intervals(self, request: Request) -> Response:
+        """This will tell what truly passed in the ended intervals of a meter's local day: `serial`, `day`.
+
+        {channels: [{obis, unit, interval_minutes, register, start, values, sum}]}: the values add up to the advance of
+        the register exactly.
+        """
+        self._known([request.query_params.get("serial", "")])
+        meter = self._head_end.state.meters[request.query_params["serial"]]
+        day = date.fromisoformat(request.query_params.get("day", ""))
+        zone, now = self._head_end.behaviour.zone, await self._head_end.clock.refresh()
+        begin, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
+        channels = []
+        for channel in meter.channels:
+            passed = self._head_end.profiles.true(meter, channel, begin, end)
+            ended = [true for start, true in passed if start + channel.length <= now]
+            channels.append(
+                {
+                    "obis": channel.obis,
+                    "unit": channel.unit,
+                    "interval_minutes": channel.minutes,
+                    "register": channel.register.obis,
+                    "start": stamp(begin),
+                    "values": [printed(true) for true in ended],
+                    "sum": printed(sum(ended)),
+                }
+            )
+        return JSONResponse({"serial": meter.serial, "day": day.isoformat(), "channels": channels})
+
+    async def push_intervals(self, request: Request) -> Response:
+        """This will push what meters have stored now: {from?, to?, serials?}, by default of the last local day."""
+        body = await _object(request)
+        now = await self._head_end.clock.refresh()
+        begin, end = self._period(body, now=now)
+        if body.get("serials") is not None:
+            self._known(body["serials"])
+        meters = await self._head_end.collecting.push_intervals(begin, end, body.get("serials"))
+        return JSONResponse({"from": stamp(begin), "to": stamp(end), "meters": meters})
+
+    async def irregular(self, request: Request) -> Response:
+        """This will make something be wrong with a meter's interval values: {serial, from, to, kind}.
+
+        Kinds: `late`, `gap`, `lost`, `revised`; of intervals that start in the period and are not collected yet.
+        """
+        body = await _object(request)
+        self._known([body.get("serial")])
+        if body.get("kind") not in list(Kind):
+            raise Problem(422, "No such kind", f"kind is one of {', '.join(Kind)}")
+        begin, end = self._period(body, now=await self._head_end.clock.refresh())
+        await self._head_end.collecting.make_irregular(body["serial"], begin, end, Kind(body["kind"]))
+        return Response(status_code=204)
+
+    async def event(self, request: Request) -> Response:
+        """This will have a meter tell an event now: {serial, code, at?, text?, properties?, event_id?}."""
+        body = await _object(request)
+        self._known([body.get("serial")])
+        if not isinstance(body.get("code"), str) or not _EVENT_TYPE.fullmatch(body["code"]):
+            raise Problem(422, "No such code", "code is an EndDeviceEventType d.d.d.d")
+        at = instant(body["at"]) if body.get("at") else await self._head_end.clock.refresh()
+        made = event(body["serial"], body["code"], at, text=body.get("text"), properties=body.get("properties"))
+        made["event_id"] = body.get("event_id", made["event_id"])
+        await self._head_end.happenings.raise_at_once([made])
+        return JSONResponse(made)
+
+    async def storm(self, request: Request) -> Response:
+        """This will let an area lose power: {meters, serial?, seconds?}, as many neighbours from `serial` on.
+
+        They tell it within a minute, and that power is back after `seconds` (600) to one and a half times that.
+        """
+        body = await _object(request)
+        serials = list(self._head_end.state.meters)
+        size, seconds = body.get("meters"), body.get("seconds", 600)
+        if not isinstance(size, int) or not isinstance(seconds, int) or size < 1 or seconds < 1:
+            raise Problem(422, "No such storm", "meters and seconds are numbers from 1")
+        first = body.get("serial", serials[0])
+        self._known([first])
+        begin = serials.index(first)
+        now = await self._head_end.clock.refresh()
+        await self._head_end.happenings.storm(serials[begin : begin + size], seconds=seconds, at=now)
+        return JSONResponse({"at": stamp(now), "serials": serials[begin : begin + size]})
+
+    def _period(self, body: dict[str, Any], *, now: datetime) -> tuple[datetime, datetime]:
+        zone = self._head_end.behaviour.zone
+        today = now.astimezone(zone).date()
+        begin = instant(body["from"]) if body.get("from") else midnight(today - timedelta(days=1), zone)
+        end = instant(body["to"]) if body.get("to") else midnight(today, zone)
+        return begin, end
 
     def _true(self, query: dict[str, Any]) -> dict[str, str]:
         meter = self._head_end.state.meters.get(query.get("serial", ""))

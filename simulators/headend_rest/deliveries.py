@@ -1,8 +1,9 @@
-"""Pushes to the client: at least once, in no order, until answered 2xx."""
+"""Pushes to the client: at least once, until answered 2xx; in no order, but for interval values."""
 
 import asyncio
 import contextlib
 import json
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,11 @@ class Push:
     body: dict[str, Any]
     copies: int = 1
     pause: float = _FIRST_PAUSE
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether it waits for the one before it: of interval values the newest telling counts."""
+        return self.url.endswith("/intervals")
 
     def record(self) -> dict[str, Any]:
         """This will give the push as the journal keeps it."""
@@ -48,6 +54,7 @@ class Deliveries:
         self._concurrency = concurrency
         self._tasks: list[asyncio.Task[None]] = []
         self._pausing: set[asyncio.TimerHandle] = set()
+        self._line: deque[Push] = deque()  # pushes that keep their order; the first is under way
         self.open: dict[str, Push] = {}
         self.failures = 0
         self.delivered = 0
@@ -69,6 +76,10 @@ class Deliveries:
     def add(self, push: Push) -> None:
         """This will queue a push that the journal already has."""
         self.open[push.delivery_id] = push
+        if push.keeps_order:
+            self._line.append(push)
+            if self._line[0] is not push:
+                return
         self._queue.put_nowait(push)
 
     async def push_at_once(self, push: Push) -> None:
@@ -107,6 +118,10 @@ class Deliveries:
                 return False
             push.copies -= 1
         self.open.pop(push.delivery_id, None)
+        if push.keeps_order:
+            self._line.popleft()
+            if self._line:
+                self._queue.put_nowait(self._line[0])
         self.delivered += 1
         self._journal.note({"t": "delivered", "id": push.delivery_id})
         self._journal.soon()

@@ -1,7 +1,8 @@
 """The named ways in which this head end misbehaves, each a bounded number of times, and every time counted.
 
 A fault fires where the table says it can: on a whole job or on one device order of it. It fires at its first
-opportunity and then again after a few more, drawn from the seed, so that a short run meets every one of them.
+opportunity and then again after a few more, drawn from the seed, so that a short run meets every one of them. What the
+head end tells by itself is hit the same way: collections of `intervals`, tellings of `events`, the daily `collection`.
 """
 
 import random
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-ANY_KIND = ("provision", "read_registers", "read_on_demand", "switch", "switch_state")
+ANY_KIND = ("provision", "read_registers", "read_intervals", "read_on_demand", "switch", "switch_state")
 MOST_TIMES = 3  # a fault fires 1 to this many times unless told otherwise
 
 
@@ -23,14 +24,23 @@ class Fault:
     one_device: bool = False
 
     @property
+    def hits_jobs(self) -> bool:
+        """Whether it hits jobs of the client, not what the head end tells by itself."""
+        return set(self.kinds) <= set(ANY_KIND)
+
+    @property
     def process(self) -> str:
         """The business processes hit, in words of the utility."""
         words = {
             "provision": "device initialization",
             "read_registers": "meter reading",
+            "read_intervals": "reading of interval values",
             "read_on_demand": "on-demand meter reading",
             "switch": "disconnection and reconnection",
             "switch_state": "check of the switch state",
+            "intervals": "profile upload",
+            "events": "smart meter events",
+            "collection": "smart meter events",
         }
         return "any" if self.kinds == ANY_KIND else ", ".join(words[kind] for kind in self.kinds)
 
@@ -66,7 +76,7 @@ FAULTS: dict[str, Fault] = {
         Fault(
             name="accepts_then_silence",
             description="One device order is accepted, nothing is done, and no result ever comes.",
-            kinds=("read_registers", "read_on_demand", "switch"),
+            kinds=("read_registers", "read_intervals", "read_on_demand", "switch"),
             one_device=True,
         ),
         Fault(
@@ -80,6 +90,40 @@ FAULTS: dict[str, Fault] = {
             description="A device order is carried out in time, but its result is told only after expires_at.",
             kinds=("read_on_demand", "switch"),
             one_device=True,
+        ),
+        Fault(
+            name="intervals_late",
+            description="The interval values a meter delivers are told with the next collection only.",
+            kinds=("intervals",),
+            one_device=True,
+        ),
+        Fault(
+            name="interval_gap",
+            description="Interval values of a meter are not collected; the meter has them, and can be asked.",
+            kinds=("intervals",),
+            one_device=True,
+        ),
+        Fault(
+            name="interval_revised",
+            description="Interval values of a meter are estimated at first and told again, as measured, later.",
+            kinds=("intervals",),
+            one_device=True,
+        ),
+        Fault(
+            name="duplicate_block",
+            description="The interval values a meter delivers are told again, in another delivery.",
+            kinds=("intervals",),
+            one_device=True,
+        ),
+        Fault(
+            name="event_storm",
+            description="After the daily collection an area loses power: all its meters tell it within a minute.",
+            kinds=("collection",),
+        ),
+        Fault(
+            name="duplicate_event",
+            description="An event is told again, under its id, in another delivery.",
+            kinds=("events",),
         ),
     )
 }

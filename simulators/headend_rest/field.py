@@ -5,10 +5,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulators.clock import instant, stamp
+from simulators.headend_rest.intervals import Profiles
 from simulators.headend_rest.jobs import TEXTS, Job, Order
-from simulators.headend_rest.meters import CONNECTED, Meter, midnight
-
-MEMORY = timedelta(days=40)  # how long a meter keeps its daily snapshots
+from simulators.headend_rest.meters import CONNECTED, MEMORY, Meter, midnight
 
 # How a device order may be made to end: a code of the API, a fault that hits one device order, or a script's word.
 OUTCOMES = {
@@ -30,9 +29,14 @@ def provision(meter: Meter, wish: dict[str, Any], now: datetime) -> None:
     meter.device_id = wish["device_id"]
     meter.provisioned_registers = wish["registers"]
     meter.provisioned_at = meter.provisioned_at or now
+    wanted = {register["obis"] for register in wish["registers"]}
+    channels = [channel.obis for channel in meter.channels if channel.obis in wanted]
+    meter.collected_since = {obis: meter.collected_since.get(obis, now) for obis in channels}
 
 
-def carry_out(meter: Meter, *, job: Job, order: Order, now: datetime, zone: ZoneInfo) -> tuple[dict[str, Any], bool]:
+def carry_out(
+    meter: Meter, *, job: Job, order: Order, now: datetime, zone: ZoneInfo, profiles: Profiles
+) -> tuple[dict[str, Any], bool]:
     """This will return the result of a device order, and whether the breaker is to be operated; it changes nothing."""
     result: dict[str, Any] = {
         "serial": order.serial,
@@ -42,6 +46,7 @@ def carry_out(meter: Meter, *, job: Job, order: Order, now: datetime, zone: Zone
         "text": None,
         "completed_at": stamp(now),
         "readings": [],
+        "blocks": [],
         "switch_state": None,
         "switched_at": None,
     }
@@ -62,6 +67,9 @@ def carry_out(meter: Meter, *, job: Job, order: Order, now: datetime, zone: Zone
         elif job.kind == "read_registers":
             result["readings"] = _stored(meter, order.wish["period"], now=now, zone=zone)
             code = None if result["readings"] else "NO_DATA"
+        elif job.kind == "read_intervals":
+            result["blocks"] = _measured(meter, order.wish["period"], now=now, profiles=profiles)
+            code = None if result["blocks"] else "NO_DATA"
     if code is not None:
         result |= {"status": "failed", "code": code, "text": TEXTS[code]}
         if code in ("RELAY_STUCK", "LOW_CREDIT"):
@@ -87,6 +95,7 @@ def _has_registers(meter: Meter, wish: dict[str, Any]) -> bool:
     if wish["commodity"] != meter.commodity:
         return False
     own = {register.obis: register.unit for register in meter.registers}
+    own |= {channel.obis: channel.unit for channel in meter.channels}
     return all(own.get(register["obis"]) == register["unit"] for register in wish["registers"])
 
 
@@ -108,3 +117,9 @@ def _stored(meter: Meter, period: dict[str, str], *, now: datetime, zone: ZoneIn
             readings += meter.readings(at, stamp(at))
         day += timedelta(days=1)
     return readings
+
+
+def _measured(meter: Meter, period: dict[str, str], *, now: datetime, profiles: Profiles) -> list[dict[str, Any]]:
+    begin, end = max(instant(period["from"]), now - MEMORY), instant(period["to"])
+    blocks = profiles.stored(meter, begin, end, now=now)
+    return [{name: value for name, value in block.items() if name != "serial"} for block in blocks]

@@ -1,39 +1,38 @@
-"""The head end itself: takes jobs, carries them out when they are due, collects the daily snapshots.
+"""The head end itself: takes jobs, carries them out when they are due, and lets all else happen in its time.
 
-One heap holds everything that will happen, by simulated instant; one loop lets it happen. Whatever changes is a record,
-committed to the journal before anybody is told: the client by an answer or a push, a test by the control API. So after
-a kill each device order was either carried out and will be told, or was not begun.
+One agenda holds everything that will happen, by simulated instant; one loop lets it happen. Whatever changes is a
+record, committed to the journal before anybody is told: the client by an answer or a push, a test by the control API.
+So after a kill each device order was either carried out and will be told, or was not begun.
 """
 
 import asyncio
 import contextlib
-import heapq
-import itertools
 import math
 import signal
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from statistics import NormalDist
 from typing import Any
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 from simulators.clock import Clock, instant, stamp
+from simulators.headend_rest.collecting import Collecting
+from simulators.headend_rest.core import Behaviour, Core
 from simulators.headend_rest.deliveries import Deliveries, Push
+from simulators.headend_rest.events import Event, operated
 from simulators.headend_rest.faults import FaultPlan, Plan
 from simulators.headend_rest.field import carry_out
+from simulators.headend_rest.happenings import Happenings
+from simulators.headend_rest.intervals import Profiles
 from simulators.headend_rest.jobs import Job, Order, Submission, rejection
 from simulators.headend_rest.journal import Journal, Record
-from simulators.headend_rest.meters import Meter, fraction, midnight
+from simulators.headend_rest.meters import Meter, fraction
 from simulators.headend_rest.snapshots import Collection
 from simulators.headend_rest.state import State, job_record, results_push
 
-PUSH_SIZE = 1000  # meters in one push
 _TIME_OUT_FACTOR = 10  # a meter is given up after so many median latencies
-_HEARD_TOGETHER = 30  # seconds
 _LATE_AFTER = timedelta(minutes=10)
 
 
@@ -43,20 +42,6 @@ class Overloaded(Exception):
 
 class ConnectionCut(Exception):
     """The connection of a submit is to be cut without an answer."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Behaviour:
-    """How this head end is set up: what the command line says."""
-
-    seed: int
-    zone: ZoneInfo
-    callback_url: str | None = None
-    latency: float = 3.0  # median, simulated seconds
-    hear_delay: float = 180.0  # simulated seconds from provisioning to the first communication, up to twice as long
-    answer_delay: float = 0.0  # real seconds between a job on the disk and the answer to its submit
-    failure_rate: float = 0.01  # device orders that end in NO_RESPONSE, and daily snapshots that come hours late
-    most_outstanding: int = 200_000  # device orders; beyond, submits are answered 503
 
 
 class HeadEnd:
@@ -75,13 +60,15 @@ class HeadEnd:
         self.behaviour = behaviour
         self.clock = clock
         self.state = State(meters, seed=behaviour.seed, faults=faults)
-        self.collection = Collection(meters, seed=behaviour.seed, zone=behaviour.zone, late_rate=behaviour.failure_rate)
+        seed, zone, rate = behaviour.seed, behaviour.zone, behaviour.failure_rate
+        self.collection = Collection(meters, seed=seed, zone=zone, late_rate=rate)
+        self.profiles = Profiles(self.collection, seed=seed, zone=zone, rate=rate, daily=behaviour.daily_profiles)
         self.requests = 0  # being answered now
+        self._core = Core(state=self.state, behaviour=behaviour, clock=clock, journal=journal, deliveries=deliveries)
+        self.collecting = Collecting(self._core, self.collection, self.profiles)
+        self.happenings = Happenings(self._core)
         self._deliveries = deliveries
         self._journal = journal
-        self._heap: list[tuple[datetime, int, tuple[str, Any]]] = []
-        self._sequence = itertools.count()
-        self._wake = asyncio.Event()
         self._working = 0
         self._loop: asyncio.Task[None] | None = None
 
@@ -109,10 +96,8 @@ class HeadEnd:
             self._deliveries.add(push)
         for job in self.state.jobs.values():
             self._plan(job.orders.values(), job)
-        for meter in self.state.meters.values():
-            self._plan_first_heard(meter)
-        first = self.collection.next_slot(*slot, now=now) if slot else self.collection.first_slot(begun_at)
-        self._at(self.collection.due(*first), "slot", first)
+        self.collecting.restore(begun_at=begun_at, slot=slot)
+        self.happenings.restore(begun_at=begun_at)
 
     def start(self) -> None:
         """This will begin to let things happen."""
@@ -132,8 +117,8 @@ class HeadEnd:
     def activity(self) -> dict[str, Any]:
         """This will tell a steerer of the clock whether anything is going on, and when the next thing will."""
         now = self.clock.now()
-        overdue = sum(due <= now for due, _, _ in self._heap)
-        later = min((due for due, _, _ in self._heap if due > now), default=None)
+        overdue = sum(due <= now for due, _, _ in self._core.agenda)
+        later = min((due for due, _, _ in self._core.agenda if due > now), default=None)
         return {
             "now": stamp(now),
             "in_flight": len(self._deliveries.open) + overdue + self.requests + self._working,
@@ -162,7 +147,7 @@ class HeadEnd:
             await self._lose(submission, accepted, plan.job, now)
         draft = self._draft(submission, accepted, rejected, plan, now)
         record = job_record(draft, _hits(draft, plan))
-        await self._keep(record)
+        await self._core.keep(record)
         job = self.state.jobs[draft.token]
         if plan.job == "callback_before_acknowledgement":
             await self._carry_out([(job, list(job.orders.values()))], at_once=True)
@@ -182,7 +167,7 @@ class HeadEnd:
         switches = [
             [order.reference, order.serial, order.wish["state"]] for order in orders if submission.kind == "switch"
         ]
-        await self._keep({"t": "lost", "fault": fault, "hit": hit, "switches": switches})
+        await self._core.keep({"t": "lost", "fault": fault, "hit": hit, "switches": switches})
         raise ConnectionCut if fault == "never_answers" else Overloaded
 
     def _refusal(self, submission: Submission, order: Order, now: datetime) -> str | None:
@@ -250,10 +235,6 @@ class HeadEnd:
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def _at(self, due: datetime, what: str, subject: Any) -> None:
-        heapq.heappush(self._heap, (due, next(self._sequence), (what, subject)))
-        self._wake.set()
-
     def _plan(self, orders: Iterable[Order], job: Job) -> None:
         moments: defaultdict[tuple[str, datetime], list[Order]] = defaultdict(list)
         for order in orders:
@@ -262,28 +243,36 @@ class HeadEnd:
             elif order.told_at is not None:
                 moments["tell", order.told_at].append(order)
         for (what, due), together in moments.items():
-            self._at(due, what, (job, together))
+            self._core.at(due, what, (job, together))
 
     async def _run(self) -> None:
         while True:
-            self._wake.clear()
-            # The daily collection is always on the heap.
-            if not await self.clock.sleep_until(self._heap[0][0], wake=self._wake):
+            self._core.wake.clear()
+            # The daily collection is always on the agenda.
+            if not await self.clock.sleep_until(self._core.agenda[0][0], wake=self._core.wake):
                 continue
-            events: defaultdict[str, list[Any]] = defaultdict(list)
-            now = self.clock.now()
+            due: defaultdict[str, list[Any]] = defaultdict(list)
             self._working += 1
             try:
-                while self._heap and self._heap[0][0] <= now:
-                    _, _, (what, subject) = heapq.heappop(self._heap)
-                    events[what].append(subject)
-                await self._carry_out(events["run"])
-                await self._tell(events["tell"])
-                await self._hear(events["hear"])
-                for slot in events["slot"]:
-                    await self._collect(slot)
+                for what, subject in self._core.take_due(self.clock.now()):
+                    due[what].append(subject)
+                await self._let_happen(due)
             finally:
                 self._working -= 1
+
+    async def _let_happen(self, due: Mapping[str, list[Any]]) -> None:
+        await self._carry_out(due.get("run", ()))
+        await self._tell(due.get("tell", ()))
+        await self.collecting.hear(due.get("hear", ()))
+        await self.happenings.tell([event for together in due.get("happen", ()) for event in together])
+        if "deliver" in due:
+            await self.collecting.deliver()
+        for slot in due.get("slot", ()):
+            await self.collecting.collect(slot)
+            if slot[1] == 0:
+                await self.happenings.perhaps_storm()
+        for day in due.get("day", ()):
+            self.happenings.plan_day(day)
 
     async def _carry_out(self, runs: Iterable[tuple[Job, list[Order]]], *, at_once: bool = False) -> None:
         now = self.clock.now()
@@ -292,15 +281,22 @@ class HeadEnd:
         for job, orders in runs:
             record: Record = {"t": "ran", "token": job.token, "at": stamp(now), "results": [], "operated": []}
             record |= {"held": {}, "delivery_id": f"d-{uuid4().hex}", "copies": 1 + job.duplicate_next_push}
+            events: list[Event] = []
             for order in orders:
                 meter = self.state.meters[order.serial]
-                result, operated = carry_out(meter, job=job, order=order, now=now, zone=self.behaviour.zone)
+                result, has_operated = carry_out(
+                    meter, job=job, order=order, now=now, zone=self.behaviour.zone, profiles=self.profiles
+                )
                 record["results"].append(result)
-                if operated:
+                if has_operated:
                     record["operated"].append(order.reference)
+                    events.append(operated(order.serial, order.wish["state"], now, reference=order.reference))
                 told_at = _told_at(job, order, now)
                 if told_at is not None:
                     record["held"][order.reference] = stamp(told_at)
+            if events:
+                told, hits = self.happenings.pushes(events)
+                record |= {"events": events, "hits": hits, "pushes": [push.record() for push in told]}
             pushes += self.state.apply(record)
             records.append(record)
         if not records:
@@ -310,7 +306,8 @@ class HeadEnd:
             self._plan(orders, job)
             if job.kind == "provision":
                 for order in orders:
-                    self._plan_first_heard(self.state.meters[order.serial])
+                    self.collecting.plan_first_heard(self.state.meters[order.serial])
+                self.collecting.plan_delivery()
         for push in pushes:
             if at_once:
                 await self._deliveries.push_at_once(push)
@@ -321,107 +318,17 @@ class HeadEnd:
         for job, orders in held:
             results = [order.result for order in orders if order.result is not None]
             record: Record = {"t": "told", "token": job.token, "references": [order.reference for order in orders]}
-            await self._keep(record, results_push(job, results, f"d-{uuid4().hex}"))
-
-    async def _keep(self, record: Record, pushes: Sequence[Push] = ()) -> None:
-        if pushes:
-            record["pushes"] = [push.record() for push in pushes]
-        self.state.apply(record)
-        await self._journal.commit(record)
-        for push in pushes:
-            self._deliveries.add(push)
-
-    # --- hearing from meters ------------------------------------------------------------------------------------------
-
-    def _plan_first_heard(self, meter: Meter) -> None:
-        due = self._first_heard_due(meter)
-        if due is not None:
-            self._at(due, "hear", meter)
-
-    def _first_heard_due(self, meter: Meter) -> datetime | None:
-        if meter.provisioned_at is None or meter.first_heard_at is not None:
-            return None
-        if meter.serial in self.state.hear_at:
-            return max(self.state.hear_at[meter.serial], meter.provisioned_at)
-        seconds = self.behaviour.hear_delay * (1 + fraction(self.behaviour.seed, meter.serial, "heard"))
-        # On a grid, lest a thousand meters make a thousand moments.
-        return meter.provisioned_at + timedelta(seconds=math.ceil(seconds / _HEARD_TOGETHER) * _HEARD_TOGETHER)
-
-    async def hear(self, serials: Sequence[str], at: datetime) -> None:
-        """This will let these meters communicate for the first time at `at`, or when provisioned, if that is later."""
-        await self._keep({"t": "hear_at", "serials": list(serials), "at": stamp(at)})
-        for serial in serials:
-            self._plan_first_heard(self.state.meters[serial])
-
-    async def _hear(self, meters: Iterable[Meter]) -> None:
-        # A meter may stand on the heap twice: when it was provisioned again, or a test moved its first communication.
-        now = self.clock.now()
-        dues = {meter.serial: self._first_heard_due(meter) for meter in meters}
-        new = [serial for serial, due in dues.items() if due is not None and due <= now]
-        if not new:
-            return
-        heard = [{"serial": serial, "first": True, "at": stamp(now)} for serial in new]
-        await self._keep({"t": "heard", "serials": new, "at": stamp(now)}, self._heard_pushes(heard))
-
-    # --- the daily collection -----------------------------------------------------------------------------------------
-
-    async def _collect(self, slot: tuple[date, int]) -> None:
-        day, number = slot
-        now = self.clock.now()
-        meters = self.collection.members(day, number)
-        heard = [{"serial": meter.serial, "first": False, "at": stamp(now)} for meter in meters]
-        pushes = self._snapshot_pushes(meters, midnight(day, self.behaviour.zone)) + self._heard_pushes(heard)
-        record: Record = {"t": "slot", "day": day.isoformat(), "slot": number, "at": stamp(now)}
-        record["serials"] = [meter.serial for meter in meters]
-        await self._keep(record, pushes)
-        following = self.collection.next_slot(day, number, now=now)
-        self._at(self.collection.due(*following), "slot", following)
-
-    async def push_snapshots(self, at: datetime, serials: Sequence[str] | None = None) -> int:
-        """This will push the registers as they stood at `at`, of all meters heard or of these, and count the meters."""
-        only = None if serials is None else set(serials)
-        meters = [
-            meter
-            for meter in self.state.meters.values()
-            if meter.first_heard_at is not None and (only is None or meter.serial in only)
-        ]
-        await self._keep({"t": "pushed"}, self._snapshot_pushes(meters, at))
-        return len(meters)
-
-    def _snapshot_pushes(self, meters: Sequence[Meter], at: datetime) -> list[Push]:
-        printed = stamp(at)
-        return [
-            push
-            for chunk in _chunks(meters)
-            for push in self._push(
-                "readings",
-                {
-                    "readings": [
-                        {"serial": meter.serial, **row} for meter in chunk for row in meter.readings(at, printed)
-                    ]
-                },
-            )
-        ]
-
-    def _heard_pushes(self, heard: Sequence[dict[str, Any]]) -> list[Push]:
-        return [push for chunk in _chunks(heard) for push in self._push("heard", {"meters": chunk})]
-
-    def _push(self, topic: str, body: dict[str, Any]) -> list[Push]:
-        if self.behaviour.callback_url is None:
-            return []
-        delivery_id = f"d-{uuid4().hex}"
-        url = f"{self.behaviour.callback_url}/{topic}"
-        return [Push(delivery_id=delivery_id, url=url, body={"delivery_id": delivery_id, **body})]
+            await self._core.keep(record, results_push(job, results, f"d-{uuid4().hex}"))
 
     # --- scripts ------------------------------------------------------------------------------------------------------
 
     async def script(self, serial: str, kind: str | None, outcomes: list[str]) -> None:
         """This will make the next device orders of a meter (of one kind, or any) end as told, one after the other."""
-        await self._keep({"t": "script", "serial": serial, "kind": kind, "outcomes": outcomes})
+        await self._core.keep({"t": "script", "serial": serial, "kind": kind, "outcomes": outcomes})
 
     async def arm(self, name: str, times: int) -> None:
         """This will make a named fault fire more often."""
-        await self._keep({"t": "arm", "name": name, "times": times})
+        await self._core.keep({"t": "arm", "name": name, "times": times})
 
 
 def _end_of_loop(loop: asyncio.Task[None]) -> None:
@@ -454,7 +361,3 @@ def _told_at(job: Job, order: Order, now: datetime) -> datetime | None:
     if order.outcome is not None and order.outcome.startswith("late:"):
         return now + timedelta(seconds=float(order.outcome.removeprefix("late:")))
     return None
-
-
-def _chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
-    return [rows[begin : begin + PUSH_SIZE] for begin in range(0, len(rows), PUSH_SIZE)]

@@ -8,7 +8,7 @@ from uuid import UUID
 from simulators.clock import instant, stamp
 from simulators.headend_rest.meters import CONNECTED, DISCONNECTED
 
-KINDS = ("provision", "read_registers", "read_on_demand", "switch", "switch_state")
+KINDS = ("provision", "read_registers", "read_intervals", "read_on_demand", "switch", "switch_state")
 COMMODITIES = ("electricity", "gas", "water")
 MOST_DEVICES = 1000
 
@@ -178,7 +178,7 @@ def _read_order(device: object, kind: object, where: str, errors: list[str]) -> 
         wish["state"] = device.get("state")
         if wish["state"] not in (CONNECTED, DISCONNECTED):
             errors.append(f"{where}.state is neither {CONNECTED} nor {DISCONNECTED}")
-    elif kind == "read_registers":
+    elif kind in ("read_registers", "read_intervals"):
         wish["period"] = _period(device.get("period"), f"{where}.period", errors)
     elif kind == "provision":
         wish = _provisioning(device, where, errors)

@@ -7,14 +7,17 @@ simulator computes the same true value. Only the time a breaker stood open, when
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 CONNECTED = "connected"
 DISCONNECTED = "disconnected"
+
+MEMORY = timedelta(days=40)  # how long a meter keeps its daily snapshots and its interval values
 
 _ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -49,6 +52,29 @@ class Load:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sun:
+    """The flow out of a photovoltaic roof: half a sine from morning to evening, nothing at night, more in summer."""
+
+    base: int  # what stood on the register at the origin, in millionths
+    per_day: float  # mean of the year, in units per day
+    noon: float  # when the sun is highest, in seconds of the UTC day
+
+    def passed(self, instant: datetime) -> int:
+        """This will return what has passed by `instant`, in millionths of the unit."""
+        seconds = (instant - _ORIGIN) / _MICROSECOND / _MICRO
+        day, second = divmod(seconds - self.noon + _DAY / 2, _DAY)  # days from midnight to midnight by the sun
+        lit = min(max((second - 6 * _HOUR) / (12 * _HOUR), 0.0), 1.0)
+        before, after = self._by_day(int(day)), self._by_day(int(day) + 1)
+        return self.base + before + math.floor((after - before) * (1 - math.cos(math.pi * lit)) / 2)
+
+    def _by_day(self, days: int) -> int:
+        # The sum of 1 - 0.7 cos(turn * (day - solstice)) over all days before, in closed form.
+        turn, solstice = math.tau / 365.25, -10
+        cosines = math.sin(turn * days / 2) / math.sin(turn / 2) * math.cos(turn * ((days - 1) / 2 - solstice))
+        return math.floor((days - 0.7 * cosines) * self.per_day * _MICRO)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Register:
     """One register of a meter: its OBIS code, unit, digits shown before and after the point, and what flows into it."""
 
@@ -56,7 +82,7 @@ class Register:
     unit: str
     digits: int
     decimals: int
-    loads: tuple[Load, ...]
+    loads: tuple[Load | Sun, ...]
     factor: str = "1"
 
     def passed(self, instant: datetime) -> int:
@@ -68,6 +94,43 @@ class Register:
         steps = true // 10 ** (6 - self.decimals) % 10 ** (self.digits + self.decimals)
         whole, fraction = divmod(steps, 10**self.decimals)
         return f"{whole}.{fraction:0{self.decimals}d}" if self.decimals else str(whole)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """One interval register: it splits the advance of a register by intervals, to the last millionth."""
+
+    obis: str
+    minutes: int
+    register: Register
+
+    @property
+    def unit(self) -> str:
+        """The unit of its values."""
+        return self.register.unit
+
+    @property
+    def length(self) -> timedelta:
+        """How long an interval is."""
+        return timedelta(minutes=self.minutes)
+
+
+class Kind(StrEnum):
+    """What may be wrong with interval values on their way to the client."""
+
+    LATE = "late"  # told with the next collection only
+    GAP = "gap"  # not collected; the meter has them
+    LOST = "lost"  # the meter itself has measured nothing
+    REVISED = "revised"  # estimated at first, told as measured with the next collection
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Irregularity:
+    """Something wrong with the values of the intervals of a meter that start in [begin, end)."""
+
+    begin: datetime
+    end: datetime
+    kind: Kind
 
 
 @dataclass(kw_only=True, slots=True)
@@ -99,12 +162,17 @@ class Meter:
     material: str
     commodity: str
     registers: tuple[Register, ...]
+    channels: tuple[Channel, ...]
+    delivers: timedelta | None  # how often it tells its interval values; None: daily, with its registers
     breaker: Breaker | None
     device_id: str | None = None
     provisioned_at: datetime | None = None
     provisioned_registers: list[dict[str, object]] | None = None
     first_heard_at: datetime | None = None
     last_heard_at: datetime | None = None
+    collected_since: dict[str, datetime] = field(default_factory=dict)  # by OBIS code of a channel: when provisioned
+    irregularities: list[Irregularity] = field(default_factory=list)  # those made, beside those drawn from the seed
+    read_again: list[tuple[datetime, datetime]] = field(default_factory=list)  # periods of read_intervals
 
     def register(self, obis: str) -> Register | None:
         """This will return the register with this OBIS code, or None."""
@@ -155,38 +223,57 @@ def population(*, seed: int, size: int) -> list[Meter]:
     return [_meter(seed, index) for index in range(size)]
 
 
-_KINDS: Sequence[tuple[str, str, bool, int]] = (
-    # material, commodity, breaker, tariffs
-    ("LX100-SW", "electricity", True, 1),
-    ("LX200-SW", "electricity", True, 2),
-    ("GX4-B", "gas", False, 0),
-    ("LX100-SW", "electricity", True, 1),
-    ("WX20", "water", False, 0),
-    ("LX100", "electricity", False, 1),
-    ("LX100-SW", "electricity", True, 1),
-    ("GX4-B", "gas", False, 0),
-    ("LX100-SW", "electricity", True, 1),
-    ("WX20", "water", False, 0),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Model:
+    material: str
+    commodity: str
+    breaker: bool = False
+    tariffs: int = 0
+    feeds_in: bool = False
+    delivers: timedelta | None = None
+
+
+_LX100_SW = _Model(material="LX100-SW", commodity="electricity", breaker=True, tariffs=1, delivers=timedelta(hours=1))
+_LX200_SW = _Model(
+    material="LX200-SW",
+    commodity="electricity",
+    breaker=True,
+    tariffs=2,
+    feeds_in=True,
+    delivers=timedelta(minutes=15),
 )
+_LX100 = _Model(material="LX100", commodity="electricity", tariffs=1)
+_GX4_B = _Model(material="GX4-B", commodity="gas")
+_WX20 = _Model(material="WX20", commodity="water")
+
+_MODELS = (_LX100_SW, _LX200_SW, _GX4_B, _LX100_SW, _WX20, _LX100, _LX100_SW, _GX4_B, _LX100_SW, _WX20)
 
 
 def _meter(seed: int, index: int) -> Meter:
     serial = f"{seed % 1000 * 1_000_000 + 1234 + index:010d}"
-    material, commodity, has_breaker, tariffs = _KINDS[index % len(_KINDS)]
-    if commodity == "electricity":
-        registers = _electricity(seed, serial, tariffs)
-    elif commodity == "gas":
+    model = _MODELS[index % len(_MODELS)]
+    if model.commodity == "electricity":
+        registers = _electricity(seed, serial, model.tariffs)
+        channels: tuple[Channel, ...] = (Channel(obis="1-0:1.29.0*255", minutes=15, register=registers[0]),)
+        if model.feeds_in:
+            registers = (*registers, _export(seed, serial))
+            channels = (*channels, Channel(obis="1-0:2.29.0*255", minutes=15, register=registers[-1]))
+    elif model.commodity == "gas":
         load = _load(seed, serial, "gas", mean=3.4, spread=0.7, peak_hour=7, daily=0.3, yearly=0.6, base=9_000)
         registers = (Register(obis="7-0:3.0.0*255", unit="m3", digits=5, decimals=3, loads=(load,)),)
+        channels = (Channel(obis="7-0:3.29.0*255", minutes=60, register=registers[0]),)
     else:
         load = _load(seed, serial, "water", mean=0.35, spread=0.8, peak_hour=8, daily=0.75, yearly=0.1, base=2_000)
         registers = (Register(obis="8-0:1.0.0*255", unit="m3", digits=5, decimals=3, loads=(load,)),)
+        channels = (Channel(obis="8-0:1.29.0*255", minutes=60, register=registers[0]),)
     return Meter(
         serial=serial,
-        material=material,
-        commodity=commodity,
+        material=model.material,
+        commodity=model.commodity,
         registers=registers,
-        breaker=Breaker() if has_breaker else None,
+        channels=channels,
+        delivers=model.delivers,
+        breaker=Breaker() if model.breaker else None,
     )
 
 
@@ -204,6 +291,15 @@ def _electricity(seed: int, serial: str, tariffs: int) -> tuple[Register, ...]:
         register("1-0:1.8.1*255", day),
         register("1-0:1.8.2*255", night),
     )
+
+
+def _export(seed: int, serial: str) -> Register:
+    sun = Sun(
+        base=int(fraction(seed, serial, "sun", "base") * 20_000 * _MICRO),
+        per_day=6 + 12 * fraction(seed, serial, "sun", "roof"),
+        noon=(10.5 + 1.5 * fraction(seed, serial, "sun", "noon")) * _HOUR,
+    )
+    return Register(obis="1-0:2.8.0*255", unit="kWh", digits=6, decimals=2, loads=(sun,))
 
 
 def _load(

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from simulators.headend_rest.field import MEMORY
-from simulators.headend_rest.meters import Meter, fraction, midnight
+from simulators.headend_rest.meters import MEMORY, Meter, fraction, midnight
 
 SLOTS = 15
 LATE_SLOT = SLOTS
@@ -47,7 +46,7 @@ class Collection:
     def members(self, day: date, slot: int) -> list[Meter]:
         """This will return the meters collected in a slot: provisioned, heard before midnight, and due in it."""
         at = midnight(day, self._zone)
-        return [meter for meter in self._meters if _serves(meter, at) and self._slot(meter, day) == slot]
+        return [meter for meter in self._meters if _serves(meter, at) and self.slot(meter, day) == slot]
 
     def page(
         self,
@@ -74,14 +73,15 @@ class Collection:
                         continue
                     if after is not None and (day.isoformat(), meter.serial) <= after:
                         continue
-                    if _serves(meter, at) and self.due(day, self._slot(meter, day)) <= now:
+                    if _serves(meter, at) and self.due(day, self.slot(meter, day)) <= now:
                         if len(found) == limit:
                             return found, True
                         found.append((at, meter))
             day += timedelta(days=1)
         return found, False
 
-    def _slot(self, meter: Meter, day: date) -> int:
+    def slot(self, meter: Meter, day: date) -> int:
+        """This will return the slot of a day in which a meter is collected."""
         late = self._late_rate > 0 and fraction(self._seed, meter.serial, day, "late") < self._late_rate
         return LATE_SLOT if late else self._slot_of[meter.serial]
 

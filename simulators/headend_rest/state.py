@@ -12,11 +12,12 @@ from typing import Any
 
 from simulators.clock import instant, stamp
 from simulators.headend_rest.deliveries import Push
+from simulators.headend_rest.events import Event, Log
 from simulators.headend_rest.faults import FaultPlan
 from simulators.headend_rest.field import provision
 from simulators.headend_rest.jobs import Job, Order
 from simulators.headend_rest.journal import Record
-from simulators.headend_rest.meters import Meter
+from simulators.headend_rest.meters import Irregularity, Kind, Meter
 
 # A result with one of these codes does not show that the meter communicated.
 _UNHEARD = ("NO_RESPONSE", "EXPIRED", "BUSY")
@@ -49,6 +50,9 @@ class State:
         self.attempts: defaultdict[str, int] = defaultdict(int)  # device orders a meter has had
         self.outstanding = 0  # device orders still to be carried out
         self.hear_at: dict[str, datetime] = {}
+        self.log = Log()  # the events heard of
+        self.planned_events: dict[str, Event] = {}  # by id: events of a storm that are still to be told
+        self.delivered_upto: datetime | None = None  # by meters that deliver interval values by themselves
         self._seed = seed
         self._scripts: defaultdict[str, list[tuple[str | None, str]]] = defaultdict(list)
 
@@ -59,6 +63,12 @@ class State:
 
     def apply(self, record: Record) -> list[Push]:
         """This will change the state by one record and return the pushes it caused."""
+        pushes = [Push.from_record(push) for push in record.get("pushes", ())]
+        for name, hit in record.get("hits", ()):
+            self.faults.fired(name, hit)
+        for event in record.get("events", ()):
+            self.log.add([event])
+            self.planned_events.pop(event["event_id"], None)
         match record["t"]:
             case "start":
                 if (record["seed"], record["meters"]) != (self._seed, len(self.meters)):
@@ -69,7 +79,7 @@ class State:
             case "job":
                 self._take(record)
             case "ran":
-                return self._carried_out(record)
+                pushes += self._carried_out(record)
             case "told":
                 for reference in record["references"]:
                     self.jobs[record["token"]].orders[reference].told_at = None
@@ -90,7 +100,15 @@ class State:
                 self.faults.fired(record["fault"], record["hit"])
                 for reference, serial, state in record["switches"]:
                     self._count(reference, serial, state).lost += 1
-        return [Push.from_record(push) for push in record.get("pushes", ())]
+            case "delivered_upto":
+                self.delivered_upto = instant(record["at"])
+            case "irregular":
+                for serial, begin, end, kind in record["made"]:
+                    made = Irregularity(begin=instant(begin), end=instant(end), kind=Kind(kind))
+                    self.meters[serial].irregularities.append(made)
+            case "planned_events":
+                self.planned_events.update((event["event_id"], event) for event in record["events_planned"])
+        return pushes
 
     def _take(self, record: Record) -> None:
         job = Job(
@@ -114,8 +132,6 @@ class State:
                 self._scripts[order.serial].remove(step)
             if job.kind == "switch":
                 self._count(order.reference, order.serial, order.wish["state"]).received += 1
-        for name, hit in record["hits"]:
-            self.faults.fired(name, hit)
 
     def _carried_out(self, record: Record) -> list[Push]:
         job, at = self.jobs[record["token"]], instant(record["at"])
@@ -134,6 +150,8 @@ class State:
                     meter.last_heard_at = at
             elif result["status"] == "ok":
                 provision(meter, order.wish, at)
+            if job.kind == "read_intervals" and result["status"] == "ok":
+                meter.read_again.append((instant(order.wish["period"]["from"]), instant(order.wish["period"]["to"])))
         for reference, told_at in record["held"].items():
             job.orders[reference].told_at = instant(told_at)
         told = [result for result in record["results"] if result["reference"] not in record["held"]]

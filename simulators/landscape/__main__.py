@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from simulators.headend_rest.faults import FAULTS as FIELD_FAULTS
+from simulators.headend_rest.faults import FAULTS as ALL_FIELD_FAULTS
 from simulators.landscape.clients import Clients, ControlRefused
 from simulators.landscape.processes import (
     CannotStart,
@@ -34,6 +34,9 @@ from simulators.landscape.report import Check, Judge, Report, show
 from simulators.landscape.scenario import FIRST_HOUR, Scenario, days_with_change
 from simulators.landscape.steering import Stalled, Steering
 from simulators.sap_cis.faults import FAULTS as SAP_FAULTS
+
+#: The head end's faults that the scenario gives an opportunity to: it uploads no profiles, and judges no events.
+FIELD_FAULTS = {name: fault for name, fault in ALL_FIELD_FAULTS.items() if fault.hits_jobs}
 
 
 def arguments() -> argparse.ArgumentParser:

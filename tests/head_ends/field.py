@@ -154,7 +154,7 @@ class Field:
             "not_before": self.clock.now(),
             "expires_at": self.clock.now() + timedelta(hours=1),
         }
-        if kind is CommandKind.READ_REGISTERS:
+        if kind in (CommandKind.READ_REGISTERS, CommandKind.READ_INTERVALS):
             values |= {"period_from": self.clock.now() - timedelta(days=1), "period_to": self.clock.now()}
         command = Command(**(values | changes))
         self.save(command)

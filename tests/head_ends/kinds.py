@@ -72,6 +72,7 @@ class Rest:
             "--latency": "0",
             "--hear-delay": "60",
             "--failure-rate": "0",
+            "--event-rate": "0",
             "--state": str(folder / "head_end.jsonl"),
         }
         self._command = [sys.executable, "-m", "simulators.headend_rest"]

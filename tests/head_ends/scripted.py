@@ -23,6 +23,8 @@ class ScriptedHeadEnd:
         self.jobs: dict[str, dict[str, Any]] = {}  # by token
         self.meters: list[dict[str, Any]] = []
         self.snapshots: list[dict[str, Any]] = []
+        self.blocks: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.asked: list[str] = []  # GET requests
         self.down = False  # answers every GET with 503
         self.authorizations: set[str] = set()
@@ -105,6 +107,10 @@ class ScriptedHeadEnd:
                 return 200, self._page("meters", self.meters, query)
             case ["snapshots"]:
                 return 200, self._page("readings", self.snapshots, query)
+            case ["intervals"]:
+                return 200, self._page("blocks", self.blocks, query)
+            case ["events"]:
+                return 200, self._page("events", self.events, query)
             case _:
                 return 404, b"{}"
 

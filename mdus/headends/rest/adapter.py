@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -34,7 +35,10 @@ _NOT_NOW = frozenset({401, 403, 404, 405, 408, 429, 503})
 #: Failures of the transport before anything was sent.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
+#: Asked for on a page: most rows it may have, and of interval values, where a row is a meter's day, what makes a
+#: delivery that is quickly taken in.
 _PAGE = 1000
+_DAYS_ON_PAGE = 200
 
 T = TypeVar("T")
 
@@ -110,16 +114,15 @@ class RestHeadEnd:
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Fetch the daily register snapshots of a period, page by page."""
-        period = {"from": codec.stamp(period_from), "to": codec.stamp(period_to)}
-        cursor: str | None = None
-        while True:
-            body = self._get("/v1/snapshots", _page(period, cursor))
-            page = _read(codec.readings_page, body, self.name)
-            if page.items:
-                yield RawDelivery(topic="readings", correlation="", body=body)
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._told("/v1/snapshots", "readings", period_from, period_to)
+
+    def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Fetch the interval values collected of a period, page by page."""
+        return self._told("/v1/intervals", "intervals", period_from, period_to, limit=_DAYS_ON_PAGE)
+
+    def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Fetch the events of a period, page by page."""
+        return self._told("/v1/events", "events", period_from, period_to)
 
     def meters(self) -> Iterator[FieldMeter]:
         """Fetch the head end's registry, page by page."""
@@ -135,6 +138,20 @@ class RestHeadEnd:
         """Close all connections."""
         self._reading.close()
         self._acting.close()
+
+    def _told(
+        self, path: str, topic: str, period_from: datetime, period_to: datetime, *, limit: int = _PAGE
+    ) -> Iterator[RawDelivery]:
+        period = {"from": codec.stamp(period_from), "to": codec.stamp(period_to)}
+        cursor: str | None = None
+        while True:
+            body = self._get(path, _page(period, cursor, limit=limit))
+            page = _read(partial(codec.told_page, member=codec.MEMBER_OF[topic]), body, self.name)
+            if page.items:
+                yield RawDelivery(topic=topic, correlation="", body=body)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
 
     def _post_job(self, body: bytes) -> httpx.Response:
         try:
@@ -185,8 +202,8 @@ def _read(reader: Callable[[bytes], T], body: bytes, name: str) -> T:
         raise TransientError(f"an answer of {name} is unreadable: {error}") from error
 
 
-def _page(query: Mapping[str, str], cursor: str | None) -> dict[str, str]:
-    return {**query, "limit": str(_PAGE)} | ({} if cursor is None else {"cursor": cursor})
+def _page(query: Mapping[str, str], cursor: str | None, *, limit: int = _PAGE) -> dict[str, str]:
+    return {**query, "limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
 
 
 HEAD_END = HeadEndKind(

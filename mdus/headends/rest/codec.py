@@ -1,14 +1,13 @@
 """The JSON of docs/head_ends/rest.md: commands into job bodies, answers and pushes into values. No sockets.
 
-Strict about what MDUS needs, blind to what it does not know. Every mistake is a ValueError that says where it is:
-`results[3].completed_at is missing`.
+Strict about what MDUS needs, blind to what it does not know. Every mistake is a ValueError that says where it is
+(`members`); what meters tell is read by `values`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,8 +15,9 @@ from typing import Any
 
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
-from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, FieldReading, Heard, Rejection, Submission
+from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, Rejection, Submission
 from mdus.domain.register import Register
+from mdus.headends.rest import members, values
 
 #: Failure codes after which it is certain that the meter did not act. Of any other (NO_RESPONSE, or one this table does
 #: not know) it is not: a breaker must then be asked for its state.
@@ -41,10 +41,17 @@ COMMODITIES = {"1": "electricity", "7": "gas", "8": "water", "9": "water"}
 #: SAP's unit codes as the units of the API; a unit that is not here goes as it is.
 UNITS = {"KWH": "kWh", "M3": "m3", "MTQ": "m3"}
 
+#: What meters tell, by topic: the list in the body of a push or page, and how a row of it is read.
+MEMBER_OF = {"readings": "readings", "intervals": "blocks", "events": "events", "heard": "meters"}
+_READERS: Mapping[str, Callable[[Any, str], FieldEvent]] = {
+    "readings": values.reading,
+    "intervals": values.intervals,
+    "events": values.alarm,
+    "heard": values.heard,
+}
+
 #: Digits before the point of a register whose number of digits SAP did not say.
 _USUAL_DIGITS = 8
-
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +106,9 @@ def _parameters(
         case CommandKind.PROVISION:
             key = (command.sender_system, command.device_id)
             return _provisioning(devices[key], registers.get(key, ()))
-        case CommandKind.READ_REGISTERS:
+        case CommandKind.READ_REGISTERS | CommandKind.READ_INTERVALS:
             if command.period_from is None or command.period_to is None:
-                raise ValueError(f"the command {command.command_key} reads registers of no period")
+                raise ValueError(f"the command {command.command_key} reads values of no period")
             return {"period": {"from": stamp(command.period_from), "to": stamp(command.period_to)}}
         case CommandKind.SWITCH:
             if command.wanted_state not in (SwitchState.CONNECTED, SwitchState.DISCONNECTED):
@@ -155,60 +162,57 @@ def stamp(instant: datetime) -> str:
 
 
 def decode(topic: str, body: bytes) -> Iterator[FieldEvent]:
-    """Return the events of a push (topics `results`, `readings`, `heard`) or of a fetched `job`."""
-    content = _object(body)
-    match topic:
-        case "results" | "job":
-            return _results(content)
-        case "readings":
-            rows = enumerate(_list(content, "readings", ""))
-            return (_reading(row, None, f"readings[{at}]") for at, row in rows)
-        case "heard":
-            meters = enumerate(_list(content, "meters", ""))
-            return (
-                Heard(serial_id=_text(row, "serial", f"meters[{at}]"), at=_instant(row, "at", f"meters[{at}]"))
-                for at, row in meters
-            )
-        case _:
-            raise ValueError(f"a head end of kind rest pushes nothing under the topic {topic!r}")
+    """Return the events of a push (topic `results` or one of MEMBER_OF), of a page fetched, or of a fetched `job`."""
+    content = members.of_body(body)
+    if topic in ("results", "job"):
+        return _results(content)
+    if topic not in MEMBER_OF:
+        raise ValueError(f"a head end of kind rest pushes nothing under the topic {topic!r}")
+    name = MEMBER_OF[topic]
+    read = _READERS[topic]
+    return (read(row, f"{name}[{at}]") for at, row in enumerate(members.whole_list(content, name, "")))
 
 
 def submission(body: bytes) -> Submission:
     """Read the answer of `POST /v1/jobs`."""
-    return _submission(_object(body), "")
+    return _submission(members.of_body(body), "")
 
 
 def jobs_found(body: bytes) -> list[Submission]:
     """Read the answer of `GET /v1/jobs?correlation_id=`: what became of the submits, oldest first."""
-    return [_submission(row, f"jobs[{at}]") for at, row in enumerate(_list(_object(body), "jobs", ""))]
+    return [
+        _submission(row, f"jobs[{at}]") for at, row in enumerate(members.whole_list(members.of_body(body), "jobs", ""))
+    ]
 
 
 def results_known(body: bytes) -> tuple[str, bool]:
     """Read the answer of `GET /v1/jobs/{token}`: its correlation id, and whether it holds results yet."""
-    content = _object(body)
-    return _text(content, "correlation_id", ""), bool(_list(content, "results", ""))
+    content = members.of_body(body)
+    return members.text(content, "correlation_id", ""), bool(members.whole_list(content, "results", ""))
 
 
-def readings_page(body: bytes) -> Page:
-    """Read a page of `GET /v1/snapshots`; its items are left unread, they are decoded like a push."""
-    content = _object(body)
-    return Page(items=_list(content, "readings", ""), next_cursor=_optional_text(content, "next_cursor", ""))
+def told_page(body: bytes, member: str) -> Page:
+    """Read a page of what meters told; its items (the list `member`) are left unread, they are decoded like a push."""
+    content = members.of_body(body)
+    return Page(
+        items=members.whole_list(content, member, ""), next_cursor=members.optional_text(content, "next_cursor", "")
+    )
 
 
 def meters_page(body: bytes) -> Page:
     """Read a page of `GET /v1/meters` as FieldMeter values."""
-    content = _object(body)
-    rows = enumerate(_list(content, "meters", ""))
+    content = members.of_body(body)
+    rows = enumerate(members.whole_list(content, "meters", ""))
     return Page(
         items=[_meter(row, f"meters[{at}]") for at, row in rows],
-        next_cursor=_optional_text(content, "next_cursor", ""),
+        next_cursor=members.optional_text(content, "next_cursor", ""),
     )
 
 
 def problem(body: bytes) -> str:
     """Return what a problem body says, for people; any text of an answer that is none."""
     try:
-        content = _object(body)
+        content = members.of_body(body)
     except ValueError:
         return body[:200].decode("utf-8", "replace")
     parts = [content.get("title"), content.get("detail"), *(content.get("errors") or ())[:5]]
@@ -216,16 +220,16 @@ def problem(body: bytes) -> str:
 
 
 def _submission(row: Any, where: str) -> Submission:
-    token = _text(row, "token", where)
-    rejected = _list(row, "rejected", where)
-    path = _named("rejected", where)
+    token = members.text(row, "token", where)
+    rejected = members.whole_list(row, "rejected", where)
+    path = members.path("rejected", where)
     return Submission(
         token=token,
         rejections=tuple(
             Rejection(
-                command_key=_text(entry, "reference", f"{path}[{at}]"),
-                code=_text(entry, "code", f"{path}[{at}]"),
-                text=_optional_text(entry, "text", f"{path}[{at}]") or "",
+                command_key=members.text(entry, "reference", f"{path}[{at}]"),
+                code=members.text(entry, "code", f"{path}[{at}]"),
+                text=members.optional_text(entry, "text", f"{path}[{at}]") or "",
             )
             for at, entry in enumerate(rejected)
         ),
@@ -233,150 +237,67 @@ def _submission(row: Any, where: str) -> Submission:
 
 
 def _results(content: Mapping[str, Any]) -> Iterator[CommandResult]:
-    kind = _optional_text(content, "kind", "")
-    correlation = _optional_text(content, "correlation_id", "")
-    token = _optional_text(content, "token", "")
-    for at, row in enumerate(_list(content, "results", "")):
+    kind = members.optional_text(content, "kind", "")
+    correlation = members.optional_text(content, "correlation_id", "")
+    token = members.optional_text(content, "token", "")
+    for at, row in enumerate(members.whole_list(content, "results", "")):
         yield _result(row, f"results[{at}]", kind=kind, correlation=correlation, token=token)
 
 
 def _result(row: Any, where: str, *, kind: str | None, correlation: str | None, token: str | None) -> CommandResult:
-    serial = _text(row, "serial", where)
-    status = _text(row, "status", where)
+    serial = members.text(row, "serial", where)
+    status = members.text(row, "status", where)
     if status not in ("ok", "failed"):
         raise ValueError(f"{where}.status is {status!r}, neither ok nor failed")
     succeeded = status == "ok"
-    code = None if succeeded else _text(row, "code", where)
-    completed_at = _instant(row, "completed_at", where)
+    code = None if succeeded else members.text(row, "code", where)
+    completed_at = members.instant(row, "completed_at", where)
     # Of a switch the instant of the operation counts; a state is as good as the instant it was read.
-    switched_at = _optional_instant(row, "switched_at", where) if kind == CommandKind.SWITCH else None
-    readings = row.get("readings")
+    switched_at = members.optional_instant(row, "switched_at", where) if kind == CommandKind.SWITCH else None
     return CommandResult(
-        command_key=_text(row, "reference", where),
+        command_key=members.text(row, "reference", where),
         correlation=correlation,
         token=token,
         serial_id=serial,
         succeeded=succeeded,
         code=code,
-        text=_optional_text(row, "text", where),
+        text=members.optional_text(row, "text", where),
         acted_at=switched_at or completed_at,
         readings=tuple(
-            _reading(reading, serial, f"{where}.readings[{at}]")
-            for at, reading in enumerate([] if readings is None else _list(row, "readings", where))
+            values.reading(each, f"{where}.readings[{at}]", serial=serial)
+            for at, each in enumerate(members.optional_list(row, "readings", where))
+        ),
+        intervals=tuple(
+            values.intervals(each, f"{where}.blocks[{at}]", serial=serial)
+            for at, each in enumerate(members.optional_list(row, "blocks", where))
         ),
         switch_state=_switch_state(row, where),
         uncertain=not succeeded and code not in NOTHING_DONE,
     )
 
 
-def _reading(row: Any, serial: str | None, where: str) -> FieldReading:
-    return FieldReading(
-        serial_id=_text(row, "serial", where) if serial is None else serial,
-        reading_type=_text(row, "obis", where),
-        measured_at=_instant(row, "at", where),
-        value=_quantity(row, "value", where),
-        unit=_optional_text(row, "unit", where),
-    )
-
-
 def _meter(row: Any, where: str) -> FieldMeter:
-    registers = _list(row, "registers", where)
+    registers = members.whole_list(row, "registers", where)
     has_breaker = row.get("has_breaker")
     return FieldMeter(
-        serial_id=_text(row, "serial", where),
-        device_id=_optional_text(row, "device_id", where),
+        serial_id=members.text(row, "serial", where),
+        device_id=members.optional_text(row, "device_id", where),
         provisioned=row.get("provisioned") is True,
-        reading_types=tuple(_text(entry, "obis", f"{where}.registers[{at}]") for at, entry in enumerate(registers)),
-        first_heard_at=_optional_instant(row, "first_heard_at", where),
-        last_heard_at=_optional_instant(row, "last_heard_at", where),
+        reading_types=tuple(
+            members.text(entry, "obis", f"{where}.registers[{at}]") for at, entry in enumerate(registers)
+        ),
+        first_heard_at=members.optional_instant(row, "first_heard_at", where),
+        last_heard_at=members.optional_instant(row, "last_heard_at", where),
         switch_state=_switch_state(row, where),
         has_breaker=has_breaker if isinstance(has_breaker, bool) else None,
     )
 
 
 def _switch_state(row: Mapping[str, Any], where: str) -> SwitchState | None:
-    text = _optional_text(row, "switch_state", where)
+    text = members.optional_text(row, "switch_state", where)
     if text is None:
         return None
     try:
         return SwitchState(text)
     except ValueError:
         raise ValueError(f"{where}.switch_state is {text!r}, neither connected nor disconnected") from None
-
-
-# ---- members of JSON objects -----------------------------------------------------------------------------------------
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        # Numbers stay exact, should a head end write quantities so.
-        content = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the body is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError("the body is not a JSON object")  # noqa: TRY004  # the body's mistake, not a caller's
-    return content
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
-
-
-def _member(row: Any, name: str, where: str) -> Any:
-    if not isinstance(row, dict):
-        raise ValueError(f"{where or 'the body'} is not an object")  # noqa: TRY004
-    return row.get(name)
-
-
-def _named(name: str, where: str) -> str:
-    return f"{where}.{name}" if where else name
-
-
-def _optional_text(row: Any, name: str, where: str) -> str | None:
-    value = _member(row, name, where)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{_named(name, where)} is not text")
-    return value
-
-
-def _text(row: Any, name: str, where: str) -> str:
-    value = _optional_text(row, name, where)
-    if not value:
-        raise ValueError(f"{_named(name, where)} is missing")
-    return value
-
-
-def _list(row: Any, name: str, where: str) -> list[Any]:
-    value = _member(row, name, where)
-    if not isinstance(value, list):
-        raise ValueError(f"{_named(name, where)} is not a list")  # noqa: TRY004
-    return value
-
-
-def _optional_instant(row: Any, name: str, where: str) -> datetime | None:
-    text = _optional_text(row, name, where)
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{_named(name, where)} is {text!r}, not an instant") from None
-    if instant.tzinfo is None:
-        raise ValueError(f"{_named(name, where)} is {text!r}, an instant without zone")
-    return instant.astimezone(UTC)
-
-
-def _instant(row: Any, name: str, where: str) -> datetime:
-    instant = _optional_instant(row, name, where)
-    if instant is None:
-        raise ValueError(f"{_named(name, where)} is missing")
-    return instant
-
-
-def _quantity(row: Any, name: str, where: str) -> Decimal:
-    value = _member(row, name, where)
-    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
-        return Decimal(value)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return Decimal(value)
-    raise ValueError(f"{_named(name, where)} is {value!r}, not a decimal number")

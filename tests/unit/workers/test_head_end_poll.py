@@ -34,6 +34,13 @@ def poll(field: Field) -> str:
     return head_end_poll.run(field.database, {"city": field.head_end}, now=field.clock.now(), since=since)
 
 
+def asked(scripted: ScriptedHeadEnd, path: str) -> list[tuple[str, str]]:
+    """Return the periods that pages of this path were asked for, in order."""
+    urls = [urlsplit(each) for each in scripted.asked]
+    queries = [parse_qs(url.query) for url in urls if url.path == path]
+    return [(query["from"][0], query["to"][0]) for query in queries]
+
+
 class TestRun:
     def test_fetches_the_snapshots_since_the_poll_before_the_last(
         self, field: Field, scripted: ScriptedHeadEnd
@@ -50,6 +57,34 @@ class TestRun:
         assert [int(reading.value) for reading in field.all(MeterReading)] == [4, 5, 6]
         query = parse_qs(urlsplit(scripted.asked[0]).query)
         assert (query["from"], query["to"]) == (["2026-03-26T05:00:00Z"], ["2026-03-27T11:00:00Z"])
+
+    def test_fetches_events_since_the_poll_before_the_last(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.events = [{"serial": SERIAL, "code": "3.26.0.85", "at": "2026-03-26T23:00:00Z", "event_id": "e-1"}]
+
+        assert poll(field) == "city: 1 new deliveries"
+        field.readings.turn()
+
+        assert field.deliveries() == ["done"]
+        assert asked(scripted, "/v1/events") == [("2026-03-26T05:00:00Z", "2026-03-27T11:00:00Z")]
+
+    def test_fetches_interval_values_at_once_and_a_day_later(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        poll(field)
+
+        assert asked(scripted, "/v1/intervals") == [
+            ("2026-03-26T05:00:00Z", "2026-03-26T11:00:00Z"),
+            ("2026-03-27T05:00:00Z", "2026-03-27T11:00:00Z"),
+        ]
+
+    def test_fetches_interval_values_of_all_the_time_it_was_down(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        since = NOON - timedelta(days=3)
+
+        head_end_poll.run(field.database, {"city": field.head_end}, now=NOON, since=since)
+
+        assert asked(scripted, "/v1/intervals") == [
+            ("2026-03-23T11:00:00Z", "2026-03-24T11:00:00Z"),
+            ("2026-03-24T11:00:00Z", "2026-03-27T11:00:00Z"),
+        ]
 
     def test_stores_what_it_fetched_before_once(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         scripted.snapshots = [

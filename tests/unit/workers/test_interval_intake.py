@@ -18,7 +18,8 @@ from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import load_settings
 from mdus.storage.interval_block import current_blocks, qualities_of
 from mdus.storage.session import Database, UnitOfWork
-from mdus.workers.interval_intake import Told, take_intervals
+from mdus.workers.interval_intake import take_intervals
+from mdus.workers.told import Taken, Told
 
 NOW = datetime(2026, 3, 29, 12, 0, tzinfo=UTC)
 START = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)  # local midnight of the day of 23 hours
@@ -55,15 +56,14 @@ def device(number: int = 42, system: str = "P11") -> EndDevice:
 def told(
     *values: str | None,
     start: datetime = START,
-    of: EndDevice | None = None,
+    of: int = 42,
     delivery: int = 1,
     minutes: int = 15,
     qualities: Sequence[str | None] = (),
     unit: str = "kWh",
 ) -> Told:
-    found = of or device()
     intervals = FieldIntervals(
-        serial_id=found.serial_id,
+        serial_id=device(of).serial_id,
         reading_type=OBIS,
         unit=unit,
         interval_minutes=minutes,
@@ -71,7 +71,12 @@ def told(
         values=tuple(None if value is None else Decimal(value) for value in values),
         qualities=tuple(qualities),
     )
-    return Told(delivery_id=delivery, device=found, intervals=intervals)
+    return Told(delivery_id=delivery, head_end="city", received_at=NOW, events=(intervals,))
+
+
+def take(uow: UnitOfWork, *some: Told, known: Sequence[EndDevice] = ()) -> Taken:
+    devices = {("city", each.serial_id): each for each in known or (device(),)}
+    return take_intervals(uow, some, devices, now=NOW)
 
 
 def blocks(uow: UnitOfWork, *days: date, of: EndDevice | None = None) -> dict[date, IntervalBlock]:
@@ -83,7 +88,9 @@ def blocks(uow: UnitOfWork, *days: date, of: EndDevice | None = None) -> dict[da
 
 class TestTakeIntervals:
     def test_fills_a_day_of_23_hours_and_goes_on_in_the_next(self, uow: UnitOfWork) -> None:
-        assert take_intervals(uow, [told(*["0.1"] * 100)], now=NOW) == {}
+        taken = take(uow, told(*["0.1"] * 100))
+        assert taken.unplaced == {}
+        assert taken.heard == {("P11", device().device_id): (NOW, NOW)}  # no clock that is ahead is believed
 
         found = blocks(uow, DAY, date(2026, 3, 30))
         assert {day: (len(block.values), int(block.present.sum())) for day, block in found.items()} == {
@@ -95,21 +102,21 @@ class TestTakeIntervals:
 
     def test_is_the_same_in_any_order_and_told_again(self, uow: UnitOfWork) -> None:
         second = told("0.3", "0.4", start=START + timedelta(minutes=30), delivery=2)
-        take_intervals(uow, [second, told("0.1", "0.2")], now=NOW)
-        take_intervals(uow, [second], now=NOW)
+        take(uow, second, told("0.1", "0.2"))
+        take(uow, second)
 
         [block] = blocks(uow).values()
         assert block.quantities()[:5] == [Decimal("0.1"), Decimal("0.2"), Decimal("0.3"), Decimal("0.4"), None]
         assert block.version == 1
 
     def test_keeps_what_was_before_a_revised_value(self, uow: UnitOfWork) -> None:
-        take_intervals(uow, [told("0.1")], now=NOW)
-        take_intervals(uow, [told("0.2", delivery=9)], now=NOW)
+        take(uow, told("0.1"))
+        take(uow, told("0.2", delivery=9))
         [block] = blocks(uow).values()
         assert (block.version, block.written_by) == (2, "delivery/9")
 
     def test_keeps_qualities_by_interval(self, uow: UnitOfWork) -> None:
-        take_intervals(uow, [told("0.1", "0.2", "0.3", qualities=[None, "1.2.32", "1.0.0"])], now=NOW)
+        take(uow, told("0.1", "0.2", "0.3", qualities=[None, "1.2.32", "1.0.0"]))
         [block] = blocks(uow).values()
         sets = qualities_of(uow.connection, set(block.qualities.tolist()))
         assert [str(sets[mark]) for mark in block.qualities[:3].tolist()] == ["", "1.2.32", ""]
@@ -124,18 +131,19 @@ class TestTakeIntervals:
             time_zone_code="UK",
         )
         uow.save([place])
-        take_intervals(uow, [told("0.1", start=datetime(2026, 3, 29, 0, 0, tzinfo=UTC))], now=NOW)
+        take(uow, told("0.1", start=datetime(2026, 3, 29, 0, 0, tzinfo=UTC)))
         [block] = blocks(uow).values()
         assert (block.channel.time_zone, block.quantities()[0]) == ("Europe/London", Decimal("0.1"))
 
     def test_goes_on_in_the_channel_there_is(self, uow: UnitOfWork) -> None:
-        take_intervals(uow, [told("0.1")], now=NOW)
-        take_intervals(uow, [told("0.2", start=START + timedelta(minutes=15))], now=NOW)
+        take(uow, told("0.1"))
+        take(uow, told("0.2", start=START + timedelta(minutes=15)))
         assert len(uow.load(Channel, EndDevice.KEY, [("P11", device().device_id)])) == 1
 
     def test_keeps_meters_of_two_systems_apart(self, uow: UnitOfWork) -> None:
         other = device(system="P12")
-        take_intervals(uow, [told("0.1"), told("0.2", of=other)], now=NOW)
+        take(uow, told("0.1"))
+        take(uow, told("0.2"), known=[other])
         assert [blocks(uow, of=each)[DAY].quantities()[0] for each in (device(), other)] == [
             Decimal("0.1"),
             Decimal("0.2"),
@@ -151,13 +159,21 @@ class TestTakeIntervals:
         ],
     )
     def test_tells_back_what_has_no_place_and_takes_the_rest(self, uow: UnitOfWork, wrong: Told, reason: str) -> None:
-        other = told("0.5", of=device(43), delivery=2)
-        unplaced = take_intervals(uow, [wrong, other], now=NOW)
+        other = told("0.5", of=43, delivery=2)
+        unplaced = take(uow, wrong, other, known=[device(), device(43)]).unplaced
 
         assert list(unplaced) == [1]
         assert reason in unplaced[1][0]
         assert blocks(uow) == {}
         assert blocks(uow, of=device(43))[DAY].quantities()[0] == Decimal("0.5")
+
+    def test_tells_back_what_a_meter_unknown_as_yet_told(self, uow: UnitOfWork) -> None:
+        assert take(uow, told("1", of=44)).unplaced == {1: ["no device with serial number 0000000044"]}
+
+    def test_hears_a_meter_until_its_last_measured_interval(self, uow: UnitOfWork) -> None:
+        until = START + timedelta(minutes=30)
+        assert take(uow, told("1", "2", None)).heard == {("P11", device().device_id): (until, until)}
+        assert take(uow, told(None)).heard == {}
 
     def test_runs_a_bounded_number_of_statements(self, uow: UnitOfWork) -> None:
         def statements(meters: int) -> int:
@@ -167,8 +183,9 @@ class TestTakeIntervals:
                 counted.append(statement)
 
             event.listen(uow.connection, "before_cursor_execute", note)
-            some = [told(*["0.1"] * 92, of=device(1000 * meters + number)) for number in range(meters)]
-            take_intervals(uow, some, now=NOW)
+            numbers = [1000 * meters + number for number in range(meters)]
+            some = [told(*["0.1"] * 92, of=number) for number in numbers]
+            take(uow, *some, known=[device(number) for number in numbers])
             event.remove(uow.connection, "before_cursor_execute", note)
             return len(counted)
 

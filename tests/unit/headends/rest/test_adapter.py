@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -165,6 +166,31 @@ class TestPages:
 
         assert [page.topic for page in pages] == ["readings", "readings"]
         assert "from=2026-03-28T00%3A00%3A00Z" in scripted.asked[0]
+
+    def test_follows_the_cursor_through_interval_values_and_events(
+        self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd
+    ) -> None:
+        scripted.blocks = scripted.events = [{"number": number} for number in range(5)]
+        period = {"period_from": datetime(2026, 3, 28, tzinfo=UTC), "period_to": datetime(2026, 3, 29, tzinfo=UTC)}
+
+        assert [page.topic for page in head_end.intervals(**period)] == ["intervals"] * 3
+        assert [page.topic for page in head_end.events(**period)] == ["events"] * 3
+
+        paths = [urlsplit(asked) for asked in scripted.asked]
+        assert [path.path for path in paths] == ["/v1/intervals"] * 3 + ["/v1/events"] * 3
+        assert parse_qs(paths[5].query) == {
+            "from": ["2026-03-28T00:00:00Z"],
+            "to": ["2026-03-29T00:00:00Z"],
+            "limit": ["1000"],
+            "cursor": ["4"],
+        }
+
+    def test_takes_no_page_without_its_list(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        day = datetime(2026, 3, 28, tzinfo=UTC)
+        scripted.blocks = "none"  # type: ignore[assignment]
+
+        with pytest.raises(TransientError, match="blocks is not a list"):
+            list(head_end.intervals(period_from=day, period_to=day))
 
     def test_yields_nothing_for_an_empty_period(self, head_end: RestHeadEnd) -> None:
         day = datetime(2026, 3, 28, tzinfo=UTC)

@@ -113,9 +113,11 @@ class TestJob:
 
         assert job(command(CommandKind.READ_ON_DEMAND), later)["expires_at"] == "2026-03-29T06:00:04Z"
 
-    def test_writes_the_period_of_stored_values(self) -> None:
-        read = command(CommandKind.READ_REGISTERS, period_from=AT - timedelta(days=1), period_to=AT)
+    @pytest.mark.parametrize("kind", [CommandKind.READ_REGISTERS, CommandKind.READ_INTERVALS])
+    def test_writes_the_period_of_stored_values(self, kind: CommandKind) -> None:
+        read = command(kind, period_from=AT - timedelta(days=1), period_to=AT)
 
+        assert job(read)["kind"] == kind
         assert job(read)["devices"][0]["period"] == {"from": "2026-03-28T01:00:04Z", "to": "2026-03-29T01:00:04Z"}
 
     def test_writes_the_registers_of_a_meter(self) -> None:
@@ -247,6 +249,28 @@ class TestDecode:
         (one,) = decode("readings", row)
 
         assert str(one.value) == "12345678901234.10"
+
+    def test_reads_the_interval_values_of_a_result(self) -> None:
+        block = {"obis": "1-0:1.29.0*255", "unit": "kWh", "interval_minutes": 15, "start": "2026-03-29T00:00:00Z"}
+
+        (one,) = results(result(blocks=[block | {"values": ["0.012", None]}]), kind="read_intervals")
+
+        assert [(each.serial_id, each.values) for each in one.intervals] == [("0000001234", (Decimal("0.012"), None))]
+
+    def test_reads_interval_values_pushed(self) -> None:
+        block = {"obis": "7-0:3.29.0*255", "unit": "m3", "interval_minutes": 60, "start": "2026-03-29T00:00:00Z"}
+        rows = [block | {"serial": serial, "values": ["0.1"]} for serial in ("0007", "0008")]
+
+        told = decode("intervals", {"delivery_id": "d", "blocks": rows})
+
+        assert [(one.serial_id, one.interval_minutes) for one in told] == [("0007", 60), ("0008", 60)]
+
+    def test_reads_events(self) -> None:
+        event = {"serial": "0007", "event_id": "e-1", "code": "3.26.0.85", "at": "2026-03-29T01:00:04Z"}
+
+        (one,) = decode("events", {"delivery_id": "d", "events": [event]})
+
+        assert (one.serial_id, one.event_type, one.at, one.source_id) == ("0007", "3.26.0.85", AT, "e-1")
 
     def test_reads_signs_of_life(self) -> None:
         body = {"meters": [{"serial": "0007", "first": True, "at": "2026-03-29T03:00:04+02:00"}]}

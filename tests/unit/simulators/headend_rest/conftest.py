@@ -102,6 +102,7 @@ class RunningHeadEnd:
             "--latency": "0",
             "--hear-delay": "0",
             "--failure-rate": "0",
+            "--event-rate": "0",
             "--state": str(folder / "state.jsonl"),
         }
         given = dict(zip(options[::2], options[1::2], strict=True))
@@ -150,8 +151,8 @@ class RunningHeadEnd:
         body = {"correlation_id": str(uuid4()), "kind": kind, "devices": list(devices)} | members
         return self.api.post("/v1/jobs", json=body)
 
-    def provision(self, *meters: dict[str, Any]) -> None:
-        """Provision these meters (all by default) and wait until they are heard."""
+    def provision(self, *meters: dict[str, Any], channels: bool = False) -> None:
+        """Provision these meters (default: all), with interval registers or without, and wait until all are heard."""
         chosen = meters or self.meters()
         orders = [
             {
@@ -159,7 +160,7 @@ class RunningHeadEnd:
                 "reference": f"provision-{meter['serial']}",
                 "device_id": f"{int(meter['serial']):018d}",
                 "commodity": meter["commodity"],
-                "registers": meter["registers"],
+                "registers": meter["registers"] + (meter["channels"] if channels else []),
             }
             for meter in chosen
         ]

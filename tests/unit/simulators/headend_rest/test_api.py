@@ -204,7 +204,8 @@ class TestReading:
         head_end.provision(meter)
         head_end.submit("read_on_demand", device(meter))
         readings = receiver.results(count=2)["r"]["readings"]
-        assert [reading["obis"] for reading in readings] == ["1-0:1.8.0*255", "1-0:1.8.1*255", "1-0:1.8.2*255"]
+        codes = ["1-0:1.8.0*255", "1-0:1.8.1*255", "1-0:1.8.2*255", "1-0:2.8.0*255"]
+        assert [reading["obis"] for reading in readings] == codes
         for reading in readings:
             truth = head_end.get("/control/true", serial=meter["serial"], obis=reading["obis"], at=reading["at"])
             assert (reading["value"], reading["unit"]) == (truth["shown"], "kWh")
@@ -321,8 +322,8 @@ class TestSnapshots:
             page = head_end.get("/v1/snapshots", **period, limit="7", cursor=cursor)
             readings += page["readings"]
             cursor = page["next_cursor"]
-        # Two midnights, 20 meters, of which two have three registers.
-        assert len(readings) == 2 * (20 + 2 * 2)
+        # Two midnights, 20 meters, of which two have four registers.
+        assert len(readings) == 2 * (20 + 2 * 3)
         assert readings == sorted(readings, key=lambda each: (each["at"], each["serial"], each["obis"]))
         serial = readings[0]["serial"]
         one = head_end.get("/v1/snapshots", **period, serial=serial)["readings"]

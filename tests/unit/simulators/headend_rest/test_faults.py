@@ -4,6 +4,8 @@ import pytest
 
 from simulators.headend_rest.faults import FAULTS, MOST_TIMES, FaultPlan, UnknownFault, parse
 
+OF_JOBS = [name for name, fault in FAULTS.items() if fault.hits_jobs]
+
 
 class TestParse:
     def test_reads_names_and_times(self) -> None:
@@ -24,7 +26,20 @@ class TestParse:
 
 class TestDraw:
     @pytest.mark.parametrize("name", list(FAULTS))
-    @pytest.mark.parametrize("kind", ["provision", "read_registers", "read_on_demand", "switch", "switch_state"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "provision",
+            "read_registers",
+            "read_intervals",
+            "read_on_demand",
+            "switch",
+            "switch_state",
+            "intervals",
+            "events",
+            "collection",
+        ],
+    )
     def test_fires_a_fault_only_on_its_kinds(self, name: str, kind: str) -> None:
         plan = FaultPlan({name: 1}, seed=1).draw(kind, ["a", "b"])
         fired = {plan.job, *plan.devices.values()} - {None}
@@ -34,14 +49,14 @@ class TestDraw:
     def test_fires_as_often_as_told_and_no_more(self, name: str) -> None:
         faults = FaultPlan({name: 3}, seed=1)
         for _ in range(100):
-            plan = faults.draw("switch", ["a"])
+            plan = faults.draw(FAULTS[name].kinds[-1], ["a"])
             if plan.job or plan.devices:
                 faults.fired(name, {})
         assert len(faults.hits[name]) == 3
         assert faults.remaining[name] == 0
 
-    def test_fires_all_within_a_few_jobs_of_one_switch_each(self) -> None:
-        faults = FaultPlan(parse("all"), seed=3)
+    def test_fires_all_of_jobs_within_a_few_jobs_of_one_switch_each(self) -> None:
+        faults = FaultPlan(dict.fromkeys(OF_JOBS), seed=3)
         for _ in range(3 * MOST_TIMES * len(FAULTS)):
             plan = faults.draw("switch", ["a"])
             assert plan.job is None or not plan.devices

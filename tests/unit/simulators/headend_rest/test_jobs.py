@@ -23,6 +23,7 @@ class TestReadSubmission:
         [
             pytest.param(job("provision", PROVISION), id="provision"),
             pytest.param(job("read_registers", DEVICE | {"period": PERIOD}), id="read-registers"),
+            pytest.param(job("read_intervals", DEVICE | {"period": PERIOD}), id="read-intervals"),
             pytest.param(job("read_on_demand", DEVICE), id="read-on-demand"),
             pytest.param(job("switch", DEVICE | {"state": "connected"}), id="connect"),
             pytest.param(job("switch", DEVICE | {"state": "disconnected"}), id="disconnect"),
@@ -58,6 +59,7 @@ class TestReadSubmission:
                 job("switch_state", DEVICE, DEVICE), r"devices\[1\].reference is not unique", id="same-reference"
             ),
             pytest.param(job("switch", DEVICE), "neither connected nor disconnected", id="no-state"),
+            pytest.param(job("read_intervals", DEVICE), r"devices\[0\].period is missing", id="no-period"),
             pytest.param(job("read_registers", DEVICE), r"devices\[0\].period is missing", id="no-period"),
             pytest.param(
                 job("read_registers", DEVICE | {"period": PERIOD | {"to": PERIOD["from"]}}),

@@ -48,7 +48,21 @@ class TestRegister:
         for meter in meters[:5]:
             for register in meter.registers:
                 passed = [register.passed(at) for at in instants]
-                assert all(earlier < later for earlier, later in pairwise(passed))
+                if register.obis == "1-0:2.8.0*255":
+                    assert all(earlier <= later for earlier, later in pairwise(passed))
+                else:
+                    assert all(earlier < later for earlier, later in pairwise(passed))
+
+    def test_feeds_in_by_day_and_more_in_summer(self, meters: list[Meter]) -> None:
+        export = meters[1].registers[3]
+
+        def fed_in(begin: datetime, hours: int) -> int:
+            return export.passed(begin + timedelta(hours=hours)) - export.passed(begin)
+
+        assert fed_in(datetime(2026, 6, 21, 20, tzinfo=UTC), 6) == 0
+        summer, winter = (fed_in(datetime(2026, month, 21, 0, tzinfo=UTC), 24) for month in (6, 12))
+        assert 0 < 3 * winter < summer
+        assert fed_in(datetime(2026, 6, 21, 9, tzinfo=UTC), 4) > summer // 3
 
     @pytest.mark.parametrize(
         ("index", "least", "most"),
@@ -64,7 +78,7 @@ class TestRegister:
         assert least < day < most
 
     def test_holds_the_exact_sum_of_its_tariffs(self, meters: list[Meter]) -> None:
-        total, day, night = meters[1].registers
+        total, day, night, _ = meters[1].registers
         assert total.passed(NOON) == day.passed(NOON) + night.passed(NOON)
 
     @pytest.mark.parametrize(

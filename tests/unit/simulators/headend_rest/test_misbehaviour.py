@@ -150,7 +150,8 @@ class TestLateResult:
 
 class TestAll:
     def test_fire_in_a_run_of_switches_and_leave_every_account_true(self, run: Callable[..., Any]) -> None:
-        head_end = run("--faults", "all", "--seed", "11")
+        of_jobs = [name for name, fault in FAULTS.items() if fault.hits_jobs]
+        head_end = run("--faults", ",".join(of_jobs), "--seed", "11")
         meters = head_end.meters("LX100-SW") + head_end.meters("LX200-SW")
         for meter in meters:
             order = {
@@ -172,7 +173,7 @@ class TestAll:
             except httpx.TransportError:
                 continue
         account = head_end.get("/control/faults")
-        assert set(account["fired"]) == set(FAULTS)
+        assert list(account["fired"]) == of_jobs
         assert all(1 <= each["count"] <= 3 for each in account["fired"].values())
         assert set(account["remaining"].values()) == {0}
 

@@ -1,0 +1,131 @@
+"""Members of JSON objects: read with their type, or a ValueError that says where: `results[3].completed_at is missing`.
+
+`where` is the path of the object that has the member, empty for the body itself.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
+
+def of_body(body: bytes) -> dict[str, Any]:
+    """Return the JSON object a body is."""
+    try:
+        # Numbers stay exact, should a head end write quantities so.
+        content = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError("the body is not a JSON object")  # noqa: TRY004  # the body's mistake, not a caller's
+    return content
+
+
+def path(name: str, where: str) -> str:
+    """Return the path of a member."""
+    return f"{where}.{name}" if where else name
+
+
+def member(row: Any, name: str, where: str) -> Any:
+    """Return a member as it is, None when there is none."""
+    if not isinstance(row, dict):
+        raise ValueError(f"{where or 'the body'} is not an object")  # noqa: TRY004
+    return row.get(name)
+
+
+def optional_text(row: Any, name: str, where: str) -> str | None:
+    """Return a text that may be missing."""
+    value = member(row, name, where)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{path(name, where)} is not text")
+    return value
+
+
+def text(row: Any, name: str, where: str) -> str:
+    """Return a text that must be there and not be empty."""
+    value = optional_text(row, name, where)
+    if not value:
+        raise ValueError(f"{path(name, where)} is missing")
+    return value
+
+
+def optional_list(row: Any, name: str, where: str) -> list[Any]:
+    """Return a list, empty when it is missing."""
+    return [] if member(row, name, where) is None else whole_list(row, name, where)
+
+
+def whole_list(row: Any, name: str, where: str) -> list[Any]:
+    """Return a list that must be there."""
+    value = member(row, name, where)
+    if not isinstance(value, list):
+        raise ValueError(f"{path(name, where)} is not a list")  # noqa: TRY004
+    return value
+
+
+def optional_instant(row: Any, name: str, where: str) -> datetime | None:
+    """Return an instant in UTC that may be missing."""
+    value = optional_text(row, name, where)
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{path(name, where)} is {value!r}, not an instant") from None
+    if at.tzinfo is None:
+        raise ValueError(f"{path(name, where)} is {value!r}, an instant without zone")
+    return at.astimezone(UTC)
+
+
+def instant(row: Any, name: str, where: str) -> datetime:
+    """Return an instant in UTC that must be there."""
+    at = optional_instant(row, name, where)
+    if at is None:
+        raise ValueError(f"{path(name, where)} is missing")
+    return at
+
+
+def minutes(row: Any, name: str, where: str) -> int:
+    """Return a whole number of minutes, at least one."""
+    value = member(row, name, where)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{path(name, where)} is {value!r}, not a number of minutes")
+    return value
+
+
+def quantity(row: Any, name: str, where: str) -> Decimal:
+    """Return a decimal number."""
+    value = member(row, name, where)
+    return _decimal(value, path(name, where))
+
+
+def quantities(row: Any, name: str, where: str) -> tuple[Decimal | None, ...]:
+    """Return a list of decimal numbers, None where one is missing."""
+    is_number = _NUMBER.fullmatch
+    # Many at once: the ordinary text takes the short way, and paths are made for mistakes alone.
+    return tuple(
+        [
+            Decimal(value)
+            if type(value) is str and is_number(value)
+            else None
+            if value is None
+            else _decimal(value, f"{path(name, where)}[{at}]")
+            for at, value in enumerate(whole_list(row, name, where))
+        ]
+    )
+
+
+def _decimal(value: Any, where: str) -> Decimal:
+    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
+        return Decimal(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    raise ValueError(f"{where} is {value!r}, not a decimal number")
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
