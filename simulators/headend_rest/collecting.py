@@ -148,8 +148,8 @@ class Collecting:
         ranges = [(meter, floor(since, period), floor(upto, period)) for meter, period in self._delivering()]
         twice = await self._spoil([(meter, begin, end) for meter, begin, end in ranges if begin < end])
         blocks = [
-            self._profiles.second_telling(meter, begin - SECOND_AFTER, end - SECOND_AFTER)
-            + self._profiles.first_telling(meter, begin, end)
+            self._profiles.second_telling(meter, begin - SECOND_AFTER, min(begin, end - SECOND_AFTER))
+            + self._profiles.first_telling(meter, begin, end, twice=end - SECOND_AFTER)
             for meter, begin, end in ranges
             if begin < end
         ]

@@ -84,10 +84,17 @@ class Profiles:
 
     # --- what ---------------------------------------------------------------------------------------------------------
 
-    def first_telling(self, meter: Meter, begin: datetime, end: datetime) -> list[Block]:
-        """This will return the blocks of intervals that start in [begin, end), as they are told when collected."""
+    def first_telling(
+        self, meter: Meter, begin: datetime, end: datetime, *, twice: datetime | None = None
+    ) -> list[Block]:
+        """This will return the blocks of intervals that start in [begin, end), as they are told when collected.
+
+        Those before `twice` are told as after their second collection: it has passed, too, when much is caught up.
+        """
 
         def told(start: datetime, true: int, kind: Kind | None) -> Value | None:
+            if kind in (Kind.LATE, Kind.REVISED) and twice is not None and start < twice:
+                return printed(true), None
             return None if kind is Kind.LATE else _first(true, kind)
 
         return self._blocks(meter, begin, end, told)

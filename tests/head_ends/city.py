@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from pydantic import SecretStr
+from sqlalchemy import select
 from starlette.applications import Starlette
 
 from mdus.contracts.catalog import catalog
@@ -19,8 +21,11 @@ from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.register import Register
 from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
+from mdus.storage.command import HEAD_END_DELIVERY
 from tests.head_ends.field import NOON, SENDER, Field, row
 from tests.head_ends.kinds import CALLBACK, KINDS, SimulatedHeadEnd
+
+E = TypeVar("E")
 
 PATIENCE = 30.0  # real seconds until a test gives up waiting
 
@@ -72,11 +77,22 @@ class City(Field):
         """Return a meter of the head end, with or without breaker."""
         return next(meter for meter in self.simulated.meters() if meter["has_breaker"] is breaker)
 
-    def install(self, meter: dict[str, Any], *, hear: bool = True) -> EndDevice:
-        """Make a meter known on both sides, as SAP's messages would, and let it be heard."""
+    def told(self, kind: type[E]) -> list[E]:
+        """Return what the head end has told of one kind so far, pushed or fetched, oldest first."""
+        with self.database.read() as uow:
+            table = HEAD_END_DELIVERY
+            rows = uow.connection.execute(select(table.c.topic, table.c.data).order_by(table.c.id)).all()
+        events = (event for row in rows for event in self.decode(row.topic, zlib.decompress(row.data)))
+        return [event for event in events if isinstance(event, kind)]
+
+    def install(self, meter: dict[str, Any], *, hear: bool = True, channels: bool = False) -> EndDevice:
+        """Make a meter known on both sides, as SAP's messages would, and let it be heard.
+
+        With `channels` its interval registers are among its registers.
+        """
         serial = meter["serial"]
         device = self.device(serial, f"10{serial}", registers=False)
-        for number, register in enumerate(meter["registers"], 1):
+        for number, register in enumerate(meter["registers"] + (meter["channels"] if channels else []), 1):
             self.save(
                 Register(
                     sender_system=SENDER,

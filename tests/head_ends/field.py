@@ -77,9 +77,10 @@ class Field:
         self.real = 0.0  # what rests after failures are measured with
         self.retry = RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
         self.head_end = HEAD_END.connect(row(head_end_url, **row_changes))
+        self.decode = HEAD_END.decode
         self.worker = self.new_worker()
         self.readings = ReadingsWorker(
-            database=self.database, clock=self.clock, decoders={"city": HEAD_END.decode}, retry=self.retry
+            database=self.database, clock=self.clock, decoders={"city": self.decode}, retry=self.retry
         )
         self._numbers = count(1)
 

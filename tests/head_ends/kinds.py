@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,13 +25,25 @@ class SimulatedHeadEnd(Protocol):
         """Let its time stand at an instant."""
 
     def meters(self) -> list[dict[str, Any]]:
-        """Return its meters: serial, has_breaker, registers."""
+        """Return its meters: serial, has_breaker, registers (that count), channels (interval registers)."""
 
     def breaker(self, serial: str) -> str:
         """Return the true position of a breaker."""
 
     def true_value(self, serial: str, reading_type: str, at: datetime) -> str:
         """Return what a register truly shows at an instant."""
+
+    def true_intervals(self, serial: str, reading_type: str, day: date) -> list[str]:
+        """Return what truly passed in the ended intervals of a local day."""
+
+    def spoil(self, serial: str, kind: str, begin: datetime, end: datetime) -> None:
+        """Let interval values be `gap` (not collected, the meter has them), `lost`, `late` or `revised`."""
+
+    def raise_event(self, serial: str, code: str) -> None:
+        """Let a meter tell an event now."""
+
+    def storm(self, meters: int) -> None:
+        """Let so many meters lose power within a minute, and have it back minutes later."""
 
     def switches(self) -> list[tuple[int, int]]:
         """Return, per switch command it was told, how often it was received and executed."""
@@ -109,6 +121,19 @@ class Rest:
 
     def true_value(self, serial: str, reading_type: str, at: datetime) -> str:
         return str(self._get("true", serial=serial, obis=reading_type, at=stamp(at))["shown"])
+
+    def true_intervals(self, serial: str, reading_type: str, day: date) -> list[str]:
+        channels = self._get("intervals", serial=serial, day=day.isoformat())["channels"]
+        return next(list(channel["values"]) for channel in channels if channel["obis"] == reading_type)
+
+    def spoil(self, serial: str, kind: str, begin: datetime, end: datetime) -> None:
+        self._post("irregular", {"serial": serial, "kind": kind, "from": stamp(begin), "to": stamp(end)})
+
+    def raise_event(self, serial: str, code: str) -> None:
+        self._post("event", {"serial": serial, "code": code})
+
+    def storm(self, meters: int) -> None:
+        self._post("storm", {"meters": meters})
 
     def switches(self) -> list[tuple[int, int]]:
         return [(count["received"], count["executed"]) for count in self._get("switch_counts").values()]

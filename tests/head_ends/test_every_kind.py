@@ -6,6 +6,7 @@ never; calls break off in the middle. The simulated head end judges what was rea
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,14 +15,42 @@ import pytest
 
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.domain_event import DomainEvent
-from mdus.domain.end_device import SwitchState
+from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.workers import head_end_poll, registry_sync
 from tests.head_ends.city import City
+from tests.head_ends.field import NOON
 
 MIDNIGHT = datetime.fromisoformat("2026-03-27T23:00:00Z")  # in Berlin, after the Friday on which tests begin
+
+
+def with_channel(city: City) -> tuple[EndDevice, str]:
+    """Install a meter that delivers quarters of an hour; returns it and the reading type of its import."""
+    meter = next(each for each in city.simulated.meters() if each["channels"][0].get("interval_minutes") == 15)
+    return city.install(meter, channels=True), meter["channels"][0]["obis"]
+
+
+def intervals(city: City, device: EndDevice, reading_type: str) -> dict[datetime, Decimal | None]:
+    """Return what was told last of each interval, by its start."""
+    blocks = [block for block in city.told(FieldIntervals) if block.serial_id == device.serial_id]
+    return by_instant(blocks, reading_type)
+
+
+def by_instant(blocks: Iterable[FieldEvent], reading_type: str) -> dict[datetime, Decimal | None]:
+    return {
+        block.start_at + number * timedelta(minutes=block.interval_minutes): value
+        for block in blocks
+        if isinstance(block, FieldIntervals) and block.reading_type == reading_type
+        for number, value in enumerate(block.values)
+    }
+
+
+def settled(city: City) -> None:
+    """Wait until all that was delivered has found its place."""
+    city.until(lambda: set(city.deliveries()) == {"done"}, what="a place for all deliveries")
 
 
 class TestProvisioning:
@@ -118,6 +147,121 @@ class TestReading:
         command = city.order(device, CommandKind.READ_ON_DEMAND)
 
         assert city.settle(command) == [CommandStatus.DONE]
+
+
+class TestIntervals:
+    def test_are_told_by_itself_as_measured(self, city: City) -> None:
+        device, channel = with_channel(city)
+        city.clock.advance(days=1, minutes=16)
+
+        city.until(lambda: len(intervals(city, device, channel)) >= 13 * 4, what="a day of interval values")
+
+        told = intervals(city, device, channel)
+        true = city.simulated.true_intervals(device.serial_id, channel, NOON.date())
+        assert [told[at] for at in sorted(told) if at < MIDNIGHT] == [Decimal(value) for value in true[12 * 4 :]]
+        settled(city)
+
+    def test_are_told_on_the_day_of_23_hours(self, city: City) -> None:
+        device, channel = with_channel(city)
+        city.clock.advance(days=3)
+        begin, end = MIDNIGHT + timedelta(days=1), MIDNIGHT + timedelta(days=1, hours=23)
+
+        def of_sunday() -> list[datetime]:
+            return sorted(at for at in intervals(city, device, channel) if begin <= at < end)
+
+        city.until(lambda: len(of_sunday()) >= 92, what="the day on which summer time begins")
+
+        assert of_sunday() == [begin + number * timedelta(minutes=15) for number in range(92)]
+        settled(city)
+
+    def test_are_read_again_from_the_meter_where_they_lack(self, city: City) -> None:
+        device, channel = with_channel(city)
+        gap = (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
+        city.simulated.spoil(device.serial_id, "gap", *gap)
+        city.clock.advance(days=1, minutes=16)
+        city.until(lambda: gap[0] in intervals(city, device, channel), what="interval values with a gap")
+        assert intervals(city, device, channel)[gap[0]] is None
+
+        command = city.order(device, CommandKind.READ_INTERVALS, period_from=gap[0], period_to=gap[1])
+
+        assert city.settle(command) == [CommandStatus.DONE]
+        (result,) = [each for each in city.told(CommandResult) if each.command_key == command.command_key]
+        (block,) = [each for each in result.intervals if each.reading_type == channel]
+        true = city.simulated.true_intervals(device.serial_id, channel, NOON.date())[13 * 4 : 14 * 4]
+        assert (block.start_at, block.values) == (gap[0], tuple(Decimal(value) for value in true))
+        settled(city)
+
+    def test_fail_to_be_read_where_the_meter_has_none(self, city: City) -> None:
+        device, _ = with_channel(city)
+        future = {"period_from": NOON + timedelta(days=1), "period_to": NOON + timedelta(days=2)}
+        command = city.order(device, CommandKind.READ_INTERVALS, **future)
+
+        assert city.settle(command) == [CommandStatus.FAILED]
+        assert city.stored(command).result_code == "NO_DATA"
+
+    def test_are_fetched_where_they_were_never_pushed(self, city: City) -> None:
+        device, channel = with_channel(city)
+        city.clock.advance(days=1, minutes=16)
+        city.until(lambda: len(intervals(city, device, channel)) >= 13 * 4, what="a day of interval values")
+
+        pages = city.head_end.intervals(period_from=NOON, period_to=MIDNIGHT)
+
+        fetched = [event for page in pages for event in city.decode(page.topic, page.body)]
+        assert by_instant(fetched, channel) == {
+            at: value for at, value in intervals(city, device, channel).items() if at < MIDNIGHT
+        }
+
+    def test_are_told_again_when_revised(self, city: City) -> None:
+        device, channel = with_channel(city)
+        at = NOON + timedelta(hours=1)
+        city.simulated.spoil(device.serial_id, "revised", at, at + timedelta(minutes=15))
+        city.clock.advance(hours=4)
+        city.until(lambda: at in intervals(city, device, channel), what="an estimated value")
+        estimate = intervals(city, device, channel)[at]
+
+        city.clock.advance(days=1)
+        city.until(lambda: intervals(city, device, channel)[at] != estimate, what="the revised value")
+
+        true = city.simulated.true_intervals(device.serial_id, channel, NOON.date())[13 * 4]
+        assert intervals(city, device, channel)[at] == Decimal(true)
+        settled(city)
+
+
+class TestEvents:
+    def test_are_told_with_code_instant_and_id(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.raise_event(device.serial_id, "3.12.29.39")
+
+        city.until(lambda: city.told(FieldAlarm), what="an event")
+
+        (alarm,) = city.told(FieldAlarm)
+        assert (alarm.serial_id, alarm.event_type, alarm.at) == (device.serial_id, "3.12.29.39", city.clock.now())
+        assert alarm.source_id
+        settled(city)
+
+    def test_tell_of_the_breaker_that_was_operated(self, city: City) -> None:
+        device = city.install(city.meter())
+        assert city.settle(city.switch_of(device)) == [CommandStatus.DONE]
+
+        city.until(lambda: city.told(FieldAlarm), what="the event of the breaker")
+
+        assert [alarm.event_type for alarm in city.told(FieldAlarm)] == ["3.31.0.68"]
+
+    def test_come_in_a_storm_and_are_fetched_by_period(self, city: City) -> None:
+        for meter in city.simulated.meters()[:4]:
+            city.install(meter)
+        begin = city.clock.now()
+        city.simulated.storm(4)
+        city.clock.advance(minutes=20)
+        city.until(lambda: len(city.told(FieldAlarm)) == 8, what="the storm")
+
+        pages = city.head_end.events(period_from=begin, period_to=begin + timedelta(minutes=1))
+
+        fetched = [event for page in pages for event in city.decode(page.topic, page.body)]
+        lost = [alarm for alarm in city.told(FieldAlarm) if alarm.event_type == "3.26.0.85"]
+        assert sorted(fetched, key=str) == sorted(lost, key=str)
+        assert len(fetched) == 4
+        settled(city)
 
 
 class TestSwitching:

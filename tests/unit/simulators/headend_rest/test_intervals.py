@@ -163,6 +163,15 @@ class TestFirstTelling:
                 else:
                     assert tellings[key] == (value[0] if expected[0] == "true" else None, expected[1])
 
+    @pytest.mark.parametrize("kind", [Kind.LATE, Kind.REVISED])
+    def test_is_right_of_what_was_collected_twice_meanwhile(self, meters: list[Meter], kind: Kind) -> None:
+        meter, (begin, end) = of_model(meters, "LX100-SW"), bounds(DAY)
+        regular = profiles_of(meters).first_telling(meter, begin, end)
+        meter.irregularities.append(Irregularity(begin=begin, end=begin + timedelta(hours=1), kind=kind))
+        profiles = profiles_of(meters)
+        assert profiles.first_telling(meter, begin, end, twice=begin + timedelta(hours=1)) == regular
+        assert profiles.first_telling(meter, begin, end, twice=begin + timedelta(minutes=45)) != regular
+
     def test_is_wrong_now_and_then_by_itself(self, meters: list[Meter]) -> None:
         profiles = profiles_of(meters, rate=0.05)
         meter, (begin, end) = of_model(meters, "LX200-SW"), bounds(DAY)

@@ -269,6 +269,21 @@ class TestFaults:
         assert [revised[at] for at in sorted(revised)][: len(true)] == true
         assert fired(head_end, "interval_revised")["count"] == 1
 
+    def test_what_was_wrong_while_it_was_down_is_told_right(self, run: Callable[..., Any], receiver: Any) -> None:
+        head_end = run()
+        meter = head_end.meters("LX200-SW")[0]
+        head_end.provision(meter, channels=True)
+        for kind, hour in (("late", 11), ("revised", 12)):
+            period = {"from": f"2026-03-27T{hour}:00:00Z", "to": f"2026-03-27T{hour + 1}:00:00Z"}
+            head_end.control("irregular", serial=meter["serial"], kind=kind, **period)
+        head_end.kill()
+        head_end.advance_to(instant("2026-03-27T19:30:00Z"))
+        head_end.start()
+        until(head_end, "2026-03-27T19:31:00Z", "2026-03-27T23:01:00Z")
+        told = values(pushed(receiver))
+        assert [told[at] for at in sorted(told)] == truth(head_end, meter)["values"][11 * 4 :]
+        assert not any("quality" in block for block in pushed(receiver)[:2])
+
     def test_a_block_is_told_again_in_another_delivery(self, head_end: Any, receiver: Any) -> None:
         head_end.provision(*head_end.meters("GX4-B"), channels=True)
         head_end.control("faults", name="duplicate_block")
