@@ -163,7 +163,7 @@ JOBS: Final[Mapping[str, Job]] = {
         Job(
             name="head_end_poll",
             trigger=Sweep(every=timedelta(minutes=15)),
-            what="fetches snapshots and results that head ends should have pushed",
+            what="fetches snapshots, interval values, events and results that head ends should have pushed",
         ),
         Job(
             name="registry_sync",

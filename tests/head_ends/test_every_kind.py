@@ -13,6 +13,7 @@ from decimal import Decimal
 
 import pytest
 
+from mdus.domain.channel import Channel
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, SwitchState
@@ -20,6 +21,7 @@ from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals
 from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.storage.interval_block import current_blocks
 from mdus.workers import head_end_poll, registry_sync
 from tests.head_ends.city import City
 from tests.head_ends.field import NOON
@@ -160,6 +162,20 @@ class TestIntervals:
         true = city.simulated.true_intervals(device.serial_id, channel, NOON.date())
         assert [told[at] for at in sorted(told) if at < MIDNIGHT] == [Decimal(value) for value in true[12 * 4 :]]
         settled(city)
+
+    def test_are_kept_as_the_day_of_their_channel(self, city: City) -> None:
+        device, reading_type = with_channel(city)
+        city.simulated.spoil(device.serial_id, "lost", NOON, NOON + timedelta(minutes=15))
+        city.clock.advance(days=1, minutes=16)
+        city.until(lambda: MIDNIGHT in intervals(city, device, reading_type), what="a day of interval values")
+        settled(city)
+
+        (channel,) = city.all(Channel, device_id=device.device_id, reading_type=reading_type)
+        with city.database.read() as uow:
+            block = current_blocks(uow.connection, {(channel, NOON.date())})[channel, NOON.date()]
+
+        true = city.simulated.true_intervals(device.serial_id, reading_type, NOON.date())
+        assert block.quantities() == [None] * (12 * 4 + 1) + [Decimal(value) for value in true[12 * 4 + 1 :]]
 
     def test_are_told_on_the_day_of_23_hours(self, city: City) -> None:
         device, channel = with_channel(city)
