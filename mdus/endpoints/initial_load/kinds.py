@@ -170,9 +170,14 @@ class Kind:
         )
 
     def _column_at(self, path: str) -> str:
-        """Return the column whose field stands at a path of the message, the path itself where none does."""
-        below = re.sub(r"\[\d+\]", "", path).partition("/")[2]
-        return next((column.name for column in self.columns.values() if below in column.paths), below)
+        """Return the column whose field stands at, or first below, a path of the message; else the path itself."""
+        place = re.sub(r"\[\d+\]", "", path).partition("/")[2]
+        found = (
+            column.name
+            for column in self.columns.values()
+            if any(one == place or one.startswith(f"{place}/") for one in column.paths)
+        )
+        return next(found, place)
 
     def joined(self, requests: Sequence[Received]) -> Received:
         """Return the one Request of rows that go together; Unfit where they disagree in what they should share."""
@@ -261,8 +266,12 @@ _ASSIGNMENT: Final = "UtilitiesMeasurementTask/UtilitiesPointOfDeliveryAssignmen
 _LOCAL_TIME: Final = "a local date (YYYY-MM-DD) or time (YYYY-MM-DDThh:mm:ss)"
 
 
-def _named(columns: Iterator[Column], *, without: str = "") -> dict[str, Column]:
-    return {column.name: column for column in columns if column.name not in without.split()}
+def _named(columns: Iterator[Column], *, without: str = "", required: str = "") -> dict[str, Column]:
+    return {
+        column.name: replace(column, required=column.required or column.name == required)
+        for column in columns
+        if column.name not in without.split()
+    }
 
 
 _DEVICE: Final = Kind(
@@ -278,7 +287,8 @@ _REGISTER: Final = Kind(
         chain(
             _columns(register_create.Request),
             _columns(register_create.SentRegister, below="UtilitiesDevice/Register/", in_list=True),
-        )
+        ),
+        required="total_digits",  # SAP's message has an element for the digits, if an empty one
     ),
     listed="registers",
     listing=register_create.SentRegister,

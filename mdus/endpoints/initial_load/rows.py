@@ -22,6 +22,8 @@ LONGEST: Final = 1 << 20
 _CHUNK: Final = 1 << 16
 _DELIMITERS: Final = (",", ";", "\t")
 _SHOWN: Final = 80
+#: What the workbooks of spreadsheet programs begin with.
+_ZIP: Final = b"PK\x03\x04"
 
 
 class Number(str):
@@ -48,6 +50,8 @@ class RowFile:
         self.size = size
         start = raw.read(4)
         raw.seek(0)
+        if start == _ZIP:
+            raise UnusableFile("the file is a workbook or an archive", mend="save its table as CSV (UTF-8)")
         is_utf_16 = start[:2] in (b"\xff\xfe", b"\xfe\xff")
         # Bytes that are no UTF-8 become characters that no text has, and are told of where they stand.
         encoding, errors = ("utf-16", "replace") if is_utf_16 else ("utf-8-sig", "surrogateescape")
@@ -80,11 +84,13 @@ class RowFile:
         _, line = next(lines, (0, ""))
         if line.lower().startswith("sep=") and len(line) == len("sep=") + 1:
             delimiters, (_, line) = [line[-1]], next(lines, (0, ""))
-        read = [(delimiter, _header(line, delimiter)) for delimiter in delimiters]
+        read = [(delimiter, names) for delimiter in delimiters if (names := _header(line, delimiter)) is not None]
+        if not read:
+            raise UnusableFile("the header cannot be read", mend="write the names of columns in it")
         delimiter, names = max(read, key=lambda one: sum(name in self._columns for name in one[1]))
         unknown = [name for name in names if name and name not in self._columns]
         if unknown:
-            raise UnusableFile(f"there is no column {unknown[0]!r}", mend=self._instead_of(unknown[0]))
+            raise UnusableFile(f"there is no column {shown(unknown[0])}", mend=self._instead_of(unknown[0]))
         twice = next((name for name in names if name and names.count(name) > 1), None)
         if twice is not None:
             raise UnusableFile(f"the column {twice!r} stands there twice", mend="leave one of the two out")
@@ -187,11 +193,11 @@ def _lines(text: TextIO) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\n")
 
 
-def _header(line: str, delimiter: str) -> tuple[str, ...]:
+def _header(line: str, delimiter: str) -> tuple[str, ...] | None:
     try:
         return tuple(name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter, strict=True), []))
-    except csv.Error as error:
-        raise UnusableFile(f"the header cannot be read: {error}", mend="write names of columns in it") from error
+    except csv.Error:
+        return None
 
 
 def shown(text: str) -> str:
