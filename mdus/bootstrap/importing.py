@@ -8,6 +8,7 @@ One kind after the other: registers are taken in when their devices are decided,
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -206,8 +207,5 @@ def _check_report(report: Path, file: Path) -> None:
     mend = "name a file that can, with --report"
     if report.exists() and file.exists() and report.samefile(file):
         raise CannotStart.because("the report would replace the file itself", where=str(report), mend=mend)
-    try:
-        report.open("a").close()
-    except OSError as error:
-        what = f"the report cannot be written: {error.strerror}"
-        raise CannotStart.because(what, where=str(report), mend=mend) from error
+    if not os.access(report if report.exists() else report.parent, os.W_OK):
+        raise CannotStart.because("the report cannot be written", where=str(report), mend=mend)
