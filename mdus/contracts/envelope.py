@@ -254,6 +254,11 @@ def build_item(root: Root, item: Item) -> etree._Element:
     return element
 
 
+def size_of(root: Root, value: object) -> int:
+    """Return how many bytes the body of one item takes when it is written; its header comes on top."""
+    return len(etree.tostring(build_item(root, Item(None, value)), encoding="UTF-8"))
+
+
 def _complete(element: etree._Element, root: Root, item: Item) -> None:
     """Fill an element with header, body and Log of one single message."""
     of = root.message_type
