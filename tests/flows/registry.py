@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import Any
 
+from mdus.contracts.catalog import catalog
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.storage.session import TABLES, Database
+from tests.flows.both_sides import SENDER
 
 DEVICE = "UtilitiesDeviceERPSmartMeterCreateRequest"
 DEVICES = "UtilitiesDeviceERPSmartMeterBulkCreateRequest"
@@ -94,3 +97,23 @@ def registry(database: Database) -> dict[str, Any]:
             **{kind.__name__: {one.key: one for one in stored(kind)} for kind in kinds},
             "provisioned": sorted(provisioned),
         }
+
+
+def envelope(root: str, *items: str, header: str | None = None) -> bytes:
+    """A message whose items are given with their headers; a single one is its only item."""
+    element = catalog().root(root).item_element
+    inside = "".join(f"<{element}>{item}</{element}>" for item in items) if element else items[0]
+    header = (header or head(uuid.uuid4())) if element else ""
+    text = f'<n0:{root} xmlns:n0="http://sap.com/xi/SAPGlobal20/Global">{header}{inside}</n0:{root}>'
+    return (
+        f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>{text}</s:Body></s:Envelope>'
+    ).encode()
+
+
+def head(made: object = None) -> str:
+    """A header with a UUID, or without anything that tells it from another."""
+    named = f"<UUID>{made}</UUID>" if made else ""
+    return (
+        f"<MessageHeader>{named}<CreationDateTime>2026-03-28T10:00:00Z</CreationDateTime>"
+        f"<SenderBusinessSystemID>{SENDER}</SenderBusinessSystemID></MessageHeader>"
+    )

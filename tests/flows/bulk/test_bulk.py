@@ -69,27 +69,6 @@ def switch(*devices: str, at: datetime = START, number: str = "1") -> str:
     )
 
 
-def envelope(root: str, *items: str, header: str | None = None) -> bytes:
-    """A bulk whose items are given with their headers."""
-    element = catalog().root(root).item_element
-    inside = "".join(f"<{element}>{item}</{element}>" for item in items)
-    text = (
-        f'<n0:{root} xmlns:n0="http://sap.com/xi/SAPGlobal20/Global">{header or head(uuid.uuid4())}{inside}</n0:{root}>'
-    )
-    return (
-        f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>{text}</s:Body></s:Envelope>'
-    ).encode()
-
-
-def head(made: object = None) -> str:
-    """A header with a UUID, or without anything that tells it from another."""
-    named = f"<UUID>{made}</UUID>" if made else ""
-    return (
-        f"<MessageHeader>{named}<CreationDateTime>2026-03-28T10:00:00Z</CreationDateTime>"
-        f"<SenderBusinessSystemID>{SENDER}</SenderBusinessSystemID></MessageHeader>"
-    )
-
-
 def told(message: etree._Element) -> list[str]:
     """The codes of a bulk confirmation's items."""
     item = catalog().root(str(etree.QName(message).localname)).item_element
@@ -226,7 +205,7 @@ class TestABulkAgainstTheContract:
 
     def test_without_items(self, make_on_sqlite: Make) -> None:
         sides = make_on_sqlite()
-        answer = sides.mdus.post(envelope(registry.DEVICES))
+        answer = sides.mdus.post(registry.envelope(registry.DEVICES))
         assert answer.status_code == 500
         code, text, places = fault_of(answer)
         assert code == "soap:Client"
@@ -237,9 +216,9 @@ class TestABulkAgainstTheContract:
     @pytest.mark.parametrize("place", [1, 2, 3])
     def test_in_one_item(self, make_on_sqlite: Make, place: int) -> None:
         sides = make_on_sqlite()
-        items = [f"{head(uuid.uuid4())}{registry.device(str(number))}" for number in range(90, 93)]
+        items = [f"{registry.head(uuid.uuid4())}{registry.device(str(number))}" for number in range(90, 93)]
         items[place - 1] = items[place - 1].replace("<StartDate>2026-01-01", "<StartDate>soon")
-        answer = sides.mdus.post(envelope(registry.DEVICES, *items))
+        answer = sides.mdus.post(registry.envelope(registry.DEVICES, *items))
         sides.rest()
 
         assert answer.status_code == 500
@@ -250,10 +229,10 @@ class TestABulkAgainstTheContract:
 
     def test_may_come_again_corrected_under_the_same_uuid(self, make_on_sqlite: Make) -> None:
         sides = make_on_sqlite()
-        header, item = head(uuid.uuid4()), f"{head(uuid.uuid4())}{registry.device('9')}"
-        refused = envelope(registry.DEVICES, item.replace("2026-01-01", "soon"), header=header)
+        header, item = registry.head(uuid.uuid4()), f"{registry.head(uuid.uuid4())}{registry.device('9')}"
+        refused = registry.envelope(registry.DEVICES, item.replace("2026-01-01", "soon"), header=header)
         assert sides.mdus.post(refused).status_code == 500
-        assert sides.mdus.post(envelope(registry.DEVICES, item, header=header)).status_code == 202
+        assert sides.mdus.post(registry.envelope(registry.DEVICES, item, header=header)).status_code == 202
         sides.rest()
         assert [told(answer) for answer in sides.sap.messages(registry.DEVICES_CREATED)] == [["3"]]
 
@@ -263,7 +242,11 @@ class TestItemsWithoutAName:
 
     def test_are_all_carried_out_and_answered(self, make: Make) -> None:
         sides = make()
-        sides.mdus.post(envelope(registry.DEVICES, *(f"{head()}{registry.device(one)}" for one in ("90", "91", "92"))))
+        sides.mdus.post(
+            registry.envelope(
+                registry.DEVICES, *(f"{registry.head()}{registry.device(one)}" for one in ("90", "91", "92"))
+            )
+        )
         sides.rest()
         (answer,) = sides.sap.messages(registry.DEVICES_CREATED)
         assert told(answer) == ["3", "3", "3"]
@@ -274,13 +257,15 @@ class TestItemsWithoutAName:
     def test_of_two_bulks_are_not_taken_for_each_other(self, make: Make) -> None:
         sides = make()
         for device in ("90", "91"):
-            sides.mdus.post(envelope(registry.DEVICES, f"{head()}{registry.device(device)}"))
+            sides.mdus.post(registry.envelope(registry.DEVICES, f"{registry.head()}{registry.device(device)}"))
         sides.rest()
         assert [told(answer) for answer in sides.sap.messages(registry.DEVICES_CREATED)] == [["3"], ["3"]]
 
     def test_of_a_bulk_that_comes_again_are_answered_again_and_have_no_second_effect(self, make: Make) -> None:
         sides = make()
-        again = envelope(registry.DEVICES, f"{head()}{registry.device('90')}", f"{head()}{registry.device('91')}")
+        again = registry.envelope(
+            registry.DEVICES, f"{registry.head()}{registry.device('90')}", f"{registry.head()}{registry.device('91')}"
+        )
         for _ in range(2):
             assert sides.mdus.post(again).status_code == 202
             sides.rest()
