@@ -70,23 +70,23 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
 
 
 @contextmanager
-def only_worker(database: Database) -> Iterator[None]:
+def only_worker(database: Database, *, seconds: float = _HANDOVER_SECONDS) -> Iterator[None]:
     """Hold a SQLite file's lock for its one worker process while the block lasts; the lock ends with the process.
 
-    Raises CannotStart when another worker keeps it.
+    Raises CannotStart when another worker keeps it for so long.
     """
     if not database.is_sqlite or not database.url.database or database.url.database == ":memory:":
         yield
         return
     file = Path(f"{database.url.database}.worker")
-    deadline = time.monotonic() + _HANDOVER_SECONDS
+    deadline = time.monotonic() + seconds
     with file.open("a") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                if time.monotonic() >= deadline:
                     raise CannotStart.because(
                         "another worker process works on this SQLite file",
                         where=str(file),

@@ -9,6 +9,7 @@ import typer
 
 from mdus import __version__
 from mdus.cli.checking import check
+from mdus.cli.importing import import_file
 from mdus.cli.jobs import app as jobs
 from mdus.cli.output import explained, print_out
 from mdus.cli.processes import demo, migrate, serve, work
@@ -31,6 +32,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )(demo)
 app.command("check")(check)
+app.command("import")(import_file)
 app.command("send")(send)
 app.add_typer(jobs, name="jobs")
 app.add_typer(switching, name="switching")

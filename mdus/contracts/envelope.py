@@ -232,12 +232,11 @@ def _bulk_parts(
     if header is None:
         raise NotToContract(f"{root.name} needs a header")
     yield _part(contract, root, HEADER_ELEMENT, header)
-    item_element, item_schema = cast(str, root.item_element), contract.item_schema(root)
+    item_schema = contract.item_schema(root)
     position = 0
     for position, item in enumerate(items, start=1):
-        element = etree.Element(item_element)
-        _complete(element, root, item)
-        _hold(item_schema, element, f"{root.name}/{item_element}[{position}]")
+        element = build_item(root, item)
+        _hold(item_schema, element, f"{root.name}/{root.item_element}[{position}]")
         yield element
     if position == 0:
         raise NotToContract(f"{root.name} needs at least one item")
@@ -246,6 +245,18 @@ def _bulk_parts(
         raise NotToContract(f"{root.name} {'needs an overall Log' if needs_log else 'has no overall Log'}")
     if log is not None:
         yield _part(contract, root, LOG_ELEMENT, log)
+
+
+def build_item(root: Root, item: Item) -> etree._Element:
+    """Return one item of a bulk as it would be written; whether it holds to the contract is not asked."""
+    element = etree.Element(cast(str, root.item_element))
+    _complete(element, root, item)
+    return element
+
+
+def size_of(root: Root, value: object) -> int:
+    """Return how many bytes the body of one item takes when it is written; its header comes on top."""
+    return len(etree.tostring(build_item(root, Item(None, value)), encoding="UTF-8"))
 
 
 def _complete(element: etree._Element, root: Root, item: Item) -> None:

@@ -58,11 +58,13 @@ class Intake:
         self._reader = MessageReader(runtime.catalog, services)
         self._packers = ThreadPoolExecutor(thread_name_prefix="packer")
 
-    def take(self, body: ReceivedBody, *, interface: str | None, sender: Sender | None) -> Stored:
+    def take(
+        self, body: ReceivedBody, *, interface: str | None, sender: Sender | None, imported: bool = False
+    ) -> Stored:
         """Store the message in a body and return what became of it, durable; or raise Refused, with a copy kept.
 
         `interface` is the one the sender addressed, None for any; `sender` the authenticated row of the settings, None
-        where no credentials are configured.
+        where no credentials are configured. An `imported` message was made of a file of ours.
         """
         stored_body = self._packed(body)
         settings = self._runtime.settings
@@ -87,7 +89,7 @@ class Intake:
                 ) as reading,
                 correlated(message_uuid=reading.message.uuid or reading.message.key),
             ):
-                return self._store(reading, stored_body())
+                return self._store(reading.imported() if imported else reading, stored_body())
         except Refused as refused:
             if refused.is_readable:
                 self._keep(refused, glimpse, stored_body())

@@ -10,7 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO, BinaryIO, Final, cast
 
@@ -118,6 +118,10 @@ class Reading:
     message: ReceivedMessage
     batches: Iterable[Sequence[ReceivedItem]]
     shape_version: str
+
+    def imported(self) -> Reading:
+        """Return this message as one made of a file, to which nothing is answered."""
+        return replace(self, message=replace(self.message, imported=True))
 
 
 class MessageReader:

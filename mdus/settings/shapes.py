@@ -77,6 +77,7 @@ class Cis(Section):
     timeout_seconds: Seconds
     connections: Whole
     bulk_size: Whole
+    bulk_bytes: Annotated[int, Field(ge=10_000)]
     ca_file: Path | None = None
 
 

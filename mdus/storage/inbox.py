@@ -44,6 +44,7 @@ _CLAIMED = (
     MESSAGE.c.header_id.label("message_header_id"),
     MESSAGE.c.reference_uuid,
     MESSAGE.c.bulk,
+    MESSAGE.c.imported,
     ITEM.c.test_data,
     MESSAGE.c.root,
     MESSAGE.c.content_hash,

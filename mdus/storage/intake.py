@@ -50,6 +50,7 @@ class ReceivedMessage:
     reference_uuid: str | None = None
     reference_id: str | None = None
     test_data: bool = False
+    imported: bool = False
     created_at: datetime
     item_count: int = 0
     set_aside: int = 0
@@ -211,6 +212,7 @@ def _insert_message(
             reference_uuid=message.reference_uuid,
             reference_id=message.reference_id,
             test_data=message.test_data,
+            imported=message.imported,
             content_hash=body.content_hash,
             item_count=message.item_count,
             set_aside=message.set_aside,

@@ -56,6 +56,7 @@ MESSAGE = Table(
     Column("reference_uuid", Text),
     Column("reference_id", Text),
     Column("test_data", Boolean, nullable=False, default=False),
+    Column("imported", Boolean, nullable=False, server_default=false()),  # from a file of ours: SAP awaits no answer
     Column("content_hash", LargeBinary, ForeignKey("body.content_hash")),
     Column("item_count", Integer, nullable=False, default=0),
     Column("set_aside", Integer, nullable=False, default=0),  # children the contract does not know, tolerated

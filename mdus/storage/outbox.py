@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, or_, select, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
 from mdus.storage.column_types import UtcInstant, database_now
@@ -30,6 +30,10 @@ from mdus.storage.rows import insert_rows, update_rows
 
 #: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
 _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
+
+#: What the confirmation of an item takes, estimated too high: its header and the names of its elements, what it repeats
+#: of the request, and its result, whose elements have longer names than JSON has keys.
+_CONFIRMATION_BYTES: Final = 1000 + func.length(ITEM.c.content) + 3 * func.length(func.coalesce(ITEM.c.result, ""))
 
 #: Columns of the items we send that differ within a message.
 _BY_ITEM: Final = ("position", "key", "uuid", "ordering_key", "content", "reference_uuid", "reference_id")
@@ -104,10 +108,13 @@ def messages_to_confirm(connection: Connection, *, limit: int) -> Sequence[AnyRo
     return connection.execute(query).all()
 
 
-def confirm_message(connection: Connection, received: AnyRow, *, root: str, size: int, now: datetime) -> int:
+def confirm_message(
+    connection: Connection, received: AnyRow, *, root: str, size: int, most_bytes: int, now: datetime
+) -> int:
     """Form the next part of a message's confirmation from up to `size` decided items; returns how many went in.
 
-    0 when another worker formed it between the claim's look at the items and its hold of the message.
+    Fewer go in where their confirmations would have more than `most_bytes` by our estimate, but one always. 0 when
+    another worker formed it between the claim's look at the items and its hold of the message.
     """
     decided = select(ITEM.c.id).where(ITEM.c.message_id == received.id, ITEM_IS_DECIDED)
     if connection.execute(decided.limit(1)).first() is None:
@@ -138,7 +145,7 @@ def confirm_message(connection: Connection, received: AnyRow, *, root: str, size
         },
         now=now,
     )
-    some = decided.order_by(ITEM.c.position).limit(size)
+    some = _first_items(received.id, size=size, most_bytes=most_bytes)
     closed = connection.execute(
         update(ITEM)
         .where(ITEM.c.id.in_(some), ITEM.c.status == ItemStatus.DECIDED)
@@ -155,6 +162,22 @@ def confirm_message(connection: Connection, received: AnyRow, *, root: str, size
     connection.execute(update(MESSAGE).where(MESSAGE.c.id == message_id).values(item_count=closed))
     complete_messages(connection, [received.id], now=now)
     return closed
+
+
+def _first_items(message_id: int, *, size: int, most_bytes: int) -> Select[Any]:
+    """Return the query of the decided items that go into one confirmation."""
+    ranked = (
+        select(
+            ITEM.c.id,
+            func.sum(_CONFIRMATION_BYTES).over(order_by=ITEM.c.position).label("bytes"),
+            func.row_number().over(order_by=ITEM.c.position).label("place"),
+        )
+        .where(ITEM.c.message_id == message_id, ITEM_IS_DECIDED)
+        .order_by(ITEM.c.position)
+        .limit(size)
+        .subquery()
+    )
+    return select(ranked.c.id).where(or_(ranked.c.bytes <= most_bytes, ranked.c.place == 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -139,16 +139,16 @@ def _note(connection: Connection, rows: list[dict[str, Any]]) -> None:
 def unregistered(connection: Connection, *, day: date, needs_register: bool, limit: int) -> list[EndDeviceStatus]:
     """Claim devices heard in the field whose registered notification is due, until the transaction ends.
 
-    SAP has the confirmation of the device's creation by then. With `needs_register` the device also has a register that
-    has not ended before `day`.
+    SAP has the confirmation of the device's creation by then; an imported one it has anyway. With `needs_register` the
+    device also has a register that has not ended before `day`.
     """
     table, device, register, confirmation = END_DEVICE_STATUS.table, END_DEVICE.table, REGISTER.table, MESSAGE.alias()
     confirmed = (
         select(ITEM.c.id)
-        .join(confirmation, confirmation.c.id == ITEM.c.confirmation_id)
+        .outerjoin(confirmation, confirmation.c.id == ITEM.c.confirmation_id)
         .where(
             ITEM.c.id == device.c.create_item_id,
-            confirmation.c.status.in_([MessageStatus.DELIVERED, MessageStatus.CONFIRMED]),
+            or_(ITEM.c.silent, confirmation.c.status.in_([MessageStatus.DELIVERED, MessageStatus.CONFIRMED])),
         )
         .exists()
     )

@@ -168,9 +168,9 @@ class InboxWorker:
     ) -> list[ItemUpdate]:
         """Answer items that repeat an earlier one from its result; while that one is undecided they wait for it."""
         originals = inbox.results_of(uow.connection, [row.duplicate_of for row in rows]) if rows else {}
-        confirmed = isinstance(service, RequestConfirmation)
         updates = []
         for row in rows:
+            confirmed = _is_confirmed(service, row)
             status, content, result, silent = originals[row.duplicate_of]
             update = ItemUpdate(item_id=row.id, message_id=row.message_id, status=ItemStatus.CLOSED, silent=True)
             if content != row.content:
@@ -197,6 +197,8 @@ class InboxWorker:
     def _origin(self, service: Decided, row: AnyRow) -> Origin:
         parking = self._settings.parking
         minutes = parking.confirmed_minutes if isinstance(service, RequestConfirmation) else parking.notified_minutes
+        if row.imported:
+            minutes = 0  # whoever imports a file reads the report and imports it again
         return Origin(
             item_id=row.id,
             sender_system=row.sender_system,
@@ -261,15 +263,21 @@ def _update(service: Decided, row: AnyRow, outcome: Outcome) -> ItemUpdate:
     result = outcome.result
     if result is None:
         return ItemUpdate(item_id=item_id, message_id=message_id, status=ItemStatus.CLOSED, silent=True)
-    confirmed = isinstance(service, RequestConfirmation)
+    confirmed = _is_confirmed(service, row)
     silenced = result.failed and not confirmed
     return ItemUpdate(
         item_id=item_id,
         message_id=message_id,
         status=ItemStatus.DECIDED if confirmed else ItemStatus.CLOSED,
         result=to_json(result),
+        silent=row.imported,
         note="; ".join(problem.note for problem in result.problems) if silenced else None,
     )
+
+
+def _is_confirmed(service: Decided, row: AnyRow) -> bool:
+    """Tell whether SAP awaits a confirmation of this item."""
+    return isinstance(service, RequestConfirmation) and not row.imported
 
 
 def _named(outcome: Outcome) -> str:
@@ -297,7 +305,9 @@ def _changes_of(outcome: Outcome) -> tuple[Change, ...]:
 
 
 def _never_silent(service: Decided, row: AnyRow, note: str, *, now: datetime) -> tuple[Change, ...]:
-    """What no confirmation tells becomes a smart meter event and an open case."""
+    """What no confirmation tells becomes a smart meter event and an open case; an import tells it in its report."""
+    if row.imported:
+        return ()
     event = smart_meter_event(
         sender_system=row.sender_system,
         device_id=row.ordering_key.removeprefix(f"{row.sender_system}/"),

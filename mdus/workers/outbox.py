@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import groupby
@@ -29,11 +29,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from mdus.cis.client import CisClient, Delivery
 from mdus.contracts.binding import from_json, shape_version, to_json
 from mdus.contracts.catalog import Catalog
-from mdus.contracts.envelope import Item, render
+from mdus.contracts.envelope import Item, render, size_of
 from mdus.contracts.header import MessageHeader
 from mdus.contracts.log import Log
 from mdus.domain.clock import Clock
 from mdus.domain.exception_case import ExceptionCase
+from mdus.messaging.parts import parted
 from mdus.messaging.patterns import (
     Due,
     NotificationSent,
@@ -60,6 +61,10 @@ log = structlog.get_logger(__name__)
 #: Messages formed into confirmations in one turn, and messages leased for delivery in one turn.
 _CONFIRMED_AT_ONCE = 50
 _SUBJECTS_AT_ONCE = 1000
+
+#: What the header of an item takes at most, and what a bulk takes around its items.
+_HEADER_BYTES = 1000
+_AROUND_BYTES = 2000
 
 
 class OutboxWorker:
@@ -112,7 +117,14 @@ class OutboxWorker:
             for received in outbox.messages_to_confirm(uow.connection, limit=_CONFIRMED_AT_ONCE):
                 root = outbound_root(self._services[received.service], bulk=received.bulk)
                 size = self._settings.cis.bulk_size if received.bulk else 1
-                formed += outbox.confirm_message(uow.connection, received, root=root, size=size, now=now)
+                formed += outbox.confirm_message(
+                    uow.connection,
+                    received,
+                    root=root,
+                    size=size,
+                    most_bytes=self._settings.cis.bulk_bytes - _AROUND_BYTES,
+                    now=now,
+                )
         return formed
 
     # -- starting messages --------------------------------------------------------------------------------------------
@@ -133,30 +145,53 @@ class OutboxWorker:
             now = self._clock.now()
             due = service.select(uow, now=now, limit=_SUBJECTS_AT_ONCE)
             for (system, bulk), subjects in _by_form(due, self._settings, service):
-                size = self._settings.cis.bulk_size if bulk else 1
-                for start in range(0, len(subjects), size):
-                    some = subjects[start : start + size]
+                root = outbound_root(service, bulk=bulk)
+                for items in self._parts(service, subjects, root=root, bulk=bulk):
                     outbox.store_message(
                         uow.connection,
                         sender_system=system,
                         service=service.name,
-                        root=outbound_root(service, bulk=bulk),
+                        root=root,
                         bulk=bulk,
                         shape_version=shape_version(service.content_shape),
-                        items=[
-                            OutboundItem(
-                                key=one.key,
-                                attempt=one.attempt,
-                                content=to_json(service.build(one.subject)),
-                                reference_uuid=one.reference_uuid,
-                                reference_id=one.reference_id,
-                            )
-                            for one in some
-                        ],
+                        items=items,
                         now=now,
                     )
             uow.save([change for one in due for change in one.changes])
             return len(due)
+
+    def _parts(
+        self, service: NotificationSent | RequestSent, subjects: Sequence[Due], *, root: str, bulk: bool
+    ) -> Iterator[Sequence[OutboundItem]]:
+        """Yield the items of each message that these subjects make."""
+        contents = [service.build(one.subject) for one in subjects]
+        items = [
+            OutboundItem(
+                key=one.key,
+                attempt=one.attempt,
+                content=to_json(content),
+                reference_uuid=one.reference_uuid,
+                reference_id=one.reference_id,
+            )
+            for one, content in zip(subjects, contents, strict=True)
+        ]
+        if not bulk:
+            return ((item,) for item in items)
+        heaviest = self._settings.cis.bulk_bytes - _AROUND_BYTES
+        weights = self._weights(root, items, contents, heaviest=heaviest)
+        return parted(items, weights, most=self._settings.cis.bulk_size, heaviest=heaviest)
+
+    def _weights(
+        self, root: str, items: Sequence[OutboundItem], contents: Sequence[object], *, heaviest: int
+    ) -> Sequence[int]:
+        """Return the bytes of each item in its message, or of all alike where it is plain that they fit together."""
+        known = self._contract.root(root)
+        longest = max(range(len(items)), key=lambda place: len(items[place].content))
+        of_longest = _HEADER_BYTES + size_of(known, contents[longest])
+        # Weighing an item takes as long as writing it; twice that of the longest is more than any other can have.
+        if 2 * of_longest * len(items) <= heaviest:
+            return [of_longest] * len(items)
+        return [_HEADER_BYTES + size_of(known, content) for content in contents]
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 

@@ -74,9 +74,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("codes"),
     )
+    op.add_column("message", sa.Column("imported", sa.Boolean(), server_default=sa.false(), nullable=False))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("message", schema=None) as batch_op:
+        batch_op.drop_column("imported")
     op.drop_table("quality_set")
     with op.batch_alter_table("interval_block", schema=None) as batch_op:
         batch_op.drop_index(

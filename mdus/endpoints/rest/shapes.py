@@ -163,6 +163,7 @@ class Message(Shown):
     reference_uuid: str | None
     reference_id: str | None
     test_data: bool
+    imported: bool
     item_count: int
     set_aside: int
     created_at: datetime

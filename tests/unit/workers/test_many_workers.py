@@ -105,7 +105,12 @@ class TestConfirming:
             (seen,) = outbox_storage.messages_to_confirm(uow.connection, limit=10)
         for expected in (1, 0):
             with database.begin() as uow:
-                assert outbox_storage.confirm_message(uow.connection, seen, root=ROOT, size=10, now=START) == expected
+                assert (
+                    outbox_storage.confirm_message(
+                        uow.connection, seen, root=ROOT, size=10, most_bytes=10**6, now=START
+                    )
+                    == expected
+                )
         assert len(rows_of(database, MESSAGE, direction="out")) == 1
 
 
