@@ -16,7 +16,7 @@ from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
-from mdus.messaging.outcome import Done, Outcome
+from mdus.messaging.outcome import Done, Outcome, Park
 from mdus.messaging.patterns import Due, NotificationReceived, RequestConfirmation
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.services import (
@@ -163,9 +163,8 @@ class TestABatch:
         run(database, device_create.SERVICE, devices)
         run(database, register_create.SERVICE, [register_request()])
         (outcome,) = run(database, register_create.SERVICE, [register_request(device_id="7")])
-        assert isinstance(outcome, Done)
-        assert outcome.result is not None
-        assert [problem.type_id for problem in outcome.result.problems] == ["119(MDUS)"]
+        assert isinstance(outcome, Park)
+        assert outcome.otherwise.type_id == "119(MDUS)"
 
 
 def store_confirmation(uow: UnitOfWork, *, status: MessageStatus) -> tuple[int, int]:
