@@ -151,13 +151,13 @@ class UnitOfWork:
 
         Of several changes to one key the last counts; commands are all told, for one may take back another.
         """
-        removed: dict[type[Value], dict[tuple[object, ...], None]] = {}
+        removed: dict[type[Value], dict[tuple[object, ...], Remove]] = {}
         written: dict[type[Value], dict[tuple[object, ...], Value]] = {}
         commands: list[Command] = []
         for change in changes:
             if isinstance(change, Remove):
                 written.get(change.kind, {}).pop(change.key, None)
-                removed.setdefault(change.kind, {})[change.key] = None
+                removed.setdefault(change.kind, {})[change.key] = change
             elif isinstance(change, Command):
                 commands.append(change)
             else:
@@ -169,8 +169,9 @@ class UnitOfWork:
                 TABLES[kind].write(self.connection, tuple(values.values()))
         if commands:
             save_commands(self.connection, commands)
-        woken = (*(value for values in written.values() for value in values.values()), *commands)
-        names = {name for value in woken for name in value.wakes}
+        came = [value for values in written.values() for value in values.values()]
+        went = [removal for removals in removed.values() for removal in removals.values()]
+        names = {name for some in (came, went, commands) for change in some for name in change.wakes}
         announce(self.connection, names)
         wake_parked(self.connection, names)
 
