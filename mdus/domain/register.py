@@ -6,12 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
-from typing import ClassVar, Final, overload
+from typing import ClassVar, overload
 
 from mdus.domain.value import Value
-
-#: The reading type of a register as SAP describes it, before it is known which channel that is.
-UNPLACED: Final = ""
 
 
 def register_arrival(sender_system: str, device_id: str, measurement_task_id: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,11 @@ from mdus.domain.obis import Obis
 from mdus.domain.register import Register, plain_code
 from mdus.domain.value import Value
 from mdus.settings import Section, Settings
+
+#: The reading type of a register as SAP describes it, before it is known which channel that is.
+_UNPLACED: Final = ""
+
+_FACTS: Final = frozenset(field.name for field in fields(Register))
 
 
 class RegisterFault(ValueError):
@@ -113,7 +118,7 @@ class RegisterPolicy(Value):
         )
 
     def placed(self, described: Register, *, device: EndDevice) -> Register:
-        """Return a register of SAP's on the channel it measures. Raises RegisterFault for what cannot be so.
+        """Return a register as SAP describes it on the channel it measures. Raises RegisterFault for what cannot be.
 
         The span holds a day at least and starts while the device is valid. The decimals fit into the digits, a factor
         is above zero (SAP applies it: results carry the value as shown), a time zone code is known.
@@ -143,3 +148,12 @@ class RegisterPolicy(Value):
             return str(Obis.parse(register.obis_text or ""))
         except ValueError:
             raise ReadingTypeUnknown from None
+
+
+def described(device: EndDevice, *told: Any) -> Register:
+    """Return a register of a device as dataclasses tell it whose fields have the names of the register's.
+
+    What a later one tells goes before an earlier one's. The channel is still to be found: `RegisterPolicy.placed`.
+    """
+    facts = {one.name: getattr(said, one.name) for said in told for one in fields(said) if one.name in _FACTS}
+    return Register(sender_system=device.sender_system, device_id=device.device_id, reading_type=_UNPLACED, **facts)

@@ -24,8 +24,8 @@ from mdus.contracts.binding import wire, wire_end
 from mdus.contracts.log import Log
 from mdus.domain.end_device import EndDevice, device_arrival
 from mdus.domain.provisioning import provision
-from mdus.domain.register import UNPLACED, Register, holder_elsewhere, taken
-from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterPolicy
+from mdus.domain.register import Register, holder_elsewhere, taken
+from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterPolicy, described
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -35,7 +35,7 @@ from mdus.storage.session import UnitOfWork
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentRegister:
-    """One register as SAP sends it; the dates are local, the end exclusive."""
+    """One register as SAP sends it, in the words of `Register`; the dates are local, the end exclusive."""
 
     measurement_task_id: str = wire("UtilitiesMeasurementTaskID")
     valid_from: date = wire("StartDate")
@@ -48,7 +48,7 @@ class SentRegister:
     time_of_use_code: str | None = wire("Specifications/UtilitiesTimeOfUseCode")
     unit: str = wire("Specifications/MeasureUnitCode")
     total_digits: int | None = wire("Specifications/DecimalValuePrecision/TotalDigitNumberValue")
-    fraction_digits: int | None = wire("Specifications/DecimalValuePrecision/FractionDigitNumberValue")
+    fraction_digits: int = wire("Specifications/DecimalValuePrecision/FractionDigitNumberValue", default=0)
     factor: Decimal | None = wire("Specifications/MeterReadingResultAdjustmentFactorValue")
     validation_profile_code: str | None = wire("Specifications/UtilitiesMeasurementTaskValidationProfileCode")
 
@@ -139,7 +139,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     held: dict[str, RegisterOverlaps] = {}  # by the name under which the register that has the number is announced
     for sent in request.registers:
         try:
-            register = policy.placed(_described(sent, device), device=device)
+            register = policy.placed(described(device, sent), device=device)
             if register in present:
                 continue
             _check_room(register, present)
@@ -164,28 +164,6 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if command is not None:
         changes.append(command)
     return Done(changes=tuple(changes))
-
-
-def _described(sent: SentRegister, device: EndDevice) -> Register:
-    return Register(
-        sender_system=device.sender_system,
-        device_id=device.device_id,
-        measurement_task_id=sent.measurement_task_id,
-        valid_from=sent.valid_from,
-        valid_to=sent.valid_to,
-        reading_type=UNPLACED,
-        obis_text=sent.obis_text,
-        division=sent.division,
-        unit=sent.unit,
-        total_digits=sent.total_digits,
-        fraction_digits=sent.fraction_digits or 0,
-        factor=sent.factor,
-        time_of_use_code=sent.time_of_use_code,
-        recurrence_code=sent.recurrence_code,
-        time_zone_code=sent.time_zone_code,
-        task_category_code=sent.task_category_code,
-        validation_profile_code=sent.validation_profile_code,
-    )
 
 
 def _check_room(register: Register, present: Sequence[Register]) -> None:
