@@ -75,9 +75,28 @@ class Register(Value):
         last = min((bound for bound in (end, self.valid_to) if bound is not None), default=None)
         return None if last is not None and last <= first else replace(self, valid_from=first, valid_to=last)
 
+    def can_show(self, value: Decimal) -> bool:
+        """Tell whether the register has the digits for a value; how many there are before the point may be unknown."""
+        counted = value.scaleb(self.fraction_digits)  # in the unit of the last decimal
+        if value < 0 or counted != counted.to_integral_value():
+            return False
+        return self.total_digits is None or counted < Decimal(10) ** self.total_digits
+
     def as_shown(self, value: Decimal) -> Decimal:
         """Return the value cut to the register's decimals, never rounded up: a counter shows only what was consumed."""
         return value.quantize(Decimal(1).scaleb(-self.fraction_digits), rounding=ROUND_DOWN)
+
+
+def register_on(registers: Iterable[Register], day: date, *, removal: bool = False) -> Register | None:
+    """Return the register that carries its number on a local date, None if none does.
+
+    For a reading at its removal it is the one that ended with the day before, where one did: SAP's end date is the last
+    day before the removal.
+    """
+    spans = list(registers)
+    ended = (register for register in spans if removal and register.valid_to == day)
+    valid = (register for register in spans if register.is_valid_on(day))
+    return next(ended, None) or next(valid, None)
 
 
 def taken(register: Register, others: Iterable[Register]) -> str | None:

@@ -132,7 +132,6 @@ class Reading(Section):
     resend_interval_minutes: Whole
     accepted_type_ids: Texts
     manual_reasons: Texts
-    removal_reasons: Texts
     calculated_type_codes: Texts
 
 
