@@ -12,6 +12,7 @@ from mdus.cli.checking import check
 from mdus.cli.jobs import app as jobs
 from mdus.cli.output import explained, print_out
 from mdus.cli.processes import demo, migrate, serve, work
+from mdus.cli.registered import app as registered
 from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
 
@@ -33,6 +34,7 @@ app.command(
 app.command("check")(check)
 app.command("send")(send)
 app.add_typer(jobs, name="jobs")
+app.add_typer(registered, name="registered")
 app.add_typer(switching, name="switching")
 
 _WELCOME = """\
