@@ -9,6 +9,7 @@ from mdus.bootstrap.database import refuse_other_schema, state_of
 from mdus.domain.clock import Clock
 from mdus.settings import load_settings
 from mdus.storage import end_device_control
+from mdus.storage.registration_resend import order_resends
 from mdus.storage.session import Database, StoredClock
 
 
@@ -40,3 +41,13 @@ def switching_stopped(database: Database) -> str | None:
     """Return why disconnections are stopped, None while they may leave."""
     with database.read() as uow:
         return end_device_control.stop_reason(uow.connection)
+
+
+def order_registered_again(database: Database, which: Mapping[str, str], *, reason: str, ordered_by: str) -> int:
+    """Have SAP told again that devices are registered: those with these attributes of `EndDevice`; returns how many.
+
+    Who, when and why stay as the audit.
+    """
+    at = clock_of(database).now()
+    with database.begin() as uow:
+        return order_resends(uow.connection, which, reason=reason, ordered_by=ordered_by, at=at)

@@ -13,6 +13,7 @@ from mdus.cli.importing import import_file
 from mdus.cli.jobs import app as jobs
 from mdus.cli.output import explained, print_out
 from mdus.cli.processes import demo, migrate, serve, work
+from mdus.cli.registered import app as registered
 from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
 
@@ -35,6 +36,7 @@ app.command("check")(check)
 app.command("import")(import_file)
 app.command("send")(send)
 app.add_typer(jobs, name="jobs")
+app.add_typer(registered, name="registered")
 app.add_typer(switching, name="switching")
 
 _WELCOME = """\

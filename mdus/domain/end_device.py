@@ -75,3 +75,22 @@ class EndDeviceStatus(Value):
     has_breaker: bool | None = None  # None: the head end has not said
     switch_state: SwitchState = SwitchState.UNKNOWN
     switch_state_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegistrationResend(Value):
+    """An operator's order to tell SAP once more that a device is registered; the row stays as the audit.
+
+    `attempt` counts the notifications of the device: the first was due by itself, so orders begin with 2. `sent_at` is
+    set when the notification was put into the outbox.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id", "attempt")
+
+    sender_system: str
+    device_id: str
+    attempt: int
+    reason: str
+    ordered_by: str
+    ordered_at: datetime
+    sent_at: datetime | None = None

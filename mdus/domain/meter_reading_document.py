@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from mdus.domain.value import Value
+from mdus.domain.value import Value, type_key
 
 #: Kinds of exception cases of a result: SAP refused it for good, or never answered.
 RESULT_REFUSED: Final = "reading_result_refused"
@@ -23,6 +23,7 @@ class DocumentStatus(StrEnum):
     RESULT_SENT = "result_sent"  # the result message is stored for sending
     CONFIRMED = "confirmed"  # SAP took the result
     REJECTED = "rejected"  # SAP refused the result for good: a case is open
+    ENTERED = "entered"  # a person has read the value and SAP has sent it: no result goes back
     CANCELLED = "cancelled"  # taken back by SAP before its result was confirmed
     FAILED = "failed"  # no value could be had: a smart meter event is due
 
@@ -36,6 +37,7 @@ def document_arrival(sender_system: str, document_id: str) -> str:
 class MeterReadingDocument(Value):
     """One reading order, from SmartMeterMeterReadingDocumentERPCreateRequest (SAP contract 3.5).
 
+    A reading that SAP sends without having ordered it is one too, ENTERED from the start.
     `due_at` is the business instant that is meant, `window_from` and `window_until` are the first and the last at which
     a value counts. `next_try_at` is when to look for a value again, or to send a refused result again.
     `order_item_id` and `order_uuid` name the order it came with: its result must not overtake that confirmation.
@@ -77,3 +79,8 @@ class MeterReadingDocument(Value):
     def wakes(self) -> tuple[str, ...]:
         """Return the one name a cancellation that came too early waits for."""
         return (document_arrival(self.sender_system, self.document_id),)
+
+    @property
+    def reading_key(self) -> type_key:
+        """Return the key of the `MeterReading` that its value is, where a person has read it."""
+        return (self.sender_system, self.device_id, self.reading_type, self.measured_at, self.value)

@@ -56,6 +56,7 @@ class ReadingReason(Section):
     days_back: Annotated[int, Field(ge=0, le=366)] = 0
     days_forward: Annotated[int, Field(ge=0, le=366)] = 0
     on_demand: bool = False
+    removal: bool = False
     attempts: Annotated[int, Field(ge=1)] | None = None
     attempt_interval_minutes: Annotated[int, Field(ge=1)] | None = None
 
@@ -73,6 +74,7 @@ class ReadingPolicy:
     days_back: int = 0
     days_forward: int = 0
     on_demand: bool = False
+    removal: bool = False
     attempts: int = 3
     attempt_interval: timedelta = timedelta(days=1)
 

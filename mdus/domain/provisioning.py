@@ -21,12 +21,14 @@ def provision(
     """Return the command by which the device's head end learns the meter and its registers.
 
     Its key contains a digest of what the head end is told: deciding the same again names the same command, which the
-    store keeps as it is, and anything new names another. None while there is nothing to tell: no head end, no register.
+    store keeps as it is, and anything new names another. Registers whose last value can only have been fetched before
+    are left out. None while there is nothing to tell: no head end, no register.
     """
     channels = sorted(
         {
             "|".join(map(str, (r.reading_type, r.unit, r.total_digits, r.fraction_digits, r.factor, r.division)))
             for r in registers
+            if r.is_collected_on(now.date())
         }
     )
     if device.head_end is None or not channels:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from mdus.domain.value import Value
 
@@ -49,6 +50,11 @@ class Register(Value):
         """Return the one name items wait for until this register exists."""
         return (register_arrival(self.sender_system, self.device_id, self.measurement_task_id),)
 
+    @property
+    def channel(self) -> tuple[str, str]:
+        """Return what it measures: reading type and interval length; interval values may share the first with it."""
+        return self.reading_type, plain_code(self.recurrence_code) or "0"
+
     def is_valid_on(self, day: date) -> bool:
         """Tell whether the register carries this logical register number on a local date."""
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
@@ -59,6 +65,61 @@ class Register(Value):
             self.valid_to is None or other.valid_from < self.valid_to
         )
 
+    def is_collected_on(self, day: date) -> bool:
+        """Tell whether its head end has to know it: until the day after its last one, on which its last value is."""
+        return self.valid_to is None or day <= self.valid_to
+
+    def within(self, start: date | None, end: date | None) -> Register | None:
+        """Return the part of the register in a half-open span, None without a day; None is no bound."""
+        first = self.valid_from if start is None else max(start, self.valid_from)
+        last = min((bound for bound in (end, self.valid_to) if bound is not None), default=None)
+        return None if last is not None and last <= first else replace(self, valid_from=first, valid_to=last)
+
+    def can_show(self, value: Decimal) -> bool:
+        """Tell whether the register has the digits for a value; how many there are before the point may be unknown."""
+        counted = value.scaleb(self.fraction_digits)  # in the unit of the last decimal
+        if value < 0 or counted != counted.to_integral_value():
+            return False
+        return self.total_digits is None or counted < Decimal(10) ** self.total_digits
+
     def as_shown(self, value: Decimal) -> Decimal:
         """Return the value cut to the register's decimals, never rounded up: a counter shows only what was consumed."""
         return value.quantize(Decimal(1).scaleb(-self.fraction_digits), rounding=ROUND_DOWN)
+
+
+def register_on(registers: Iterable[Register], day: date, *, removal: bool = False) -> Register | None:
+    """Return the register that carries its number on a local date, None if none does.
+
+    For a reading at its removal it is the one that ended with the day before, where one did: SAP's end date is the last
+    day before the removal.
+    """
+    spans = list(registers)
+    ended = (register for register in spans if removal and register.valid_to == day)
+    valid = (register for register in spans if register.is_valid_on(day))
+    return next(ended, None) or next(valid, None)
+
+
+def taken(register: Register, others: Iterable[Register]) -> str | None:
+    """Return why its span is taken by others of its device: they have its number or measure the same. None if free."""
+    for other in others:
+        if not register.overlaps(other):
+            continue
+        if other.measurement_task_id == register.measurement_task_id:
+            return f"Its number is in use on this device from {other.valid_from}"
+        if other.channel == register.channel:
+            return f"{register.reading_type} is register {other.measurement_task_id} from {other.valid_from}"
+    return None
+
+
+def holder_elsewhere(register: Register, others: Iterable[Register]) -> Register | None:
+    """Return the register of another device that has its number in its span, None if none has."""
+    return next((other for other in others if other.device_id != register.device_id and register.overlaps(other)), None)
+
+
+@overload
+def plain_code(code: str) -> str: ...
+@overload
+def plain_code(code: None) -> None: ...
+def plain_code(code: str | None) -> str | None:
+    """Return a code as it compares: senders drop and add leading zeros."""
+    return code if code is None else code.lstrip("0") or "0"

@@ -45,7 +45,8 @@ def _key_reader(kind: type[Value]) -> Callable[[Value], type_key]:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """A change that deletes the value of one kind with one key."""
+    """A change that deletes the value of one kind with one key; `wakes` are the names of what waits for its going."""
 
     kind: type[Value]
     key: type_key
+    wakes: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ confirmed its result.
 
 ```
 SAP   --CancellationRequest-->        the order is not there yet: wait for it, 30 minutes at most
+                                      SAP has sent the reading itself: it counts no more
                                       no result yet: cancelled, none will be sent
                                       a result is just leaving: it cannot be called back, so wait until it has arrived
                                       a result arrived, SAP has not confirmed it: cancelled, whatever SAP answers to it
@@ -32,7 +33,8 @@ from mdus.domain.meter_reading_document import (
     MeterReadingDocument,
     document_arrival,
 )
-from mdus.domain.value import Value
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.domain.value import Remove, Value
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -103,14 +105,17 @@ class ResultLeaving(BusinessError):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the orders, their commands and open cases, and which results and answers are just leaving."""
+    """Fetch the orders, the readings SAP sent, commands, open cases, and which results and answers are just leaving."""
     keys = {(request.origin.sender_system, request.document_id) for request in requests}
     documents = uow.load(MeterReadingDocument, ("sender_system", "document_id"), keys)
     owners = [document_owner(document) for document in documents]
     sent = [document for document in documents if document.status is DocumentStatus.RESULT_SENT]
+    entered = [document for document in documents if document.status is DocumentStatus.ENTERED]
+    instants = {(one.sender_system, one.device_id, one.measured_at) for one in entered}
     kinds = (READING_MISSING, RESULT_REFUSED, RESULT_UNCONFIRMED)
     return Known(
         documents,
+        uow.load(MeterReading, ("sender_system", "device_id", "measured_at"), instants, lock=False),
         uow.load_commands_of_documents(owners),
         uow.load(ExceptionCase, ("kind", "case_key"), {(kind, owner) for kind in kinds for owner in owners}),
         [
@@ -131,6 +136,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Open, read, failed, refused by SAP, or sent and not confirmed: cancelled, with what it still wanted of the head
       end and with its open cases. While its result is leaving, the answer waits: else SAP would read that the order is
       cancelled, and then its result.
+    - A reading a person has made, that SAP sent itself, no longer counts; what the field told of that instant stays.
     - Cancelled before SAP has the answer to the order: that answer goes first, however long SAP cannot be reached, else
       SAP would read that the order is cancelled, and then that it is accepted.
     - Confirmed by SAP: too late.
@@ -152,8 +158,11 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Await(commands=(), until=min(now + _PAUSE, origin.park_until))
     commands = known.find(Command, owner_key=document_owner(document))
     cases = known.find(ExceptionCase, case_key=document_owner(document))
-    changes = (
+    reading = known.one(MeterReading, *document.reading_key)
+    is_entered = reading is not None and reading.origin is ReadingOrigin.MANUAL
+    changes: tuple[Change, ...] = (
         replace(document, status=DocumentStatus.CANCELLED, next_try_at=None),
+        *((Remove(MeterReading, document.reading_key),) if is_entered else ()),
         *taken_back(commands, reason="The reading order was cancelled", now=now),
         *(replace(case, closed_at=now) for case in cases if case.closed_at is None),
     )

@@ -35,7 +35,7 @@ from mdus.domain.meter_reading_selection import (
     reason_number,
 )
 from mdus.domain.obis import Obis
-from mdus.domain.register import Register, register_arrival
+from mdus.domain.register import Register, register_arrival, register_on
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -166,9 +166,10 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
 def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Accept the order, or raise why not (SAP contract 3.5).
 
-    - The same document again with the same content is accepted again without effect; with other content refused.
-    - Device or register not there yet: wait for it. The register must be valid on the scheduled date and measure what
-      the order says.
+    - The same document again with the same content is accepted again without effect, also when a person has made its
+      reading and SAP has sent that; with other content refused.
+    - Device or register not there yet: wait for it. The register must be valid on the scheduled date (at a removal: or
+      have ended with the day before) and measure what the order says.
     - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
       codes are refused.
     - Stored values: the window of the policy around the scheduled day of the sender's zone; first looked for when its
@@ -194,15 +195,15 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if not registers:
         waits_for = register_arrival(origin.sender_system, request.device_id, request.measurement_task_id)
         return Park(waits_for=waits_for, until=origin.park_until, otherwise=RegisterUnknown())
-    register = next((one for one in registers if one.is_valid_on(request.scheduled_on)), None)
+    policies = known.one(ReadingPolicies) or ReadingPolicies(by_reason={})
+    policy = policies.for_reason(request.reason_code)
+    register = register_on(registers, request.scheduled_on, removal=policy is not None and policy.removal)
     if register is None:
         raise RegisterNotValid(f"The register is not valid on {request.scheduled_on}")
     if not _is_same_channel(request.obis_text, register):
         raise CodeTextDiffers(f"The register measures {register.obis_text or register.reading_type}")
     if device.head_end is None:
         raise NotReadable
-    policies = known.one(ReadingPolicies) or ReadingPolicies(by_reason={})
-    policy = policies.for_reason(request.reason_code)
     if policy is None:
         raise ReasonNotSupported(f"The meter reading reason {request.reason_code} is not supported")
     if _is_on_demand(request, policy):
@@ -211,21 +212,28 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
 
 def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
-    content = (
+    is_same = (
         stored.device_id == request.device_id
         and stored.measurement_task_id == request.measurement_task_id
-        and stored.obis_text == request.obis_text
         and reason_number(stored.reason_code) == reason_number(request.reason_code)
-        and stored.scheduled_on == request.scheduled_on
-        and stored.data_source_code == request.data_source_code
         and stored.ams_id == request.ams_id
-        and stored.point_of_delivery_id == request.point_of_delivery_id
     )
-    if not content:
+    # A reading that a person made does not say what else its order, overtaken by it, asks for.
+    is_entered = stored.status is DocumentStatus.ENTERED
+    if not is_same or not (is_entered or _is_ordered_alike(request, stored)):
         raise DocumentDiffers
     if stored.status is DocumentStatus.CANCELLED:
         raise DocumentCancelled
     return Done()
+
+
+def _is_ordered_alike(request: Request, stored: MeterReadingDocument) -> bool:
+    return (
+        stored.obis_text == request.obis_text
+        and stored.scheduled_on == request.scheduled_on
+        and stored.data_source_code == request.data_source_code
+        and stored.point_of_delivery_id == request.point_of_delivery_id
+    )
 
 
 def _is_same_channel(text: str, register: Register) -> bool:

@@ -164,13 +164,14 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
 
     - Success closes it whatever was noted before, also late: after a refusal or after silence.
     - A refusal counts while the result is not settled: it is sent again, up to the setting; then a case is opened.
-    - A cancelled document stays cancelled, and a confirmed one confirmed, whatever comes.
+    - A cancelled document stays cancelled, a confirmed one confirmed, and one whose value SAP sent itself entered,
+      whatever comes.
     - What names no result of ours opens a case: there is nothing to tell SAP.
     """
     document = known.one(MeterReadingDocument, confirmation.origin.sender_system, confirmation.document_id)
     if document is None or document.result_attempts == 0:
         return Done(changes=(_unmatched(confirmation, now=now),))
-    if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.CANCELLED):
+    if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.ENTERED, DocumentStatus.CANCELLED):
         return Done()
     policy = known.one(Policy) or Policy()
     if _is_success(confirmation, policy):

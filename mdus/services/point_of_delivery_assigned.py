@@ -96,12 +96,15 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - The register is not known in any span: wait for it, then fail. Another metering system than the device's: refused.
     - A complete list replaces what is stored. An incomplete one adds, and replaces what it names by start.
     - An empty list ends the open assignment at the instant the notification came; those still to begin never happen.
-      Coming again it changes nothing.
+      Coming again it changes nothing. Of a register that never comes it needs nothing more: where an installation is
+      reversed, the register may go before its assignment does.
     - Dates and times are local to the sender. Spans become half-open instants: the last second of a day is its end,
       9999-12-31 an open end. They are longer than nothing and do not overlap.
     """
     origin = request.origin
     if not known.find(Register, **_owner(request)):
+        if not request.assignments and now >= origin.park_until:
+            return Done()
         arrival = register_arrival(origin.sender_system, request.device_id, request.measurement_task_id)
         return Park(waits_for=arrival, until=origin.park_until, otherwise=RegisterUnknown())
     device = known.one(EndDevice, origin.sender_system, request.device_id)

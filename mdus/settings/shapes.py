@@ -132,10 +132,18 @@ class Reading(Section):
     send_attempts: Whole
     resend_interval_minutes: Whole
     accepted_type_ids: Texts
+    manual_reasons: Texts
+    calculated_type_codes: Texts
 
 
 class Intervals(Section):
     decimals: Annotated[int, Field(ge=0, le=9)]
+
+
+class RegisterChange(Section):
+    new_numbers: Literal["never", "beside_known", "always"]
+    empty_list: Literal["reverses_installation", "is_refused"]
+    unlisted: Literal["stay", "end"]
 
 
 class Log(Section):
@@ -214,6 +222,7 @@ class Settings(Section):
     retention: Retention
     switching: Switching
     reading: Reading
+    register_change: RegisterChange
     intervals: Intervals
     log: Log
     time_zones: dict[str, Zone]

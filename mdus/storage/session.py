@@ -19,7 +19,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.clock import SimulatedTime
 from mdus.domain.command import Command, OwnerKind
 from mdus.domain.domain_event import DomainEvent
-from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, RegistrationResend
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock
@@ -40,6 +40,7 @@ from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.reading import METER_READING
+from mdus.storage.registration_resend import REGISTRATION_RESEND, due_resends
 from mdus.storage.registry import (
     DEVICE_LOCATION,
     END_DEVICE,
@@ -58,6 +59,7 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     Channel: CHANNEL,
     EndDevice: END_DEVICE,
     EndDeviceStatus: END_DEVICE_STATUS,
+    RegistrationResend: REGISTRATION_RESEND,
     Register: REGISTER,
     DeviceLocation: DEVICE_LOCATION,
     LogicalLocation: LOGICAL_LOCATION,
@@ -146,18 +148,22 @@ class UnitOfWork:
         """Claim devices whose registered notification is due; see `registry.unregistered`."""
         return registry.unregistered(self.connection, day=day, needs_register=needs_register, limit=limit)
 
+    def registrations_to_resend(self, limit: int) -> list[RegistrationResend]:
+        """Claim orders to send registered notifications again."""
+        return due_resends(self.connection, limit=limit) if limit else []
+
     def save(self, changes: Collection[Change]) -> None:
         """Write the changes, each kind in one statement, and wake what was parked for them.
 
         Of several changes to one key the last counts; commands are all told, for one may take back another.
         """
-        removed: dict[type[Value], dict[tuple[object, ...], None]] = {}
+        removed: dict[type[Value], dict[tuple[object, ...], Remove]] = {}
         written: dict[type[Value], dict[tuple[object, ...], Value]] = {}
         commands: list[Command] = []
         for change in changes:
             if isinstance(change, Remove):
                 written.get(change.kind, {}).pop(change.key, None)
-                removed.setdefault(change.kind, {})[change.key] = None
+                removed.setdefault(change.kind, {})[change.key] = change
             elif isinstance(change, Command):
                 commands.append(change)
             else:
@@ -169,8 +175,9 @@ class UnitOfWork:
                 TABLES[kind].write(self.connection, tuple(values.values()))
         if commands:
             save_commands(self.connection, commands)
-        woken = (*(value for values in written.values() for value in values.values()), *commands)
-        names = {name for value in woken for name in value.wakes}
+        came = [value for values in written.values() for value in values.values()]
+        went = [removal for removals in removed.values() for removal in removals.values()]
+        names = {name for some in (came, went, commands) for change in some for name in change.wakes}
         announce(self.connection, names)
         wake_parked(self.connection, names)
 

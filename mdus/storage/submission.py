@@ -204,7 +204,7 @@ def devices_and_registers(
     devices = {(device.sender_system, device.device_id): device for device in END_DEVICE.read(connection, by, keys)}
     channels: dict[tuple[str, str], dict[str, Register]] = {}
     for register in sorted(REGISTER.read(connection, by, keys), key=lambda each: each.valid_from):
-        if register.valid_to is None or register.valid_to > now.date():
+        if register.is_collected_on(now.date()):
             of_device = channels.setdefault((register.sender_system, register.device_id), {})
             of_device[register.reading_type] = register
     return devices, {key: list(of_device.values()) for key, of_device in channels.items()}

@@ -22,8 +22,8 @@ from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_collection import Collection, document_owner, next_step, read_command
 from mdus.domain.meter_reading_document import RESULT_UNCONFIRMED, DocumentStatus, MeterReadingDocument
-from mdus.domain.meter_reading_selection import ReadingPolicies
-from mdus.domain.register import Register
+from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy
+from mdus.domain.register import Register, register_on
 from mdus.domain.value import Value
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import Settings
@@ -75,7 +75,7 @@ class MeterReadingDocumentWorker:
     def _look_for_values(self, uow: UnitOfWork, *, now: datetime) -> int:
         due = documents.due_for_value(uow.connection, now=now, limit=_AT_ONCE)
         changes: list[Value] = []
-        for one in _collections(uow, due):
+        for one in _collections(uow, due, self._policies):
             step = next_step(one, policies=self._policies, now=now)
             changes += step
             _tell(step)
@@ -118,7 +118,7 @@ def due_readings(database: Database, *, settings: Settings, now: datetime) -> st
             if not soon:
                 break
             changes: list[Value] = []
-            for one in _collections(uow, soon):
+            for one in _collections(uow, soon, policies):
                 changes += _fetched_ahead(one, policies=policies, now=now)
             uow.save(changes)
             asked += len(soon)
@@ -140,7 +140,7 @@ def _fetched_ahead(due: Collection, *, policies: ReadingPolicies, now: datetime)
     return (replace(due.document, attempts=1, next_try_at=command.expires_at + policies.on_demand_timeout), command)
 
 
-def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument]) -> list[Collection]:
+def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies: ReadingPolicies) -> list[Collection]:
     """Return the documents with all that bears on them: one query per aggregate for the whole batch."""
     if not due:
         return []
@@ -165,15 +165,10 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument]) -> list[C
         Collection(
             document=document,
             device=devices.get((document.sender_system, document.device_id)),
-            register=next(
-                (
-                    register
-                    for register in registers.get(
-                        (document.sender_system, document.device_id, document.measurement_task_id), ()
-                    )
-                    if register.is_valid_on(document.scheduled_on)
-                ),
-                None,
+            register=register_on(
+                registers.get((document.sender_system, document.device_id, document.measurement_task_id), ()),
+                document.scheduled_on,
+                removal=(policies.for_reason(document.reason_code) or ReadingPolicy()).removal,
             ),
             readings=readings.get(document.key, ()),
             commands=commands.get(document_owner(document), ()),

@@ -104,7 +104,7 @@ def _compare_devices(
 ) -> None:
     by_key: dict[tuple[object, ...], list[Register]] = {}
     for register in uow.load(Register, EndDevice.KEY, {(each.sender_system, each.device_id) for each in devices}):
-        if register.valid_to is None or day < register.valid_to:
+        if register.is_collected_on(day):
             by_key.setdefault((register.sender_system, register.device_id), []).append(register)
     owners = [f"{each.sender_system}/{each.device_id}" for each in devices]
     provisionings: dict[str, list[Command]] = {}

@@ -75,9 +75,37 @@ def upgrade() -> None:
         sa.UniqueConstraint("codes"),
     )
     op.add_column("message", sa.Column("imported", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.create_table(
+        "registration_resend",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("sender_system", sa.Text(), nullable=False),
+        sa.Column("device_id", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("ordered_by", sa.Text(), nullable=False),
+        sa.Column("ordered_at", UtcInstant(), nullable=False),
+        sa.Column("sent_at", UtcInstant(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("sender_system", "device_id", "attempt", name="registration_resend_key"),
+    )
+    with op.batch_alter_table("registration_resend", schema=None) as batch_op:
+        batch_op.create_index(
+            "registration_resend_due",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        )
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("registration_resend", schema=None) as batch_op:
+        batch_op.drop_index(
+            "registration_resend_due",
+            sqlite_where=sa.text("sent_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NULL"),
+        )
+    op.drop_table("registration_resend")
     with op.batch_alter_table("message", schema=None) as batch_op:
         batch_op.drop_column("imported")
     op.drop_table("quality_set")

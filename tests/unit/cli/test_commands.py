@@ -17,9 +17,11 @@ from sqlalchemy.exc import OperationalError
 
 from mdus import __version__
 from mdus.cli import main
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.end_device_control import SWITCHING_ORDER
 from mdus.storage.job import JOB_RUN
+from mdus.storage.registration_resend import REGISTRATION_RESEND
 from mdus.storage.session import Database
 from tests.unit.workers.scripted import rows_of
 
@@ -225,6 +227,60 @@ class TestJobs:
     def test_prints_a_table(self, mdus: Run, database: Database) -> None:
         mdus("jobs", "run", "reconcile", "--date", "2026-01-05")
         assert "2026-01-05" in mdus("jobs").out
+
+
+class TestRegistered:
+    @pytest.fixture
+    def registered(self, database: Database) -> Database:
+        at = datetime(2026, 3, 28, tzinfo=UTC)
+        known = {"sender_system": "P11", "material_id": "LX", "valid_from": at.date(), "head_end": "city"}
+        with database.begin() as uow:
+            for number, registered_at in (("1", at), ("2", at), ("3", None)):
+                uow.save([EndDevice(**known, device_id=number, serial_id=number)])
+                uow.save([EndDeviceStatus(sender_system="P11", device_id=number, registered_at=registered_at)])
+        return database
+
+    @pytest.mark.parametrize(
+        ("which", "said"),
+        [
+            pytest.param(["--device", "1", "--system", "P11"], "again of 1 registered device\n", id="one device"),
+            pytest.param(["--head-end", "city"], "again of 2 registered devices\n", id="a head end"),
+            pytest.param(["--system", "P11"], "again of 2 registered devices\n", id="a sender system"),
+            pytest.param(["--all"], "again of 2 registered devices\n", id="all"),
+        ],
+    )
+    def test_is_told_again(self, mdus: Run, registered: Database, which: list[str], said: str) -> None:
+        ran = mdus("registered", "resend", *which, "--reason", "SAP was restored")
+        assert ran.code == 0
+        assert said in ran.out
+        rows = rows_of(registered, REGISTRATION_RESEND.table)
+        assert {(row.reason, row.ordered_by) for row in rows} == {("SAP was restored", getpass.getuser())}
+
+    @pytest.mark.parametrize(
+        "which",
+        [
+            pytest.param(["--device", "3", "--system", "P11"], id="not registered yet"),
+            pytest.param(["--device", "1", "--system", "P12"], id="of another system"),
+            pytest.param(["--head-end", "north"], id="of another head end"),
+        ],
+    )
+    def test_says_that_there_is_none(self, mdus: Run, registered: Database, which: list[str]) -> None:
+        ran = mdus("registered", "resend", *which, "--reason", "SAP was restored")
+        assert ran.code == 1
+        assert "nothing to tell again" in ran.out
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            pytest.param(["--device", "1", "--reason", "x"], id="a device without its system"),
+            pytest.param(["--reason", "x"], id="nothing named"),
+            pytest.param(["--all", "--system", "P11", "--reason", "x"], id="all and some"),
+            pytest.param(["--all", "--reason", " "], id="no reason"),
+        ],
+    )
+    def test_wants_to_know_which_and_why(self, mdus: Run, registered: Database, arguments: list[str]) -> None:
+        assert mdus("registered", "resend", *arguments).code == 2
+        assert rows_of(registered, REGISTRATION_RESEND.table) == []
 
 
 class TestSwitching:

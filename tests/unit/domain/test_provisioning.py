@@ -72,3 +72,16 @@ class TestTheCommand:
 )
 def test_there_is_none_without(device: EndDevice, registers: list[Register]) -> None:
     assert provision(device, registers, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("valid_to", "told"),
+    [
+        pytest.param(date(2026, 3, 27), False, id="ended before yesterday"),
+        pytest.param(date(2026, 3, 28), True, id="ended with yesterday: its last value is of today"),
+        pytest.param(date(2026, 3, 29), True, id="ends today"),
+    ],
+)
+def test_a_register_is_told_until_its_last_value_is_there(valid_to: date, told: bool) -> None:
+    ended = replace(REGISTER, measurement_task_id="2", reading_type="1-0:2.8.0*255", valid_to=valid_to)
+    assert (key(DEVICE, REGISTER, ended) != key()) is told

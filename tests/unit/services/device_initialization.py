@@ -9,6 +9,7 @@ from typing import Any
 
 from mdus.domain.end_device import EndDevice
 from mdus.domain.register import Register
+from mdus.domain.register_policy import ReadingTypeRow, RegisterPolicy
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done, Origin, Outcome, Problem
 from mdus.services import device_create, device_location, point_of_delivery_assigned, register_create
@@ -20,16 +21,14 @@ TASK = "000000000000100042"
 POINT = "DE0001234500000000000000000000042"
 
 HEAD_ENDS = device_create.Policy(head_ends={"AM01": "city", "AM02": "north"})
-READING_TYPES = register_create.Policy(
+READING_TYPES = RegisterPolicy(
     reading_types=(
-        register_create.ReadingTypeRow(name="electricity", division="1", reading_type="1-0:1.8.0*255"),
-        register_create.ReadingTypeRow(
-            name="night", division="1", time_of_use="2", reading_type="1-0:1.8.2*255", unit="KWH"
-        ),
-        register_create.ReadingTypeRow(name="kwh_total", text="KWH_TOTAL", reading_type="1-0:1.8.0*255"),
-        register_create.ReadingTypeRow(name="a", text="TWICE", reading_type="1-0:1.8.1*255"),
-        register_create.ReadingTypeRow(name="b", text="TWICE", reading_type="1-0:1.8.2*255"),
-        register_create.ReadingTypeRow(name="c", text="ONLY_NORTH", reading_type="1-0:1.8.1*255", head_end="north"),
+        ReadingTypeRow(name="electricity", division="1", reading_type="1-0:1.8.0*255"),
+        ReadingTypeRow(name="night", division="1", time_of_use="2", reading_type="1-0:1.8.2*255", unit="KWH"),
+        ReadingTypeRow(name="kwh_total", text="KWH_TOTAL", reading_type="1-0:1.8.0*255"),
+        ReadingTypeRow(name="a", text="TWICE", reading_type="1-0:1.8.1*255"),
+        ReadingTypeRow(name="b", text="TWICE", reading_type="1-0:1.8.2*255"),
+        ReadingTypeRow(name="c", text="ONLY_NORTH", reading_type="1-0:1.8.1*255", head_end="north"),
     ),
     time_zone_codes=frozenset({"CET", "INDIA"}),
 )

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import event, insert, update
 
 from mdus.domain.command import Command
-from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, RegistrationResend
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
-from mdus.messaging.outcome import Done, Outcome
+from mdus.messaging.outcome import Done, Outcome, Park
 from mdus.messaging.patterns import Due, NotificationReceived, RequestConfirmation
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.services import (
@@ -28,6 +28,7 @@ from mdus.services import (
 )
 from mdus.settings import Settings, load_settings
 from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.registration_resend import order_resends
 from mdus.storage.session import Database, UnitOfWork
 from tests.unit.services.device_initialization import (
     NOW,
@@ -163,9 +164,8 @@ class TestABatch:
         run(database, device_create.SERVICE, devices)
         run(database, register_create.SERVICE, [register_request()])
         (outcome,) = run(database, register_create.SERVICE, [register_request(device_id="7")])
-        assert isinstance(outcome, Done)
-        assert outcome.result is not None
-        assert [problem.type_id for problem in outcome.result.problems] == ["119(MDUS)"]
+        assert isinstance(outcome, Park)
+        assert outcome.otherwise.type_id == "119(MDUS)"
 
 
 def store_confirmation(uow: UnitOfWork, *, status: MessageStatus) -> tuple[int, int]:
@@ -235,6 +235,11 @@ class Landscape:
             uow.save([change for one in due for change in one.changes])
         return due
 
+    def order_again(self, **which: str) -> int:
+        """Let an operator order the notification again; returns of how many devices."""
+        with self.database.begin() as uow:
+            return order_resends(uow.connection, which, reason="SAP was restored", ordered_by="jo", at=NOW)
+
 
 @pytest.fixture
 def landscape(database: Database) -> Landscape:
@@ -288,3 +293,76 @@ class TestTheRegisteredNotification:
         landscape.database.settings = settings_of(tmp_path, MDUS_REGISTERED_WHEN="seen")
         (due,) = landscape.select()
         assert device_registered.build(due.subject).start_on is None
+
+
+class TestTheNotificationAgain:
+    def test_is_due_once_per_order_as_another_message(self, landscape: Landscape) -> None:
+        (first,) = landscape.select()
+        for attempt in (2, 3):
+            assert landscape.order_again(device_id=first.key, sender_system=SENDER) == 1
+            (again,) = landscape.select()
+            assert (again.key, again.attempt, again.subject) == (first.key, attempt, first.subject)
+            assert landscape.select() == []
+
+    def test_is_not_due_before_the_first(self, landscape: Landscape) -> None:
+        assert landscape.order_again() == 0
+        (first,) = landscape.select()
+        assert first.attempt == 1
+
+    def test_ordered_twice_before_it_left_is_one(self, landscape: Landscape) -> None:
+        landscape.select()
+        assert (landscape.order_again(), landscape.order_again()) == (1, 0)
+        assert len(landscape.select()) == 1
+
+    def test_is_due_also_of_a_device_whose_registers_have_ended(self, landscape: Landscape) -> None:
+        landscape.select()
+        landscape.end_register(NOW.date())
+        landscape.order_again()
+        (again,) = landscape.select()
+        assert device_registered.build(again.subject).start_on is None
+
+    @pytest.mark.parametrize(
+        ("which", "count"),
+        [
+            ({}, 1),
+            ({"head_end": "city"}, 1),
+            ({"head_end": "north"}, 0),
+            ({"sender_system": SENDER}, 1),
+            ({"sender_system": "P12"}, 0),
+            ({"device_id": "7", "sender_system": SENDER}, 0),
+        ],
+        ids=str,
+    )
+    def test_is_ordered_of_the_devices_named(self, landscape: Landscape, which: dict[str, str], count: int) -> None:
+        landscape.select()
+        assert landscape.order_again(**which) == count
+
+    def test_leaves_who_ordered_it_when_and_why(self, landscape: Landscape) -> None:
+        landscape.select()
+        landscape.order_again()
+        landscape.select()
+        with landscape.database.read() as uow:
+            (order,) = uow.load(RegistrationResend, ("sender_system",), [(SENDER,)], lock=False)
+        assert (order.reason, order.ordered_by, order.ordered_at) == ("SAP was restored", "jo", NOW)
+        assert (order.attempt, order.sent_at) == (2, NOW)
+
+    def test_goes_beside_first_ones_within_the_limit(self, landscape: Landscape) -> None:
+        landscape.select()
+        landscape.order_again()
+        second = EndDevice(
+            sender_system=SENDER, device_id="8", serial_id="8", material_id="LX", valid_from=NOW.date(), ams_id="AM01"
+        )
+        register = Register(
+            sender_system=SENDER,
+            device_id="8",
+            measurement_task_id="8",
+            valid_from=NOW.date(),
+            reading_type="1-0:1.8.0*255",
+            unit="KWH",
+        )
+        with landscape.database.begin() as uow:
+            uow.save([second, register, EndDeviceStatus(sender_system=SENDER, device_id="8", first_heard_at=NOW)])
+        with landscape.database.begin() as uow:
+            (first,) = device_registered.select(uow, now=NOW, limit=1)
+        assert (first.key, first.attempt) == ("8", 1)
+        assert sorted(one.attempt for one in landscape.select()) == [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from mdus.domain.command import Command, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_collection import READING_MISSING, document_owner, read_command
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument, document_arrival
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.domain.value import Remove
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, Done, Outcome, Park, Result
 from mdus.services.meter_reading_document_cancellation import (
@@ -111,6 +114,27 @@ class TestDecide:
 
         assert isinstance(outcome, Done)
         assert outcome.changes[-1] == replace(case, closed_at=NOW)
+
+    @pytest.mark.parametrize(
+        ("origin_", "goes"), [(ReadingOrigin.MANUAL, True), (ReadingOrigin.SNAPSHOT, False)], ids=str
+    )
+    def test_takes_back_a_reading_that_a_person_made(self, origin_: ReadingOrigin, goes: bool) -> None:
+        entered = replace(DOCUMENT, status=DocumentStatus.ENTERED, value=Decimal(7), measured_at=NOW)
+        reading = MeterReading(
+            sender_system=SENDER,
+            device_id=DEVICE,
+            reading_type="1-0:1.8.0*255",
+            measured_at=NOW,
+            value=Decimal("7.0"),
+            origin=origin_,
+            received_at=NOW,
+        )
+
+        outcome = decided(entered, reading, replace(reading, value=Decimal(8)))
+
+        assert isinstance(outcome, Done)
+        cancelled = replace(entered, status=DocumentStatus.CANCELLED, next_try_at=None)
+        assert outcome.changes == (cancelled, *((Remove(MeterReading, reading.key),) if goes else ()))
 
     def test_waits_for_an_order_that_has_not_come(self) -> None:
         outcome = decide(cancellation(), Known(), now=NOW)

@@ -42,6 +42,7 @@ POLICIES = ReadingPolicies(
         "1": ReadingPolicy(days_forward=3),
         "6": ReadingPolicy(anchor=Anchor.START_OF_DAY, days_back=1, days_forward=3),
         "13": ReadingPolicy(days_forward=1, on_demand=True),
+        "12": ReadingPolicy(removal=True),
         "22": ReadingPolicy(choice=Choice.LATEST, days_back=1),
     }
 )
@@ -135,6 +136,25 @@ class TestDecide:
             with pytest.raises(RegisterNotValid):
                 decide(order(scheduled_on=scheduled_on), known, now=NOW)
 
+    @pytest.mark.parametrize(
+        ("reason", "scheduled_on", "valid"),
+        [
+            pytest.param("12", date(2026, 4, 1), True, id="the day of its removal, at a removal"),
+            pytest.param("12", date(2026, 4, 2), False, id="the day after its removal"),
+            pytest.param("22", date(2026, 4, 1), False, id="the day of its removal, for another reason"),
+        ],
+    )
+    def test_wants_at_a_removal_a_register_that_has_just_ended(
+        self, reason: str, scheduled_on: date, valid: bool
+    ) -> None:
+        known = Known([POLICIES, known_device(), known_register(valid_to=date(2026, 4, 1))])
+
+        if valid:
+            assert isinstance(decide(order(reason_code=reason, scheduled_on=scheduled_on), known, now=NOW), Done)
+        else:
+            with pytest.raises(RegisterNotValid):
+                decide(order(reason_code=reason, scheduled_on=scheduled_on), known, now=NOW)
+
     def test_reads_the_register_that_carried_the_number_on_the_scheduled_date(self) -> None:
         old = known_register(valid_to=date(2026, 3, 1), reading_type="old")
         new = known_register(valid_from=date(2026, 3, 1), reading_type="new", obis_text="new")
@@ -211,6 +231,31 @@ class TestRepeatedOrder:
     def test_is_refused_with_other_content(self, other: dict[str, Any]) -> None:
         with pytest.raises(DocumentDiffers):
             decided(order(**other), accepted(order()))
+
+    @pytest.mark.parametrize(
+        ("other", "accepted_again"),
+        [
+            ({"obis_text": "1-0:1.8.1"}, True),
+            ({"scheduled_on": TODAY + timedelta(days=1)}, True),
+            ({"data_source_code": None}, True),
+            ({"point_of_delivery_id": "DE1"}, True),
+            ({"device_id": "42"}, False),
+            ({"measurement_task_id": "1"}, False),
+            ({"reason_code": "6"}, False),
+            ({"ams_id": "AM02"}, False),
+        ],
+        ids=lambda other: next(iter(other)) if isinstance(other, dict) else None,
+    )
+    def test_is_accepted_where_a_person_made_the_reading_first(
+        self, other: dict[str, Any], accepted_again: bool
+    ) -> None:
+        entered = replace(accepted(order()), status=DocumentStatus.ENTERED)
+
+        if accepted_again:
+            assert decided(order(**other), entered) == Done()
+        else:
+            with pytest.raises(DocumentDiffers):
+                decided(order(**other), entered)
 
     def test_is_refused_after_its_cancellation(self) -> None:
         with pytest.raises(DocumentCancelled):

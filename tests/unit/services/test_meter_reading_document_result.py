@@ -246,6 +246,10 @@ class TestSettle:
     def test_changes_nothing_on_a_refusal_of_what_is_settled_or_sent_again(self, status: DocumentStatus) -> None:
         assert settled(answer("5", "001(XY)"), replace(SENT, status=status)) is None
 
+    @pytest.mark.parametrize("code", ["3", "5"])
+    def test_leaves_a_document_entered_whose_reading_sap_sent_itself(self, code: str) -> None:
+        assert settled(answer(code), replace(SENT, status=DocumentStatus.ENTERED)) is None
+
     def test_leaves_a_cancelled_document_cancelled(self) -> None:
         assert settled(answer("3"), replace(SENT, status=DocumentStatus.CANCELLED)) is None
 

@@ -66,6 +66,15 @@ class TestARegisterNotThereYet:
         )
         assert outcome.otherwise.type_id == "130(MDUS)"
 
+    @pytest.mark.parametrize("assigned", [True, False], ids=["an assignment", "an empty list"])
+    def test_lets_only_the_end_of_its_assignment_end_well_at_the_deadline(self, assigned: bool) -> None:
+        late = origin(received_at=NOW - timedelta(minutes=30))
+        request = assignment_request(*((sent_assignment(),) if assigned else ()), origin=late)
+        outcome = point_of_delivery_assigned.decide(request, Known([known_device()]), now=NOW)
+        assert isinstance(outcome, Park if assigned else Done)
+        before = point_of_delivery_assigned.decide(request, Known(), now=NOW - timedelta(seconds=1))
+        assert isinstance(before, Park)
+
     def test_is_not_the_same_number_on_another_device(self) -> None:
         known = Known([known_device(), known_register(device_id="7")])
         assert isinstance(point_of_delivery_assigned.decide(assignment_request(), known, now=NOW), Park)

@@ -11,10 +11,11 @@ import pytest
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import device_arrival
 from mdus.domain.register import Register, register_arrival
+from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterPolicy
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Result
 from mdus.services import register_create
-from mdus.services.register_create import TABLES, ReadingTypeRow, Request
+from mdus.services.register_create import TABLES, Request
 from mdus.settings import SettingsError, load_settings
 from tests.unit.services.device_initialization import (
     DEVICE,
@@ -194,9 +195,32 @@ class TestSpans:
         else:
             assert refusal(*loaded, valid_from=start, valid_to=end, **facts) == "119(MDUS)"
 
-    def test_of_the_same_number_on_another_device_are_refused_while_they_overlap(self) -> None:
+    def test_of_the_same_number_on_another_device_are_waited_for_while_they_overlap(self) -> None:
         elsewhere = known_register(device_id="7", **KNOWN)
-        assert refusal(known_device(), elsewhere) == "119(MDUS)"
+        outcome = decide(register_request(), known_device(), elsewhere)
+        assert isinstance(outcome, Park)
+        assert outcome.waits_for in elsewhere.wakes
+        assert outcome.until == NOW + timedelta(minutes=30)
+        assert outcome.otherwise.type_id == "119(MDUS)"
+        assert str(outcome.otherwise) == f"[{TASK}] Its number is in use on device 7 from 2026-03-01"
+
+    def test_of_numbers_on_another_device_are_all_named_when_the_wait_is_over(self) -> None:
+        elsewhere = [known_register(device_id="7", measurement_task_id=number) for number in ("1", "2")]
+        sent = [
+            sent_register(measurement_task_id=number, obis_text=f"1-0:1.8.{number}", valid_from=date(2026, 2, 1))
+            for number in ("1", "2")
+        ]
+        late = register_request(*sent, origin=origin(received_at=NOW - timedelta(minutes=30)))
+        outcome = decide(late, known_device(), *elsewhere)
+        assert [(problem.type_id, problem.note[:3]) for problem in problems(outcome)] == [
+            ("119(MDUS)", "[1]"),
+            ("119(MDUS)", "[2]"),
+        ]
+
+    def test_of_a_number_on_another_device_are_not_waited_for_beside_what_waiting_does_not_mend(self) -> None:
+        bad = sent_register(measurement_task_id="9", factor=Decimal(0))
+        outcome = decide(register_request(sent_register(), bad), known_device(), known_register(device_id="7"))
+        assert [problem.type_id for problem in problems(outcome)] == ["116(MDUS)", "119(MDUS)"]
 
     def test_of_the_same_number_on_another_device_are_free_after_a_replacement(self) -> None:
         elsewhere = known_register(device_id="7", **KNOWN)
@@ -261,8 +285,8 @@ class TestTheReadingType:
         assert stored(device=known_device(head_end="north"), obis_text="ONLY_NORTH").reading_type == "1-0:1.8.1*255"
 
     def test_comes_from_the_installations_table_by_division(self) -> None:
-        policy = register_create.Policy.of(load_settings({}, tables=TABLES))
-        sent = [sent_register(obis_text=None, division=division) for division in ("1", "2", "3")]
+        policy = RegisterPolicy.of(load_settings({}, tables=TABLES))
+        sent = [known_register(obis_text=None, division=division) for division in ("1", "2", "3")]
         found = [policy.reading_type(register, head_end="city") for register in sent]
         assert found == ["1-0:1.8.0*255", "7-0:3.0.0*255", "8-0:1.0.0*255"]
 
@@ -321,6 +345,7 @@ class TestOneRegisterAtFault:
 def test_every_error_has_a_type_id_of_its_own() -> None:
     errors = [kind for kind in vars(register_create).values() if isinstance(kind, type)]
     ids = [kind.type_id for kind in errors if issubclass(kind, BusinessError) and kind is not BusinessError]
+    ids += [kind.type_id for kind in RegisterFault.__subclasses__()]
     assert len(ids) == len(set(ids)) == 11
 
 

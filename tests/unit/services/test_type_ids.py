@@ -6,13 +6,15 @@ import re
 from collections import defaultdict
 
 from mdus.bootstrap.discovery import discover
+from mdus.domain.register_policy import RegisterFault
 from mdus.messaging.outcome import BusinessError
 
 
-def errors() -> list[type[BusinessError]]:
-    """Every business error that a service defines."""
+def errors() -> list[type[BusinessError | RegisterFault]]:
+    """Every business error that a service defines, and the faults of registers that several have in common."""
     assert discover().problems == ()
-    found, waiting = [], [BusinessError]
+    found: list[type[BusinessError | RegisterFault]] = [*RegisterFault.__subclasses__()]
+    waiting = [BusinessError]
     while waiting:
         kinds = waiting.pop().__subclasses__()
         waiting += kinds

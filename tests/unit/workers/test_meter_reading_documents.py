@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import event, update
 
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.reading import MeterReading
+from mdus.domain.register import Register
 from mdus.messaging.status import MessageStatus
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import load_settings
@@ -176,3 +178,36 @@ class TestSilence:
         assert worker.turn() == 0
         assert rows_of(database, METER_READING_DOCUMENT.table)[0].status is status
         assert [case.kind for case in rows_of(database, EXCEPTION_CASE.table)] == kinds
+
+
+class TestARemoval:
+    @pytest.mark.parametrize(
+        ("reason", "status"), [("12", DocumentStatus.READ), ("01", DocumentStatus.FAILED)], ids=["removal", "periodic"]
+    )
+    def test_is_read_of_the_register_that_ended_with_the_day_before(
+        self, database: Database, worker: MeterReadingDocumentWorker, reason: str, status: DocumentStatus
+    ) -> None:
+        order = document("R1", reason_code=reason)
+        of_device = {"sender_system": "P11", "device_id": order.device_id}
+        register = Register(
+            **of_device,
+            measurement_task_id="1",
+            valid_from=date(2026, 1, 1),
+            valid_to=order.scheduled_on,
+            reading_type="1-0:1.8.0*255",
+            unit="KWH",
+        )
+        readings = [
+            MeterReading(
+                **of_device,
+                reading_type="1-0:1.8.0*255",
+                measured_at=at,
+                value=Decimal(7),
+                received_at=START,
+            )
+            for at in (order.due_at, order.window_until)  # what none still to come could beat, for either reason
+        ]
+        with database.begin() as uow:
+            uow.save([order, register, *readings])
+        assert worker.turn() == 1
+        assert rows_of(database, METER_READING_DOCUMENT.table)[0].status is status
