@@ -96,9 +96,9 @@ def arguments() -> argparse.ArgumentParser:
     add(
         "--event-rate",
         type=float,
-        default=0.01,
+        default=0.002,
         metavar="SHARE",
-        help="events that happen by themselves, per meter and day (default 0.01)",
+        help="events that happen by themselves, per meter and day (default 0.002)",
     )
     add(
         "--profiles",
