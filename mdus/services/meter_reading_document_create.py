@@ -166,7 +166,8 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
 def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Accept the order, or raise why not (SAP contract 3.5).
 
-    - The same document again with the same content is accepted again without effect; with other content refused.
+    - The same document again with the same content is accepted again without effect; with other content refused. Codes
+      are the same however many leading zeros and groups they are written with.
     - Device or register not there yet: wait for it. The register must be valid on the scheduled date and measure what
       the order says.
     - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
@@ -214,7 +215,7 @@ def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
     content = (
         stored.device_id == request.device_id
         and stored.measurement_task_id == request.measurement_task_id
-        and stored.obis_text == request.obis_text
+        and _printed(stored.obis_text) == _printed(request.obis_text)
         and reason_number(stored.reason_code) == reason_number(request.reason_code)
         and stored.scheduled_on == request.scheduled_on
         and stored.data_source_code == request.data_source_code

@@ -189,6 +189,9 @@ class TestRepeatedOrder:
 
         assert outcome == Done()
 
+    def test_is_the_same_with_its_obis_code_in_full(self) -> None:
+        assert decided(order(obis_text="1-0:1.8.0*255"), accepted(order(obis_text="1-0:1.8.0"))) == Done()
+
     def test_is_accepted_even_if_its_device_could_not_be_ordered_any_more(self) -> None:
         stored = replace(accepted(order()), status=DocumentStatus.CONFIRMED)
 
