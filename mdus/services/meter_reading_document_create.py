@@ -151,6 +151,12 @@ class DocumentCancelled(BusinessError):
     type_id = "210(MDUS)"
 
 
+class NotInService(BusinessError):
+    """The device is not in service on the scheduled date."""
+
+    type_id = "211(MDUS)"
+
+
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     """Fetch the devices, registers and documents of a batch, and the policies."""
     devices = {(request.origin.sender_system, request.device_id) for request in requests}
@@ -168,8 +174,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
     - The same document again with the same content is accepted again without effect; with other content refused. Codes
       are the same however many leading zeros and groups they are written with.
-    - Device or register not there yet: wait for it. The register must be valid on the scheduled date and measure what
-      the order says.
+    - Device or register not there yet: wait for it. Both must be valid on the scheduled date, and the register measure
+      what the order says.
     - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
       codes are refused.
     - Stored values: the window of the policy around the scheduled day of the sender's zone; first looked for when its
@@ -198,6 +204,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     register = next((one for one in registers if one.is_valid_on(request.scheduled_on)), None)
     if register is None:
         raise RegisterNotValid(f"The register is not valid on {request.scheduled_on}")
+    if not device.is_valid_on(request.scheduled_on):
+        raise NotInService(f"The device is not in service on {request.scheduled_on}")
     if not _is_same_channel(request.obis_text, register):
         raise CodeTextDiffers(f"The register measures {register.obis_text or register.reading_type}")
     if device.head_end is None:

@@ -24,6 +24,7 @@ from mdus.services.meter_reading_document_create import (
     DateOutOfReach,
     DocumentCancelled,
     DocumentDiffers,
+    NotInService,
     NotReadable,
     ReasonNotSupported,
     RegisterNotValid,
@@ -134,6 +135,13 @@ class TestDecide:
         else:
             with pytest.raises(RegisterNotValid):
                 decide(order(scheduled_on=scheduled_on), known, now=NOW)
+
+    def test_is_for_a_day_the_device_is_in_service(self) -> None:
+        ending = replace(known_device(), valid_to=TODAY + timedelta(days=1))
+
+        assert isinstance(decided(order(), device=ending), Done)
+        with pytest.raises(NotInService):
+            decided(order(scheduled_on=TODAY + timedelta(days=1)), device=ending)
 
     def test_reads_the_register_that_carried_the_number_on_the_scheduled_date(self) -> None:
         old = known_register(valid_to=date(2026, 3, 1), reading_type="old")
