@@ -48,7 +48,10 @@ class TestAReadingOrder:
             pytest.param({"obis": "1-0:1.8.0*255"}, id="its OBIS code in full"),
         ],
     )
-    def test_that_says_the_same_is_accepted_again_and_read_once(self, sides: BothSides, again: dict[str, str]) -> None:
+    def test_that_says_the_same_is_accepted_again_and_read_once(
+        self, sides_on_sqlite: BothSides, again: dict[str, str]
+    ) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading())
         sides.rest()
         sides.tell(READ, reading(**again))
@@ -68,8 +71,9 @@ class TestAReadingOrder:
         ],
     )
     def test_that_says_otherwise_is_refused_and_the_first_one_stands(
-        self, sides: BothSides, again: dict[str, str]
+        self, sides_on_sqlite: BothSides, again: dict[str, str]
     ) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading())
         sides.rest()
         sides.tell(READ, reading(**again))

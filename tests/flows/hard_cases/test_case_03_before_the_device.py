@@ -55,8 +55,8 @@ NOTIFIED = [name for name, (_, _, confirmation) in EARLY.items() if not confirma
 
 class TestWhatCameBeforeItsDevice:
     @pytest.mark.parametrize("name", CONFIRMED)
-    def test_waits_half_an_hour_then_is_refused_once_for_all(self, empty_sides: BothSides, name: str) -> None:
-        sides = empty_sides
+    def test_waits_half_an_hour_then_is_refused_once_for_all(self, empty_sides_on_sqlite: BothSides, name: str) -> None:
+        sides = empty_sides_on_sqlite
         root, body, confirmation = EARLY[name]
         assert confirmation is not None
         sides.tell(root, body)
@@ -76,8 +76,8 @@ class TestWhatCameBeforeItsDevice:
         assert switches(sides) == []
 
     @pytest.mark.parametrize("name", NOTIFIED)
-    def test_waits_a_day_where_nobody_awaits_an_answer(self, empty_sides: BothSides, name: str) -> None:
-        sides = empty_sides
+    def test_waits_a_day_where_nobody_awaits_an_answer(self, empty_sides_on_sqlite: BothSides, name: str) -> None:
+        sides = empty_sides_on_sqlite
         root, body, _ = EARLY[name]
         sides.tell(root, body)
         sides.rest()
