@@ -58,7 +58,8 @@ class TestAReadingOrder:
         [result] = restarted.sap.messages(RESULT)
         assert texts(result, VALUE) == ["500.25"]
 
-    def test_on_demand_asks_the_meter_when_its_day_begins(self, sides: BothSides) -> None:
+    def test_on_demand_asks_the_meter_when_its_day_begins(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading(on="2026-06-15", source="1"))
         sides.rest()
         sides.clock.instant = datetime(2026, 6, 14, 21, 59, 59, tzinfo=UTC)
@@ -69,7 +70,8 @@ class TestAReadingOrder:
         sides.rest()
         assert len(sides.head_end.submitted) == 1
 
-    def test_fails_as_an_event_when_its_register_is_gone(self, sides: BothSides) -> None:
+    def test_fails_as_an_event_when_its_register_is_gone(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading(on="2026-06-15"))
         sides.rest()
         register = sides.all(Register)[0]
@@ -85,8 +87,9 @@ class TestAReadingOrder:
         [pytest.param("2026-06-15", True, id="that day"), pytest.param("2026-06-14", False, id="the day before")],
     )
     def test_is_read_only_if_its_meter_is_in_service_till(
-        self, sides: BothSides, last_day: str, is_read: bool, source: str
+        self, sides_on_sqlite: BothSides, last_day: str, is_read: bool, source: str
     ) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading(on="2026-06-15", source=source))
         sides.rest()
         sides.tell(CHANGE, device_ends(ends=last_day))
@@ -140,7 +143,8 @@ class TestAConnectionOrder:
         assert (switches(sides), switches(restarted)) == ([], ["disconnected"])
         assert answers(restarted, SWITCHED) == [("3", [])]
 
-    def test_is_refused_on_its_day_when_the_meter_has_left_service(self, sides: BothSides) -> None:
+    def test_is_refused_on_its_day_when_the_meter_has_left_service(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(SWITCH, switch(planned_at=JUNE))
         sides.rest()
         sides.tell(CHANGE, device_ends(ends="2026-06-01"))

@@ -23,7 +23,8 @@ SECOND = timedelta(seconds=1)
 
 
 class TestAnOrderOlderThanWhatIsStored:
-    def test_asks_the_head_end_for_its_window_at_once(self, sides: BothSides) -> None:
+    def test_asks_the_head_end_for_its_window_at_once(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading(on="2026-01-10"))
         sides.rest()
 
