@@ -13,6 +13,7 @@ import httpx
 from lxml import etree
 
 from mdus.contracts.envelope import BODY
+from mdus.contracts.printable import printable
 from mdus.settings import Settings
 
 #: SAP's constant SOAPAction, the same for every operation.
@@ -109,4 +110,4 @@ def _is_empty_envelope(body: bytes) -> bool:
 
 
 def _excerpt(body: bytes) -> str:
-    return " ".join(body[:300].decode("utf-8", "replace").split())
+    return printable(" ".join(body[:300].decode("utf-8", "replace").split()))

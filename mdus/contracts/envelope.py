@@ -15,6 +15,7 @@ from lxml import etree
 from mdus.contracts.catalog import HEADER_ELEMENT, LOG_ELEMENT, Catalog, Root, catalog, reasons
 from mdus.contracts.header import MessageHeader
 from mdus.contracts.log import Log
+from mdus.contracts.printable import printable
 from mdus.contracts.wire_types import FAULT_NAMESPACE, ROOT_NAMESPACE
 from mdus.contracts.writing import fill, write
 
@@ -127,7 +128,8 @@ def _message(envelope: etree._Element) -> etree._Element:
 def fault(code: str, text: str, *, details: Sequence[str] = ()) -> bytes:
     """Return a SOAP 1.1 fault: `code` is Client or Server, `text` one sentence, `details` a line per place at fault.
 
-    The detail is SAP's own `StandardMessageFault`, so that a proxy generated from SAP's WSDLs can read it.
+    The detail is SAP's own `StandardMessageFault`, so that a proxy generated from SAP's WSDLs can read it. Texts quote
+    what the sender wrote, whatever that is.
     """
     envelope = etree.Element(ENVELOPE, nsmap={"soap": SOAP})
     element = etree.SubElement(etree.SubElement(envelope, BODY), f"{{{SOAP}}}Fault")
@@ -141,15 +143,6 @@ def fault(code: str, text: str, *, details: Sequence[str] = ()) -> bytes:
     for detail in details:
         etree.SubElement(etree.SubElement(standard, "faultDetail"), "text").text = printable(detail)
     return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
-
-
-def printable(text: str) -> str:
-    """Return a text with what XML cannot hold replaced: a fault quotes what the sender wrote."""
-    return "".join(character if character in "\t\n\r" or _is_xml(ord(character)) else "?" for character in text)
-
-
-def _is_xml(code: int) -> bool:
-    return 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or code >= 0x10000
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------

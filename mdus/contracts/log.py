@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from mdus.contracts.printable import printable
 from mdus.contracts.shape import wire, wire_text
 
 NOTE_LENGTH: Final = 200
 TYPE_ID_LENGTH: Final = 40
 CATEGORY_LENGTH: Final = 15
 SUCCESS_TYPE_ID: Final = "000(MDUS)"
-# Everything XML 1.0 has no way to write; notes come from head ends and may hold anything.
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class ProcessingResultCode(StrEnum):
@@ -116,4 +114,4 @@ class Log:
 
 
 def _fit(text: str, length: int) -> str:
-    return _NOT_XML.sub("?", text)[:length]
+    return printable(text)[:length]

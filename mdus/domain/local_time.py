@@ -8,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 MIDNIGHT: Final = time(0)
+END_OF_DAY: Final = time.max  # how 24:00:00 is held: Python has no such time
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
@@ -15,10 +16,13 @@ _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 def instant(day: date, at: time, *, zone: str) -> datetime:
     """Return the UTC instant of a local date and time in an IANA zone.
 
-    Of a time that clocks show twice it is the first, of one they skip the instant as many minutes after the change.
-    Local times whose instant lies beyond the calendar are its first or last instant.
+    Of a time that clocks show twice it is the first, of one they skip the instant as many minutes after the change; the
+    end of a day (24:00:00) is the beginning of the next. Local times whose instant lies beyond the calendar are its
+    first or last instant.
     """
     try:
+        if at == END_OF_DAY:
+            day, at = day + timedelta(days=1), MIDNIGHT
         return datetime.combine(day, at, tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except OverflowError:
         return _FIRST if day.year == 1 else _LAST

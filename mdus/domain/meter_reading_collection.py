@@ -99,6 +99,10 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     window = Window(starts_at=document.window_from, target_at=document.due_at, ends_at=document.window_until)
     register = due.register
     under_way = [command for command in due.commands if not command.has_ended]
+    if due.device is not None and not due.device.is_valid_on(document.scheduled_on):
+        # It may well answer, from a shelf or another cellar: what it shows there is nobody's.
+        reason = "The device is not in service on the scheduled date"
+        return (*_failed(document, reason, now=now), *taken_back(under_way, reason=reason, now=now))
     chosen = register and choose(
         due.readings, register=register, window=window, choice=policy.choice, on_demand=document.on_demand
     )

@@ -151,6 +151,12 @@ class DocumentCancelled(BusinessError):
     type_id = "210(MDUS)"
 
 
+class NotInService(BusinessError):
+    """The device is not in service on the scheduled date."""
+
+    type_id = "211(MDUS)"
+
+
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     """Fetch the devices, registers and documents of a batch, and the policies."""
     devices = {(request.origin.sender_system, request.device_id) for request in requests}
@@ -167,9 +173,10 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Accept the order, or raise why not (SAP contract 3.5).
 
     - The same document again with the same content is accepted again without effect, also when a person has made its
-      reading and SAP has sent that; with other content refused.
-    - Device or register not there yet: wait for it. The register must be valid on the scheduled date (at a removal: or
-      have ended with the day before) and measure what the order says.
+      reading and SAP has sent that; with other content refused. Codes are the same however many leading zeros and
+      groups they are written with.
+    - Device or register not there yet: wait for it. Both must be valid on the scheduled date (at a removal: or have
+      ended with the day before), and the register measure what the order says.
     - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
       codes are refused.
     - Stored values: the window of the policy around the scheduled day of the sender's zone; first looked for when its
@@ -197,9 +204,13 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Park(waits_for=waits_for, until=origin.park_until, otherwise=RegisterUnknown())
     policies = known.one(ReadingPolicies) or ReadingPolicies(by_reason={})
     policy = policies.for_reason(request.reason_code)
-    register = register_on(registers, request.scheduled_on, removal=policy is not None and policy.removal)
+    at_removal = policy is not None and policy.removal
+    register = register_on(registers, request.scheduled_on, removal=at_removal)
     if register is None:
         raise RegisterNotValid(f"The register is not valid on {request.scheduled_on}")
+    day_before = request.scheduled_on - timedelta(days=1)
+    if not device.is_valid_on(request.scheduled_on) and not (at_removal and device.is_valid_on(day_before)):
+        raise NotInService(f"The device is not in service on {request.scheduled_on}")
     if not _is_same_channel(request.obis_text, register):
         raise CodeTextDiffers(f"The register measures {register.obis_text or register.reading_type}")
     if device.head_end is None:
@@ -229,7 +240,7 @@ def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
 
 def _is_ordered_alike(request: Request, stored: MeterReadingDocument) -> bool:
     return (
-        stored.obis_text == request.obis_text
+        _printed(stored.obis_text) == _printed(request.obis_text)
         and stored.scheduled_on == request.scheduled_on
         and stored.data_source_code == request.data_source_code
         and stored.point_of_delivery_id == request.point_of_delivery_id

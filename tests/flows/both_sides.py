@@ -73,7 +73,8 @@ class Sap:
         element = parse(body)
         root = catalog().root(etree.QName(element).localname)
         catalog().schema(root).assertValid(element)
-        assert (root.interface, sender_system) == (interface, SENDER)
+        assert root.interface == interface
+        assert element.findtext("MessageHeader/RecipientBusinessSystemID") == sender_system
         self.received.append(element)
         return Delivery(delivered=True)
 
@@ -144,13 +145,18 @@ class BothSides:
         while self.inbox.turn():
             pass
 
-    def tell(self, root: str, *bodies: str, uuid_: str | None = None, test_data: bool = False) -> str:
+    def tell(
+        self, root: str, *bodies: str, uuid_: str | None = None, test_data: bool = False, sender: str = SENDER
+    ) -> str:
         """Post a message of SAP, a bulk if its root says so; returns its UUID in lower case."""
         made = uuid_ or str(uuid.uuid4())
-        header = self._header(made, test_data=test_data)
+        header = self._header(made, test_data=test_data, sender=sender)
         if "Bulk" in root:
             item = catalog().root(root).item_element
-            content = header + "".join(f"<{item}>{self._header(str(uuid.uuid4()))}{body}</{item}>" for body in bodies)
+            heads = (self._header(str(uuid.uuid4()), sender=sender) for _ in bodies)
+            content = header + "".join(
+                f"<{item}>{head}{body}</{item}>" for head, body in zip(heads, bodies, strict=True)
+            )
         else:
             content = header + bodies[0]
         text = f'<n0:{root} xmlns:n0="{_ROOTS}">{content}</n0:{root}>'
@@ -158,11 +164,11 @@ class BothSides:
         assert (answer.status_code, answer.content) == (202, b""), answer.text
         return made
 
-    def _header(self, made: str, *, test_data: bool = False) -> str:
+    def _header(self, made: str, *, test_data: bool = False, sender: str) -> str:
         return (
             f"<MessageHeader><UUID>{made}</UUID><CreationDateTime>2026-03-28T10:00:00Z</CreationDateTime>"
             + ("<TestDataIndicator>true</TestDataIndicator>" if test_data else "")
-            + f"<SenderBusinessSystemID>{SENDER}</SenderBusinessSystemID></MessageHeader>"
+            + f"<SenderBusinessSystemID>{sender}</SenderBusinessSystemID></MessageHeader>"
         )
 
     def push(self, topic: str, body: Mapping[str, Any]) -> None:

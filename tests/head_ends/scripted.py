@@ -27,6 +27,7 @@ class ScriptedHeadEnd:
         self.events: list[dict[str, Any]] = []
         self.asked: list[str] = []  # GET requests
         self.down = False  # answers every GET with 503
+        self.says = "scripted"  # the text of a rejection
         self.authorizations: set[str] = set()
         scripted = self
 
@@ -73,7 +74,7 @@ class ScriptedHeadEnd:
         code = step.removeprefix("reject ") if step.startswith("reject ") else None
         token = f"t-{len(self.submitted)}"
         rejected = [
-            {"serial": device["serial"], "reference": device["reference"], "code": code, "text": "scripted"}
+            {"serial": device["serial"], "reference": device["reference"], "code": code, "text": self.says}
             for device in body["devices"]
             if code is not None
         ]

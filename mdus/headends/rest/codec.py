@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from mdus.contracts.printable import printable
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, Rejection, Submission
@@ -214,9 +215,10 @@ def problem(body: bytes) -> str:
     try:
         content = members.of_body(body)
     except ValueError:
-        return body[:200].decode("utf-8", "replace")
-    parts = [content.get("title"), content.get("detail"), *(content.get("errors") or ())[:5]]
-    return "; ".join(str(part) for part in parts if part)
+        return printable(body[:200].decode("utf-8", "replace"))
+    errors = content.get("errors")
+    listed = errors[:5] if isinstance(errors, list) else [errors]
+    return printable("; ".join(str(part) for part in (content.get("title"), content.get("detail"), *listed) if part))
 
 
 def _submission(row: Any, where: str) -> Submission:

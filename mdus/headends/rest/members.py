@@ -11,19 +11,29 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from mdus.contracts.printable import printable
+
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def of_body(body: bytes) -> dict[str, Any]:
     """Return the JSON object a body is."""
     try:
-        # Numbers stay exact, should a head end write quantities so.
-        content = json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+        content = _loaded(body)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("the body is not a JSON object")  # noqa: TRY004  # the body's mistake, not a caller's
     return content
+
+
+def _loaded(body: bytes) -> Any:
+    # Numbers stay exact, should a head end write quantities so.
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    except UnicodeDecodeError:
+        # A text in another encoding: what stands around it is read all the same.
+        return json.loads(body.decode("utf-8", "replace"), parse_float=Decimal, parse_constant=_no_number)
 
 
 def path(name: str, where: str) -> str:
@@ -39,11 +49,13 @@ def member(row: Any, name: str, where: str) -> Any:
 
 
 def optional_text(row: Any, name: str, where: str) -> str | None:
-    """Return a text that may be missing."""
+    """Return a text that may be missing, with `?` for what could neither be kept nor sent on."""
     value = member(row, name, where)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{path(name, where)} is not text")
-    return value
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError(f"{path(name, where)} is not text")  # noqa: TRY004
+    return printable(value)
 
 
 def text(row: Any, name: str, where: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from mdus.domain.local_time import day_start, end_instant, instant, local_day
+from mdus.domain.local_time import END_OF_DAY, day_start, end_instant, instant, local_day
 
 BERLIN = "Europe/Berlin"
 
@@ -33,9 +33,22 @@ class TestInstant:
         assert instant(date(2026, 3, 29), time(2, 30), zone=BERLIN) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
     @pytest.mark.parametrize(
+        ("at", "found"),
+        [
+            pytest.param(time(23, 59, 59), datetime(2026, 3, 29, 21, 59, 59, tzinfo=UTC), id="a second before"),
+            pytest.param(END_OF_DAY, datetime(2026, 3, 29, 22, tzinfo=UTC), id="24:00:00"),
+        ],
+    )
+    def test_takes_the_end_of_a_day_for_the_next_midnight(self, at: time, found: datetime) -> None:
+        assert instant(date(2026, 3, 29), at, zone=BERLIN) == found
+
+    @pytest.mark.parametrize(
         ("day", "at", "zone", "found"),
         [
             pytest.param(date.min, time(0), BERLIN, datetime(1, 1, 1, tzinfo=UTC), id="before the first"),
+            pytest.param(
+                date.max, END_OF_DAY, BERLIN, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), id="after the last day"
+            ),
             pytest.param(
                 date.max,
                 time(23),

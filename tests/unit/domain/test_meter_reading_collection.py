@@ -216,6 +216,28 @@ class TestNoValue:
 
         assert document_of(changes).status is DocumentStatus.ORDERED
 
+    @pytest.mark.parametrize(
+        ("valid_to", "status"),
+        [
+            pytest.param(date(2026, 3, 11), DocumentStatus.READ, id="after the scheduled date"),
+            pytest.param(date(2026, 3, 10), DocumentStatus.FAILED, id="before it"),
+        ],
+    )
+    def test_is_what_a_meter_shows_that_left_service(self, valid_to: date, status: DocumentStatus) -> None:
+        waiting = command(status=CommandStatus.READY)
+        due = Collection(
+            document=DOCUMENT,
+            device=replace(DEVICE, valid_to=valid_to),
+            register=REGISTER,
+            readings=[reading()],
+            commands=[waiting],
+        )
+        step = next_step(due, policies=POLICIES, now=NOW)
+
+        [document] = [change for change in step if isinstance(change, MeterReadingDocument)]
+        assert document.status is status
+        assert [change.status for change in step if isinstance(change, Command)] == [CommandStatus.CANCELLED]
+
     def test_is_never_silent_when_it_fails(self) -> None:
         changes = step(replace(DOCUMENT, attempts=3), commands=[ended(result_code="NO_RESPONSE", status="failed")])
 

@@ -24,6 +24,7 @@ from mdus.services.meter_reading_document_create import (
     DateOutOfReach,
     DocumentCancelled,
     DocumentDiffers,
+    NotInService,
     NotReadable,
     ReasonNotSupported,
     RegisterNotValid,
@@ -155,6 +156,13 @@ class TestDecide:
             with pytest.raises(RegisterNotValid):
                 decide(order(reason_code=reason, scheduled_on=scheduled_on), known, now=NOW)
 
+    def test_is_for_a_day_the_device_is_in_service(self) -> None:
+        ending = replace(known_device(), valid_to=TODAY + timedelta(days=1))
+
+        assert isinstance(decided(order(), device=ending), Done)
+        with pytest.raises(NotInService):
+            decided(order(scheduled_on=TODAY + timedelta(days=1)), device=ending)
+
     def test_reads_the_register_that_carried_the_number_on_the_scheduled_date(self) -> None:
         old = known_register(valid_to=date(2026, 3, 1), reading_type="old")
         new = known_register(valid_from=date(2026, 3, 1), reading_type="new", obis_text="new")
@@ -208,6 +216,9 @@ class TestRepeatedOrder:
         outcome = decided(order(origin=origin(item_id=6), reason_code="1"), stored)
 
         assert outcome == Done()
+
+    def test_is_the_same_with_its_obis_code_in_full(self) -> None:
+        assert decided(order(obis_text="1-0:1.8.0*255"), accepted(order(obis_text="1-0:1.8.0"))) == Done()
 
     def test_is_accepted_even_if_its_device_could_not_be_ordered_any_more(self) -> None:
         stored = replace(accepted(order()), status=DocumentStatus.CONFIRMED)

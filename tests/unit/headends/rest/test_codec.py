@@ -356,6 +356,18 @@ class TestAnswers:
         assert codec.problem(json.dumps(body).encode()) == "Not a job; see errors; devices is missing"
         assert codec.problem(b"<html>Bad gateway</html>") == "<html>Bad gateway</html>"
 
+    @pytest.mark.parametrize(
+        ("errors", "told"),
+        [
+            pytest.param({"devices": ["missing"]}, "Wrong; {'devices': ['missing']}", id="by field"),
+            pytest.param("devices", "Wrong; devices", id="a text"),
+            pytest.param({}, "Wrong", id="none"),
+            pytest.param(["a\u0000b"], "Wrong; a?b", id="what nothing holds"),
+        ],
+    )
+    def test_tells_problems_of_any_shape(self, errors: Any, told: str) -> None:
+        assert codec.problem(json.dumps({"title": "Wrong", "errors": errors}).encode()) == told
+
     def test_reads_meters(self) -> None:
         body = {
             "meters": [

@@ -1,0 +1,125 @@
+"""Case 2. The same business key under a new UUID: a repeat if it says the same, else a conflict that is refused."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.flows.both_sides import BothSides, texts
+from tests.flows.hard_cases.sap_messages import (
+    CODE,
+    DOCUMENT,
+    METER,
+    OTHER,
+    READ,
+    READ_ACCEPTED,
+    READ_BULK,
+    READ_BULK_ACCEPTED,
+    RESULT,
+    RESULT_BULK,
+    SWITCH,
+    SWITCHED,
+    TYPE_ID,
+    VALUE,
+    reading,
+    switch,
+)
+from tests.flows.hard_cases.steps import MIDNIGHT, START, answers, carry_out, switches
+
+
+def results(sides: BothSides) -> list[str]:
+    """Let the day end with a value, and return what SAP is told."""
+    sides.clock.instant = MIDNIGHT
+    sides.snapshot(MIDNIGHT, (METER, "1.00"))
+    sides.clock.move(hours=1)
+    sides.rest()
+    told = [texts(found, VALUE) for found in sides.sap.messages(RESULT)]
+    told += [texts(found, f"{RESULT}Message/{VALUE}") for found in sides.sap.messages(RESULT_BULK)]
+    return [f"{Decimal(value):.2f}" for some in told for value in some]
+
+
+class TestAReadingOrder:
+    @pytest.mark.parametrize(
+        "again",
+        [
+            pytest.param({}, id="to the letter"),
+            pytest.param({"reason": "1"}, id="its code without zeros"),
+            pytest.param({"obis": "1-0:1.8.0*255"}, id="its OBIS code in full"),
+        ],
+    )
+    def test_that_says_the_same_is_accepted_again_and_read_once(
+        self, sides_on_sqlite: BothSides, again: dict[str, str]
+    ) -> None:
+        sides = sides_on_sqlite
+        sides.tell(READ, reading())
+        sides.rest()
+        sides.tell(READ, reading(**again))
+        sides.rest()
+
+        assert answers(sides, READ_ACCEPTED) == [("3", [])] * 2
+        assert results(sides) == ["1.00"]
+
+    @pytest.mark.parametrize(
+        "again",
+        [
+            pytest.param({"on": "2026-03-30"}, id="another day"),
+            pytest.param({"reason": "03"}, id="another reason"),
+            pytest.param({"device_id": OTHER}, id="another meter"),
+            pytest.param({"source": "1"}, id="on demand"),
+            pytest.param({"obis": "1-0:2.8.0"}, id="another quantity"),
+        ],
+    )
+    def test_that_says_otherwise_is_refused_and_the_first_one_stands(
+        self, sides_on_sqlite: BothSides, again: dict[str, str]
+    ) -> None:
+        sides = sides_on_sqlite
+        sides.tell(READ, reading())
+        sides.rest()
+        sides.tell(READ, reading(**again))
+        sides.rest()
+
+        assert answers(sides, READ_ACCEPTED) == [("3", []), ("5", ["209(MDUS)"])]
+        assert results(sides) == ["1.00"]
+
+    def test_twice_in_one_bulk_is_read_once_and_confirmed_twice(self, sides: BothSides) -> None:
+        sides.tell(READ_BULK, reading(), reading(), reading(on="2026-03-30"))
+        sides.rest()
+
+        [accepted] = sides.sap.messages(READ_BULK_ACCEPTED)
+        assert texts(accepted, f"{READ_ACCEPTED}Message/MeterReadingDocument/ID") == [DOCUMENT] * 3
+        assert texts(accepted, f"{READ_ACCEPTED}Message/{CODE}") == ["3", "3", "5"]
+        assert texts(accepted, f"{READ_ACCEPTED}Message/{TYPE_ID}") == ["209(MDUS)"]
+        assert results(sides) == ["1.00"]
+
+
+class TestAConnectionOrder:
+    def test_that_says_the_same_is_answered_from_its_outcome(self, sides: BothSides) -> None:
+        sides.tell(SWITCH, switch(planned_at=START))
+        carry_out(sides)
+        sides.tell(SWITCH, switch(planned_at=START, category="01"))
+        carry_out(sides)
+
+        assert answers(sides, SWITCHED) == [("3", []), ("3", [])]
+        assert switches(sides) == ["disconnected"]
+
+    @pytest.mark.parametrize("when", ["while it is open", "when it is done"])
+    def test_that_says_otherwise_is_refused_and_moves_nothing(self, sides: BothSides, when: str) -> None:
+        sides.tell(SWITCH, switch(METER, planned_at=START))
+        if when == "when it is done":
+            carry_out(sides)
+        sides.rest()
+        sides.tell(SWITCH, switch(OTHER, planned_at=START))
+        carry_out(sides)
+
+        assert sorted(answers(sides, SWITCHED)) == [("3", []), ("5", ["302(MDUS)"])]
+        assert switches(sides) == ["disconnected"]
+
+    def test_of_the_other_category_is_another_order(self, sides: BothSides) -> None:
+        sides.tell(SWITCH, switch(planned_at=START))
+        carry_out(sides)
+        sides.tell(SWITCH, switch(planned_at=sides.clock.now(), category="02"))
+        carry_out(sides, "connected")
+
+        assert answers(sides, SWITCHED) == [("3", []), ("3", [])]
+        assert switches(sides) == ["disconnected", "connected"]
