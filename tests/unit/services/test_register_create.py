@@ -302,15 +302,15 @@ class TestPrecision:
         [
             pytest.param(8, 8, True, id="decimals only"),
             pytest.param(8, 9, False, id="more decimals than digits"),
-            pytest.param(1, None, True, id="one digit"),
-            pytest.param(0, None, False, id="no digit"),
+            pytest.param(1, 0, True, id="one digit"),
+            pytest.param(0, 0, False, id="no digit"),
             pytest.param(None, 3, True, id="digits not told"),
         ],
     )
-    def test_has_digits_for_its_decimals(self, total: int | None, fraction: int | None, fits: bool) -> None:
+    def test_has_digits_for_its_decimals(self, total: int | None, fraction: int, fits: bool) -> None:
         if fits:
             register = stored(total_digits=total, fraction_digits=fraction)
-            assert (register.total_digits, register.fraction_digits) == (total, fraction or 0)
+            assert (register.total_digits, register.fraction_digits) == (total, fraction)
         else:
             assert refusal(total_digits=total, fraction_digits=fraction) == "115(MDUS)"
 
