@@ -21,11 +21,13 @@ from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
+from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
 from mdus.domain.end_device_control import (
     CANCELLED,
     NO_BREAKER,
+    NOT_CAPABLE,
     TEST_DATA,
     ControlCategory,
     ControlStatus,
@@ -33,6 +35,7 @@ from mdus.domain.end_device_control import (
     Refusal,
     order_progress,
     too_late,
+    unable,
 )
 from mdus.domain.local_time import local_day
 from mdus.domain.usage_point import DeviceLocation, place_on
@@ -50,6 +53,7 @@ _NOT_SWITCHED: Final = "2"
 _TYPE_IDS: Final[Mapping[str, str]] = {
     "UNKNOWN_DEVICE": "110(MDUS)",
     "OTHER_SYSTEM": "111(MDUS)",
+    NOT_CAPABLE: "150(MDUS)",
     "TEST_DATA": "310(MDUS)",
     "TOO_LATE": "311(MDUS)",
     "EXPIRED": "312(MDUS)",
@@ -181,7 +185,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     }
     by_id = ("sender_system", "device_id")
     return Known(
-        [SwitchRules.of(uow.settings)],
+        [SwitchRules.of(uow.settings), Capabilities.of(uow.settings)],
         uow.load(EndDevice, by_id, devices),
         uow.load(EndDeviceStatus, by_id, devices, lock=False),
         uow.load(DeviceLocation, by_id, devices, lock=False),
@@ -195,7 +199,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Carry the order out device by device; done when every device is settled (SAP contract 3.6).
 
     - Refused at once, per device: test data, a disconnection planned too long ago, a device of another system, out of
-      service, without head end or breaker. A device not there yet is waited for, the others go on.
+      service, without head end or breaker, not capable of it. A device not there yet is waited for, the others go on.
     - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched,
       unless another order may be about to move it.
     - The same order again (ID and category) is answered with the stored outcome, with other content refused.
@@ -292,7 +296,8 @@ def _begun(
         if now < origin.park_until:
             return None
         return failed(control, Refusal(code="UNKNOWN_DEVICE", note=str(DeviceUnknown())), now=now)
-    refusal = _refusal(request, one, device, status)
+    matrix = known.one(Capabilities) or Capabilities()
+    refusal = _refusal(request, one, device, status) or unable(device, category, matrix=matrix)
     if refusal is not None:
         return failed(control, refusal, now=now)
     ordered_on = local_day(origin.received_at, zone=origin.zone)

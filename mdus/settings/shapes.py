@@ -230,6 +230,7 @@ class Settings(Section):
     head_ends: tuple[HeadEnd, ...]
 
     _tables: Mapping[str, tuple[Mapping[str, Any], ...]] = PrivateAttr(default_factory=dict)
+    _offered: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
     _origins: Mapping[Key, str] = PrivateAttr(default_factory=dict)
 
     def table(self, name: str) -> tuple[Mapping[str, Any], ...]:
@@ -239,6 +240,10 @@ class Settings(Section):
     def rows(self, name: str, shape: type[Shape]) -> tuple[Shape, ...]:
         """Return the rows of the table `name` as values of `shape`; `load_settings(tables=...)` has checked them."""
         return tuple(shape.model_validate(dict(row)) for row in self._tables[name])
+
+    def offered_by(self, kind: str) -> frozenset[str] | None:
+        """Return the capabilities that a kind of head end offers, None where `load_settings` was told of none."""
+        return self._offered.get(kind)
 
     def sender_for(self, system: str) -> Sender | None:
         """Return who speaks for the sender system `system`: the row that names it, else one that may name any."""

@@ -1,0 +1,61 @@
+"""The tables of config/ that belong to no one service: the shapes of their rows, and what only all rows together show.
+
+A row by itself is checked by its shape when the settings are read; here the rows are held against each other, against
+the head ends that are configured and against what their kinds offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pydantic import BaseModel
+
+from mdus.domain.capability import ANY, CapabilityRow, contradicting
+from mdus.domain.head_end import HeadEndKind
+from mdus.settings import Problem, Settings
+
+#: The tables, with the shape of their rows.
+SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {"capabilities": CapabilityRow}
+
+
+def table_problems(settings: Settings, *, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
+    """Yield what is wrong with these tables as a whole."""
+    yield from _capability_problems(settings, kinds)
+
+
+def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
+    """Yield rows for systems nobody serves, rows that promise what no head end of theirs offers, rows that disagree."""
+    rows = settings.rows("capabilities", CapabilityRow)
+    served = {
+        ams_id: kinds[head_end.kind]
+        for head_end in settings.head_ends
+        if head_end.kind in kinds
+        for ams_id in head_end.ams_ids
+    }
+    for row in rows:
+        where = f"capabilities.{row.name}"
+        meant = [kind for ams_id, kind in served.items() if row.applies(ams_id=ams_id, material_id=row.material_id)]
+        if not meant:
+            if row.ams_id != ANY:
+                known = ", ".join(sorted(served)) or "none"
+                yield Problem(
+                    what=f"no head end stands for the advanced metering system {row.ams_id!r}",
+                    where=f"{where}.ams_id",
+                    mend=f"name one that stands in ams_ids of head_ends: {known}",
+                )
+            continue
+        for capability in row.spoken_of:
+            if row.says(capability) and not any(capability in kind.offers for kind in meant):
+                names = ", ".join(sorted({kind.name for kind in meant}))
+                yield Problem(
+                    what=f"{capability} is promised, but head ends of kind {names} do not offer it",
+                    where=f"{where}.{capability}",
+                    mend="remove it: a row takes away what a head end offers, it adds nothing",
+                )
+    for one, other, capability in contradicting(rows):
+        yield Problem(
+            what=f"two rows for the same devices disagree on {capability}",
+            where=f"capabilities.{one.name}, capabilities.{other.name}",
+            mend="leave it in one of them",
+        )

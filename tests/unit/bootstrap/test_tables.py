@@ -1,0 +1,104 @@
+"""The tables of config/ as a whole: what no row shows by itself is found at the start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mdus.bootstrap.composition import examine
+from mdus.bootstrap.discovery import discover
+from mdus.bootstrap.tables import SHARED_TABLES, table_problems
+from mdus.domain.command import CommandKind
+from mdus.settings import Problem, load_settings
+
+HEAD_ENDS = """
+[[head_ends]]
+name = "city"
+kind = "rest"
+url = "http://127.0.0.1:9"
+ams_ids = ["AM01"]
+
+[[head_ends]]
+name = "village"
+kind = "reading_only"
+url = "http://127.0.0.1:9"
+ams_ids = ["AM02"]
+"""
+
+
+def problems(folder: Path, rows: str, *, head_ends: str = HEAD_ENDS) -> list[Problem]:
+    """What is wrong with these rows, beside a head end that does everything and one that can only be read."""
+    (folder / "head_ends.toml").write_text(head_ends)
+    (folder / "rows.toml").write_text(rows)
+    rest = discover().kinds["rest"]
+    reading = frozenset({CommandKind.READ_REGISTERS, CommandKind.READ_ON_DEMAND})
+    kinds = {"rest": rest, "reading_only": replace(rest, name="reading_only", capabilities=reading, tells=frozenset())}
+    settings = load_settings({"MDUS_CONFIG": str(folder)}, tables=SHARED_TABLES)
+    return list(table_problems(settings, kinds=kinds))
+
+
+def row(name: str = "a", **columns: str | bool) -> str:
+    said = (
+        f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in columns.items()
+    )
+    return "\n".join(["[[capabilities]]", f"name = '{name}'", *said, ""])
+
+
+class TestCapabilities:
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            pytest.param("", id="none"),
+            pytest.param(row(ams_id="AM01", disconnect=True, events=True), id="what the kind offers"),
+            pytest.param(row(ams_id="AM02", disconnect=False), id="denied what is not offered"),
+            pytest.param(row(disconnect=True), id="what one of all systems offers"),
+            pytest.param(row(ams_id="AM*", disconnect=True), id="what one of several systems offers"),
+        ],
+    )
+    def test_that_fit_pass(self, tmp_path: Path, rows: str) -> None:
+        assert problems(tmp_path, rows) == []
+
+    def test_pass_where_no_head_end_is_configured_yet(self, tmp_path: Path) -> None:
+        assert problems(tmp_path, row(text=True), head_ends="") == []
+
+    @pytest.mark.parametrize("ams_id", ["AM03", "XY*"])
+    def test_of_a_system_nobody_serves_are_named(self, tmp_path: Path, ams_id: str) -> None:
+        [problem] = problems(tmp_path, row(ams_id=ams_id, disconnect=False))
+        assert problem.what == f"no head end stands for the advanced metering system {ams_id!r}"
+        assert problem.where == "capabilities.a.ams_id"
+        assert problem.mend.endswith("AM01, AM02")
+
+    @pytest.mark.parametrize(
+        ("rows", "where", "kinds"),
+        [
+            pytest.param(
+                row(ams_id="AM02", reconnect=True), "capabilities.a.reconnect", "reading_only", id="one system"
+            ),
+            pytest.param(row(text=True), "capabilities.a.text", "reading_only, rest", id="all systems"),
+        ],
+    )
+    def test_that_promise_what_no_head_end_offers_are_named(
+        self, tmp_path: Path, rows: str, where: str, kinds: str
+    ) -> None:
+        [problem] = problems(tmp_path, rows)
+        assert problem.where == where
+        assert f"kind {kinds} do not offer it" in problem.what
+
+    def test_that_disagree_are_named(self, tmp_path: Path) -> None:
+        rows = row("a", material_id="LX*", events=True) + row("b", material_id="LX*", events=False)
+        [problem] = problems(tmp_path, rows)
+        assert problem.what == "two rows for the same devices disagree on events"
+        assert problem.where == "capabilities.a, capabilities.b"
+
+    def test_are_held_against_the_real_kinds_at_a_start(self, tmp_path: Path) -> None:
+        (tmp_path / "a.toml").write_text(HEAD_ENDS.partition('[[head_ends]]\nname = "village"')[0] + row(text=True))
+        found = examine({"MDUS_CONFIG": str(tmp_path)}).problems
+        assert [problem.where for problem in found] == ["capabilities.a.text"]
+
+    def test_with_a_column_that_is_none_are_named_with_the_nearest(self, tmp_path: Path) -> None:
+        (tmp_path / "a.toml").write_text(row(disconect=False))
+        [unknown] = examine({"MDUS_CONFIG": str(tmp_path)}).problems
+        assert unknown.what == "capabilities.a.disconect is not a setting"
+        assert unknown.mend == "did you mean disconnect?"
