@@ -13,15 +13,23 @@ from pydantic import BaseModel
 
 from mdus.domain.capability import ANY, CapabilityRow, contradicting
 from mdus.domain.head_end import HeadEndKind
+from mdus.domain.recurrence import RecurrenceRow, repeated_codes
+from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
 from mdus.settings import Problem, Settings
 
 #: The tables, with the shape of their rows.
-SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {"capabilities": CapabilityRow}
+SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "capabilities": CapabilityRow,
+    "recurrences": RecurrenceRow,
+    "units": UnitRow,
+}
 
 
 def table_problems(settings: Settings, *, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
     """Yield what is wrong with these tables as a whole."""
     yield from _capability_problems(settings, kinds)
+    yield from _recurrence_problems(settings)
+    yield from _unit_problems(settings)
 
 
 def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
@@ -58,4 +66,30 @@ def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -
             what=f"two rows for the same devices disagree on {capability}",
             where=f"capabilities.{one.name}, capabilities.{other.name}",
             mend="leave it in one of them",
+        )
+
+
+def _recurrence_problems(settings: Settings) -> Iterator[Problem]:
+    for one, other in repeated_codes(settings.rows("recurrences", RecurrenceRow)):
+        yield Problem(
+            what=f"the recurrence code {one.code} stands in two rows",
+            where=f"recurrences.{one.name}, recurrences.{other.name}",
+            mend="leave it in one of them",
+        )
+
+
+def _unit_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield texts that mean two units, and codes that are said to be two."""
+    rows = settings.rows("units", UnitRow)
+    for text, one, other in ambiguous_texts(rows):
+        yield Problem(
+            what=f"{text!r} is the name of two units",
+            where=f"units.{one.name}, units.{other.name}",
+            mend="leave it in one of them, or give them divisions",
+        )
+    for one, other in contradicting_codes(rows):
+        yield Problem(
+            what=f"the unit code {one.code} has two meanings",
+            where=f"units.{one.name}, units.{other.name}",
+            mend="let both have the same quantity and factor, or other codes",
         )

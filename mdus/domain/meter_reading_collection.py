@@ -101,7 +101,12 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     register = due.register
     under_way = [command for command in due.commands if not command.has_ended]
     chosen = register and choose(
-        due.readings, register=register, window=window, choice=policy.choice, on_demand=document.on_demand
+        due.readings,
+        register=register,
+        window=window,
+        choice=policy.choice,
+        on_demand=document.on_demand,
+        units=policies.units,
     )
     if chosen and (chosen.is_certain or (due.commands and not under_way)):
         read = replace(

@@ -46,6 +46,40 @@ def row(name: str = "a", **columns: str | bool) -> str:
     return "\n".join(["[[capabilities]]", f"name = '{name}'", *said, ""])
 
 
+class TestUnits:
+    @pytest.mark.parametrize(
+        ("rows", "what", "where"),
+        [
+            pytest.param(
+                "[[units]]\nname = 'mine'\ncode = 'KWX'\ntexts = ['KWH']\nquantity = 'q'\n",
+                "'kWh' is the name of two units",
+                "units.kilowatt_hour, units.mine",
+                id="a text of another unit",
+            ),
+            pytest.param(
+                "[[units]]\nname = 'mine'\ncode = 'KWH'\nquantity = 'q'\n",
+                "the unit code KWH has two meanings",
+                "units.kilowatt_hour, units.mine",
+                id="a code of another unit",
+            ),
+        ],
+    )
+    def test_that_mean_two_things_are_named(self, tmp_path: Path, rows: str, what: str, where: str) -> None:
+        [problem] = problems(tmp_path, rows)
+        assert (problem.what, problem.where) == (what, where)
+
+    def test_that_move_a_text_to_another_code_pass(self, tmp_path: Path) -> None:
+        rows = "[[units]]\nname = 'cubic_metre'\ntexts = []\n[[units]]\nname = 'cubic_metre_iso'\ntexts = ['m3']\n"
+        assert problems(tmp_path, rows) == []
+
+
+class TestRecurrences:
+    def test_with_a_code_of_another_are_named(self, tmp_path: Path) -> None:
+        [problem] = problems(tmp_path, "[[recurrences]]\nname = 'mine'\ncode = '015'\nminutes = 60\n")
+        assert problem.what == "the recurrence code 15 stands in two rows"
+        assert problem.where == "recurrences.quarter_hour, recurrences.mine"
+
+
 class TestCapabilities:
     @pytest.mark.parametrize(
         "rows",
