@@ -14,6 +14,7 @@ from mdus.bootstrap.composition import connect_head_ends, examine
 from mdus.bootstrap.database import refuse_other_schema, state_of
 from mdus.bootstrap.discovery import Found
 from mdus.bootstrap.errors import CannotStart
+from mdus.bootstrap.type_ids import ToldType, told_types
 from mdus.cis.client import CisClient, NoTarget
 from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotected
 from mdus.messaging.retry import TransientError, UncertainError
@@ -30,12 +31,13 @@ _INTERFACE = "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """What was found: problems to mend, notes worth knowing, open cases by kind, and the settings as they are."""
+    """What was found: problems to mend, notes worth knowing, open cases by kind, settings and TypeIDs as they are."""
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     open_cases: dict[str, int] | None = None
     shown: tuple[Shown, ...] = ()
+    types: tuple[ToldType, ...] = ()
 
 
 def check(environ: Mapping[str, str], *, connect: bool) -> Report:
@@ -49,6 +51,7 @@ def check(environ: Mapping[str, str], *, connect: bool) -> Report:
     if settings is None:
         return report
     report.shown = settings.shown()
+    report.types = told_types(settings)
     report.notes.append(f"{len(examined.found.services)} services, {len(settings.head_ends)} head ends")
     try:
         refuse_unprotected(settings, host=settings.http.host)

@@ -102,7 +102,7 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
 
 def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
     """Yield where the settings name what is not there: kinds of head ends, services, callback paths, rows of tables."""
-    yield from table_problems(settings, kinds=found.kinds)
+    yield from table_problems(settings, kinds=found.kinds, services=found.services)
     for row in settings.head_ends:
         where = f"head_ends.{row.name}"
         if row.kind not in found.kinds:

@@ -11,23 +11,32 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from mdus.bootstrap.type_ids import type_ids
 from mdus.domain.capability import ANY, CapabilityRow, contradicting
 from mdus.domain.head_end import HeadEndKind
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
 from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
+from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
+from mdus.messaging.patterns import RequestSent, Service
 from mdus.settings import Problem, Settings
 
 #: The tables, with the shape of their rows.
 SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "accepted_types": AcceptedTypeRow,
     "capabilities": CapabilityRow,
+    "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,
     "units": UnitRow,
 }
 
 
-def table_problems(settings: Settings, *, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
+def table_problems(
+    settings: Settings, *, kinds: Mapping[str, HeadEndKind], services: Mapping[str, Service]
+) -> Iterator[Problem]:
     """Yield what is wrong with these tables as a whole."""
     yield from _capability_problems(settings, kinds)
+    yield from _log_type_problems(settings)
+    yield from _accepted_type_problems(settings, services)
     yield from _recurrence_problems(settings)
     yield from _unit_problems(settings)
 
@@ -67,6 +76,39 @@ def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -
             where=f"capabilities.{one.name}, capabilities.{other.name}",
             mend="leave it in one of them",
         )
+
+
+def _log_type_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows for what is never said, and numbers with two rows."""
+    rows = settings.rows("log_types", LogTypeRow)
+    said = {type_id[:3] for type_id in type_ids()}
+    by_number: dict[str, str] = {}
+    for row in rows:
+        if row.number not in said:
+            yield Problem(
+                what=f"nothing is said under the number {row.number}",
+                where=f"log_types.{row.name}.number",
+                mend="take one that `mdus check --types` lists",
+            )
+        first = by_number.setdefault(row.number, row.name)
+        if first != row.name:
+            yield Problem(
+                what=f"the number {row.number} stands in two rows",
+                where=f"log_types.{first}, log_types.{row.name}",
+                mend="leave it in one of them",
+            )
+
+
+def _accepted_type_problems(settings: Settings, services: Mapping[str, Service]) -> Iterator[Problem]:
+    """Yield rows for services that are not there, or that SAP does not answer."""
+    answered = sorted(name for name, service in services.items() if isinstance(service, RequestSent))
+    for row in settings.rows("accepted_types", AcceptedTypeRow):
+        if row.service is not None and row.service not in answered:
+            yield Problem(
+                what=f"{row.service!r} is no service that SAP answers",
+                where=f"accepted_types.{row.name}.service",
+                mend=f"take one of: {', '.join(answered)}",
+            )
 
 
 def _recurrence_problems(settings: Settings) -> Iterator[Problem]:

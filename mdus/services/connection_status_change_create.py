@@ -49,8 +49,11 @@ from mdus.storage.session import UnitOfWork
 _SWITCHED: Final = "1"
 _NOT_SWITCHED: Final = "2"
 
+#: What the head end says under a code of its own.
+_SAID_BY_HEAD_END: Final = "SAID_BY_THE_HEAD_END"
+
 #: Short code of a failure -> TypeID of its log item; what is not listed is said by the head end.
-_TYPE_IDS: Final[Mapping[str, str]] = {
+TYPE_IDS: Final[Mapping[str, str]] = {
     "UNKNOWN_DEVICE": "110(MDUS)",
     "OTHER_SYSTEM": "111(MDUS)",
     NOT_CAPABLE: "150(MDUS)",
@@ -68,8 +71,8 @@ _TYPE_IDS: Final[Mapping[str, str]] = {
     "OTHER_METER": "322(MDUS)",
     "SUPERSEDED": "323(MDUS)",
     "OTHER_PLACE": "324(MDUS)",
+    _SAID_BY_HEAD_END: "320(MDUS)",
 }
-_SAID_BY_HEAD_END: Final = "320(MDUS)"
 
 #: Years a planned time may be in: beyond them the calendar ends.
 _FIRST_YEAR: Final = 1900
@@ -408,7 +411,7 @@ def _result(settled: Sequence[EndDeviceControl]) -> SwitchResult:
 def _problem(control: EndDeviceControl) -> Problem:
     code = control.failure_code or control.status.value.upper()
     return Problem(
-        type_id=_TYPE_IDS.get(code, _SAID_BY_HEAD_END),
+        type_id=TYPE_IDS.get(code, TYPE_IDS[_SAID_BY_HEAD_END]),
         note=f"Device {control.device_id}: {control.note or code} ({code})",
     )
 

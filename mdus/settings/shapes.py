@@ -74,6 +74,7 @@ class Cis(Section):
     user: str | None = None
     password: SecretStr | None = None
     own_system: str
+    message_class: Annotated[str, Field(pattern=r"^[^()\s]{1,20}$")]
     timeout_seconds: Seconds
     connections: Whole
     bulk_size: Whole
@@ -131,7 +132,6 @@ class Reading(Section):
     confirmation_timeout_minutes: Whole
     send_attempts: Whole
     resend_interval_minutes: Whole
-    accepted_type_ids: Texts
     manual_reasons: Texts
     calculated_type_codes: Texts
 

@@ -32,11 +32,12 @@ def problems(folder: Path, rows: str, *, head_ends: str = HEAD_ENDS) -> list[Pro
     """What is wrong with these rows, beside a head end that does everything and one that can only be read."""
     (folder / "head_ends.toml").write_text(head_ends)
     (folder / "rows.toml").write_text(rows)
-    rest = discover().kinds["rest"]
+    found = discover()
+    rest = found.kinds["rest"]
     reading = frozenset({CommandKind.READ_REGISTERS, CommandKind.READ_ON_DEMAND})
     kinds = {"rest": rest, "reading_only": replace(rest, name="reading_only", capabilities=reading, tells=frozenset())}
     settings = load_settings({"MDUS_CONFIG": str(folder)}, tables=SHARED_TABLES)
-    return list(table_problems(settings, kinds=kinds))
+    return list(table_problems(settings, kinds=kinds, services=found.services))
 
 
 def row(name: str = "a", **columns: str | bool) -> str:
@@ -44,6 +45,41 @@ def row(name: str = "a", **columns: str | bool) -> str:
         f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in columns.items()
     )
     return "\n".join(["[[capabilities]]", f"name = '{name}'", *said, ""])
+
+
+class TestLogTypes:
+    @pytest.mark.parametrize("number", ["110", "313", "000", "002"])
+    def test_of_what_is_said_pass(self, tmp_path: Path, number: str) -> None:
+        assert problems(tmp_path, f"[[log_types]]\nname = 'a'\nnumber = '{number}'\ntype_id = '017(ZAMI)'\n") == []
+
+    def test_of_what_is_never_said_are_named(self, tmp_path: Path) -> None:
+        [problem] = problems(tmp_path, "[[log_types]]\nname = 'a'\nnumber = '999'\ntype_id = 'x'\n")
+        assert problem.what == "nothing is said under the number 999"
+        assert problem.where == "log_types.a.number"
+
+    def test_with_one_number_twice_are_named(self, tmp_path: Path) -> None:
+        rows = "".join(f"[[log_types]]\nname = '{name}'\nnumber = '110'\n" for name in "ab")
+        [problem] = problems(tmp_path, rows)
+        assert problem.where == "log_types.a, log_types.b"
+
+
+class TestAcceptedTypes:
+    RESULT = "MeterReadingDocumentERPResultCreateRequest"
+
+    @pytest.mark.parametrize("service", ["", f"service = '{RESULT}'\n"], ids=["any", "one"])
+    def test_of_what_sap_answers_pass(self, tmp_path: Path, service: str) -> None:
+        assert problems(tmp_path, f"[[accepted_types]]\nname = 'a'\ntype_id = '073(EL)'\n{service}") == []
+
+    @pytest.mark.parametrize(
+        "service",
+        ["MeterReadingDocumentERPResult", "UtilitiesDeviceERPSmartMeterCreateRequest"],
+        ids=["none", "asks us"],
+    )
+    def test_of_what_sap_does_not_answer_are_named(self, tmp_path: Path, service: str) -> None:
+        rows = f"[[accepted_types]]\nname = 'a'\ntype_id = '073(EL)'\nservice = '{service}'\n"
+        [problem] = problems(tmp_path, rows)
+        assert problem.where == "accepted_types.a.service"
+        assert self.RESULT in problem.mend
 
 
 class TestUnits:
