@@ -6,8 +6,8 @@ of HTML has delivered nothing. Whatever is not delivered is sent again under the
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 from lxml import etree
@@ -47,10 +47,9 @@ class CisClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        verify: Any = True if settings.cis.ca_file is None else str(settings.cis.ca_file)
         self._client = httpx.Client(
             timeout=settings.cis.timeout_seconds,
-            verify=verify,
+            verify=trust(settings),
             limits=httpx.Limits(max_connections=settings.cis.connections * 2),
             follow_redirects=False,
         )
@@ -88,6 +87,12 @@ class CisClient:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def trust(settings: Settings) -> ssl.SSLContext | bool:
+    """Return which certificate authorities SAP's certificate may be from: those of `cis.ca_file`, else the system's."""
+    file = settings.cis.ca_file
+    return True if file is None else ssl.create_default_context(cafile=str(file))
 
 
 def judge(status: int, body: bytes) -> Delivery:

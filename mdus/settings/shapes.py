@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, PrivateAttr, SecretStr
 
 MASK: Final = "********"
 
@@ -79,7 +78,7 @@ class Cis(Section):
     connections: Whole
     bulk_size: Whole
     bulk_bytes: Annotated[int, Field(ge=10_000)]
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
 
 
 class Http(Section):
