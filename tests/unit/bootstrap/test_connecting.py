@@ -190,7 +190,17 @@ class TestACertificate:
     def certificate(self, tmp_path: Path) -> Path:
         """A certificate of this machine that nobody else trusts, with its key."""
         file = tmp_path / "sap.pem"
-        made = "-newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost".split()
+        made = [
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ]
         files = ["-keyout", file, "-out", tmp_path / "cert.pem"]
         subprocess.run(["openssl", "req", "-x509", *made, *files], check=True, capture_output=True)
         file.write_bytes(file.read_bytes() + (tmp_path / "cert.pem").read_bytes())
