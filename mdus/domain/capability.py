@@ -57,6 +57,7 @@ _WORDS: Final[Mapping[Capability, str]] = {
 _COMMANDS: Final[Mapping[Capability, frozenset[CommandKind]]] = {
     Capability.REMOTE_READING: frozenset({CommandKind.READ_REGISTERS}),
     Capability.ON_DEMAND_READING: frozenset({CommandKind.READ_ON_DEMAND}),
+    Capability.LOAD_PROFILE: frozenset({CommandKind.READ_INTERVALS}),
     # A switch counts only when the position has been read back.
     Capability.DISCONNECT: frozenset({CommandKind.SWITCH, CommandKind.SWITCH_STATE}),
     Capability.RECONNECT: frozenset({CommandKind.SWITCH, CommandKind.SWITCH_STATE}),
@@ -76,6 +77,8 @@ def needed_for(command: Command) -> Capability | None:
     match command.kind:
         case CommandKind.READ_REGISTERS:
             return Capability.REMOTE_READING
+        case CommandKind.READ_INTERVALS:
+            return Capability.LOAD_PROFILE
         case CommandKind.READ_ON_DEMAND:
             return Capability.ON_DEMAND_READING
         case CommandKind.SWITCH:

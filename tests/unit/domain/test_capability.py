@@ -192,6 +192,7 @@ class TestACommand:
         ("kind", "wanted", "needed"),
         [
             (CommandKind.READ_REGISTERS, None, Capability.REMOTE_READING),
+            (CommandKind.READ_INTERVALS, None, Capability.LOAD_PROFILE),
             (CommandKind.READ_ON_DEMAND, None, Capability.ON_DEMAND_READING),
             (CommandKind.SWITCH, SwitchState.DISCONNECTED, Capability.DISCONNECT),
             (CommandKind.SWITCH, SwitchState.CONNECTED, Capability.RECONNECT),

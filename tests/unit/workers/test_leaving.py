@@ -95,6 +95,7 @@ class TestADevice:
             (CommandKind.READ_ON_DEMAND, "on_demand_reading"),
             (CommandKind.READ_ON_DEMAND, "remote_reading"),
             (CommandKind.READ_REGISTERS, "remote_reading"),
+            (CommandKind.READ_INTERVALS, "load_profile"),
         ],
     )
     def test_that_cannot_be_read_is_not_asked(
