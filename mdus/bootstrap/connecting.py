@@ -11,15 +11,16 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
+from pydantic import SecretStr
 
 from mdus.bootstrap.composition import connect_head_ends
 from mdus.bootstrap.discovery import Found
-from mdus.cis.client import trust
+from mdus.cis.client import InterfaceRow, trust
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd, Problem, Settings
 
@@ -47,6 +48,7 @@ class _Address:
     """Where messages of some sender go, and the settings that say so."""
 
     name: str  # "SAP (prod)"
+    sender: str | None
     url: str
     user: str | None
     password: str | None
@@ -55,50 +57,67 @@ class _Address:
 
 
 def try_saps(settings: Settings) -> Iterator[Tried]:
-    """Yield what came of the address of every row of senders, or of `cis.url` where there are no rows."""
+    """Yield what came of every row of senders, or of `cis.url` where there are none, and of every row of interfaces."""
     tried: set[tuple[str, str | None, str | None]] = set()
     for address in _addresses(settings):
         if isinstance(address, Problem):
             yield Tried(problem=address)
-        elif (key := (address.url, address.user, address.password)) not in tried:
+            continue
+        key = (address.url, address.user, address.password)
+        if key not in tried:
             tried.add(key)
             yield _try_sap(address, settings)
 
 
 def _addresses(settings: Settings) -> Iterator[_Address | Problem]:
+    """Yield where messages go: for each sender its URL, then the interfaces that have one of their own."""
+    own_urls = settings.rows("interfaces", InterfaceRow)
+    for address in _addresses_of_senders(settings):
+        yield address
+        if isinstance(address, _Address):
+            for row in own_urls:
+                if row.sender in (None, address.sender):
+                    name = f"{address.name}, {row.interface}"
+                    yield replace(address, name=name, url=row.url, url_from=f"interfaces.{row.name}.url")
+
+
+def _addresses_of_senders(settings: Settings) -> Iterator[_Address | Problem]:
     cis = settings.cis
     if not settings.senders:
+        name = f"SAP ({settings.auth.default_system})"
         if cis.url is None:
-            yield Problem(
-                what=f"SAP ({settings.auth.default_system}) has no URL",
-                where="cis.url",
-                mend="set MDUS_CIS__URL, with {interface} in it",
-            )
+            yield Problem(what=f"{name} has no URL", where="cis.url", mend="set MDUS_CIS__URL, with {interface} in it")
         else:
-            password = cis.password.get_secret_value() if cis.password else None
-            name = f"SAP ({settings.auth.default_system})"
             yield _Address(
-                name=name, url=cis.url, user=cis.user, password=password, url_from="cis.url", user_from="cis.user"
+                name=name,
+                sender=None,
+                url=cis.url,
+                user=cis.user,
+                password=_text(cis.password),
+                url_from="cis.url",
+                user_from="cis.user",
             )
     for sender in settings.senders:
-        where = f"senders.{sender.name}"
+        name, where = f"SAP ({sender.name})", f"senders.{sender.name}"
         if sender.url is None:
-            yield Problem(
-                what=f"SAP ({sender.name}) has no URL",
-                where=f"{where}.url",
-                mend=f"set {where}.url, or MDUS_CIS__URL for all, with {{interface}} in it",
-            )
+            mend = f"set {where}.url, or MDUS_CIS__URL for all, with {{interface}} in it"
+            yield Problem(what=f"{name} has no URL", where=f"{where}.url", mend=mend)
             continue
         # What a row does not say it has from the section; see `Sender`.
         own = sender.url != cis.url or sender.url_user != cis.user
         yield _Address(
-            name=f"SAP ({sender.name})",
+            name=name,
+            sender=sender.name,
             url=sender.url,
             user=sender.url_user,
-            password=sender.url_password.get_secret_value() if sender.url_password else None,
+            password=_text(sender.url_password),
             url_from=f"{where}.url" if own else "cis.url",
             user_from=f"{where}.url_user" if own else "cis.user",
         )
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _try_sap(address: _Address, settings: Settings) -> Tried:

@@ -6,12 +6,15 @@ the head ends that are configured and against what their kinds offer.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydantic import BaseModel
 
 from mdus.bootstrap.type_ids import type_ids
+from mdus.cis.client import InterfaceRow
+from mdus.contracts.catalog import Direction, catalog
 from mdus.domain.capability import ANY, CapabilityRow, contradicting
 from mdus.domain.head_end import HeadEndKind
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
@@ -24,6 +27,7 @@ from mdus.settings import Problem, Settings
 SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "accepted_types": AcceptedTypeRow,
     "capabilities": CapabilityRow,
+    "interfaces": InterfaceRow,
     "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,
     "units": UnitRow,
@@ -35,6 +39,7 @@ def table_problems(
 ) -> Iterator[Problem]:
     """Yield what is wrong with these tables as a whole."""
     yield from _capability_problems(settings, kinds)
+    yield from _interface_problems(settings)
     yield from _log_type_problems(settings)
     yield from _accepted_type_problems(settings, services)
     yield from _recurrence_problems(settings)
@@ -76,6 +81,30 @@ def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -
             where=f"capabilities.{one.name}, capabilities.{other.name}",
             mend="leave it in one of them",
         )
+
+
+def _interface_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows for interfaces that MDUS does not call, for senders that are not there, and for several at once."""
+    called = {root.interface for root in catalog().roots.values() if root.direction is Direction.SENT}
+    senders = [sender.name for sender in settings.senders]
+    owners: dict[tuple[str | None, str], str] = {}
+    for row in settings.rows("interfaces", InterfaceRow):
+        where = f"interfaces.{row.name}"
+        if row.interface not in called:
+            nearest = difflib.get_close_matches(row.interface, called, n=1)
+            mend = f"did you mean {nearest[0]}?" if nearest else "GET /sap lists all; MDUS sends to those sent by it"
+            yield Problem(what=f"MDUS calls no interface {row.interface!r}", where=f"{where}.interface", mend=mend)
+        if row.sender is not None and row.sender not in senders:
+            known = ", ".join(senders) or "none"
+            what = f"there is no sender {row.sender!r}"
+            yield Problem(what=what, where=f"{where}.sender", mend=f"name a row of senders: {known}")
+        if row.sender is None and len(senders) > 1:
+            what = "the address is every sender's, and there are several"
+            yield Problem(what=what, where=where, mend="give it a sender: each has credentials of its own")
+        first = owners.setdefault((row.sender, row.interface), row.name)
+        if first != row.name:
+            what = f"{row.interface} has two addresses"
+            yield Problem(what=what, where=f"interfaces.{first}, {where}", mend="leave it in one row")
 
 
 def _log_type_problems(settings: Settings) -> Iterator[Problem]:

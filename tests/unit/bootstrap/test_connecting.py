@@ -136,6 +136,25 @@ class TestEverySap:
         assert [one.problem is None for one in saps(environ)] == [False, True]
 
 
+class TestAnInterfaceWithAnAddressOfItsOwn:
+    REGISTERED = "UtilitiesDeviceERPSmartMeterRegisteredNotification_In"
+
+    def test_is_tried_with_the_credentials_of_its_sender(self, answering: type[Answering]) -> None:
+        shared, own = answering(), answering(404)
+        environ = {
+            **sender("p11", URL=shared.url, URL_USER="u1", URL_PASSWORD="one"),
+            **sender("p12", URL=shared.url, URL_USER="u2", URL_PASSWORD="two"),
+            "MDUS_INTERFACES__A__INTERFACE": self.REGISTERED,
+            "MDUS_INTERFACES__A__URL": f"{own.url}/registered",
+            "MDUS_INTERFACES__A__SENDER": "p12",
+        }
+        notes = [one.note for one in saps(environ)]
+        assert own.asked == [("GET", "/registered", "u2:two")]
+        assert notes[2] is not None
+        assert notes[2].startswith(f"SAP (p12), {self.REGISTERED} answers: HTTP 404")
+        assert "correct the path in interfaces.a.url" in notes[2]
+
+
 class TestAnAnswer:
     @pytest.mark.parametrize("status", [200, 400, 404, 405, 415, 500])
     def test_of_any_kind_is_one(self, answering: type[Answering], status: int) -> None:

@@ -47,6 +47,57 @@ def row(name: str = "a", **columns: str | bool) -> str:
     return "\n".join(["[[capabilities]]", f"name = '{name}'", *said, ""])
 
 
+SENDER = "[[senders]]\nname = '{0}'\nuser = '{0}'\npassword = 'p'\nsystems = ['{0}']\ndefault_system = '{0}'\n"
+
+
+class TestInterfaces:
+    CREATE = "UtilitiesDeviceERPSmartMeterCreateRequest_Out"
+    REGISTERED = "UtilitiesDeviceERPSmartMeterRegisteredNotification_In"
+
+    def row(self, name: str = "a", **columns: str) -> str:
+        said = {"interface": self.REGISTERED, "url": "https://sap", **columns}
+        return f"[[interfaces]]\nname = '{name}'\n" + "".join(f"{key} = '{value}'\n" for key, value in said.items())
+
+    @pytest.mark.parametrize(
+        ("senders", "columns"),
+        [
+            pytest.param("", {}, id="without senders"),
+            pytest.param(SENDER.format("p11"), {}, id="of the only sender"),
+            pytest.param(SENDER.format("p11") + SENDER.format("p12"), {"sender": "p12"}, id="of one of several"),
+        ],
+    )
+    def test_that_are_called_pass(self, tmp_path: Path, senders: str, columns: dict[str, str]) -> None:
+        assert problems(tmp_path, senders + self.row(**columns)) == []
+
+    @pytest.mark.parametrize(
+        ("columns", "what", "mend"),
+        [
+            pytest.param(
+                {"interface": REGISTERED[:-1]}, "calls no interface", f"did you mean {REGISTERED}?", id="misspelt"
+            ),
+            pytest.param(
+                {"interface": "UtilitiesDeviceERPSmartMeterCreateRequest_Out"},
+                "calls no interface",
+                "",
+                id="SAP calls it",
+            ),
+            pytest.param({"sender": "p13"}, "there is no sender 'p13'", "p11, p12", id="unknown sender"),
+            pytest.param({}, "every sender's, and there are several", "give it a sender", id="of several senders"),
+        ],
+    )
+    def test_that_are_not_called_so_are_named(
+        self, tmp_path: Path, columns: dict[str, str], what: str, mend: str
+    ) -> None:
+        row = self.row(**{"sender": "p11", **columns} if columns else {})
+        [problem] = problems(tmp_path, SENDER.format("p11") + SENDER.format("p12") + row)
+        assert what in problem.what
+        assert mend in problem.mend
+
+    def test_with_two_addresses_are_named(self, tmp_path: Path) -> None:
+        [problem] = problems(tmp_path, self.row("a") + self.row("b"))
+        assert problem.where == "interfaces.a, interfaces.b"
+
+
 class TestLogTypes:
     @pytest.mark.parametrize("number", ["110", "313", "000", "002"])
     def test_of_what_is_said_pass(self, tmp_path: Path, number: str) -> None:
