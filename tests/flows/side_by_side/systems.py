@@ -194,9 +194,11 @@ class SideBySide:
         header = _header(system, uuid_ or str(uuid.uuid4()))
         text = f'<n0:{root} xmlns:n0="{_ROOTS}">{header}{content}</n0:{root}>'
         envelope = f'<s:Envelope xmlns:s="{_SOAP}"><s:Body>{text}</s:Body></s:Envelope>'
-        name = user_of or system
-        credentials = {"Authorization": basic(f"sap_{name}", f"secret of sap_{name}")}
-        return self.mdus.post(envelope.encode(), headers={**XML, **credentials})
+        return self.mdus.post(envelope.encode(), headers={**XML, **self.headers(user_of or system)})
+
+    def headers(self, system: str) -> dict[str, str]:
+        """Return the credentials of a system's user."""
+        return {"Authorization": basic(f"sap_{system}", f"secret of sap_{system}")}
 
     def push(self, head_end: str, topic: str, body: Mapping[str, Any]) -> None:
         """Let a head end push, with its own credentials."""

@@ -52,7 +52,7 @@ from tests.flows.side_by_side.messages import (
     result_confirmation,
     switch,
 )
-from tests.flows.side_by_side.systems import FieldSide, Sap, SideBySide, basic
+from tests.flows.side_by_side.systems import FieldSide, Sap, SideBySide
 
 START = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
 
@@ -161,8 +161,7 @@ class TestTheRegistry:
 
     def test_is_shown_to_each_system_by_itself(self, initialized: SideBySide) -> None:
         for system, (_, head_end) in SYSTEMS.items():
-            headers = {"Authorization": basic(f"sap_{system}", f"secret of sap_{system}")}
-            [shown] = initialized.mdus.get("/api/v1/devices", headers=headers).json()["items"]
+            [shown] = initialized.mdus.get("/api/v1/devices", headers=initialized.headers(system)).json()["items"]
             assert (shown["sender_system"], shown["head_end"]) == (system, head_end)
 
 
