@@ -18,6 +18,7 @@ from mdus.contracts.catalog import Direction, catalog
 from mdus.domain.capability import ANY, CapabilityRow, contradicting
 from mdus.domain.head_end import HeadEndKind
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
+from mdus.domain.register_policy import ReadingTypeRow
 from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
 from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
 from mdus.messaging.patterns import RequestSent, Service
@@ -42,6 +43,7 @@ def table_problems(
     yield from _interface_problems(settings)
     yield from _log_type_problems(settings)
     yield from _accepted_type_problems(settings, services)
+    yield from _reading_type_problems(settings)
     yield from _recurrence_problems(settings)
     yield from _unit_problems(settings)
 
@@ -138,6 +140,23 @@ def _accepted_type_problems(settings: Settings, services: Mapping[str, Service])
                 where=f"accepted_types.{row.name}.service",
                 mend=f"take one of: {', '.join(answered)}",
             )
+
+
+def _reading_type_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows for metering systems and head ends that are not configured."""
+    named = {
+        "ams_id": {ams_id for head_end in settings.head_ends for ams_id in head_end.ams_ids},
+        "head_end": {head_end.name for head_end in settings.head_ends},
+    }
+    for row in settings.rows("reading_types", ReadingTypeRow):
+        for column, known in named.items():
+            value = getattr(row, column)
+            if value is not None and value not in known:
+                yield Problem(
+                    what=f"no head end {'is called' if column == 'head_end' else 'stands for'} {value!r}",
+                    where=f"reading_types.{row.name}.{column}",
+                    mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
+                )
 
 
 def _recurrence_problems(settings: Settings) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field
 
+from mdus.domain.register import plain_code
 from mdus.domain.value import Value
 from mdus.settings import Section, Settings
 
@@ -45,14 +46,14 @@ class Recurrences(Value):
     @classmethod
     def of(cls, settings: Settings) -> Recurrences:
         """Return the codes that config/recurrence.toml says."""
-        return cls(minutes={_number(row.code): row.minutes for row in settings.rows("recurrences", RecurrenceRow)})
+        return cls(minutes={plain_code(row.code): row.minutes for row in settings.rows("recurrences", RecurrenceRow)})
 
     def minutes_of(self, code: str | None) -> int | None:
         """Return the length of an interval in minutes, PLAIN for none; None for a code that is not in the table.
 
         Codes are compared without leading zeros; a missing one is SAP's `0`.
         """
-        return self.minutes.get(_number(code or "0"))
+        return self.minutes.get(plain_code(code or "0"))
 
 
 def repeated_codes(rows: Sequence[RecurrenceRow]) -> list[tuple[RecurrenceRow, RecurrenceRow]]:
@@ -61,9 +62,5 @@ def repeated_codes(rows: Sequence[RecurrenceRow]) -> list[tuple[RecurrenceRow, R
         (one, other)
         for position, one in enumerate(rows)
         for other in rows[position + 1 :]
-        if _number(one.code) == _number(other.code)
+        if plain_code(one.code) == plain_code(other.code)
     ]
-
-
-def _number(code: str) -> str:
-    return code.strip().lstrip("0") or "0"

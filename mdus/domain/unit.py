@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
+from mdus.domain.register import plain_code
 from mdus.domain.value import Value
 from mdus.settings import Section, Settings, Texts
 
@@ -40,7 +41,7 @@ class UnitRow(Section):
 
     def is_for(self, division: str | None) -> bool:
         """Tell whether registers of a division may have this unit."""
-        return self.division is None or _number(self.division) == _number(division)
+        return self.division is None or plain_code(self.division) == plain_code(division)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +95,7 @@ def ambiguous_texts(rows: Sequence[UnitRow]) -> list[tuple[str, UnitRow, UnitRow
         for position, one in enumerate(rows)
         for other in rows[position + 1 :]
         for text in one.texts
-        if _number(one.division) == _number(other.division)
+        if plain_code(one.division) == plain_code(other.division)
         and any(_plain(text) == _plain(name) for name in other.texts)
     ]
 
@@ -111,8 +112,3 @@ def contradicting_codes(rows: Sequence[UnitRow]) -> list[tuple[UnitRow, UnitRow]
 
 def _plain(text: str) -> str:
     return text.upper().replace("³", "3").replace("²", "2")
-
-
-def _number(code: str | None) -> str | None:
-    """Return a code as it compares: senders drop and add leading zeros."""
-    return code if code is None else code.lstrip("0") or "0"

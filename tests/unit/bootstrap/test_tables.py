@@ -133,6 +133,23 @@ class TestAcceptedTypes:
         assert self.RESULT in problem.mend
 
 
+class TestReadingTypes:
+    def row(self, column: str, value: str) -> str:
+        return f"[[reading_types]]\nname = 'a'\ntext = 'KWH'\nreading_type = 'x'\n{column} = '{value}'\n"
+
+    @pytest.mark.parametrize(("column", "value"), [("ams_id", "AM02"), ("head_end", "village")])
+    def test_of_what_is_configured_pass(self, tmp_path: Path, column: str, value: str) -> None:
+        assert problems(tmp_path, self.row(column, value)) == []
+
+    @pytest.mark.parametrize(
+        ("column", "value", "known"), [("ams_id", "AM03", "AM01, AM02"), ("head_end", "hamlet", "city, village")]
+    )
+    def test_of_what_is_not_are_named(self, tmp_path: Path, column: str, value: str, known: str) -> None:
+        [problem] = problems(tmp_path, self.row(column, value))
+        assert problem.where == f"reading_types.a.{column}"
+        assert problem.mend.endswith(known)
+
+
 class TestUnits:
     @pytest.mark.parametrize(
         ("rows", "what", "where"),
