@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from mdus.bootstrap.composition import connect_head_ends, examine
+from mdus.bootstrap.composition import examine
+from mdus.bootstrap.connecting import try_head_ends, try_saps
 from mdus.bootstrap.database import refuse_other_schema, state_of
-from mdus.bootstrap.discovery import Found
 from mdus.bootstrap.errors import CannotStart
-from mdus.cis.client import CisClient, NoTarget
+from mdus.bootstrap.type_ids import ToldType, told_types
 from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotected
-from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import Problem, Settings, Shown
 from mdus.storage.end_device_control import stop_reason
 from mdus.storage.exception_case import open_cases
 from mdus.storage.session import Database
 
-_TIMEOUT_SECONDS = 10.0
-
-#: An interface every SAP with meters has; asked for nothing but an answer.
-_INTERFACE = "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
-
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """What was found: problems to mend, notes worth knowing, open cases by kind, and the settings as they are."""
+    """What was found: problems to mend, notes worth knowing, open cases by kind, settings and TypeIDs as they are."""
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     open_cases: dict[str, int] | None = None
     shown: tuple[Shown, ...] = ()
+    types: tuple[ToldType, ...] = ()
 
 
 def check(environ: Mapping[str, str], *, connect: bool) -> Report:
@@ -49,6 +42,7 @@ def check(environ: Mapping[str, str], *, connect: bool) -> Report:
     if settings is None:
         return report
     report.shown = settings.shown()
+    report.types = told_types(settings)
     report.notes.append(f"{len(examined.found.services)} services, {len(settings.head_ends)} head ends")
     try:
         refuse_unprotected(settings, host=settings.http.host)
@@ -59,8 +53,9 @@ def check(environ: Mapping[str, str], *, connect: bool) -> Report:
         report.notes.append("nothing can be sent to SAP yet: MDUS_CIS__URL is not set")
     _look_into_database(settings, report, connect=connect)
     if connect:
-        report.problems += _sap_problems(settings)
-        report.problems += _head_end_problems(settings, examined.found)
+        for tried in (*try_saps(settings), *try_head_ends(settings, examined.found)):
+            report.notes += [tried.note] if tried.note is not None else []
+            report.problems += [tried.problem] if tried.problem is not None else []
     return report
 
 
@@ -87,50 +82,3 @@ def _look_into_database(settings: Settings, report: Report, *, connect: bool) ->
         report.notes.append(f"open cases were not counted: {type(error).__name__}")
     finally:
         database.close()
-
-
-def _sap_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield where SAP does not answer; any HTTP answer but a refusal of our credentials is good."""
-    client = CisClient(settings)
-    systems = {system for sender in settings.senders for system in sender.systems if system != "*"}
-    seen = set()
-    try:
-        for system in sorted(systems or {settings.auth.default_system}):
-            try:
-                target = client.target_of(system)
-            except NoTarget as error:
-                yield Problem(what=str(error), where="cis.url", mend="set MDUS_CIS__URL, with {interface} in it")
-                continue
-            url = target.url.replace("{interface}", _INTERFACE)
-            if url in seen:
-                continue
-            seen.add(url)
-            auth = None if target.user is None else httpx.BasicAuth(target.user, target.password or "")
-            try:
-                status = httpx.get(
-                    url, auth=auth, timeout=_TIMEOUT_SECONDS, verify=str(settings.cis.ca_file or "") or True
-                ).status_code
-            except httpx.HTTPError as error:
-                what = f"SAP ({system}) does not answer: {error!r}"
-                yield Problem(what=what, where=url, mend="correct the URL, the firewall or cis.ca_file")
-                continue
-            if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-                what = f"SAP ({system}) refuses our credentials: HTTP {status}"
-                yield Problem(what=what, where=url, mend="correct cis.user and cis.password, or those of its row")
-    finally:
-        client.close()
-
-
-def _head_end_problems(settings: Settings, found: Found) -> Iterator[Problem]:
-    with ExitStack() as closing:
-        known = settings.model_copy(
-            update={"head_ends": tuple(row for row in settings.head_ends if row.kind in found.kinds)}
-        )
-        for name, head_end in connect_head_ends(known, found, closing).items():
-            try:
-                next(iter(head_end.meters()), None)
-            except (TransientError, UncertainError) as error:
-                mend = f"correct url, user and password of head_ends.{name}, or start it"
-                yield Problem(
-                    what=f"the head end {name} does not answer: {error}", where=f"head_ends.{name}", mend=mend
-                )

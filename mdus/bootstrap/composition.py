@@ -64,7 +64,8 @@ def examine(environ: Mapping[str, str]) -> Examined:
     problems = [*found.problems, *contract_problems(found.services, catalog())]
     settings: Settings | None = None
     try:
-        settings = load_settings(environ, tables=found.tables)
+        offered = {kind.name: frozenset[str](kind.offers) for kind in found.kinds.values()}
+        settings = load_settings(environ, tables=found.tables, offered=offered)
     except SettingsError as error:
         problems += error.problems
     else:
@@ -108,6 +109,7 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
             retry=retry_policy(settings),
             patience=patience(settings),
             rules=rules,
+            takes=found.kinds[row.kind].capabilities,
             # A call, and the look for it when its answer is lost.
             lease=timedelta(seconds=max(settings.workers.lease_seconds, 3 * row.timeout_seconds)),
         )

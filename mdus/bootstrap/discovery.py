@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 import mdus.headends
 import mdus.services
+from mdus.bootstrap.tables import SHARED_TABLES, table_problems
 from mdus.contracts.binding import check
 from mdus.contracts.catalog import Catalog, Direction, UnknownRoot
 from mdus.domain.head_end import HeadEndKind
@@ -36,7 +37,7 @@ _MEND_CODE: Final = "this is a defect of the code: correct it, or install MDUS a
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What the packages expose: services and kinds of head ends by name, and the shapes of the services' tables."""
+    """What the packages expose: services and kinds of head ends by name, and the shapes of the tables' rows."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
     kinds: Mapping[str, HeadEndKind] = field(default_factory=dict)
@@ -49,7 +50,7 @@ def discover(*, services: ModuleType = mdus.services, headends: ModuleType = mdu
     problems: list[Problem] = []
     found: dict[str, Service] = {}
     kinds: dict[str, HeadEndKind] = {}
-    tables: dict[str, type[BaseModel]] = {}
+    tables = dict(SHARED_TABLES)
     for module in _modules(services):
         service = getattr(module, "SERVICE", None)
         if not isinstance(service, Service):
@@ -100,7 +101,8 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
 
 
 def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
-    """Yield where the settings name what is not there: kinds of head ends, services, callback paths."""
+    """Yield where the settings name what is not there: kinds of head ends, services, callback paths, rows of tables."""
+    yield from table_problems(settings, kinds=found.kinds, services=found.services)
     for row in settings.head_ends:
         where = f"head_ends.{row.name}"
         if row.kind not in found.kinds:

@@ -6,15 +6,15 @@ of HTML has delivered nothing. Whatever is not delivered is sent again under the
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 from lxml import etree
 
 from mdus.contracts.envelope import BODY
 from mdus.contracts.printable import printable
-from mdus.settings import Settings
+from mdus.settings import HttpUrl, Section, Settings
 
 #: SAP's constant SOAPAction, the same for every operation.
 _SOAP_ACTION = '"http://sap.com/xi/WebService/soap1.1"'
@@ -30,9 +30,21 @@ class Delivery:
     error: str | None = None
 
 
+class InterfaceRow(Section):
+    """A row of config/interfaces.toml: one interface of SAP that has an address of its own.
+
+    `sender` is a row of senders, without it the address is every sender's. The credentials stay the sender's.
+    """
+
+    name: str
+    interface: str
+    url: HttpUrl
+    sender: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where messages of one sender system go: the URL with `{interface}` in it, and our credentials there."""
+    """Where messages of one interface go for one sender system, and our credentials there."""
 
     url: str
     user: str | None
@@ -48,10 +60,10 @@ class CisClient:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        verify: Any = True if settings.cis.ca_file is None else str(settings.cis.ca_file)
+        self._own_urls = {(row.sender, row.interface): row.url for row in settings.rows("interfaces", InterfaceRow)}
         self._client = httpx.Client(
             timeout=settings.cis.timeout_seconds,
-            verify=verify,
+            verify=trust(settings),
             limits=httpx.Limits(max_connections=settings.cis.connections * 2),
             follow_redirects=False,
         )
@@ -59,13 +71,13 @@ class CisClient:
     def post(self, body: bytes, *, interface: str, sender_system: str) -> Delivery:
         """Post one message; never raises for what the other side does."""
         try:
-            target = self.target_of(sender_system)
+            target = self.target_of(sender_system, interface=interface)
         except NoTarget as error:
             return Delivery(delivered=False, error=str(error))
         credentials = None if target.user is None else (target.user, target.password or "")
         try:
             answer = self._client.post(
-                target.url.replace("{interface}", interface),
+                target.url,
                 content=body,
                 headers=_HEADERS,
                 auth=credentials if credentials is not None else httpx.USE_CLIENT_DEFAULT,
@@ -74,21 +86,29 @@ class CisClient:
             return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
         return judge(answer.status_code, answer.content)
 
-    def target_of(self, sender_system: str) -> Target:
-        """Return where this system's messages go; raises NoTarget with what to set."""
+    def target_of(self, sender_system: str, *, interface: str) -> Target:
+        """Return where messages of an interface go for this system; raises NoTarget with what to set."""
         cis = self._settings.cis
         sender = self._settings.sender_for(sender_system)
+        url, user, password = cis.url, cis.user, cis.password
         if sender is not None and sender.url is not None:
-            password = None if sender.url_password is None else sender.url_password.get_secret_value()
-            return Target(url=sender.url, user=sender.url_user, password=password)
-        if cis.url is None:
+            url, user, password = sender.url, sender.url_user, sender.url_password
+        of_all = self._own_urls.get((None, interface), url)
+        url = of_all if sender is None else self._own_urls.get((sender.name, interface), of_all)
+        if url is None:
             raise NoTarget(f"no URL for {sender_system}: set MDUS_CIS__URL or `url` of its row in senders.toml")
-        password = None if cis.password is None else cis.password.get_secret_value()
-        return Target(url=cis.url, user=cis.user, password=password)
+        secret = None if password is None else password.get_secret_value()
+        return Target(url=url.replace("{interface}", interface), user=user, password=secret)
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def trust(settings: Settings) -> ssl.SSLContext | bool:
+    """Return which certificate authorities SAP's certificate may be from: those of `cis.ca_file`, else the system's."""
+    file = settings.cis.ca_file
+    return True if file is None else ssl.create_default_context(cafile=str(file))
 
 
 def judge(status: int, body: bytes) -> Delivery:

@@ -15,6 +15,7 @@ from mdus.cli.output import print_out, print_problems
 def check(
     connect: Annotated[bool, typer.Option("--connect", help="Also try the database, SAP and every head end.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print every setting with its origin, secrets masked.")] = False,
+    types: Annotated[bool, typer.Option("--types", help="Print every TypeID that SAP may read in a log.")] = False,
 ) -> None:
     """Report everything that is wrong with the configuration, each with how to mend it; exit code 1 if anything is."""
     from mdus.bootstrap.checking import check as check_here
@@ -24,6 +25,11 @@ def check(
         table = Table("setting", "value", "origin")
         for shown in report.shown:
             table.add_row(shown.key, escape(shown.value), escape(shown.origin))
+        print_out(table)
+    if types:
+        table = Table("TypeID", "category", "meaning")
+        for told in report.types:
+            table.add_row(escape(told.type_id), escape(told.category), escape(told.meaning))
         print_out(table)
     for note in report.notes:
         print_out(escape(note))

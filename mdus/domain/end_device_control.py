@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from mdus.domain.command import Command
+from mdus.domain.capability import Capabilities, Capability, needed_for
+from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.usage_point import DeviceLocation, place_on
 from mdus.domain.value import Value
@@ -175,6 +176,35 @@ def misdirected(command: Command, *, device: EndDevice | None) -> Refusal | None
     if device is None or device.head_end == command.head_end:
         return None
     return Refusal(code="OTHER_HEAD_END", note=f"The device is served by {device.head_end or 'no head end'} now")
+
+
+#: The short code of what a device, or its head end, cannot do.
+NOT_CAPABLE: Final = "NOT_CAPABLE"
+
+
+def unable(device: EndDevice, category: ControlCategory, *, matrix: Capabilities) -> Refusal | None:
+    """Return why a device cannot be switched this way at all, or None when it can."""
+    disconnects = category is ControlCategory.DISCONNECT
+    return _lacking(device, Capability.DISCONNECT if disconnects else Capability.RECONNECT, matrix)
+
+
+def incapable(
+    command: Command, *, device: EndDevice | None, takes: frozenset[CommandKind], matrix: Capabilities
+) -> Refusal | None:
+    """Return why this command would come to nothing, or None when it may have an effect.
+
+    `takes` are the kinds of commands its head end can be given. A device that is not known any more has no reason here.
+    """
+    if command.kind not in takes:
+        note = f"The head end {command.head_end} takes no commands of the kind {command.kind.value}"
+        return Refusal(code=NOT_CAPABLE, note=note)
+    capability = needed_for(command)
+    return None if capability is None or device is None else _lacking(device, capability, matrix)
+
+
+def _lacking(device: EndDevice, capability: Capability, matrix: Capabilities) -> Refusal | None:
+    lack = matrix.lack(device, capability)
+    return None if lack is None else Refusal(code=NOT_CAPABLE, note=lack)
 
 
 def permit(

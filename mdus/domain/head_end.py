@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from mdus.domain.capability import Capability, enabled_by
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.register import Register
@@ -179,9 +180,10 @@ class HeadEnd(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadEndKind:
-    """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, its capabilities, how to connect.
+    """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, what it can do, how to connect.
 
-    `decode` turns a raw delivery into events; pure, raises ValueError on a body it cannot read.
+    `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `decode` turns
+    a raw delivery into events; pure, raises ValueError on a body it cannot read.
     """
 
     name: str
@@ -189,3 +191,9 @@ class HeadEndKind:
     connect: Callable[..., HeadEnd]
     decode: Callable[[str, bytes], Iterator[FieldEvent]]
     settings: type[Any] | None = None
+    tells: frozenset[Capability] = frozenset()
+
+    @property
+    def offers(self) -> frozenset[Capability]:
+        """Return what a device of such a head end can do at most; config/capabilities.toml says what of it is left."""
+        return enabled_by(self.capabilities) | self.tells

@@ -17,6 +17,7 @@ from typing import Final
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, command_key
 from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device_control import NOT_CAPABLE
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy, Window, choose
@@ -104,7 +105,12 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
         reason = "The device is not in service on the scheduled date"
         return (*_failed(document, reason, now=now), *taken_back(under_way, reason=reason, now=now))
     chosen = register and choose(
-        due.readings, register=register, window=window, choice=policy.choice, on_demand=document.on_demand
+        due.readings,
+        register=register,
+        window=window,
+        choice=policy.choice,
+        on_demand=document.on_demand,
+        units=policies.units,
     )
     if chosen and (chosen.is_certain or (due.commands and not under_way)):
         read = replace(
@@ -149,9 +155,15 @@ def _ask(due: Collection, *, policy: ReadingPolicy, policies: ReadingPolicies, n
 
 
 def _is_hopeless(document: MeterReadingDocument, last: Command, *, now: datetime) -> bool:
-    """Tell whether the window is over and the meter has nothing in it: then no later attempt would find a value."""
-    nothing = last.succeeded or last.result_code == _NO_DATA
-    return nothing and not document.on_demand and (last.ended_at or now) > document.window_until
+    """Tell whether no later attempt would find a value.
+
+    On demand that is when the meter cannot be asked; of stored values when the window is over and nothing in it, or
+    nothing that could be fetched: until then they may still come by themselves.
+    """
+    if document.on_demand:
+        return last.result_code == NOT_CAPABLE
+    nothing = last.succeeded or last.result_code in (_NO_DATA, NOT_CAPABLE)
+    return nothing and (last.ended_at or now) > document.window_until
 
 
 def _reason(document: MeterReadingDocument, last: Command) -> str:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from mdus.domain.local_time import day_start
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.register import Register
+from mdus.domain.unit import Units
 from mdus.domain.value import Value
 from mdus.settings import Section, Settings
-
-#: What a value in one unit is multiplied by to be in another; units that differ and stand not here do not fit.
-_SCALES: Final[Mapping[tuple[str, str], Decimal]] = {
-    ("WH", "KWH"): Decimal("0.001"),
-    ("MWH", "KWH"): Decimal(1000),
-    ("KWH", "WH"): Decimal(1000),
-    ("KWH", "MWH"): Decimal("0.001"),
-    ("L", "M3"): Decimal("0.001"),
-}
 
 
 class Anchor(StrEnum):
@@ -115,7 +107,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadingPolicies(Value):
-    """The policies of all reasons, and the patience that holds for every reading."""
+    """The policies of all reasons, and the patience and units that hold for every reading."""
 
     KEY: ClassVar[tuple[str, ...]] = ()
 
@@ -123,6 +115,7 @@ class ReadingPolicies(Value):
     collection_delay: timedelta = timedelta(hours=1)
     on_demand_timeout: timedelta = timedelta(hours=1)
     on_demand_interval: timedelta = timedelta(minutes=15)
+    units: Units = field(default_factory=Units)
 
     @classmethod
     def of(cls, settings: Settings) -> ReadingPolicies:
@@ -144,6 +137,7 @@ class ReadingPolicies(Value):
             collection_delay=timedelta(minutes=reading.collection_delay_minutes),
             on_demand_timeout=timedelta(minutes=reading.on_demand_timeout_minutes),
             on_demand_interval=timedelta(minutes=reading.on_demand_interval_minutes),
+            units=Units.of(settings),
         )
 
     def for_reason(self, code: str) -> ReadingPolicy | None:
@@ -167,7 +161,13 @@ class Chosen:
 
 
 def choose(
-    readings: Iterable[MeterReading], *, register: Register, window: Window, choice: Choice, on_demand: bool
+    readings: Iterable[MeterReading],
+    *,
+    register: Register,
+    window: Window,
+    choice: Choice,
+    on_demand: bool,
+    units: Units,
 ) -> Chosen | None:
     """Return the value that answers an order, or None when none of the readings does.
 
@@ -177,9 +177,10 @@ def choose(
     """
     fitting: dict[datetime, tuple[MeterReading, Decimal]] = {}
     for reading in readings:
-        scale = _scale(reading.unit, register.unit)
-        if scale is not None and window.starts_at <= reading.measured_at <= window.ends_at:
-            fitting[reading.measured_at] = (reading, scale)
+        if window.starts_at <= reading.measured_at <= window.ends_at:
+            value = units.converted(reading.value, told=reading.unit, wanted=register.unit)
+            if value is not None:
+                fitting[reading.measured_at] = (reading, value)
     if not fitting:
         return None
     if on_demand:
@@ -189,8 +190,7 @@ def choose(
     else:
         best = _best(fitting, window=window, choice=choice)
         is_certain = best == window.complete_at(choice)
-    reading, scale = fitting[best]
-    shown = register.as_shown(reading.value * scale)
+    shown = register.as_shown(fitting[best][1])
     return Chosen(value=shown, unit=register.unit, measured_at=best, is_certain=is_certain)
 
 
@@ -202,13 +202,3 @@ def _best(instants: Iterable[datetime], *, window: Window, choice: Choice) -> da
             return max(instants)
         case Choice.NEAREST:
             return min(sorted(instants, reverse=True), key=lambda at: abs(at - window.target_at))
-
-
-def _scale(told: str | None, wanted: str) -> Decimal | None:
-    if told is None or _plain(told) == _plain(wanted):
-        return Decimal(1)
-    return _SCALES.get((_plain(told), _plain(wanted)))
-
-
-def _plain(unit: str) -> str:
-    return unit.upper().replace("³", "3")

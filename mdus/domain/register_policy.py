@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field, model_validator
 
 from mdus.domain.end_device import EndDevice
 from mdus.domain.obis import Obis
+from mdus.domain.recurrence import Recurrences
 from mdus.domain.register import Register, plain_code
+from mdus.domain.unit import Units
 from mdus.domain.value import Value
 from mdus.settings import Section, Settings
 
@@ -71,6 +73,18 @@ class TimeZoneUnknown(RegisterFault):
     type_id = "117(MDUS)"
 
 
+class UnitUnknown(RegisterFault):
+    """Its unit is not in config/units.toml."""
+
+    type_id = "121(MDUS)"
+
+
+class RecurrenceUnknown(RegisterFault):
+    """Its recurrence code is not in config/recurrence.toml."""
+
+    type_id = "122(MDUS)"
+
+
 class ReadingTypeRow(Section):
     """A row of config/reading_types.toml: what registers measure that give no OBIS code."""
 
@@ -80,6 +94,7 @@ class ReadingTypeRow(Section):
     division: str | None = None
     unit: str | None = None
     time_of_use: str | None = None
+    ams_id: str | None = None
     head_end: str | None = None
 
     @model_validator(mode="after")
@@ -88,14 +103,15 @@ class ReadingTypeRow(Section):
             raise ValueError("a row states a text or a division")
         return self
 
-    def weight(self, register: Register, *, head_end: str | None) -> int:
+    def weight(self, register: Register, *, device: EndDevice) -> int:
         """Return how many things the row states that are so, 0 when one is not."""
         pairs = (
             (self.text, register.obis_text),
             (plain_code(self.division), plain_code(register.division)),
             (self.unit, register.unit),
             (plain_code(self.time_of_use), plain_code(register.time_of_use_code)),
-            (self.head_end, head_end),
+            (self.ams_id, device.ams_id),
+            (self.head_end, device.head_end),
         )
         stated = [said == present for said, present in pairs if said is not None]
         # A text that is there has to be known: guessing by division would bill the wrong quantity.
@@ -108,20 +124,25 @@ class RegisterPolicy(Value):
 
     reading_types: tuple[ReadingTypeRow, ...] = ()
     time_zone_codes: frozenset[str] = frozenset()
+    units: Units = field(default_factory=Units)
+    recurrences: Recurrences = field(default_factory=Recurrences)
 
     @classmethod
     def of(cls, settings: Settings) -> RegisterPolicy:
-        """Return the policy that config/reading_types.toml and config/time_zones.toml say."""
+        """Return the policy that the tables of reading types, time zones, units and recurrences say."""
         return cls(
             reading_types=settings.rows("reading_types", ReadingTypeRow),
             time_zone_codes=frozenset(settings.time_zones),
+            units=Units.of(settings),
+            recurrences=Recurrences.of(settings),
         )
 
     def placed(self, described: Register, *, device: EndDevice) -> Register:
         """Return a register as SAP describes it on the channel it measures. Raises RegisterFault for what cannot be.
 
         The span holds a day at least and starts while the device is valid. The decimals fit into the digits, a factor
-        is above zero (SAP applies it: results carry the value as shown), a time zone code is known.
+        is above zero (SAP applies it: results carry the value as shown), its codes of unit, recurrence and time zone
+        are known.
         """
         if described.valid_to is not None and described.valid_to <= described.valid_from:
             raise DatesReversed
@@ -133,11 +154,15 @@ class RegisterPolicy(Value):
             raise FactorImpossible
         if described.time_zone_code is not None and described.time_zone_code not in self.time_zone_codes:
             raise TimeZoneUnknown(f"Its time zone code {described.time_zone_code} is not in config/time_zones.toml")
-        return replace(described, reading_type=self.reading_type(described, head_end=device.head_end))
+        if not self.units.is_known(described.unit, division=described.division):
+            raise UnitUnknown(f"Its unit {described.unit} is not in config/units.toml for its division")
+        if self.recurrences.minutes_of(described.recurrence_code) is None:
+            raise RecurrenceUnknown(f"Its recurrence code {described.recurrence_code} is not in config/recurrence.toml")
+        return replace(described, reading_type=self.reading_type(described, device=device))
 
-    def reading_type(self, register: Register, *, head_end: str | None) -> str:
+    def reading_type(self, register: Register, *, device: EndDevice) -> str:
         """Return the channel of a register: by its text (a row, else an OBIS code), without text by its division."""
-        weighed = [(row.weight(register, head_end=head_end), row.reading_type) for row in self.reading_types]
+        weighed = [(row.weight(register, device=device), row.reading_type) for row in self.reading_types]
         most = max((weight for weight, _ in weighed), default=0)
         found = {reading_type for weight, reading_type in weighed if weight == most and weight > 0}
         if len(found) > 1:

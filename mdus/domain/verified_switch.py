@@ -20,7 +20,13 @@ from typing import ClassVar, Final
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, command_key
 from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice, SwitchState
-from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl, Refusal
+from mdus.domain.end_device_control import (
+    NOT_CAPABLE,
+    ControlCategory,
+    ControlStatus,
+    EndDeviceControl,
+    Refusal,
+)
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.value import Value
 from mdus.settings import Settings
@@ -50,6 +56,7 @@ NEVER_TRIED: Final = frozenset(
         "UNKNOWN_METER",
         "NOT_PROVISIONED",
         "NO_BREAKER",
+        NOT_CAPABLE,
         "BUSY",
     }
 )

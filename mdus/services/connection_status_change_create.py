@@ -21,11 +21,13 @@ from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
+from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
 from mdus.domain.end_device_control import (
     CANCELLED,
     NO_BREAKER,
+    NOT_CAPABLE,
     TEST_DATA,
     ControlCategory,
     ControlStatus,
@@ -33,6 +35,7 @@ from mdus.domain.end_device_control import (
     Refusal,
     order_progress,
     too_late,
+    unable,
 )
 from mdus.domain.local_time import local_day
 from mdus.domain.usage_point import DeviceLocation, place_on
@@ -46,10 +49,14 @@ from mdus.storage.session import UnitOfWork
 _SWITCHED: Final = "1"
 _NOT_SWITCHED: Final = "2"
 
+#: What the head end says under a code of its own.
+_SAID_BY_HEAD_END: Final = "SAID_BY_THE_HEAD_END"
+
 #: Short code of a failure -> TypeID of its log item; what is not listed is said by the head end.
-_TYPE_IDS: Final[Mapping[str, str]] = {
+TYPE_IDS: Final[Mapping[str, str]] = {
     "UNKNOWN_DEVICE": "110(MDUS)",
     "OTHER_SYSTEM": "111(MDUS)",
+    NOT_CAPABLE: "150(MDUS)",
     "TEST_DATA": "310(MDUS)",
     "TOO_LATE": "311(MDUS)",
     "EXPIRED": "312(MDUS)",
@@ -64,8 +71,8 @@ _TYPE_IDS: Final[Mapping[str, str]] = {
     "OTHER_METER": "322(MDUS)",
     "SUPERSEDED": "323(MDUS)",
     "OTHER_PLACE": "324(MDUS)",
+    _SAID_BY_HEAD_END: "320(MDUS)",
 }
-_SAID_BY_HEAD_END: Final = "320(MDUS)"
 
 #: Years a planned time may be in: beyond them the calendar ends.
 _FIRST_YEAR: Final = 1900
@@ -181,7 +188,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     }
     by_id = ("sender_system", "device_id")
     return Known(
-        [SwitchRules.of(uow.settings)],
+        [SwitchRules.of(uow.settings), Capabilities.of(uow.settings)],
         uow.load(EndDevice, by_id, devices),
         uow.load(EndDeviceStatus, by_id, devices, lock=False),
         uow.load(DeviceLocation, by_id, devices, lock=False),
@@ -195,7 +202,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Carry the order out device by device; done when every device is settled (SAP contract 3.6).
 
     - Refused at once, per device: test data, a disconnection planned too long ago, a device of another system, out of
-      service, without head end or breaker. A device not there yet is waited for, the others go on.
+      service, without head end or breaker, not capable of it. A device not there yet is waited for, the others go on.
     - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched,
       unless another order may be about to move it.
     - The same order again (ID and category) is answered with the stored outcome, with other content refused.
@@ -292,7 +299,8 @@ def _begun(
         if now < origin.park_until:
             return None
         return failed(control, Refusal(code="UNKNOWN_DEVICE", note=str(DeviceUnknown())), now=now)
-    refusal = _refusal(request, one, device, status)
+    matrix = known.one(Capabilities) or Capabilities()
+    refusal = _refusal(request, one, device, status) or unable(device, category, matrix=matrix)
     if refusal is not None:
         return failed(control, refusal, now=now)
     ordered_on = local_day(origin.received_at, zone=origin.zone)
@@ -403,7 +411,7 @@ def _result(settled: Sequence[EndDeviceControl]) -> SwitchResult:
 def _problem(control: EndDeviceControl) -> Problem:
     code = control.failure_code or control.status.value.upper()
     return Problem(
-        type_id=_TYPE_IDS.get(code, _SAID_BY_HEAD_END),
+        type_id=TYPE_IDS.get(code, TYPE_IDS[_SAID_BY_HEAD_END]),
         note=f"Device {control.device_id}: {control.note or code} ({code})",
     )
 

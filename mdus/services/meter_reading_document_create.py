@@ -22,6 +22,7 @@ from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
+from mdus.domain.capability import Capabilities, Capability
 from mdus.domain.end_device import EndDevice, device_arrival
 from mdus.domain.local_time import day_start, local_day
 from mdus.domain.meter_reading_collection import read_command
@@ -91,6 +92,12 @@ class SystemDiffers(BusinessError):
     type_id = "111(MDUS)"
 
 
+class NotCapable(BusinessError):
+    """The device cannot do what is ordered."""
+
+    type_id = "150(MDUS)"
+
+
 class RegisterUnknown(BusinessError):
     """The device has no register with this logical register number."""
 
@@ -158,11 +165,11 @@ class NotInService(BusinessError):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the devices, registers and documents of a batch, and the policies."""
+    """Fetch the devices, registers and documents of a batch, the policies, and what devices can do."""
     devices = {(request.origin.sender_system, request.device_id) for request in requests}
     documents = {(request.origin.sender_system, request.document_id) for request in requests}
     return Known(
-        [ReadingPolicies.of(uow.settings)],
+        [ReadingPolicies.of(uow.settings), Capabilities.of(uow.settings)],
         uow.load(EndDevice, ("sender_system", "device_id"), devices, lock=False),
         uow.load(Register, ("sender_system", "device_id"), devices, lock=False),
         uow.load(MeterReadingDocument, ("sender_system", "document_id"), documents),
@@ -178,7 +185,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Device or register not there yet: wait for it. Both must be valid on the scheduled date (at a removal: or have
       ended with the day before), and the register measure what the order says.
     - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
-      codes are refused.
+      codes are refused, and so is what the device cannot do.
     - Stored values: the window of the policy around the scheduled day of the sender's zone; first looked for when its
       best value may be there and has been collected.
     - On demand: now for today and for past dates within the policy's window, else when the scheduled day begins.
@@ -217,7 +224,9 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         raise NotReadable
     if policy is None:
         raise ReasonNotSupported(f"The meter reading reason {request.reason_code} is not supported")
-    if _is_on_demand(request, policy):
+    is_on_demand = _is_on_demand(request, policy)
+    _check_ability(device, known, is_on_demand=is_on_demand)
+    if is_on_demand:
         return _on_demand(request, device, register, policy=policy, policies=policies, now=now)
     return _from_stored(request, register, policy=policy, policies=policies, now=now)
 
@@ -267,6 +276,13 @@ def _is_on_demand(request: Request, policy: ReadingPolicy) -> bool:
     if code not in _DATA_SOURCES:
         raise DataSourceNotSupported(f"The data source type {request.data_source_code} is not supported")
     return _DATA_SOURCES[code]
+
+
+def _check_ability(device: EndDevice, known: Known, *, is_on_demand: bool) -> None:
+    matrix = known.one(Capabilities) or Capabilities()
+    lack = matrix.lack(device, Capability.ON_DEMAND_READING if is_on_demand else Capability.REMOTE_READING)
+    if lack is not None:
+        raise NotCapable(lack)
 
 
 def _window(request: Request, policy: ReadingPolicy) -> Window:

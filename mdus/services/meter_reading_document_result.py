@@ -31,6 +31,7 @@ from mdus.domain.meter_reading_document import (
 )
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
+from mdus.messaging.log_types import accepted_types
 from mdus.messaging.outcome import Change, Done, Outcome, Received
 from mdus.messaging.patterns import Due, RequestSent
 from mdus.settings import Settings
@@ -91,11 +92,11 @@ class Policy(Value):
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
-        """Return the policy that the section `reading` says."""
+        """Return the policy that the section `reading` and config/log_types.toml say."""
         return cls(
             send_attempts=settings.reading.send_attempts,
             resend_interval=timedelta(minutes=settings.reading.resend_interval_minutes),
-            accepted_type_ids=settings.reading.accepted_type_ids,
+            accepted_type_ids=accepted_types(settings, service=SERVICE.name),
         )
 
 

@@ -7,17 +7,19 @@ and key, lists are replaced. Every setting is described beside its default, in `
 
 from mdus.settings.folders import DATA_FOLDERS, data_folder
 from mdus.settings.loading import Problem, SettingsError, load_settings, variable_of
-from mdus.settings.shapes import HeadEnd, Section, Sender, Settings, Shown
+from mdus.settings.shapes import HeadEnd, HttpUrl, Section, Sender, Settings, Shown, Texts
 
 __all__ = [
     "DATA_FOLDERS",
     "HeadEnd",
+    "HttpUrl",
     "Problem",
     "Section",
     "Sender",
     "Settings",
     "SettingsError",
     "Shown",
+    "Texts",
     "data_folder",
     "load_settings",
     "variable_of",

@@ -177,11 +177,17 @@ def _key_of_variable(variable: str, draft: _Draft) -> Key:
     return (table, *(part.lower() for part in rest))
 
 
-def load_settings(environ: Mapping[str, str], *, tables: Mapping[str, type[BaseModel]] | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str],
+    *,
+    tables: Mapping[str, type[BaseModel]] | None = None,
+    offered: Mapping[str, frozenset[str]] | None = None,
+) -> Settings:
     """Read the settings of this process from the installation, the folder `MDUS_CONFIG` and `environ`.
 
-    `tables` gives the shape of each row of the tables that services own, so that these are checked too. Raises
-    `SettingsError` with every problem found in all layers.
+    `tables` gives the shape of each row of the tables that services own, so that these are checked too; `offered` the
+    capabilities of each kind of head end, for `Settings.offered_by`. Raises `SettingsError` with every problem found in
+    all layers.
     """
     draft = _Draft()
     _read_folder(draft, data_folder("config"), "default, config/{file}")
@@ -210,6 +216,7 @@ def load_settings(environ: Mapping[str, str], *, tables: Mapping[str, type[BaseM
     settings._tables = MappingProxyType(
         {name: tuple(MappingProxyType(row) for row in rows) for name, rows in extra.items()}
     )
+    settings._offered = MappingProxyType(dict(offered or {}))
     settings._origins = MappingProxyType(draft.origins)
     return settings
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, PrivateAttr, SecretStr
 
 MASK: Final = "********"
 
@@ -74,11 +73,12 @@ class Cis(Section):
     user: str | None = None
     password: SecretStr | None = None
     own_system: str
+    message_class: Annotated[str, Field(pattern=r"^[^()\s]{1,20}$")]
     timeout_seconds: Seconds
     connections: Whole
     bulk_size: Whole
     bulk_bytes: Annotated[int, Field(ge=10_000)]
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
 
 
 class Http(Section):
@@ -131,7 +131,6 @@ class Reading(Section):
     confirmation_timeout_minutes: Whole
     send_attempts: Whole
     resend_interval_minutes: Whole
-    accepted_type_ids: Texts
     manual_reasons: Texts
     calculated_type_codes: Texts
 
@@ -230,6 +229,7 @@ class Settings(Section):
     head_ends: tuple[HeadEnd, ...]
 
     _tables: Mapping[str, tuple[Mapping[str, Any], ...]] = PrivateAttr(default_factory=dict)
+    _offered: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
     _origins: Mapping[Key, str] = PrivateAttr(default_factory=dict)
 
     def table(self, name: str) -> tuple[Mapping[str, Any], ...]:
@@ -239,6 +239,10 @@ class Settings(Section):
     def rows(self, name: str, shape: type[Shape]) -> tuple[Shape, ...]:
         """Return the rows of the table `name` as values of `shape`; `load_settings(tables=...)` has checked them."""
         return tuple(shape.model_validate(dict(row)) for row in self._tables[name])
+
+    def offered_by(self, kind: str) -> frozenset[str] | None:
+        """Return the capabilities that a kind of head end offers, None where `load_settings` was told of none."""
+        return self._offered.get(kind)
 
     def sender_for(self, system: str) -> Sender | None:
         """Return who speaks for the sender system `system`: the row that names it, else one that may name any."""

@@ -96,8 +96,9 @@ class Call:
 class HeadEndWorker:
     """Serves one head end; `turn` may be called by several threads at once, as many as calls may be under way.
 
-    `lease` must outlast a call with the look for it after a failure, so take a good multiple of the head end's
-    time-out. `monotonic` is the real clock that rests after failures are measured with.
+    `takes` are the kinds of commands the head end can be given; others end here. `lease` must outlast a call with the
+    look for it after a failure, so take a good multiple of the head end's time-out. `monotonic` is the real clock that
+    rests after failures are measured with.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class HeadEndWorker:
         patience: Mapping[CommandKind, timedelta],
         rules: GovernorRules,
         lease: timedelta,
+        takes: frozenset[CommandKind] = frozenset(CommandKind),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.head_end = head_end
@@ -119,6 +121,7 @@ class HeadEndWorker:
         self._patience = patience
         self._rules = rules
         self._lease = lease
+        self._takes = takes
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._failures = 0  # calls in a row that never reached it
@@ -238,7 +241,7 @@ class HeadEndWorker:
 
         Returns those that may leave, and how many ended.
         """
-        leaving, refusals = may_leave(uow, claimed, kind=kind, rules=self._rules, now=now)
+        leaving, refusals = may_leave(uow, claimed, kind=kind, rules=self._rules, takes=self._takes, now=now)
         for each, refusal in refusals:
             log.info(
                 "command_refused",

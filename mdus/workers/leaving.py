@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from mdus.domain.command import CommandKind
+from mdus.domain.capability import Capabilities
+from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
-from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, misdirected, permit
+from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, incapable, misdirected, permit
 from mdus.domain.local_time import local_day
 from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import Settings
@@ -19,17 +21,36 @@ from mdus.storage.submission import Claimed
 DeviceKey = tuple[object, ...]  # sender system, device id
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Abilities:
+    """What the head end takes, and what its devices can do."""
+
+    takes: frozenset[CommandKind]
+    matrix: Capabilities
+
+    def refusal(self, command: Command, device: EndDevice | None) -> Refusal | None:
+        return incapable(command, device=device, takes=self.takes, matrix=self.matrix)
+
+
 def may_leave(
-    uow: UnitOfWork, claimed: Sequence[Claimed], *, kind: CommandKind, rules: GovernorRules, now: datetime
+    uow: UnitOfWork,
+    claimed: Sequence[Claimed],
+    *,
+    kind: CommandKind,
+    rules: GovernorRules,
+    takes: frozenset[CommandKind],
+    now: datetime,
 ) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
     """Part commands of one kind into those that may leave and those refused, each with why.
 
-    A switch whose order somebody else holds is in neither: it stays for another turn.
+    A switch whose order somebody else holds is in neither: it stays for another turn. What the head end does not take,
+    or its device cannot do, never leaves.
     """
     devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, _keys(claimed), lock=False)}
+    abilities = _Abilities(takes=takes, matrix=Capabilities.of(uow.settings))
     if kind is CommandKind.SWITCH:
-        return _permitted(uow, claimed, devices=devices, rules=rules, now=now)
-    return _directed(claimed, devices=devices)
+        return _permitted(uow, claimed, devices=devices, rules=rules, abilities=abilities, now=now)
+    return _directed(claimed, devices=devices, abilities=abilities)
 
 
 def _permitted(
@@ -38,6 +59,7 @@ def _permitted(
     *,
     devices: Mapping[DeviceKey, EndDevice],
     rules: GovernorRules,
+    abilities: _Abilities,
     now: datetime,
 ) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
     """Ask the governor for each switch."""
@@ -70,7 +92,7 @@ def _permitted(
             rules=rules,
             today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),
             now=now,
-        )
+        ) or abilities.refusal(command, devices.get(key))
         if refusal is None:
             permitted.append(each)
         else:
@@ -79,13 +101,14 @@ def _permitted(
 
 
 def _directed(
-    claimed: Sequence[Claimed], *, devices: Mapping[DeviceKey, EndDevice]
+    claimed: Sequence[Claimed], *, devices: Mapping[DeviceKey, EndDevice], abilities: _Abilities
 ) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
-    """Part the commands whose device is still served by their head end from those whose device is not."""
+    """Part the commands whose device is still served by their head end, and able, from those whose device is not."""
     directed: list[Claimed] = []
     refusals: list[tuple[Claimed, Refusal]] = []
     for each in claimed:
-        refusal = misdirected(each.command, device=devices.get((each.command.sender_system, each.command.device_id)))
+        device = devices.get((each.command.sender_system, each.command.device_id))
+        refusal = misdirected(each.command, device=device) or abilities.refusal(each.command, device)
         if refusal is None:
             directed.append(each)
         else:

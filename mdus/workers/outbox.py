@@ -34,6 +34,7 @@ from mdus.contracts.header import MessageHeader
 from mdus.contracts.log import Log
 from mdus.domain.clock import Clock
 from mdus.domain.exception_case import ExceptionCase
+from mdus.messaging.log_types import LogTypes
 from mdus.messaging.parts import parted
 from mdus.messaging.patterns import (
     Due,
@@ -88,6 +89,7 @@ class OutboxWorker:
         self._retry = retry
         self._contract = contract
         self._client = client
+        self._log_types = LogTypes.of(settings)
         self._senders = ThreadPoolExecutor(settings.cis.connections, thread_name_prefix="delivery")
 
     def turn(self) -> int:
@@ -298,7 +300,7 @@ class OutboxWorker:
             ]
         items = []
         for item, request in zip(stored, requests, strict=True):
-            content = service.confirm(request, from_json(service.result, item.result))
+            content = service.confirm(request, self._log_types.told(from_json(service.result, item.result)))
             made = outbox.item_uuid(row.uuid, item.position)
             items.append(
                 Item(self._header(row, uuid=made, reference_uuid=item.uuid, reference_id=item.header_id), content)

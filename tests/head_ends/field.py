@@ -84,7 +84,12 @@ class Field:
         )
         self._numbers = count(1)
 
-    def new_worker(self, *, lease: timedelta = timedelta(minutes=1)) -> HeadEndWorker:
+    def new_worker(
+        self,
+        *,
+        lease: timedelta = timedelta(minutes=1),
+        takes: frozenset[CommandKind] = frozenset(CommandKind),
+    ) -> HeadEndWorker:
         """Return a worker for the head end, as a process that starts would have it."""
         return HeadEndWorker(
             self.head_end,
@@ -94,6 +99,7 @@ class Field:
             patience=patience(self.settings),
             rules=GovernorRules(),
             lease=lease,
+            takes=takes,
             monotonic=lambda: self.real,
         )
 

@@ -76,6 +76,8 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
     ),
     "119(MDUS)": Refusal("measurement_task_id", "a number, and a channel, free in that span", "let spans not overlap"),
     "120(MDUS)": Refusal("valid_from", "one location at a time", "let each end no later than the next begins"),
+    "121(MDUS)": Refusal("unit", "a unit code of units", "correct it, or add it to config/units.toml"),
+    "122(MDUS)": Refusal("recurrence_code", "a code of recurrences", "correct it, or add it to config/recurrence.toml"),
     "130(MDUS)": Refusal("measurement_task_id", "a register that is known", f"import it, or mend its row, {_LATER}"),
     "131(MDUS)": Refusal("valid_from", "one point of delivery at a time", "let each end no later than the next begins"),
 }

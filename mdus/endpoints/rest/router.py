@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Row
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mdus.domain.capability import Capabilities
+from mdus.domain.end_device import EndDevice
 from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
 from mdus.endpoints.rest.shapes import (
     Case,
@@ -88,13 +90,15 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
 
     @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
     def device(sender_system: str, device_id: str, systems: Systems = caller) -> DeviceDetail:
-        """Show one smart meter with its registers, locations and points of delivery."""
+        """Show one smart meter with what it can do, its registers, locations and points of delivery."""
         with runtime.database.read() as uow:
             row = listing.device(uow.connection, sender_system, device_id)
             if row is None or not _may_see(systems, sender_system):
                 raise HTTPException(404, f"There is no device {device_id} of {sender_system}")
+            [known] = uow.load(EndDevice, EndDevice.KEY, {(sender_system, device_id)}, lock=False)
             parts = listing.parts_of_device(uow.connection, sender_system, device_id)
-        return DeviceDetail.model_validate({**row._mapping, **parts}, from_attributes=True)
+        able = sorted(Capabilities.of(runtime.settings).of_device(known))
+        return DeviceDetail.model_validate({**row._mapping, **parts, "capabilities": able}, from_attributes=True)
 
 
 def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:

@@ -99,8 +99,9 @@ class UsagePoint(Shown):
 
 
 class DeviceDetail(Device):
-    """A smart meter with all that hangs on it."""
+    """A smart meter with all that hangs on it; `capabilities` by the names of config/capabilities.toml."""
 
+    capabilities: list[str]
     registers: list[Register]
     locations: list[Location]
     logical_locations: list[LogicalLocation]

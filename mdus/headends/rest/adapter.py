@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import httpx
 
+from mdus.domain.capability import Capability
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice
 from mdus.domain.head_end import FieldMeter, HeadEndKind, RawDelivery, Rejection, Submission
@@ -211,4 +212,5 @@ HEAD_END = HeadEndKind(
     capabilities=frozenset(CommandKind),
     connect=connect,
     decode=codec.decode,
+    tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS}),
 )

@@ -133,6 +133,16 @@ class TestDevices:
         assert shown["usage_points"][0]["point_of_delivery_id"] == "DE001"
         assert shown["logical_locations"] == []
 
+    def test_are_shown_with_what_they_can_do(self, sqlite_url: str, tmp_path: Path) -> None:
+        (tmp_path / "capabilities.toml").write_text(
+            '[[capabilities]]\nname = "electricity"\nmaterial_id = "METER-E"\ndisconnect = false\ntext = false\n'
+        )
+        mdus = Installation(sqlite_url, environ={"MDUS_CONFIG": str(tmp_path)})
+        with mdus.database.begin() as uow:
+            uow.save([device(1), replace(device(2), material_id="METER-G")])
+        able = [mdus.get(f"/api/v1/devices/P11/{number:018}").json()["capabilities"] for number in (1, 2)]
+        assert [("disconnect" in some, "reconnect" in some) for some in able] == [(False, True), (True, True)]
+
     def test_are_not_found_under_another_system(self, mdus: Installation) -> None:
         with mdus.database.begin() as uow:
             uow.save([device(1)])

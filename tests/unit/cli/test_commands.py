@@ -160,6 +160,19 @@ class TestCheck:
         assert "workers.claim_size" in ran.out
         assert "hidden-word" not in ran.out
 
+    def test_lists_every_type_id_as_sap_reads_it(
+        self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MDUS_CIS__MESSAGE_CLASS", "ZAMI")
+        monkeypatch.setenv("MDUS_LOG_TYPES__KILL_SWITCH__NUMBER", "313")
+        monkeypatch.setenv("MDUS_LOG_TYPES__KILL_SWITCH__TYPE_ID", "007(Z1)")
+        monkeypatch.setenv("COLUMNS", "300")
+        ran = mdus("check", "--types")
+        assert ran.code == 0
+        for said in ("110(ZAMI)", "The device is not known", "007(Z1)", "Kill switch"):
+            assert said in ran.out
+        assert "313(" not in ran.out
+
     def test_makes_no_file_by_looking(self, mdus: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MDUS_DATABASE__URL", f"sqlite:///{tmp_path / 'absent.db'}")
         assert mdus("check").code == 0

@@ -209,6 +209,27 @@ class TestNoValue:
 
         assert (document_of(changes).status is DocumentStatus.FAILED) is fails
 
+    @pytest.mark.parametrize(
+        ("document", "now", "fails"),
+        [
+            pytest.param(ON_DEMAND, NOW, True, id="asked on demand"),
+            pytest.param(
+                replace(DOCUMENT, attempts=1), NOW, False, id="stored values that may still come by themselves"
+            ),
+            pytest.param(
+                replace(DOCUMENT, attempts=1), DUE + 3 * DAY + timedelta(seconds=1), True, id="too late for them"
+            ),
+        ],
+    )
+    def test_fails_when_the_device_cannot_be_asked(
+        self, document: MeterReadingDocument, now: datetime, fails: bool
+    ) -> None:
+        last = ended(document, status=CommandStatus.FAILED, result_code="NOT_CAPABLE", ended_at=now)
+
+        changes = step(document, commands=[last], now=now)
+
+        assert (document_of(changes).status is DocumentStatus.FAILED) is fails
+
     def test_does_not_fail_while_the_window_is_open(self) -> None:
         at_end = DOCUMENT.window_until
 

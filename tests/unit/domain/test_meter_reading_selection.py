@@ -21,6 +21,7 @@ from mdus.domain.meter_reading_selection import (
 )
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.register import Register
+from mdus.domain.unit import Units
 from mdus.settings import load_settings
 
 TARGET = datetime(2026, 3, 10, 23, 0, tzinfo=UTC)
@@ -60,8 +61,11 @@ def reading(
     )
 
 
+UNITS = Units.of(load_settings({}))
+
+
 def chosen_at(*readings: MeterReading, choice: Choice = Choice.NEAREST, on_demand: bool = False) -> datetime | None:
-    chosen = choose(readings, register=REGISTER, window=WINDOW, choice=choice, on_demand=on_demand)
+    chosen = choose(readings, register=REGISTER, window=WINDOW, choice=choice, on_demand=on_demand, units=UNITS)
     return chosen and chosen.measured_at
 
 
@@ -218,7 +222,7 @@ class TestChoose:
     def test_believes_the_newer_row_of_one_instant(self) -> None:
         rows = [reading(TARGET, "100.00"), reading(TARGET, "101.00")]
 
-        chosen = choose(rows, register=REGISTER, window=WINDOW, choice=Choice.NEAREST, on_demand=False)
+        chosen = choose(rows, register=REGISTER, window=WINDOW, choice=Choice.NEAREST, on_demand=False, units=UNITS)
 
         assert chosen is not None
         assert chosen.value == Decimal("101.00")
@@ -236,7 +240,12 @@ class TestChoose:
         register = replace(REGISTER, fraction_digits=digits)
 
         chosen = choose(
-            [reading(TARGET, value)], register=register, window=WINDOW, choice=Choice.NEAREST, on_demand=False
+            [reading(TARGET, value)],
+            register=register,
+            window=WINDOW,
+            choice=Choice.NEAREST,
+            on_demand=False,
+            units=UNITS,
         )
 
         assert chosen is not None
@@ -250,6 +259,8 @@ class TestChoose:
             pytest.param("Wh", "KWH", "5.00", id="smaller unit"),
             pytest.param("MWh", "KWH", "5000000.00", id="larger unit"),
             pytest.param("m³", "M3", "5000.00", id="superscript"),
+            pytest.param("kvarh", "KVR", "5000.00", id="four letters in the field, three in SAP"),
+            pytest.param("l", "MTQ", "5.00", id="an ISO code"),
             pytest.param("kvarh", "KWH", None, id="another quantity"),
             pytest.param("m3", "KWH", None, id="another commodity"),
         ],
@@ -265,6 +276,7 @@ class TestChoose:
             window=WINDOW,
             choice=Choice.NEAREST,
             on_demand=False,
+            units=UNITS,
         )
 
         assert (chosen and str(chosen.value)) == value
@@ -281,7 +293,7 @@ class TestChoose:
         ],
     )
     def test_tells_whether_a_better_value_may_come(self, choice: Choice, at: datetime, certain: bool) -> None:
-        chosen = choose([reading(at)], register=REGISTER, window=WINDOW, choice=choice, on_demand=False)
+        chosen = choose([reading(at)], register=REGISTER, window=WINDOW, choice=choice, on_demand=False, units=UNITS)
 
         assert chosen is not None
         assert chosen.is_certain is certain
@@ -299,7 +311,9 @@ class TestChooseOnDemand:
         assert chosen_at(*asked, on_demand=True) == hours(2)
 
     def test_falls_back_on_a_stored_value_but_is_not_certain_of_it(self) -> None:
-        chosen = choose([reading(hours(1))], register=REGISTER, window=WINDOW, choice=Choice.NEAREST, on_demand=True)
+        chosen = choose(
+            [reading(hours(1))], register=REGISTER, window=WINDOW, choice=Choice.NEAREST, on_demand=True, units=UNITS
+        )
 
         assert chosen is not None
         assert not chosen.is_certain

@@ -8,11 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from mdus.domain.end_device import EndDevice
+from mdus.domain.recurrence import Recurrences
 from mdus.domain.register import Register
 from mdus.domain.register_policy import ReadingTypeRow, RegisterPolicy
+from mdus.domain.unit import Units
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done, Origin, Outcome, Problem
 from mdus.services import device_create, device_location, point_of_delivery_assigned, register_create
+from mdus.settings import load_settings
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 SENDER = "P11"
@@ -31,6 +34,8 @@ READING_TYPES = RegisterPolicy(
         ReadingTypeRow(name="c", text="ONLY_NORTH", reading_type="1-0:1.8.1*255", head_end="north"),
     ),
     time_zone_codes=frozenset({"CET", "INDIA"}),
+    units=Units.of(load_settings({})),
+    recurrences=Recurrences.of(load_settings({})),
 )
 ZONES = device_location.Policy(time_zones={"CET": "Europe/Berlin", "INDIA": "Asia/Kolkata"})
 

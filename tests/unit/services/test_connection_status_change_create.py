@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mdus.contracts.log import ProcessingResultCode
+from mdus.domain.capability import Capabilities, CapabilityRow
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device import SwitchState, device_arrival
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
@@ -210,6 +211,52 @@ class TestRefusedAtOnce:
         outcome = store.decide(order(category_code="2", planned_at=planned_at))
 
         assert ("304(MDUS)" in (codes(outcome.result) if isinstance(outcome, Done) else [])) is refused
+
+
+class TestNotCapable:
+    @pytest.mark.parametrize(
+        ("lacking", "category", "refused"),
+        [
+            pytest.param("disconnect", "1", True, id="disconnection of what cannot be disconnected"),
+            pytest.param("disconnect", "2", False, id="its reconnection"),
+            pytest.param("reconnect", "2", True, id="reconnection of what cannot be reconnected"),
+            pytest.param("reconnect", "1", False, id="its disconnection"),
+        ],
+    )
+    def test_is_refused_at_once(self, lacking: str, category: str, refused: bool) -> None:
+        matrix = Capabilities(rows=(CapabilityRow.model_validate({"name": "a", lacking: False}),))
+        store = Store(matrix, meter(), status())
+
+        outcome = store.decide(order(category_code=category))
+
+        if refused:
+            assert codes(told(outcome)) == ["150(MDUS)"]
+            assert store.commands() == []
+            control = store.control(category=category)
+            assert control is not None
+            assert (control.status, control.failure_code) == (ControlStatus.FAILED, "NOT_CAPABLE")
+        else:
+            assert len(awaited(outcome)) == 1
+
+    def test_does_not_hold_back_the_other_devices(self) -> None:
+        row = CapabilityRow(name="gas", material_id="GX*", disconnect=False)
+        store = Store(
+            Capabilities(rows=(row,)),
+            meter(METERS[0]),
+            meter(METERS[1], material_id="GX10"),
+            status(METERS[0]),
+            status(METERS[1]),
+        )
+
+        assert [command.device_id for command in awaited(store.decide(order(*METERS[:2])))] == [METERS[0]]
+
+    def test_is_told_when_it_turned_out_as_the_switch_was_to_leave(self) -> None:
+        store, request = Store(meter(), status()), order()
+        [switch] = awaited(store.decide(request))
+        store.end(switch, CommandStatus.FAILED, result_code="NOT_CAPABLE", result_text="no longer")
+
+        assert codes(told(store.decide(request))) == ["150(MDUS)"]
+        assert store.commands(CommandKind.SWITCH_STATE) == []
 
 
 class TestImmediate:

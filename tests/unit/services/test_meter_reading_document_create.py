@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mdus.contracts.log import ProcessingResultCode
+from mdus.domain.capability import Capabilities, Capability, CapabilityRow
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, device_arrival
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
@@ -24,6 +25,7 @@ from mdus.services.meter_reading_document_create import (
     DateOutOfReach,
     DocumentCancelled,
     DocumentDiffers,
+    NotCapable,
     NotInService,
     NotReadable,
     ReasonNotSupported,
@@ -207,6 +209,41 @@ class TestDecide:
     def test_refuses_a_reason_without_a_policy(self, reason: str) -> None:
         with pytest.raises(ReasonNotSupported):
             decided(order(reason_code=reason))
+
+
+class TestWhatTheDeviceCannotDo:
+    @pytest.mark.parametrize(
+        ("lacking", "order_", "refused"),
+        [
+            pytest.param("on_demand_reading", {"data_source_code": "1"}, True, id="on demand, ordered"),
+            pytest.param(
+                "on_demand_reading",
+                {"data_source_code": None, "reason_code": "13"},
+                True,
+                id="on demand, by its reason",
+            ),
+            pytest.param("on_demand_reading", {"data_source_code": "0"}, False, id="stored values"),
+            pytest.param("remote_reading", {"data_source_code": "0"}, True, id="stored values, not to be had"),
+            pytest.param("remote_reading", {"data_source_code": "1"}, True, id="on demand, without any reading"),
+            pytest.param("disconnect", {"data_source_code": "1"}, False, id="what is not ordered"),
+        ],
+    )
+    def test_is_refused_at_once(self, lacking: str, order_: dict[str, Any], refused: bool) -> None:
+        matrix = Capabilities(rows=(CapabilityRow.model_validate({"name": "a", lacking: False}),))
+        if refused:
+            with pytest.raises(NotCapable, match=r"LX100-SW .* \(capabilities.a\)"):
+                decided(order(**order_), matrix)
+        else:
+            assert isinstance(decided(order(**order_), matrix), Done)
+
+    def test_is_what_its_head_end_does_not_offer(self) -> None:
+        matrix = Capabilities(offered={"city": frozenset({Capability.REMOTE_READING})})
+        assert isinstance(decided(order(data_source_code="0"), matrix), Done)
+        with pytest.raises(NotCapable, match="head end city does not offer that"):
+            decided(order(data_source_code="1"), matrix)
+
+    def test_is_refused_with_a_code_of_its_own(self) -> None:
+        assert NotCapable().problem.type_id == "150(MDUS)"
 
 
 class TestRepeatedOrder:

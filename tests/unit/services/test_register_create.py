@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import device_arrival
 from mdus.domain.register import Register, register_arrival
-from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterPolicy
+from mdus.domain.register_policy import (
+    ReadingTypeAmbiguous,
+    ReadingTypeRow,
+    RegisterFault,
+    RegisterPolicy,
+    UnitUnknown,
+)
+from mdus.domain.unit import UnitRow, Units
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Result
 from mdus.services import register_create
@@ -284,16 +292,58 @@ class TestTheReadingType:
     def test_of_a_head_ends_own_text_serves_its_meters(self) -> None:
         assert stored(device=known_device(head_end="north"), obis_text="ONLY_NORTH").reading_type == "1-0:1.8.1*255"
 
+    def test_of_a_metering_systems_own_row_serves_its_meters(self) -> None:
+        rows = [ReadingTypeRow(name="a", text="KWH", reading_type="1-0:1.8.0*255")]
+        rows.append(ReadingTypeRow(name="b", text="KWH", ams_id="AM02", reading_type="1-0:2.8.0*255"))
+        policy = RegisterPolicy(reading_types=tuple(rows))
+        register = known_register(obis_text="KWH")
+        found = [policy.reading_type(register, device=known_device(ams_id=ams_id)) for ams_id in ("AM01", "AM02", None)]
+        assert found == ["1-0:1.8.0*255", "1-0:2.8.0*255", "1-0:1.8.0*255"]
+
+    def test_is_ambiguous_where_system_and_head_end_say_otherwise(self) -> None:
+        rows = [ReadingTypeRow(name="a", text="KWH", ams_id="AM01", reading_type="1-0:1.8.0*255")]
+        rows.append(ReadingTypeRow(name="b", text="KWH", head_end="city", reading_type="1-0:2.8.0*255"))
+        with pytest.raises(ReadingTypeAmbiguous):
+            RegisterPolicy(reading_types=tuple(rows)).reading_type(
+                known_register(obis_text="KWH"), device=known_device()
+            )
+
     def test_comes_from_the_installations_table_by_division(self) -> None:
         policy = RegisterPolicy.of(load_settings({}, tables=TABLES))
         sent = [known_register(obis_text=None, division=division) for division in ("1", "2", "3")]
-        found = [policy.reading_type(register, head_end="city") for register in sent]
+        found = [policy.reading_type(register, device=known_device()) for register in sent]
         assert found == ["1-0:1.8.0*255", "7-0:3.0.0*255", "8-0:1.0.0*255"]
 
     def test_needs_a_text_or_a_division_in_its_row(self, tmp_path: Any) -> None:
         (tmp_path / "reading_types.toml").write_text('[[reading_types]]\nname = "x"\nreading_type = "1-0:1.8.0*255"\n')
         with pytest.raises(SettingsError, match="a row states a text or a division"):
             load_settings({"MDUS_CONFIG": str(tmp_path)}, tables=TABLES)
+
+
+class TestCodes:
+    @pytest.mark.parametrize("unit", ["KWH", "MWH", "M3", "MTQ", "KVR"])
+    def test_of_units_in_the_table_are_taken(self, unit: str) -> None:
+        assert stored(unit=unit).unit == unit
+
+    @pytest.mark.parametrize("unit", ["kwh", "XYZ", "KW1"])
+    def test_of_other_units_are_refused(self, unit: str) -> None:
+        assert refusal(unit=unit) == "121(MDUS)"
+
+    def test_of_units_of_another_division_are_refused(self) -> None:
+        row = UnitRow(name="a", code="NM3", quantity="volume", division="2")
+        policy = replace(READING_TYPES, units=Units(rows=(row,)))
+        gas = known_register(unit="NM3", division="02")
+        assert policy.placed(gas, device=known_device()).unit == "NM3"
+        with pytest.raises(UnitUnknown, match="NM3"):
+            policy.placed(replace(gas, division="1"), device=known_device())
+
+    @pytest.mark.parametrize("code", [None, "0", "0000", "15", "0015", "1440"])
+    def test_of_recurrences_in_the_table_are_taken(self, code: str | None) -> None:
+        assert stored(recurrence_code=code).recurrence_code == code
+
+    @pytest.mark.parametrize("code", ["1", "M", "99"])
+    def test_of_other_recurrences_are_refused(self, code: str) -> None:
+        assert refusal(recurrence_code=code) == "122(MDUS)"
 
 
 class TestPrecision:
@@ -346,7 +396,7 @@ def test_every_error_has_a_type_id_of_its_own() -> None:
     errors = [kind for kind in vars(register_create).values() if isinstance(kind, type)]
     ids = [kind.type_id for kind in errors if issubclass(kind, BusinessError) and kind is not BusinessError]
     ids += [kind.type_id for kind in RegisterFault.__subclasses__()]
-    assert len(ids) == len(set(ids)) == 11
+    assert len(ids) == len(set(ids)) == 13
 
 
 def test_a_row_of_the_table_is_frozen() -> None:

@@ -257,6 +257,7 @@ class TestProblems:
             pytest.param("MDUS_DATABASE__URL", "mysql://localhost/mdus", id="unknown database"),
             pytest.param("MDUS_CIS__URL", "sap.example.com", id="address without scheme"),
             pytest.param("MDUS_CIS__TIMEOUT_SECONDS", "0", id="no time at all"),
+            pytest.param("MDUS_CIS__CA_FILE", "/nowhere/ca.pem", id="authorities in no file"),
             pytest.param("MDUS_LOG__FORMAT", "xml", id="unknown form"),
         ],
     )

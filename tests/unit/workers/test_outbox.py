@@ -138,6 +138,26 @@ class TestConfirming:
         assert etree.QName(message).localname == "UtilitiesDeviceERPSmartMeterCreateConfirmation"
         assert message.findtext("MessageHeader/ReferenceUUID") == UUID.format(1)
 
+    @pytest.mark.parametrize(
+        ("environ", "type_id"),
+        [
+            pytest.param({}, "900(MDUS)", id="as the service says it"),
+            pytest.param({"MDUS_CIS__MESSAGE_CLASS": "ZAMI"}, "900(ZAMI)", id="under another message class"),
+            pytest.param(
+                {"MDUS_LOG_TYPES__A__NUMBER": "900", "MDUS_LOG_TYPES__A__TYPE_ID": "017(EL)"},
+                "017(EL)",
+                id="by its row",
+            ),
+        ],
+    )
+    def test_an_error_stands_in_the_log_as_sap_is_to_read_it(
+        self, database: Database, receiver: Receiver, environ: dict[str, str], type_id: str
+    ) -> None:
+        store(database, [("D1", "refuse")], uuid=UUID.format(1), bulk=False)
+        run(*workers(database, receiver.url, **environ))
+        (message,) = receiver.messages()
+        assert message.findtext("Log/Item/TypeID") == type_id
+
     def test_late_items_follow_in_a_further_part_with_its_own_uuid(
         self, database: Database, receiver: Receiver
     ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mdus.contracts.catalog import catalog
 from mdus.domain.local_time import end_instant, instant
+from mdus.domain.register_policy import RegisterFault
 from mdus.endpoints.initial_load.findings import REFUSALS, Fault
 from mdus.endpoints.initial_load.kinds import COLUMNS, KINDS, Unfit
 from mdus.endpoints.initial_load.rows import Number
@@ -275,6 +276,7 @@ class TestTheKinds:
             for _, error in inspect.getmembers(importlib.import_module(kind.service.shape.__module__), inspect.isclass)
             if issubclass(error, BusinessError) and error is not BusinessError
         }
+        raised |= {fault.type_id for fault in RegisterFault.__subclasses__()}
         assert raised == set(REFUSALS)
 
     def test_explain_errors_by_columns_they_have(self) -> None:

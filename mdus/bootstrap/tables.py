@@ -1,0 +1,185 @@
+"""The tables of config/ that belong to no one service: the shapes of their rows, and what only all rows together show.
+
+A row by itself is checked by its shape when the settings are read; here the rows are held against each other, against
+the head ends that are configured and against what their kinds offer.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pydantic import BaseModel
+
+from mdus.bootstrap.type_ids import type_ids
+from mdus.cis.client import InterfaceRow
+from mdus.contracts.catalog import Direction, catalog
+from mdus.domain.capability import ANY, CapabilityRow, contradicting
+from mdus.domain.head_end import HeadEndKind
+from mdus.domain.recurrence import RecurrenceRow, repeated_codes
+from mdus.domain.register_policy import ReadingTypeRow
+from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
+from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
+from mdus.messaging.patterns import RequestSent, Service
+from mdus.settings import Problem, Settings
+
+#: The tables, with the shape of their rows.
+SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "accepted_types": AcceptedTypeRow,
+    "capabilities": CapabilityRow,
+    "interfaces": InterfaceRow,
+    "log_types": LogTypeRow,
+    "recurrences": RecurrenceRow,
+    "units": UnitRow,
+}
+
+
+def table_problems(
+    settings: Settings, *, kinds: Mapping[str, HeadEndKind], services: Mapping[str, Service]
+) -> Iterator[Problem]:
+    """Yield what is wrong with these tables as a whole."""
+    yield from _capability_problems(settings, kinds)
+    yield from _interface_problems(settings)
+    yield from _log_type_problems(settings)
+    yield from _accepted_type_problems(settings, services)
+    yield from _reading_type_problems(settings)
+    yield from _recurrence_problems(settings)
+    yield from _unit_problems(settings)
+
+
+def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
+    """Yield rows for systems nobody serves, rows that promise what no head end of theirs offers, rows that disagree."""
+    rows = settings.rows("capabilities", CapabilityRow)
+    served = {
+        ams_id: kinds[head_end.kind]
+        for head_end in settings.head_ends
+        if head_end.kind in kinds
+        for ams_id in head_end.ams_ids
+    }
+    for row in rows:
+        where = f"capabilities.{row.name}"
+        meant = [kind for ams_id, kind in served.items() if row.applies(ams_id=ams_id, material_id=row.material_id)]
+        if not meant:
+            if row.ams_id != ANY:
+                known = ", ".join(sorted(served)) or "none"
+                yield Problem(
+                    what=f"no head end stands for the advanced metering system {row.ams_id!r}",
+                    where=f"{where}.ams_id",
+                    mend=f"name one that stands in ams_ids of head_ends: {known}",
+                )
+            continue
+        for capability in row.spoken_of:
+            if row.says(capability) and not any(capability in kind.offers for kind in meant):
+                names = ", ".join(sorted({kind.name for kind in meant}))
+                yield Problem(
+                    what=f"{capability} is promised, but head ends of kind {names} do not offer it",
+                    where=f"{where}.{capability}",
+                    mend="remove it: a row takes away what a head end offers, it adds nothing",
+                )
+    for one, other, capability in contradicting(rows):
+        yield Problem(
+            what=f"two rows for the same devices disagree on {capability}",
+            where=f"capabilities.{one.name}, capabilities.{other.name}",
+            mend="leave it in one of them",
+        )
+
+
+def _interface_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows for interfaces that MDUS does not call, for senders that are not there, and for several at once."""
+    called = {root.interface for root in catalog().roots.values() if root.direction is Direction.SENT}
+    senders = [sender.name for sender in settings.senders]
+    owners: dict[tuple[str | None, str], str] = {}
+    for row in settings.rows("interfaces", InterfaceRow):
+        where = f"interfaces.{row.name}"
+        if row.interface not in called:
+            nearest = difflib.get_close_matches(row.interface, called, n=1)
+            mend = f"did you mean {nearest[0]}?" if nearest else "GET /sap lists all; MDUS sends to those sent by it"
+            yield Problem(what=f"MDUS calls no interface {row.interface!r}", where=f"{where}.interface", mend=mend)
+        if row.sender is not None and row.sender not in senders:
+            known = ", ".join(senders) or "none"
+            what = f"there is no sender {row.sender!r}"
+            yield Problem(what=what, where=f"{where}.sender", mend=f"name a row of senders: {known}")
+        if row.sender is None and len(senders) > 1:
+            what = "the address is every sender's, and there are several"
+            yield Problem(what=what, where=where, mend="give it a sender: each has credentials of its own")
+        first = owners.setdefault((row.sender, row.interface), row.name)
+        if first != row.name:
+            what = f"{row.interface} has two addresses"
+            yield Problem(what=what, where=f"interfaces.{first}, {where}", mend="leave it in one row")
+
+
+def _log_type_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows for what is never said, and numbers with two rows."""
+    rows = settings.rows("log_types", LogTypeRow)
+    said = {type_id[:3] for type_id in type_ids()}
+    by_number: dict[str, str] = {}
+    for row in rows:
+        if row.number not in said:
+            yield Problem(
+                what=f"nothing is said under the number {row.number}",
+                where=f"log_types.{row.name}.number",
+                mend="take one that `mdus check --types` lists",
+            )
+        first = by_number.setdefault(row.number, row.name)
+        if first != row.name:
+            yield Problem(
+                what=f"the number {row.number} stands in two rows",
+                where=f"log_types.{first}, log_types.{row.name}",
+                mend="leave it in one of them",
+            )
+
+
+def _accepted_type_problems(settings: Settings, services: Mapping[str, Service]) -> Iterator[Problem]:
+    """Yield rows for services that are not there, or that SAP does not answer."""
+    answered = sorted(name for name, service in services.items() if isinstance(service, RequestSent))
+    for row in settings.rows("accepted_types", AcceptedTypeRow):
+        if row.service is not None and row.service not in answered:
+            yield Problem(
+                what=f"{row.service!r} is no service that SAP answers",
+                where=f"accepted_types.{row.name}.service",
+                mend=f"take one of: {', '.join(answered)}",
+            )
+
+
+def _reading_type_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows for metering systems and head ends that are not configured."""
+    named = {
+        "ams_id": {ams_id for head_end in settings.head_ends for ams_id in head_end.ams_ids},
+        "head_end": {head_end.name for head_end in settings.head_ends},
+    }
+    for row in settings.rows("reading_types", ReadingTypeRow):
+        for column, known in named.items():
+            value = getattr(row, column)
+            if value is not None and value not in known:
+                yield Problem(
+                    what=f"no head end {'is called' if column == 'head_end' else 'stands for'} {value!r}",
+                    where=f"reading_types.{row.name}.{column}",
+                    mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
+                )
+
+
+def _recurrence_problems(settings: Settings) -> Iterator[Problem]:
+    for one, other in repeated_codes(settings.rows("recurrences", RecurrenceRow)):
+        yield Problem(
+            what=f"the recurrence code {one.code} stands in two rows",
+            where=f"recurrences.{one.name}, recurrences.{other.name}",
+            mend="leave it in one of them",
+        )
+
+
+def _unit_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield texts that mean two units, and codes that are said to be two."""
+    rows = settings.rows("units", UnitRow)
+    for text, one, other in ambiguous_texts(rows):
+        yield Problem(
+            what=f"{text!r} is the name of two units",
+            where=f"units.{one.name}, units.{other.name}",
+            mend="leave it in one of them, or give them divisions",
+        )
+    for one, other in contradicting_codes(rows):
+        yield Problem(
+            what=f"the unit code {one.code} has two meanings",
+            where=f"units.{one.name}, units.{other.name}",
+            mend="let both have the same quantity and factor, or other codes",
+        )

@@ -1,0 +1,64 @@
+"""Where a message goes, with which credentials."""
+
+from __future__ import annotations
+
+import pytest
+
+from mdus.cis.client import CisClient, InterfaceRow, NoTarget, Target
+from mdus.settings import data_folder, load_settings
+
+REGISTERED = "UtilitiesDeviceERPSmartMeterRegisteredNotification_In"
+CREATED = "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
+CIS = {"MDUS_CIS__URL": "https://sap/{interface}", "MDUS_CIS__USER": "mdus", "MDUS_CIS__PASSWORD": "secret"}
+
+
+def sender(name: str, **columns: str) -> dict[str, str]:
+    row = {"USER": name, "PASSWORD": "p", "SYSTEMS": name.upper(), "DEFAULT_SYSTEM": name.upper(), **columns}
+    return {f"MDUS_SENDERS__{name.upper()}__{column}": value for column, value in row.items()}
+
+
+def interface(name: str, **columns: str) -> dict[str, str]:
+    row = {"INTERFACE": REGISTERED, "URL": "https://own", **columns}
+    return {f"MDUS_INTERFACES__{name.upper()}__{column}": value for column, value in row.items()}
+
+
+def target(environ: dict[str, str], *, system: str = "P11", interface: str = REGISTERED) -> Target:
+    client = CisClient(load_settings(environ))
+    try:
+        return client.target_of(system, interface=interface)
+    finally:
+        client.close()
+
+
+class TestTarget:
+    def test_is_the_url_of_the_section_with_the_interface_in_it(self) -> None:
+        assert target(CIS) == Target(url=f"https://sap/{REGISTERED}", user="mdus", password="secret")
+
+    def test_is_the_senders_own_with_its_own_credentials(self) -> None:
+        own = sender("p11", URL="https://p11/{interface}", URL_USER="u", URL_PASSWORD="w")
+        assert target({**CIS, **own}) == Target(url=f"https://p11/{REGISTERED}", user="u", password="w")
+        assert target({**CIS, **own}, system="P12").url == f"https://sap/{REGISTERED}"
+
+    def test_is_nowhere_without_a_url(self) -> None:
+        with pytest.raises(NoTarget, match="MDUS_CIS__URL"):
+            target({})
+
+    @pytest.mark.parametrize(
+        ("asked", "url"), [pytest.param(REGISTERED, "https://own"), pytest.param(CREATED, f"https://sap/{CREATED}")]
+    )
+    def test_is_the_interfaces_own_where_it_has_one(self, asked: str, url: str) -> None:
+        assert target({**CIS, **interface("a")}, interface=asked) == Target(url=url, user="mdus", password="secret")
+
+    def test_of_an_interface_is_its_senders_only(self) -> None:
+        environ = {**CIS, **sender("p11", URL="https://p11"), **sender("p12"), **interface("a", SENDER="p11")}
+        assert target(environ) == Target(url="https://own", user=None, password=None)
+        assert target(environ, system="P12").url == f"https://sap/{REGISTERED}"
+
+    def test_of_an_interface_does_without_any_other(self) -> None:
+        assert target(interface("a")).url == "https://own"
+
+
+class TestARow:
+    def test_is_explained_column_by_column(self) -> None:
+        text = (data_folder("config") / "interfaces.toml").read_text(encoding="utf-8")
+        assert [name for name in InterfaceRow.model_fields if f"#   {name} = " not in text] == []
