@@ -62,7 +62,9 @@ class Stage:
         return sorted({one.number: one for one in found}.values(), key=lambda one: one.number)
 
     async def confirmed(self, posting: Posting, service: str, *, keys: Collection[str] | None = None) -> bool:
-        """This will wait until every item of a request is confirmed, or those with some keys."""
+        """This will wait until every item of a request is confirmed, or those with some keys; not if it was refused."""
+        if not posting.answers or outcome_of(posting.answers[-1]) is not Outcome.TAKEN:
+            return False
         wanted = {item.key for item in posting.message.items} if keys is None else set(keys)
         uuids = {item.uuid: item.key for item in posting.message.items}
 

@@ -23,8 +23,10 @@ _METER = "serial, device, task (the logical register number)"
 STIMULI: Mapping[str, tuple[str, str]] = {
     "meters": (
         "count",
-        "print that many unused meters of the field with a breaker, or fewer, as a JSON list of objects: serial, material "
-        "and, where others than these, division (1), obis (1-0:1.8.0), unit (KWH), digits (6), decimals (2)",
+        (
+            "print that many unused meters of the field that have a breaker, or fewer, as a JSON list of objects: "
+            "serial, material and, where they differ, division 1, obis 1-0:1.8.0, unit KWH, digits 6, decimals 2"
+        ),
     ),
     "seen": (_METER, "the meter communicates with its head end for the first time"),
     "reading": (f"{_METER}, document", "the meter answers the reading order `document`"),

@@ -59,9 +59,7 @@ class Writer:
 
     def element(self, message: Message) -> etree._Element:
         """This will return the root element of a message."""
-        # Both are SAP's own ways to write one and the same: the root is qualified, its children are not.
-        prefix = None if message.plain else "n0"
-        root = etree.Element(f"{{{GLOBAL}}}{message.root}", nsmap={prefix: GLOBAL})  # type: ignore[dict-item]
+        root = etree.Element(f"{{{GLOBAL}}}{message.root}", nsmap={"n0": GLOBAL})
         item_element = self.contract.item_element(message.root)
         if item_element is None:
             (item,) = message.items
@@ -80,7 +78,7 @@ class Writer:
 
     def write(self, message: Message) -> bytes:
         """This will return the envelope of a message as bytes."""
-        return enveloped(self.element(message))
+        return enveloped(self.element(message), plain=message.plain)
 
     def _header(self, parent: etree._Element, uuid: str, reference: str | None) -> None:
         """As a real SAP writes it: UUID, creation time and sender, no ID."""
@@ -93,11 +91,24 @@ class Writer:
         _fill(parent, {"MessageHeader": content})
 
 
-def enveloped(message: etree._Element) -> bytes:
-    """This will return a SOAP 1.1 envelope around a message."""
-    envelope = etree.Element(f"{{{ENVELOPE}}}Envelope", nsmap={"soap": ENVELOPE})
-    etree.SubElement(envelope, f"{{{ENVELOPE}}}Body").append(message)
-    return etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
+def enveloped(message: etree._Element, *, plain: bool = False) -> bytes:
+    """This will return a SOAP 1.1 envelope around a message; `plain` as in `Message`."""
+    inside = _plain(message) if plain else etree.tostring(message)
+    return (
+        b'<?xml version="1.0" encoding="utf-8"?>'
+        b'<soap:Envelope xmlns:soap="' + ENVELOPE.encode() + b'"><soap:Body>' + inside + b"</soap:Body></soap:Envelope>"
+    )
+
+
+def _plain(message: etree._Element) -> bytes:
+    """SAP's other way to write one and the same: the namespace is the root's own, and taken back by its children."""
+    name = etree.QName(message).localname.encode()
+    children = []
+    for child in message:
+        alone = etree.fromstring(etree.tostring(child))
+        etree.cleanup_namespaces(alone)
+        children.append(etree.tostring(alone).replace(b">", b' xmlns="">', 1))
+    return b"<" + name + b' xmlns="' + GLOBAL.encode() + b'">' + b"".join(children) + b"</" + name + b">"
 
 
 def _fill(parent: etree._Element, content: Content) -> None:
