@@ -54,8 +54,8 @@ class Confirmer:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def before_answer(self, received: Received) -> None:
-        """This will confirm a message before its delivery is answered."""
+    async def before_receipt(self, received: Received) -> None:
+        """This will confirm a message before its delivery is answered as taken."""
         if self._begin(received):
             await self._confirm(received)
 

@@ -30,7 +30,6 @@ class Asking(Scene):
         super().__init__(recipe.service, form, variant)
         self._recipe = recipe
         self._sender = sender
-        self._subjects: list[Subject] = []
         self._taken: list[Posting] = []
         self._refused: list[Posting] = []
         self._expected: list[tuple[Posting, dict[str, Collection[str]]]] = []
@@ -64,14 +63,14 @@ class Asking(Scene):
         if self.variant is Variant.MALFORMED:
             await self._malformed(stage)
             return
-        self._subjects = [stage.subjects.take(self._sender, field=self._uses_field) for _ in range(self._count)]
+        self.subjects = [stage.subjects.take(self._sender, field=self._uses_field) for _ in range(self._count)]
         match self.variant:
             case Variant.BUSINESS_ERROR:
                 await self._business_error(stage)
             case Variant.REORDERED:
                 await self._reordered(stage)
             case _:
-                await stage.together(self._recipe.prepare(stage, subject) for subject in self._subjects)
+                await stage.together(self._recipe.prepare(stage, subject) for subject in self.subjects)
                 await self._right(stage)
 
     # -- what is sent --------------------------------------------------------------------------------------------------
@@ -85,10 +84,10 @@ class Asking(Scene):
 
     async def _right(self, stage: Stage) -> None:
         """Sent once, twice, or once more with other content under its UUID."""
-        message = self._message(stage, [self._said(stage, subject) for subject in self._subjects])
+        message = self._message(stage, [self._said(stage, subject) for subject in self.subjects])
         posting = stage.caller.written(message, sender=self._sender)
         self._taken.append(posting)
-        self._expect(posting, {self._recipe.key(subject): self._codes(subject) for subject in self._subjects})
+        self._expect(posting, {self._recipe.key(subject): self._codes(subject) for subject in self.subjects})
         if self.variant is Variant.DUPLICATE:
             await asyncio.gather(stage.caller.post(posting), stage.caller.post(posting))
         else:
@@ -108,7 +107,7 @@ class Asking(Scene):
         wrongs: list[Wrong | None] = list(self._recipe.wrongs)
         if self.form is Form.BULK:
             wrongs = [None, *wrongs, None]
-        pairs = list(zip(self._subjects, wrongs, strict=True))
+        pairs = list(zip(self.subjects, wrongs, strict=True))
         await stage.together(
             ((wrong and wrong.prepare) or self._recipe.prepare)(stage, subject) for subject, wrong in pairs
         )
@@ -127,12 +126,12 @@ class Asking(Scene):
     async def _reordered(self, stage: Stage) -> None:
         """What it depends on comes later; MDUS has had a moment to be rash."""
         posting = await stage.caller.send(
-            self._message(stage, [self._said(stage, subject) for subject in self._subjects]), sender=self._sender
+            self._message(stage, [self._said(stage, subject) for subject in self.subjects]), sender=self._sender
         )
         self._taken.append(posting)
-        self._expect(posting, {self._recipe.key(subject): self._recipe.reordered for subject in self._subjects})
+        self._expect(posting, {self._recipe.key(subject): self._recipe.reordered for subject in self.subjects})
         await asyncio.sleep(stage.pause)
-        await stage.together(self._recipe.prepare(stage, subject) for subject in self._subjects)
+        await stage.together(self._recipe.prepare(stage, subject) for subject in self.subjects)
         await self._settled(stage, posting)
 
     async def _malformed(self, stage: Stage) -> None:
@@ -172,7 +171,7 @@ class Asking(Scene):
     def _unproven(self) -> str:
         """Why nothing found proves nothing: without a meter nothing was carried out."""
         executed = self.variant not in (Variant.BUSINESS_ERROR, Variant.MALFORMED, Variant.REORDERED)
-        without = any(not subject.in_field for subject in self._subjects)
+        without = any(not subject.in_field for subject in self.subjects)
         return NO_METER if self._recipe.in_field and executed and without else ""
 
     def _confirmation_findings(self, stage: Stage) -> Iterator[Finding]:
@@ -222,7 +221,7 @@ class Asking(Scene):
         """A notification has no confirmation: that it failed is told by an event, if at all."""
         if self.service.kind is not Kind.TOLD or self.variant is Variant.BUSINESS_ERROR:
             return
-        devices = [subject.device for subject in self._subjects if subject.in_field]
+        devices = [subject.device for subject in self.subjects if subject.in_field]
         for one in stage.ledger.about(devices, roots=SERVICES["event"].requests.values()):
             types = [text(item.element, "UtilitiesSmartMeterEvent/TypeCode") for item in one.items]
             yield Finding(expected="no event about a device nothing is wrong with", came=f"type {types}")

@@ -45,16 +45,21 @@ class Listener:
         if user is not None:
             self._credentials = b"Basic " + base64.b64encode(f"{user}:{password or ''}".encode())
         self._scripts: defaultdict[tuple[str, str], deque[str]] = defaultdict(deque)
-        self._before: dict[tuple[str, str], Hook] = {}
+        self._at_delivery: dict[tuple[str, str], Hook] = {}
+        self._before_receipt: dict[tuple[str, str], Hook] = {}
         self.unauthorized = 0
 
     def script(self, root: str, key: str, *answers: str) -> None:
         """This will answer the next deliveries of a message about an object as told."""
         self._scripts[root, key].extend(answers)
 
-    def before_answer(self, root: str, key: str, hook: Hook) -> None:
-        """This will do something once, before the next delivery about an object is answered as taken."""
-        self._before[root, key] = hook
+    def at_delivery(self, root: str, key: str, hook: Hook) -> None:
+        """This will do something once, while the next delivery about an object waits for its answer."""
+        self._at_delivery[root, key] = hook
+
+    def before_receipt(self, root: str, key: str, hook: Hook) -> None:
+        """This will do something once, before a delivery about an object is answered as taken."""
+        self._before_receipt[root, key] = hook
 
     @contextlib.asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[str]:
@@ -100,6 +105,7 @@ class Listener:
             return Response(_FAULT, 500, media_type="text/xml")
         objects = [(received.root, item.key) for item in received.items]
         scripts = [self._scripts[one].popleft() for one in objects if self._scripts.get(one)]
+        await self._do(self._at_delivery, objects, received)
         if UNAVAILABLE in scripts:
             received.status = 503
             await self._ledger.tell()
@@ -108,12 +114,14 @@ class Listener:
             received.status, received.page = 200, True
             await self._ledger.tell()
             return Response(_PAGE, 200, media_type="text/html")
-        hooks = [self._before.pop(one) for one in objects if one in self._before]
-        for hook in hooks:
-            await hook(received)
+        await self._do(self._before_receipt, objects, received)
         await self._ledger.tell()
         await self._taken(received)
         return Response(status_code=202)
+
+    async def _do(self, hooks: dict[tuple[str, str], Hook], objects: list[tuple[str, str]], received: Received) -> None:
+        for hook in [hooks.pop(one) for one in objects if one in hooks]:
+            await hook(received)
 
 
 class _Server(uvicorn.Server):

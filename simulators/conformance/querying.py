@@ -30,7 +30,6 @@ class Querying(Scene):
     def __init__(self, variant: Variant, *, sender: str) -> None:
         super().__init__(_SERVICE, Form.SINGLE, variant)
         self._sender = sender
-        self._subject: Subject | None = None
         self._postings: list[Posting] = []
         self._without_values = ""
 
@@ -48,7 +47,7 @@ class Querying(Scene):
     async def play(self, stage: Stage) -> None:
         """This will ask."""
         subject = stage.subjects.take(self._sender, field=self.meters > 0)
-        self._subject = subject
+        self.subjects = [subject]
         start, end = Upload.day(stage)
         content = bodies.time_series_query(subject.profile, stage.world, start=start, end=end)
         message = stage.message(_SERVICE.name, Form.SINGLE, [(subject.profile, content)])
@@ -111,7 +110,6 @@ class Querying(Scene):
         if violations := stage.contract.violations(response):
             yield Finding(expected=f"valid against {_RESPONSE}.xsd", came="; ".join(violations[:5]))
         series, log = response.find("UtilitiesTimeSeries"), response.find("Log")
-        assert self._subject is not None
         if self.variant is Variant.BUSINESS_ERROR:
             if series is not None:
                 yield Finding(expected="no UtilitiesTimeSeries of an unknown profile", came="one")
@@ -122,8 +120,8 @@ class Querying(Scene):
         elif series is not None:
             start, end = Upload.day(stage)
             key = text(series, "ID")
-            if key is not None and key != self._subject.profile:
-                yield Finding(expected=f"the profile {self._subject.profile}", came=key)
+            if key is not None and key != self.subjects[0].profile:
+                yield Finding(expected=f"the profile {self.subjects[0].profile}", came=key)
             yield from details.answered(series, start=start, end=end)
         elif not self._without_values:
             yield Finding(expected="the values that were delivered", came="no UtilitiesTimeSeries")

@@ -210,7 +210,9 @@ class Run:
         for scene in scenes:
             if scene in broken:
                 found = Finding(expected="what the cell needs first", came=broken[scene])
-                judged = dict.fromkeys(scene.cells, verdict([found])) | _failures(scene.judge(stage))
+                postings, received = scene.exchange(stage)
+                missing = verdict([found], postings=postings, received=received)
+                judged = dict.fromkeys(scene.cells, missing) | _failures(scene.judge(stage))
             else:
                 judged = scene.judge(stage)
                 if scene in untriggered:

@@ -1,13 +1,23 @@
 """What every scene is: something played against MDUS, then judged when all is quiet, for one cell or several."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from simulators.conformance.contract import Form, Service
+from simulators.conformance.ledger import Posting, Received
 from simulators.conformance.stage import Stage
+from simulators.conformance.subjects import Subject
 from simulators.conformance.verdicts import Variant, Verdict
 
 #: A cell of the matrix: the root of its row, and its column.
 Cell = tuple[str, Variant]
+
+
+class Exchange(NamedTuple):
+    """What passed on the wire."""
+
+    postings: list[Posting]
+    received: list[Received]
 
 
 class Scene(ABC):
@@ -17,6 +27,7 @@ class Scene(ABC):
         self.service = service
         self.form = form
         self.variant = variant
+        self.subjects: list[Subject] = []
 
     @property
     @abstractmethod
@@ -35,3 +46,15 @@ class Scene(ABC):
     @abstractmethod
     def judge(self, stage: Stage) -> dict[Cell, Verdict]:
         """This will judge what came of it, when nothing more is expected."""
+
+    def exchange(self, stage: Stage) -> Exchange:
+        """This will return everything that was said of its subjects, in both directions."""
+        ids = {
+            one
+            for subject in self.subjects
+            for one in (subject.device, subject.task, subject.document, subject.profile)
+        } | {subject.request for subject in self.subjects}
+        return Exchange(
+            [one for one in stage.ledger.postings if any(item.key in ids for item in one.message.items)],
+            [one for one in stage.ledger.received if any(item.key in ids for item in one.items)],
+        )

@@ -4,8 +4,10 @@ Which form MDUS takes is its choice: the cells are those of the form that came. 
 pulled by the trigger; where it cannot be, a cell is not triggered, never passed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import ClassVar
 
 from simulators.conformance import bodies, details
@@ -17,6 +19,7 @@ from simulators.conformance.listening import PAGE, UNAVAILABLE
 from simulators.conformance.scene import Cell, Scene
 from simulators.conformance.stage import NotSetUp, Stage
 from simulators.conformance.subjects import Subject
+from simulators.conformance.triggering import NotTriggered
 from simulators.conformance.verdicts import Finding, Variant, Verdict, verdict
 from simulators.conformance.writing import Content, stamp
 from simulators.sap_cis.checks import text
@@ -35,7 +38,6 @@ class Starting(Scene):
         super().__init__(service, form, variant)
         self._sender = sender
         self._confirmer = confirmer
-        self._subjects: list[Subject] = []
         self._expecting = False
 
     @property
@@ -54,22 +56,51 @@ class Starting(Scene):
 
     async def play(self, stage: Stage) -> None:
         """This will bring the message about, and wait for it."""
-        self._subjects = [stage.subjects.take(self._sender, field=True) for _ in range(self.COUNT[self.form])]
-        for subject in self._subjects:
+        self.subjects = [stage.subjects.take(self._sender, field=True) for _ in range(self.COUNT[self.form])]
+        for subject in self.subjects:
             key = self._key(subject)
             self._confirmer.plan(self.service.name, key, self.variant, sender=self._sender)
             for root in self.service.requests.values():
                 if (first := _FIRST_ANSWER.get(self.variant)) is not None:
                     stage.listener.script(root, key, first)
                 if self.variant is Variant.REORDERED:
-                    stage.listener.before_answer(root, key, self._confirmer.before_answer)
+                    stage.listener.before_receipt(root, key, self._confirmer.before_receipt)
         await self._stimulate(stage)
         self._expecting = True
-        await stage.ledger.until(lambda: all(self._taken(stage, subject) for subject in self._subjects), stage.seconds)
+        await stage.ledger.until(lambda: all(self._taken(stage, subject) for subject in self.subjects), stage.seconds)
 
     def _key(self, subject: Subject) -> str:
         """The business key of the message that comes."""
         return subject.device
+
+    @staticmethod
+    def _overtaking(
+        stage: Stage, roots: Iterable[str], key: str, stimulate: Callable[[], Awaitable[None]]
+    ) -> asyncio.Future[None]:
+        """Stimulate while a message about an object is delivered, which SAP then does not take; done when it is done."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def hook(_: Received) -> None:
+            try:
+                await stimulate()
+            except NotTriggered as error:
+                done.set_exception(error)
+            else:
+                await asyncio.sleep(stage.pause)  # long enough to be overtaken
+                done.set_result(None)
+
+        for root in roots:
+            stage.listener.script(root, key, UNAVAILABLE)
+            stage.listener.at_delivery(root, key, hook)
+        return done
+
+    @staticmethod
+    async def _over(stage: Stage, done: asyncio.Future[None]) -> None:
+        try:
+            async with asyncio.timeout(stage.seconds):
+                await done
+        except TimeoutError as error:
+            raise NotSetUp(f"what was to be overtaken did not come within {stage.seconds:g} s") from error
 
     async def _stimulate(self, stage: Stage) -> None:
         """What must happen so that the message comes."""
@@ -87,27 +118,24 @@ class Starting(Scene):
         """This will judge the message that came, and the answers to SAP's confirmation of it."""
         if not self._expecting:
             return {}
-        received = {one.number: one for subject in self._subjects for one in self._deliveries(stage, subject)}
+        received = {one.number: one for subject in self.subjects for one in self._deliveries(stage, subject)}
         listed = [received[number] for number in sorted(received)]
         form = ROOTS[listed[0].root][1] if listed else self.form
-        findings = [finding for subject in self._subjects for finding in self._request_findings(stage, subject)]
+        findings = [finding for subject in self.subjects for finding in self._request_findings(stage, subject)]
         postings, answers = self._confirmations(listed)
         request, *confirmation = self._cells_of(form)
-        verdicts = {request: verdict(findings, received=listed, postings=self._orders())}
+        context = self.exchange(stage)
+        verdicts = {request: verdict(findings, received=listed or context.received, postings=context.postings)}
         for cell in confirmation:
             verdicts[cell] = verdict(answers, received=listed, postings=postings)
         return verdicts
-
-    def _orders(self) -> list[Posting]:
-        """What SAP had asked for, if anything."""
-        return []
 
     def _confirmations(self, received: list[Received]) -> tuple[list[Posting], list[Finding]]:
         if not self.service.confirmations:
             return [], []
         postings: list[Posting] = []
         findings: list[Finding] = []
-        for subject in self._subjects:
+        for subject in self.subjects:
             confirmed = self._confirmer.confirmed[self.service.name, self._key(subject)]
             postings += [one for one in (*confirmed.taken, *confirmed.refused) if one not in postings]
             if not confirmed.taken:
@@ -158,20 +186,24 @@ class Registered(Starting):
     """The registered notification: the meter is seen, once it is known with its register."""
 
     async def _stimulate(self, stage: Stage) -> None:
-        (subject,) = self._subjects
+        (subject,) = self.subjects
         if self.variant is not Variant.REORDERED:
             await stage.register(subject)
             await stage.see(subject)
             return
-        # The registers come first, and SAP has not taken the confirmation of the device when the meter is seen.
-        for root in SERVICES["device_create"].confirmations.values():
-            stage.listener.script(root, subject.device, UNAVAILABLE)
+        # The registers come first, and the meter is seen while SAP does not take the confirmation of the device.
+        seen = self._overtaking(
+            stage,
+            SERVICES["device_create"].confirmations.values(),
+            subject.device,
+            lambda: stage.see(subject),
+        )
         content = bodies.register_create(subject, stage.world)
         await stage.caller.send(
             stage.message("register_create", Form.SINGLE, [(subject.device, content)]), sender=subject.sender
         )
         await stage.device(subject)
-        await stage.see(subject)
+        await self._over(stage, seen)
 
     def _item_findings(self, stage: Stage, subject: Subject, items: list[ReceivedItem]) -> Iterator[Finding]:
         for item in items:
@@ -191,8 +223,6 @@ class Result(Starting):
 
     COUNT: ClassVar[Mapping[Form, int]] = {Form.SINGLE: 1, Form.BULK: 2}
 
-    _order: Posting | None = None
-
     def _key(self, subject: Subject) -> str:
         return subject.document
 
@@ -202,20 +232,27 @@ class Result(Starting):
         )
 
     async def _stimulate(self, stage: Stage) -> None:
-        await stage.together(stage.usable(subject) for subject in self._subjects)
-        if self.variant is Variant.REORDERED:
-            for subject in self._subjects:
-                for root in SERVICES["reading_order"].confirmations.values():
-                    stage.listener.script(root, subject.document, UNAVAILABLE)
-        said = [(subject.document, self._content(stage, subject)) for subject in self._subjects]
-        self._order = await stage.caller.send(stage.message("reading_order", self.form, said), sender=self._sender)
-        if not await stage.confirmed(self._order, "reading_order"):
-            raise NotSetUp(f"{self._order.message.root} was not confirmed within {stage.seconds:g} s")
-        for subject in self._subjects:
+        await stage.together(stage.usable(subject) for subject in self.subjects)
+        # The meters answer while SAP does not take the confirmation of the order.
+        overtaking = [
+            self._overtaking(
+                stage,
+                SERVICES["reading_order"].confirmations.values(),
+                subject.document,
+                partial(stage.pull, "reading", subject, document=subject.document),
+            )
+            for subject in self.subjects
+            if self.variant is Variant.REORDERED
+        ]
+        said = [(subject.document, self._content(stage, subject)) for subject in self.subjects]
+        order = await stage.caller.send(stage.message("reading_order", self.form, said), sender=self._sender)
+        if not await stage.confirmed(order, "reading_order"):
+            raise NotSetUp(f"{order.message.root} was not confirmed within {stage.seconds:g} s")
+        if overtaking:
+            await stage.together(self._over(stage, one) for one in overtaking)
+            return
+        for subject in self.subjects:
             await stage.pull("reading", subject, document=subject.document)
-
-    def _orders(self) -> list[Posting]:
-        return [] if self._order is None else [self._order]
 
     def _item_findings(self, stage: Stage, subject: Subject, items: list[ReceivedItem]) -> Iterator[Finding]:
         for item in items:
@@ -236,7 +273,7 @@ class Event(Starting):
     _once = False
 
     async def _stimulate(self, stage: Stage) -> None:
-        (subject,) = self._subjects
+        (subject,) = self.subjects
         await stage.usable(subject)
         await stage.pull("event", subject)
 
@@ -280,7 +317,7 @@ class Upload(Starting):
         await stage.pull(stimulus, subject, profile=subject.profile, **{"from": start, "to": end})
 
     async def _stimulate(self, stage: Stage) -> None:
-        (subject,) = self._subjects
+        (subject,) = self.subjects
         await self._assigned(stage, subject)
         await self._deliver(stage, subject, "interval_values")
 
@@ -293,21 +330,22 @@ class Correction(Upload):
     """Other values for intervals that were uploaded: a change, after its create."""
 
     async def _stimulate(self, stage: Stage) -> None:
-        (subject,) = self._subjects
+        (subject,) = self.subjects
         await self._assigned(stage, subject)
         roots = SERVICES["time_series_create"].requests.values()
+        correct = partial(self._deliver, stage, subject, "interval_correction")
         if self.variant is Variant.REORDERED:
-            for root in roots:
-                stage.listener.script(root, subject.profile, UNAVAILABLE)
+            # The values are corrected while SAP does not take those they correct.
+            corrected = self._overtaking(stage, roots, subject.profile, correct)
+            await self._deliver(stage, subject, "interval_values")
+            await self._over(stage, corrected)
+            return
         await self._deliver(stage, subject, "interval_values")
-
-        def created() -> bool:
-            deliveries = stage.ledger.about([subject.profile], roots=roots)
-            return any(one.taken or self.variant is Variant.REORDERED for one in deliveries)
-
-        if not await stage.ledger.until(created, stage.seconds):
+        if not await stage.ledger.until(
+            lambda: any(one.taken for one in stage.ledger.about([subject.profile], roots=roots)), stage.seconds
+        ):
             raise NotSetUp(f"no interval values of {subject.profile} came within {stage.seconds:g} s")
-        await self._deliver(stage, subject, "interval_correction")
+        await correct()
 
     def _order_findings(self, stage: Stage, subject: Subject) -> Iterator[Finding]:
         yield from _after(
