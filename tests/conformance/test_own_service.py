@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +51,7 @@ pytestmark = [pytest.mark.landscape, pytest.mark.xdist_group("conformance")]
 
 
 @pytest.fixture(scope="module")
-def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tested]:
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Tested:
     """One run of the tester against our own service, from the command line."""
     folder = tmp_path_factory.mktemp("conformance")
     files = {name: folder / name for name in ("report.json", "junit.xml", "matrix.md")}
@@ -62,7 +61,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tested]:
             *("--markdown", str(files["matrix.md"])),
         )
     assert done.returncode in (0, 1), f"{done.stdout}{done.stderr}"
-    yield Tested(
+    return Tested(
         code=done.returncode,
         printed=done.stdout,
         report=json.loads(files["report.json"].read_text()),
@@ -97,10 +96,6 @@ class TestOurOwnService:
         passes -= {root for root, _, cell in cells(tested) if cell["state"] in ("failed", "not triggered")}
         assert NOT_YET & passes == set()
 
-    def test_is_tested_within_two_minutes(self, tested: Tested) -> None:
-        # No timing of ours: the run is to stay one that is run often.
-        assert tested.report["seconds"] < 240
-
     def test_ends_with_the_exit_code_of_what_it_found(self, tested: Tested) -> None:
         counts = tested.report["counts"]
         passed = not counts["failed"] and not counts["not triggered"]
@@ -121,7 +116,3 @@ class TestOurOwnService:
     def test_shows_what_passed_on_the_wire_where_it_fails(self, tested: Tested) -> None:
         failed = [cell for _, _, cell in cells(tested) if cell["state"] == "failed"]
         assert all(cell["findings"] and cell["exchange"] for cell in failed)
-
-
-def test_the_page_is_there() -> None:
-    assert Path(CHECKOUT / "docs" / "conformance.md").is_file()
