@@ -135,11 +135,14 @@ class Asking(Scene):
         await self._settled(stage, posting)
 
     async def _malformed(self, stage: Stage) -> None:
-        """Nothing has to be there first: it must not even be looked at."""
+        """Nothing has to be there first: it must not even be looked at. Unspoiled, the like of it is taken."""
         for how in SPOILS:
-            subjects = [stage.subjects.take(self._sender) for _ in range(1 if self.form is Form.SINGLE else _TOGETHER)]
-            message = self._message(stage, [self._said(stage, subject) for subject in subjects])
-            self._refused.append(await stage.caller.send_spoiled(message, how, sender=self._sender))
+            self._refused.append(await stage.caller.send_spoiled(self._unprepared(stage), how, sender=self._sender))
+        self._taken.append(await stage.caller.send(self._unprepared(stage), sender=self._sender))
+
+    def _unprepared(self, stage: Stage) -> Message:
+        subjects = [stage.subjects.take(self._sender) for _ in range(1 if self.form is Form.SINGLE else _TOGETHER)]
+        return self._message(stage, [self._said(stage, subject) for subject in subjects])
 
     def _expect(self, posting: Posting, codes: dict[str, Collection[str]]) -> None:
         if self.service.kind is Kind.ASKED:

@@ -31,6 +31,7 @@ class Querying(Scene):
         super().__init__(_SERVICE, Form.SINGLE, variant)
         self._sender = sender
         self._postings: list[Posting] = []
+        self._unspoiled: list[Posting] = []
         self._without_values = ""
 
     @property
@@ -54,6 +55,8 @@ class Querying(Scene):
         if self.variant is Variant.MALFORMED:
             for how in SPOILS:
                 self._postings.append(await stage.caller.send_spoiled(message, how, sender=self._sender))
+            # Unspoiled, the like of it is answered: that of an unknown profile.
+            self._unspoiled = [await stage.caller.send(message, sender=self._sender)]
             return
         if self.variant is not Variant.BUSINESS_ERROR:  # an unknown profile
             await self._values(stage, subject)
@@ -87,9 +90,13 @@ class Querying(Scene):
         (query, other) = self.cells
         answers = [answer for posting in self._postings for answer in posting.answers]
         if self.variant is Variant.MALFORMED:
+            refused = list(refusal_findings(self._postings))
+            for posting in self._unspoiled:
+                refused += _asked(posting.answers[-1])
+            postings = [*self._postings, *self._unspoiled]
             return {
-                query: verdict(refusal_findings(self._postings), postings=self._postings),
-                other: verdict(self._fault_findings(stage), postings=self._postings),
+                query: verdict(refused, postings=postings),
+                other: verdict(self._fault_findings(stage), postings=postings),
             }
         asked = [finding for answer in answers for finding in _asked(answer)]
         responses = [message for answer in answers if (message := message_of(answer)) is not None]

@@ -77,7 +77,7 @@ class Starting(Scene):
     def _overtaking(
         stage: Stage, roots: Iterable[str], key: str, stimulate: Callable[[], Awaitable[None]]
     ) -> asyncio.Future[None]:
-        """Stimulate while a message about an object is delivered, which SAP then does not take; done when it is done."""
+        """Stimulate while a message about an object is delivered, which SAP then does not take; done after it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def hook(_: Received) -> None:
