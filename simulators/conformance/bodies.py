@@ -55,7 +55,7 @@ def device_change(subject: Subject, world: World, *, other_meter: bool = False) 
     }
 
 
-def _register(subject: Subject, *, start: date, end: date, recurrence: str | None) -> dict[str, Any]:
+def _register(subject: Subject, *, start: date, end: date) -> dict[str, Any]:
     meter = subject.meter
     return {
         "StartDate": start,
@@ -63,7 +63,7 @@ def _register(subject: Subject, *, start: date, end: date, recurrence: str | Non
         "UtilitiesMeasurementTaskID": subject.task,
         "UtilitiesObjectIdentificationSystemCodeText": meter.obis,
         "UtilitiesDivisionCategoryCode": meter.division,
-        "UtilitiesMeasurementRecurrenceCode": recurrence,
+        "UtilitiesMeasurementRecurrenceCode": None,
         "Specifications": {
             "MeasureUnitCode": meter.unit,
             "DecimalValuePrecision": {
@@ -78,15 +78,17 @@ def _register(subject: Subject, *, start: date, end: date, recurrence: str | Non
 def register_create(subject: Subject, world: World, *, too_early: bool = False, intervals: bool = False) -> Content:
     """One register that ends; `too_early`: it begins before its device; `intervals`: a channel for a profile."""
     start = world.start_on - 30 * _DAY if too_early else world.start_on
-    recurrence = world.recurrence if intervals else None
-    register = _register(subject, start=start, end=world.last_day, recurrence=recurrence)
+    register = _register(subject, start=start, end=world.last_day)
+    if intervals:
+        register["UtilitiesObjectIdentificationSystemCodeText"] = subject.meter.interval_obis
+        register["UtilitiesMeasurementRecurrenceCode"] = world.recurrence
     return {"UtilitiesDevice": {"ID": subject.device, "Register": [register], "SmartMeter": _ams(world)}}
 
 
 def register_change(subject: Subject, world: World, *, reversed_dates: bool = False) -> Content:
     """The register ends a day earlier; `reversed_dates`: it ends before it begins."""
     end = world.start_on - 10 * _DAY if reversed_dates else world.last_day - _DAY
-    register = _register(subject, start=world.start_on, end=end, recurrence=None)
+    register = _register(subject, start=world.start_on, end=end)
     specifications = {"StartDate": register["StartDate"], "EndDate": register["EndDate"], **register["Specifications"]}
     changed = {**register, "Specifications": [specifications]}
     return {"UtilitiesDevice": {"ID": subject.device, "Register": [changed], "SmartMeter": _ams(world)}}

@@ -1,10 +1,13 @@
 """The trigger for the simulated head end of the kind `rest`: `python -m simulators.conformance.headend_rest --url URL`.
 
-It knows the head end's control API and nothing of MDUS. What needs a job of MDUS to be run, it has a command for.
+It knows the head end's control API and nothing of MDUS. What an MDUS must be told to do with it, such as to upload
+interval values now, is a command of its own: `--upload CMD`.
 """
 
 import argparse
 import json
+import shlex
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -13,6 +16,9 @@ from typing import Any
 _UNITS = {"kWh": "KWH", "m3": "M3"}
 _DIVISIONS = {"electricity": "1", "gas": "2", "water": "3"}
 _SECONDS = 30.0
+
+#: EndDeviceEventType (IEC 61968-9).
+_COVER_OPENED = "3.12.29.39"
 
 
 class CannotDo(Exception):
@@ -71,21 +77,36 @@ def stimulate(head_end: HeadEnd, stimulus: str, values: dict[str, str]) -> str:
             head_end.ask("hear", {"serials": [values["serial"]]})
         case "reading":
             pass  # meters of this head end answer by themselves
+        case "event":
+            head_end.ask("event", {"serial": values["serial"], "code": _COVER_OPENED})
+        case "interval_values" | "interval_correction":
+            # A correction: the head end's estimates take the place of what was measured.
+            period = {"from": values["from"], "to": values["to"], "serials": [values["serial"]]}
+            head_end.ask("intervals", {**period, "estimated": stimulus == "interval_correction"})
         case _:
             raise CannotDo(f"this head end has no {stimulus.replace('_', ' ')}")
     return ""
+
+
+def _upload(command: str) -> None:
+    done = subprocess.run(shlex.split(command), text=True, capture_output=True, timeout=_SECONDS * 2, check=False)
+    if done.returncode:
+        raise CannotDo(f"--upload ended with {done.returncode}: {done.stdout} {done.stderr}")
 
 
 def main(argv: list[str] | None = None) -> int:
     """This will do one stimulus: 0 done, 3 not."""
     parser = argparse.ArgumentParser(prog="python -m simulators.conformance.headend_rest", description=__doc__)
     parser.add_argument("--url", required=True, help="the head end")
+    parser.add_argument("--upload", metavar="CMD", help="run after interval values were delivered")
     parser.add_argument("stimulus")
     parser.add_argument("values", nargs="*", metavar="name=value")
     options = parser.parse_args(argv)
     try:
         values = dict(value.split("=", 1) for value in options.values)
         print(stimulate(HeadEnd(options.url), options.stimulus, values))
+        if options.upload and options.stimulus.startswith("interval_"):
+            _upload(options.upload)
     except CannotDo as error:
         print(error, file=sys.stderr)
         return 3

@@ -25,7 +25,8 @@ STIMULI: Mapping[str, tuple[str, str]] = {
         "count",
         (
             "print that many unused meters of the field that have a breaker, or fewer, as a JSON list of objects: "
-            "serial, material and, where they differ, division 1, obis 1-0:1.8.0, unit KWH, digits 6, decimals 2"
+            "serial, material and, where they differ, division 1, obis 1-0:1.8.0, unit KWH, digits 6, decimals 2, "
+            "interval_obis 1-0:1.29.0"
         ),
     ),
     "seen": (_METER, "the meter communicates with its head end for the first time"),
@@ -57,6 +58,7 @@ class Meter:
     unit: str = "KWH"
     digits: int = 6
     decimals: int = 2
+    interval_obis: str = "1-0:1.29.0"
 
 
 class Trigger:
