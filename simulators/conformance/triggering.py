@@ -111,6 +111,8 @@ class Trigger:
         printed = await self.pull("meters", count=str(count))
         try:
             rows: list[dict[str, Any]] = json.loads(printed)
+            if not isinstance(rows, list):
+                raise TypeError("no list")
             return [Meter(**row) for row in rows][:count]
         except (ValueError, TypeError) as error:
             raise NotTriggered(f"the trigger printed no list of meters: {error}: {printed[:200]}") from error

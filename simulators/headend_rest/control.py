@@ -229,7 +229,7 @@ class Control:
         return JSONResponse({"serial": meter.serial, "day": day.isoformat(), "channels": channels})
 
     async def push_intervals(self, request: Request) -> Response:
-        """This will push what meters have stored now: {from?, to?, serials?, estimated?}, by default of the last local day.
+        """This will push what meters have stored: {from?, to?, serials?, estimated?}, by default of the last local day.
 
         With `estimated` the head end's own estimates of it are pushed instead, which differ.
         """
