@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,16 @@ class TestMain:
             main([*GIVEN, *arguments])
         assert ended.value.code == 2
         assert said in capsys.readouterr().err
+
+    def test_needs_nothing_beyond_mdus(self) -> None:
+        without = "import sys; sys.modules.update(dict.fromkeys(('spyne', 'zeep', 'requests', 'mdus', 'a2wsgi')))"
+        done = subprocess.run(
+            [sys.executable, "-c", f"{without}; from simulators.conformance.__main__ import main; main(['--list'])"],
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_says_that_it_cannot_listen(self, capsys: pytest.CaptureFixture[str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
