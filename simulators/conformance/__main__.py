@@ -22,8 +22,8 @@ from simulators.conformance.running import Options, Outcome, Run
 from simulators.conformance.subjects import World
 from simulators.conformance.triggering import STIMULI
 
-_PASSWORD = "MDUS_CONFORMANCE_PASSWORD"
-_OWN_PASSWORD = "MDUS_CONFORMANCE_OWN_PASSWORD"
+_PASSWORD = "CONFORMANCE_PASSWORD"
+_OWN_PASSWORD = "CONFORMANCE_OWN_PASSWORD"
 
 #: IANA zone -> SAP's code, as far as this tester knows them.
 _ZONE_CODES = {"Europe/Berlin": "CET", "Europe/London": "GMTUK", "Asia/Kolkata": "INDIA", "UTC": "UTC"}

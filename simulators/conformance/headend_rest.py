@@ -1,13 +1,10 @@
 """The trigger for the simulated head end of the kind `rest`: `python -m simulators.conformance.headend_rest --url URL`.
 
-It knows the head end's control API and nothing of MDUS. What an MDUS must be told to do with it, such as to upload
-interval values now, is a command of its own: `--upload CMD`.
+It knows the head end's control API and nothing of MDUS: that interval values are uploaded soon is up to that.
 """
 
 import argparse
 import json
-import shlex
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -88,25 +85,16 @@ def stimulate(head_end: HeadEnd, stimulus: str, values: dict[str, str]) -> str:
     return ""
 
 
-def _upload(command: str) -> None:
-    done = subprocess.run(shlex.split(command), text=True, capture_output=True, timeout=_SECONDS * 2, check=False)
-    if done.returncode:
-        raise CannotDo(f"--upload ended with {done.returncode}: {done.stdout} {done.stderr}")
-
-
 def main(argv: list[str] | None = None) -> int:
     """This will do one stimulus: 0 done, 3 not."""
     parser = argparse.ArgumentParser(prog="python -m simulators.conformance.headend_rest", description=__doc__)
     parser.add_argument("--url", required=True, help="the head end")
-    parser.add_argument("--upload", metavar="CMD", help="run after interval values were delivered")
     parser.add_argument("stimulus")
     parser.add_argument("values", nargs="*", metavar="name=value")
     options = parser.parse_args(argv)
     try:
         values = dict(value.split("=", 1) for value in options.values)
         print(stimulate(HeadEnd(options.url), options.stimulus, values))
-        if options.upload and options.stimulus.startswith("interval_"):
-            _upload(options.upload)
     except CannotDo as error:
         print(error, file=sys.stderr)
         return 3

@@ -46,8 +46,8 @@ class OwnService:
             ],
             env={
                 **_environment(),
-                "MDUS_CONFORMANCE_PASSWORD": self.password,
-                "MDUS_CONFORMANCE_OWN_PASSWORD": self.own_password,
+                "CONFORMANCE_PASSWORD": self.password,
+                "CONFORMANCE_OWN_PASSWORD": self.own_password,
             },
             cwd=self.folder,
             text=True,
