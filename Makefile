@@ -5,6 +5,7 @@
 #   make check   format, lint, types, import rules
 #   make bench   benchmarks, printed and written to bench.json
 #   make chaos   the long form: processes killed at random
+#   make conformance   our own service put through the conformance tester, docs/conformance.md anew
 #   make lock    requirements.lock anew from pyproject.toml
 
 SHELL := /bin/sh
@@ -16,13 +17,14 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 CHAOS_ARGS ?=
+CONFORMANCE_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check bench chaos lock
+.PHONY: help setup demo test check bench chaos conformance lock
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,8p'
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '1,9p'
 
 setup: $(READY)
 
@@ -53,6 +55,9 @@ bench: $(READY)
 
 chaos: $(READY)
 	CHAOS=long $(PYTHON) -m pytest tests/chaos $(CHAOS_ARGS)
+
+conformance: $(READY)
+	$(PYTHON) -m tests.conformance $(CONFORMANCE_ARGS)
 
 # One lock for Python 3.11 to 3.13; it names no registry, so that it is read through whichever one is configured.
 lock: $(READY)

@@ -12,7 +12,7 @@ from mdus.cli.checking import check
 from mdus.cli.importing import import_file
 from mdus.cli.jobs import app as jobs
 from mdus.cli.output import explained, print_out
-from mdus.cli.processes import demo, migrate, serve, work
+from mdus.cli.processes import conformance, demo, migrate, serve, work
 from mdus.cli.registered import app as registered
 from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
@@ -27,11 +27,10 @@ app = typer.Typer(
 app.command("serve")(serve)
 app.command("work")(work)
 app.command("migrate")(migrate)
-app.command(
-    "demo",
-    # Everything behind it belongs to the landscape, --help too.
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)(demo)
+# Everything behind these belongs to the program that takes over, --help too.
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+app.command("demo", context_settings=_PASSED_ON)(demo)
+app.command("conformance", context_settings=_PASSED_ON)(conformance)
 app.command("check")(check)
 app.command("import")(import_file)
 app.command("send")(send)

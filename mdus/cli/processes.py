@@ -1,11 +1,11 @@
-"""Commands that start something: the server, a worker, a migration, the demonstration."""
+"""Commands that start something: the server, a worker, a migration, the demonstration, the conformance tester."""
 
 from __future__ import annotations
 
 import os
 import sys
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -72,9 +72,21 @@ def demo(context: typer.Context) -> None:
         what = f"the demonstration needs what is not installed: {', '.join(missing)}"
         print_problems([Problem(what=what, where=sys.prefix, mend="pip install 'mdus[demo]'")])
         raise typer.Exit(1)
+    _become("simulators.landscape", context.args)
+
+
+def conformance(context: typer.Context) -> None:
+    """Test any MDUS, this one or another's, as SAP sees it: every message of the contract, right and wrong.
+
+    All that follows goes to the tester: mdus conformance --help.
+    """
+    _become("simulators.conformance", context.args)
+
+
+def _become(module: str, arguments: list[str]) -> NoReturn:
+    """Let a simulator take this process over: its exit code, its signals and its terminal are its own."""
     sys.stdout.flush()
-    # The landscape takes this process over: its exit code, its signals and its terminal are its own.
-    os.execv(sys.executable, [sys.executable, "-m", "simulators.landscape", *context.args])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
 def _is_there(module: str) -> bool:

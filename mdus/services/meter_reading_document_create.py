@@ -318,7 +318,9 @@ def _on_demand(
     elif now > latest:
         raise TooLateOnDemand
     patience = policies.on_demand_timeout + policies.on_demand_interval
-    window = Window(starts_at=due_at, target_at=due_at, ends_at=due_at + policy.attempts * patience)
+    # A meter tells whole seconds: what it reads within the second it was asked in carries that second's beginning.
+    starts_at = due_at.replace(microsecond=0)
+    window = Window(starts_at=starts_at, target_at=due_at, ends_at=due_at + policy.attempts * patience)
     lasts = policies.on_demand_timeout
     # Looked at again when the command ends; the instant is for a wake-up that was lost.
     document = _document(request, register, window, on_demand=True, attempts=1, next_try_at=due_at + lasts + lasts)

@@ -157,10 +157,13 @@ class Collecting:
         await self._core.keep(record, self._interval_pushes(blocks, twice))
         self.plan_delivery()
 
-    async def push_intervals(self, begin: datetime, end: datetime, serials: Sequence[str] | None = None) -> int:
+    async def push_intervals(
+        self, begin: datetime, end: datetime, serials: Sequence[str] | None = None, *, estimated: bool = False
+    ) -> int:
         """This will push what meters have stored of a period, of all heard or of these, and count those that have."""
         now = self._core.clock.now()
-        blocks = [self._profiles.stored(meter, begin, end, now=now) for meter in self._heard_meters(serials)]
+        meters = self._heard_meters(serials)
+        blocks = [self._profiles.stored(meter, begin, end, now=now, estimated=estimated) for meter in meters]
         await self._core.keep({"t": "pushed"}, self._interval_pushes(blocks))
         return sum(map(bool, blocks))
 

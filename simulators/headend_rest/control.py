@@ -229,13 +229,17 @@ class Control:
         return JSONResponse({"serial": meter.serial, "day": day.isoformat(), "channels": channels})
 
     async def push_intervals(self, request: Request) -> Response:
-        """This will push what meters have stored now: {from?, to?, serials?}, by default of the last local day."""
+        """This will push what meters have stored: {from?, to?, serials?, estimated?}, by default of the last local day.
+
+        With `estimated` the head end's own estimates of it are pushed instead, which differ.
+        """
         body = await _object(request)
         now = await self._head_end.clock.refresh()
         begin, end = self._period(body, now=now)
         if body.get("serials") is not None:
             self._known(body["serials"])
-        meters = await self._head_end.collecting.push_intervals(begin, end, body.get("serials"))
+        estimated = body.get("estimated") is True
+        meters = await self._head_end.collecting.push_intervals(begin, end, body.get("serials"), estimated=estimated)
         return JSONResponse({"from": stamp(begin), "to": stamp(end), "meters": meters})
 
     async def irregular(self, request: Request) -> Response:

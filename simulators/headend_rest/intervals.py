@@ -158,11 +158,18 @@ class Profiles:
             day += _DAY
         return blocks, None
 
-    def stored(self, meter: Meter, begin: datetime, end: datetime, *, now: datetime) -> list[Block]:
-        """This will return what the meter itself has by now of the intervals that start in [begin, end)."""
+    def stored(
+        self, meter: Meter, begin: datetime, end: datetime, *, now: datetime, estimated: bool = False
+    ) -> list[Block]:
+        """This will return what the meter itself has by now of the intervals that start in [begin, end).
+
+        With `estimated` it is what the head end would guess of what the meter has measured.
+        """
 
         def told(start: datetime, true: int, kind: Kind | None) -> Value | None:
-            return _first(true, kind if kind is Kind.LOST else None)
+            if kind is Kind.LOST:
+                return _first(true, kind)
+            return _first(true, Kind.REVISED if estimated else None)
 
         return self._blocks(meter, begin, min(end, now), told, ended_by=now)
 

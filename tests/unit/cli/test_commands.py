@@ -80,7 +80,12 @@ class TestMdus:
         assert ran.code == 2
         assert "dance" in ran.err
 
-    def test_demo_hands_everything_to_the_landscape(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("command", "module"), [("demo", "simulators.landscape"), ("conformance", "simulators.conformance")]
+    )
+    def test_hands_everything_to_the_simulator_behind_a_command(
+        self, mdus: Run, monkeypatch: pytest.MonkeyPatch, command: str, module: str
+    ) -> None:
         started: list[list[str]] = []
 
         def execute(_: str, arguments: list[str]) -> None:
@@ -88,8 +93,8 @@ class TestMdus:
             raise SystemExit(3)
 
         monkeypatch.setattr("os.execv", execute)
-        assert mdus("demo", "--meters", "10", "--help", "--faults", "all").code == 3
-        assert started == [["-m", "simulators.landscape", "--meters", "10", "--help", "--faults", "all"]]
+        assert mdus(command, "--meters", "10", "--help", "--faults", "all").code == 3
+        assert started == [["-m", module, "--meters", "10", "--help", "--faults", "all"]]
 
     def test_demo_says_what_is_not_installed(self, mdus: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("mdus.cli.processes._is_there", lambda module: module != "spyne")

@@ -386,6 +386,12 @@ class TestOnDemand:
         assert document.next_try_at is not None
         assert document.next_try_at > command.expires_at
 
+    def test_counts_what_the_meter_reads_within_the_same_second(self) -> None:
+        asked_at = NOW.replace(microsecond=999_999)
+
+        document = accepted(order(data_source_code="1"), now=asked_at)
+        assert (document.window_from, document.due_at) == (NOW.replace(microsecond=0), asked_at)
+
     def test_knows_today_in_the_zone_of_the_sender(self) -> None:
         before_midnight = datetime(2026, 3, 28, 22, 59, tzinfo=UTC)
         after_midnight = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)

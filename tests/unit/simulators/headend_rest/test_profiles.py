@@ -331,6 +331,18 @@ class TestControl:
         [push] = receiver.wait("intervals")
         assert push["blocks"][0]["values"] == truth(head_end, meter, "2026-03-26")["values"]
 
+    def test_pushes_estimates_that_differ_from_what_is_stored(self, head_end: Any, receiver: Any) -> None:
+        meter = head_end.meters("LX100")[0]
+        head_end.provision(meter, channels=True)
+        for estimated in (False, True):
+            head_end.control("intervals", serials=[meter["serial"]], estimated=estimated)
+        stored, estimates = receiver.wait("intervals", lambda pushes: len(pushes) == 2)
+        of_meter, of_head_end = (values(push["blocks"]) for push in (stored, estimates))
+        assert of_meter.keys() == of_head_end.keys()
+        assert all(of_meter[at] != of_head_end[at] for at in of_meter)
+        assert "quality" not in stored["blocks"][0]
+        assert set(estimates["blocks"][0]["quality"]) == {"2.8.0"}
+
     @pytest.mark.parametrize(
         ("method", "path", "body", "status"),
         [
