@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -105,6 +105,25 @@ class EndDeviceControl(Value):
         if not self.is_final:
             return (arrival,)
         return arrival, order_progress(self.sender_system, self.request_id, self.category)
+
+
+def taken_back(control: EndDeviceControl, *, now: datetime) -> EndDeviceControl:
+    """Return a control as SAP's cancellation leaves it."""
+    return replace(
+        control,
+        status=ControlStatus.CANCELLED,
+        processed_at=now,
+        failure_code=CANCELLED.code,
+        note=CANCELLED.note,
+    )
+
+
+def is_rescheduled(stored: Collection[EndDeviceControl], *, planned_at: datetime) -> bool:
+    """Tell whether an order planned for `planned_at` takes the place of one that SAP cancelled, under the same name.
+
+    Only a later one does: an earlier may be the cancelled one itself, sent again or overtaken by its cancellation.
+    """
+    return all(one.status is ControlStatus.CANCELLED and planned_at > one.planned_at for one in stored)
 
 
 def control_key(*, sender_system: str, request_id: str, category: str, device_id: str) -> str:

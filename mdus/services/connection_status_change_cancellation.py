@@ -26,6 +26,7 @@ from mdus.domain.end_device_control import (
     ControlStatus,
     EndDeviceControl,
     order_arrival,
+    taken_back,
 )
 from mdus.domain.value import Remove
 from mdus.messaging.known import Known
@@ -141,7 +142,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     for control in standing:
         if control.status is ControlStatus.CANCELLED:
             continue
-        commands = known.find(Command, control_key=control.control_key)
+        # Of an order that took the place of a cancelled one, not the commands of that.
+        commands = known.find(Command, control_key=control.control_key, owner_key=str(control.item_id))
         if control.status is not ControlStatus.ORDERED:
             problems.append(_problem(control, AlreadyFinal()))
         elif all(command.status is CommandStatus.READY for command in commands if command.kind is CommandKind.SWITCH):
@@ -189,15 +191,8 @@ def _withdrawn(request: Request, category: ControlCategory, *, now: datetime) ->
 
 
 def _taken_back(control: EndDeviceControl, commands: Sequence[Command], *, now: datetime) -> tuple[Change, ...]:
-    cancelled = replace(
-        control,
-        status=ControlStatus.CANCELLED,
-        processed_at=now,
-        failure_code=CANCELLED.code,
-        note=CANCELLED.note,
-    )
     return (
-        cancelled,
+        taken_back(control, now=now),
         *(
             replace(command, status=CommandStatus.CANCELLED, ended_at=now, result_text=CANCELLED.note)
             for command in commands

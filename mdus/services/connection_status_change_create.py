@@ -25,7 +25,6 @@ from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
 from mdus.domain.end_device_control import (
-    CANCELLED,
     NO_BREAKER,
     NOT_CAPABLE,
     TEST_DATA,
@@ -33,12 +32,15 @@ from mdus.domain.end_device_control import (
     ControlStatus,
     EndDeviceControl,
     Refusal,
+    is_rescheduled,
     order_progress,
+    taken_back,
     too_late,
     unable,
 )
 from mdus.domain.local_time import local_day
 from mdus.domain.usage_point import DeviceLocation, place_on
+from mdus.domain.value import Remove
 from mdus.domain.verified_switch import NEVER_TRIED, Step, SwitchRules, Waiting, executed, expiry, failed, next_step
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
@@ -205,7 +207,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
       service, without head end or breaker, not capable of it. A device not there yet is waited for, the others go on.
     - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched,
       unless another order may be about to move it.
-    - The same order again (ID and category) is answered with the stored outcome, with other content refused.
+    - The same order again (ID and category) is answered with the stored outcome, with other content refused. Unless SAP
+      has cancelled it and plans it later now: that is a new order, and waits if it comes before the cancellation.
     - Devices cancelled by SAP are not switched; if all are, the order gets no confirmation of its own.
     """
     try:
@@ -227,15 +230,18 @@ def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
         EndDeviceControl, sender_system=origin.sender_system, request_id=request.request_id, category=category
     )
     own = {control.device_id: control for control in stored if control.item_id == origin.item_id}
+    changes: list[Change] = []
     if stored and not own:
-        if any(control.status is not ControlStatus.WITHDRAWN for control in stored):
+        if is_rescheduled(stored, planned_at=request.planned_at):
+            changes += (Remove(EndDeviceControl, control.key) for control in stored)
+        elif any(control.status is not ControlStatus.WITHDRAWN for control in stored):
             return _repeated(request, category, stored, now=now)
-        return _cancelled_before(request, category, rules=rules, now=now)
+        else:
+            return _cancelled_before(request, category, rules=rules, now=now)
     is_cancelled = any(control.status is ControlStatus.CANCELLED for control in own.values())
     settled: list[EndDeviceControl] = []
     waiting: list[Waiting] = []
     missing: list[str] = []
-    changes: list[Change] = []
     for one in request.distinct:
         control = own.get(one.device_id)
         if control is None:
@@ -287,7 +293,7 @@ def _begun(
     origin = request.origin
     control = _control(request, category, one.device_id, rules=rules)
     if is_cancelled:
-        return _as_cancelled(control, now=now)
+        return taken_back(control, now=now)
     disconnect = category is ControlCategory.DISCONNECT
     if origin.test_data:
         return failed(control, TEST_DATA, now=now)
@@ -416,20 +422,10 @@ def _problem(control: EndDeviceControl) -> Problem:
     )
 
 
-def _as_cancelled(control: EndDeviceControl, *, now: datetime) -> EndDeviceControl:
-    return replace(
-        control,
-        status=ControlStatus.CANCELLED,
-        processed_at=now,
-        failure_code=CANCELLED.code,
-        note=CANCELLED.note,
-    )
-
-
 def _cancelled_before(request: Request, category: ControlCategory, *, rules: SwitchRules, now: datetime) -> Done:
     """Keep the order as cancelled: SAP's cancellation came first, waits for it, and will be its only answer."""
     controls = (_control(request, category, one.device_id, rules=rules) for one in request.distinct)
-    return Done(changes=tuple(_as_cancelled(control, now=now) for control in controls), result=None)
+    return Done(changes=tuple(taken_back(control, now=now) for control in controls), result=None)
 
 
 def _repeated(
@@ -445,6 +441,9 @@ def _repeated(
         and asked.test_data == first.test_data
         and {control.device_id for control in stored} <= {one.device_id for one in request.devices}
     )
+    progress = order_progress(origin.sender_system, request.request_id, category)
+    if not same and request.planned_at > first.planned_at and not any(control.is_final for control in stored):
+        return Park(waits_for=progress, until=origin.park_until, otherwise=OrderDiffers())
     if not same:
         raise OrderDiffers
     by_device = {control.device_id: control for control in stored}
@@ -453,8 +452,7 @@ def _repeated(
         until = max(origin.park_until, *(control.expires_at + timedelta(hours=2) for control in stored))
         if now >= until:
             raise OrderUnderWay
-        waits_for = order_progress(origin.sender_system, request.request_id, category)
-        return Park(waits_for=waits_for, until=until, otherwise=OrderUnderWay())
+        return Park(waits_for=progress, until=until, otherwise=OrderUnderWay())
     return Done(result=_result(settled))
 
 

@@ -16,33 +16,17 @@ from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
 from mdus.storage.message import ITEM, MESSAGE
-from tests.flows import registry
+from tests.flows import orders, registry
 from tests.flows.both_sides import SENDER, BothSides, texts
 from tests.flows.intake.installation import fault_of
 
 START = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
-CODE = "Log/BusinessDocumentProcessingResultCode"
-ORDERS = "SmartMeterMeterReadingDocumentERPBulkCreateRequest"
-ACCEPTED = "SmartMeterMeterReadingDocumentERPBulkCreateConfirmation"
-CANCELS = "SmartMeterMeterReadingDocumentERPBulkCancellationRequest"
-CANCELLED = "SmartMeterMeterReadingDocumentERPBulkCancellationConfirmation"
-RESULTS = "MeterReadingDocumentERPResultBulkCreateRequest"
-SWITCHES = "SmartMeterUtilitiesConnectionStatusChangeRequestERPBulkCreateRequest"
-SWITCHED = "SmartMeterUtilitiesConnectionStatusChangeRequestERPBulkCreateConfirmation"
-AMS = "<SmartMeter><UtilitiesAdvancedMeteringSystemID>AM01</UtilitiesAdvancedMeteringSystemID></SmartMeter>"
 KNOWN = [f"{number:018d}" for number in range(1, 4)]
 
 
 def reading(device: str, *, reason: str = "01", document: str | None = None) -> str:
-    return (
-        f"<MeterReadingDocument><ID>{document or device}</ID><MeterReadingReasonCode>{reason}</MeterReadingReasonCode>"
-        "<ScheduledMeterReadingDate>2026-03-28</ScheduledMeterReadingDate>"
-        f"<UtiltiesMeasurementTask><UtilitiesMeasurementTaskID>{device}</UtilitiesMeasurementTaskID>"
-        "<UtilitiesObjectIdentificationSystemCodeText>1-0:1.8.0</UtilitiesObjectIdentificationSystemCodeText>"
-        f"<UtiltiesDevice><UtilitiesDeviceID>{device}</UtilitiesDeviceID>{AMS}</UtiltiesDevice>"
-        "</UtiltiesMeasurementTask></MeterReadingDocument>"
-    )
+    return orders.reading(document or device, device, reason=reason, on="2026-03-28")
 
 
 def fed_in(device: str) -> str:
@@ -50,29 +34,10 @@ def fed_in(device: str) -> str:
     return registry.register(device, task=f"2{device[1:]}", obis="1-0:2.8.0")
 
 
-def cancellation(document: str) -> str:
-    return (
-        f"<MeterReadingDocument><ID>{document}</ID><UtilitiesDeviceSmartMeter><UtilitiesAdvancedMeteringSystemID>AM01"
-        "</UtilitiesAdvancedMeteringSystemID></UtilitiesDeviceSmartMeter></MeterReadingDocument>"
-    )
-
-
-def switch(*devices: str, at: datetime = START, number: str = "1") -> str:
-    listed = "".join(
-        f"<DeviceConnectionStatus><UtilitiesDeviceID>{one}</UtilitiesDeviceID>{AMS}</DeviceConnectionStatus>"
-        for one in devices
-    )
-    return (
-        f"<UtilitiesConnectionStatusChangeRequest><ID>{number}</ID><CategoryCode>1</CategoryCode>"
-        f"<PlannedProcessingDateTime>{at:%Y-%m-%dT%H:%M:%SZ}</PlannedProcessingDateTime>{listed}"
-        "</UtilitiesConnectionStatusChangeRequest>"
-    )
-
-
 def told(message: etree._Element) -> list[str]:
     """The codes of a bulk confirmation's items."""
     item = catalog().root(str(etree.QName(message).localname)).item_element
-    return texts(message, f"{item}/{CODE}")
+    return texts(message, f"{item}/{orders.CODE}")
 
 
 def uuid_of(message: etree._Element) -> str:
@@ -129,7 +94,13 @@ class TestAnItemThatIsWrong:
                 registry.register(KNOWN[2], task="9", obis="POTATOES"),
                 id="register of an unknown code",
             ),
-            pytest.param(ORDERS, ACCEPTED, reading, reading(KNOWN[2], reason="99"), id="reading for no reason"),
+            pytest.param(
+                orders.READINGS,
+                orders.READINGS_ACCEPTED,
+                reading,
+                reading(KNOWN[2], reason="99"),
+                id="reading for no reason",
+            ),
         ],
     )
     @pytest.mark.parametrize(
@@ -153,28 +124,32 @@ class TestAnItemThatIsWrong:
 
         (answer,) = sides.sap.messages(confirmation)
         assert told(answer) == ["3" if one == "g" else "5" for one in which]
-        assert texts(answer, CODE) == [code]
+        assert texts(answer, orders.CODE) == [code]
         assert texts(answer, "MessageHeader/ReferenceUUID") == [sent]
 
     def test_of_a_cancellation_waits_for_its_document_and_its_neighbours_do_not(self, make: Make) -> None:
         sides = make()
-        sides.tell(ORDERS, *map(reading, KNOWN))
+        sides.tell(orders.READINGS, *map(reading, KNOWN))
         sides.rest()
-        sides.tell(CANCELS, *map(cancellation, (KNOWN[0], "unknown", KNOWN[1])))
+        sides.tell(orders.CANCEL_READINGS, *map(orders.reading_cancelled, (KNOWN[0], "unknown", KNOWN[1])))
         sides.rest()
         sides.clock.move(minutes=30)
         sides.rest()
 
-        first, late = sides.sap.messages(CANCELLED)
-        assert (told(first), texts(first, CODE)) == (["3", "3"], ["3"])
-        assert (told(late), texts(late, CODE)) == (["5"], ["5"])
+        first, late = sides.sap.messages(orders.READINGS_CANCELLED)
+        assert (told(first), texts(first, orders.CODE)) == (["3", "3"], ["3"])
+        assert (told(late), texts(late, orders.CODE)) == (["5"], ["5"])
 
     def test_of_a_connection_order_does_not_hold_up_another_order(self, make: Make) -> None:
         sides = make()
-        sides.tell(SWITCHES, switch(KNOWN[0], number="1"), switch(KNOWN[1], number="2", at=START - timedelta(hours=2)))
+        sides.tell(
+            orders.SWITCHES,
+            orders.switch("1", KNOWN[0], at=START),
+            orders.switch("2", KNOWN[1], at=START - timedelta(hours=2)),
+        )
         sides.rest()
-        (refused,) = sides.sap.messages(SWITCHED)
-        assert (told(refused), texts(refused, CODE)) == (["5"], ["5"])
+        (refused,) = sides.sap.messages(orders.ALL_SWITCHED)
+        assert (told(refused), texts(refused, orders.CODE)) == (["5"], ["5"])
         assert len(sides.switches()) == 1
 
     def test_of_a_notification_is_an_event_and_a_case_and_its_neighbours_are_stored(self, make: Make) -> None:
@@ -283,7 +258,7 @@ class TestPartsOfAnAnswer:
 
         parts = sides.sap.messages(registry.DEVICES_CREATED)
         assert [told(part) for part in parts] == [["3"] * 4, ["3"] * 4, ["5"]]
-        assert [texts(part, CODE) for part in parts] == [["3"], ["3"], ["5"]]
+        assert [texts(part, orders.CODE) for part in parts] == [["3"], ["3"], ["5"]]
         assert len({uuid_of(part) for part in parts}) == 3
         assert {texts(part, "MessageHeader/ReferenceUUID")[0] for part in parts} == {sent}
 
@@ -292,13 +267,13 @@ class TestPartsOfAnAnswer:
         meters = [f"{number:018d}" for number in range(100, 110)]
         for device in meters:
             sides.meter(device)
-        sides.tell(ORDERS, *map(reading, meters))
+        sides.tell(orders.READINGS, *map(reading, meters))
         sides.rest()
         sides.clock.instant = MIDNIGHT + timedelta(hours=1)
         sides.snapshot(MIDNIGHT, *((device, "1.00") for device in meters))
         sides.rest()
 
-        parts = sides.sap.messages(RESULTS)
+        parts = sides.sap.messages(orders.RESULTS)
         path = "MeterReadingDocumentERPResultCreateRequestMessage/MeterReadingDocument/ID"
         # They leave side by side.
         assert sorted(texts(part, path) for part in parts) == [meters[:4], meters[4:8], meters[8:]]
@@ -321,16 +296,16 @@ class TestPartsOfAnAnswer:
         for device in meters:
             sides.meter(device)
         sides.tell(registry.DEVICES, *(registry.device(device) for device in meters))
-        sides.tell(ORDERS, *map(reading, meters))
+        sides.tell(orders.READINGS, *map(reading, meters))
         sides.tell(
-            SWITCHES,
+            orders.SWITCHES,
             *(
-                switch(*meters[start : start + 3], number=f"{start}", at=START - timedelta(hours=2))
+                orders.switch(f"{start}", *meters[start : start + 3], at=START - timedelta(hours=2))
                 for start in range(0, 30, 3)
             ),
         )
         sides.tell(registry.REGISTERS, *(registry.register(device, obis="POTATOES") for device in meters))
-        sides.tell(ORDERS, *(reading(device, reason="99", document=f"B{device}") for device in meters))
+        sides.tell(orders.READINGS, *(reading(device, reason="99", document=f"B{device}") for device in meters))
         sides.rest()
         sides.clock.instant = MIDNIGHT + timedelta(hours=1)
         sides.snapshot(MIDNIGHT, *((device, "1.00") for device in meters))
@@ -345,16 +320,16 @@ class TestPartsOfAnAnswer:
         bulks = (
             registry.DEVICES_CREATED,
             registry.REGISTERS_CREATED,
-            ACCEPTED,
-            SWITCHED,
-            RESULTS,
+            orders.READINGS_ACCEPTED,
+            orders.ALL_SWITCHED,
+            orders.RESULTS,
             registry.ALL_REGISTERED,
         )
         for root in bulks:
             assert len(sizes[root]) >= (2 if most == 10_000 else 1), root
             assert max(sizes[root]) <= most, root
         # Not far below either: an estimate of twice the truth would double the messages.
-        assert max(sizes[RESULTS]) > most // 2
+        assert max(sizes[orders.RESULTS]) > most // 2
         assert max(sizes[registry.DEVICES_CREATED]) > most // 3
 
     def test_of_thousands_are_one_until_the_setting_says_otherwise(self, make: Make) -> None:
@@ -366,8 +341,8 @@ class TestPartsOfAnAnswer:
         sides.rest()
 
         first, second = sides.sap.messages(registry.DEVICES_CREATED)
-        assert (len(told(first)), texts(first, CODE)) == (2500, ["4"])
-        assert (len(told(second)), texts(second, CODE)) == (500, ["3"])
+        assert (len(told(first)), texts(first, orders.CODE)) == (2500, ["4"])
+        assert (len(told(second)), texts(second, orders.CODE)) == (500, ["3"])
         path = f"{registry.DEVICE_CREATED}Message/UtilitiesDevice/ID"
         assert texts(first, path) + texts(second, path) == meters
         assert told(first).count("5") == 1
