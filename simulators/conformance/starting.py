@@ -127,7 +127,9 @@ class Starting(Scene):
         context = self.exchange(stage)
         verdicts = {request: verdict(findings, received=listed or context.received, postings=context.postings)}
         for cell in confirmation:
-            verdicts[cell] = verdict(answers, received=listed, postings=postings)
+            verdicts[cell] = verdict(
+                answers, received=listed or context.received, postings=postings or context.postings
+            )
         return verdicts
 
     def _confirmations(self, received: list[Received]) -> tuple[list[Posting], list[Finding]]:

@@ -16,14 +16,8 @@ from tests.conformance.page import page
 #: Messages whose service is not there yet: their cells fail, or are not triggered. It shrinks to nothing.
 NOT_YET = frozenset(
     {
-        "UtilitiesDeviceERPSmartMeterRegisterChangeRequest",
-        "UtilitiesDeviceERPSmartMeterRegisterChangeConfirmation",
-        "UtilitiesDeviceERPSmartMeterRegisterBulkChangeRequest",
-        "UtilitiesDeviceERPSmartMeterRegisterBulkChangeConfirmation",
         "UtilitiesTimeSeriesERPMeasurementTaskAssignmentChangeRequest",
         "UtilitiesTimeSeriesERPMeasurementTaskAssignmentChangeConfirmation",
-        "SmartMeterMeterReadingDocumentERPResultCreateRequest",
-        "SmartMeterMeterReadingDocumentERPResultCreateConfirmation",
         "UtilitiesSmartMeterEventERPBulkCreateRequest",
         "UtilitiesSmartMeterEventERPBulkCreateConfirmation",
         "UtilitiesTimeSeriesERPItemBulkCreateRequest",
@@ -37,7 +31,7 @@ NOT_YET = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class Run:
     """What one run left."""
 
     code: int
@@ -51,7 +45,7 @@ pytestmark = [pytest.mark.landscape, pytest.mark.xdist_group("conformance")]
 
 
 @pytest.fixture(scope="module")
-def tested(tmp_path_factory: pytest.TempPathFactory) -> Tested:
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run of the tester against our own service, from the command line."""
     folder = tmp_path_factory.mktemp("conformance")
     files = {name: folder / name for name in ("report.json", "junit.xml", "matrix.md")}
@@ -61,7 +55,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Tested:
             *("--markdown", str(files["matrix.md"])),
         )
     assert done.returncode in (0, 1), f"{done.stdout}{done.stderr}"
-    return Tested(
+    return Run(
         code=done.returncode,
         printed=done.stdout,
         report=json.loads(files["report.json"].read_text()),
@@ -70,7 +64,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Tested:
     )
 
 
-def cells(tested: Tested) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def cells(tested: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every cell: root, variant, what was said of it."""
     for row in tested.report["rows"]:
         for variant, cell in row["cells"].items():
@@ -79,7 +73,7 @@ def cells(tested: Tested) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 @pytest.mark.timeout(400)
 class TestOurOwnService:
-    def test_conforms_in_every_cell(self, tested: Tested) -> None:
+    def test_conforms_in_every_cell(self, tested: Run) -> None:
         wrong = {
             f"{root}: {variant}": cell.get("findings") or cell.get("reason")
             for root, variant, cell in cells(tested)
@@ -87,32 +81,32 @@ class TestOurOwnService:
         }
         assert wrong == {}
 
-    def test_has_every_message_of_the_contract_in_the_matrix(self, tested: Tested) -> None:
+    def test_has_every_message_of_the_contract_in_the_matrix(self, tested: Run) -> None:
         assert len(tested.report["rows"]) == 51
         assert tested.report["counts"]["passed"] > 150
 
-    def test_is_not_said_to_lack_what_it_has(self, tested: Tested) -> None:
+    def test_is_not_said_to_lack_what_it_has(self, tested: Run) -> None:
         passes = {row["message"] for row in tested.report["rows"]}
         passes -= {root for root, _, cell in cells(tested) if cell["state"] in ("failed", "not triggered")}
         assert NOT_YET & passes == set()
 
-    def test_ends_with_the_exit_code_of_what_it_found(self, tested: Tested) -> None:
+    def test_ends_with_the_exit_code_of_what_it_found(self, tested: Run) -> None:
         counts = tested.report["counts"]
         passed = not counts["failed"] and not counts["not triggered"]
         assert (tested.code == 0) is passed is tested.report["passed"] is ("Conforms." in tested.printed)
 
-    def test_is_told_where_to_send_its_answers(self, tested: Tested) -> None:
+    def test_is_told_where_to_send_its_answers(self, tested: Run) -> None:
         assert "The tested MDUS must send its messages to http://127.0.0.1:" in tested.printed
 
-    def test_counts_the_same_in_junit(self, tested: Tested) -> None:
+    def test_counts_the_same_in_junit(self, tested: Run) -> None:
         counts = tested.report["counts"]
         for name, state in (("failures", "failed"), ("errors", "not triggered"), ("skipped", "n/a")):
             assert sum(int(suite.get(name, "")) for suite in tested.junit) == counts[state]
         assert len(tested.junit.findall("testsuite/testcase")) == sum(counts.values())
 
-    def test_is_shown_on_the_page(self, tested: Tested) -> None:
+    def test_is_shown_on_the_page(self, tested: Run) -> None:
         assert (CHECKOUT / "docs" / "conformance.md").read_text() == tested.page, "make conformance writes it anew"
 
-    def test_shows_what_passed_on_the_wire_where_it_fails(self, tested: Tested) -> None:
+    def test_shows_what_passed_on_the_wire_where_it_fails(self, tested: Run) -> None:
         failed = [cell for _, _, cell in cells(tested) if cell["state"] == "failed"]
         assert all(cell["findings"] and cell["exchange"] for cell in failed)
