@@ -115,5 +115,10 @@ class Log:
         )
 
 
+def writable(text: str) -> str:
+    """Return a text with `?` for every character that XML cannot hold."""
+    return _NOT_XML.sub("?", text)
+
+
 def _fit(text: str, length: int) -> str:
-    return _NOT_XML.sub("?", text)[:length]
+    return writable(text)[:length]
