@@ -8,13 +8,13 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 
 from mdus.storage import session  # noqa: F401 - importing it declares every table
-from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+from mdus.storage.column_types import EnumText, ExactDecimal, TextPairs, UtcInstant
 from mdus.storage.mapping import METADATA
 
 
 def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
     """Write our own column types into a new migration by their names."""
-    if kind == "type" and isinstance(item, EnumText):
+    if kind == "type" and isinstance(item, EnumText | TextPairs):
         return "sa.Text()"
     if kind == "type" and isinstance(item, ExactDecimal | UtcInstant):
         return f"{type(item).__name__}()"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,11 @@ from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotect
 from mdus.settings import Problem, Settings, Shown
 from mdus.storage.end_device_control import stop_reason
 from mdus.storage.exception_case import open_cases
-from mdus.storage.session import Database
+from mdus.storage.meter_reading_document import without_reading
+from mdus.storage.session import Database, UnitOfWork
+
+#: Orders without a reading that are named; GET /api/v1/orders?status=failed has all.
+_SHOWN = 5
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,6 +75,7 @@ def _look_into_database(settings: Settings, report: Report, *, connect: bool) ->
         refuse_other_schema(state_of(database), settings)
         with database.read() as uow:
             report.open_cases = open_cases(uow.connection)
+            report.notes += _orders_without_reading(uow)
             if (reason := stop_reason(uow.connection)) is not None:
                 report.notes.append(f"disconnections are stopped: {reason}")
     except CannotStart as error:
@@ -82,3 +87,13 @@ def _look_into_database(settings: Settings, report: Report, *, connect: bool) ->
         report.notes.append(f"open cases were not counted: {type(error).__name__}")
     finally:
         database.close()
+
+
+def _orders_without_reading(uow: UnitOfWork) -> Iterator[str]:
+    """Yield how many reading orders found no value, and why the newest did not."""
+    count, newest = without_reading(uow.connection, limit=_SHOWN)
+    if not count:
+        return
+    yield f"{count} reading orders found no reading, the newest:"
+    for document in newest:
+        yield f"  document {document.document_id} of device {document.device_id}: {document.note}"

@@ -26,6 +26,7 @@ from mdus.storage.session import Database, StoredClock
 from mdus.telemetry import logs
 from mdus.workers import confirmation_watch, head_end_poll, reconcile, registry_sync
 from mdus.workers.clock import JOBS, Scheduler, Slot
+from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.job_runner import Body, JobRunner
@@ -161,12 +162,14 @@ def loops_of(parts: Parts) -> list[Loop]:
     decoders = {row.name: parts.found.kinds[row.kind].decode for row in settings.head_ends}
     readings = ReadingsWorker(database=database, clock=clock, decoders=decoders, retry=retry)
     documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
+    events = EventSorter(database=database, settings=settings, clock=clock)
     scheduler = Scheduler(database=database, clock=clock, zone=settings.time_zone, holder=process_name())
     loops = [
         Loop("inbox", inbox.turn),
         Loop("outbox", outbox.turn, close=outbox.close),
         Loop("readings", readings.turn),
         Loop("meter_reading_documents", documents.turn),
+        Loop("events", events.turn),
         Loop("scheduler", scheduler.turn, close=scheduler.close, wakeful=False),
         Loop("jobs", job_runner(parts).turn, wakeful=False),
     ]

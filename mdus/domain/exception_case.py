@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mdus.domain.value import Value
+
+#: The kind of exception case of a confirmation of SAP's that confirms nothing we sent.
+CONFIRMATION_UNMATCHED: Final = "confirmation_unmatched"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, command_key
-from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_control import NOT_CAPABLE
+from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy, Window, choose
@@ -26,7 +26,7 @@ from mdus.domain.register import Register
 from mdus.domain.value import Value
 
 #: The kind of exception case of an order that could not be read.
-READING_MISSING: Final = "reading_missing"
+READING_MISSING: Final = LateFailure.READING_MISSING.value
 
 #: What a head end's adapter says when the meter holds nothing for a period: asking again would change nothing.
 _NO_DATA: Final = "NO_DATA"
@@ -180,12 +180,15 @@ def _failed(document: MeterReadingDocument, reason: str, *, now: datetime) -> tu
     )
     return (
         replace(document, status=DocumentStatus.FAILED, next_try_at=None, note=reason),
-        smart_meter_event(
+        late_failure(
+            LateFailure.READING_MISSING,
             sender_system=document.sender_system,
             device_id=document.device_id,
             at=now,
-            source=f"document/{document.document_id}",
+            told_at=now,
+            about=f"document/{document.document_id}",
             note=note,
+            case_key=document_owner(document),
         ),
         ExceptionCase(kind=READING_MISSING, case_key=document_owner(document), opened_at=now, note=note),
     )

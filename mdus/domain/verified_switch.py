@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, command_key
-from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import (
     NOT_CAPABLE,
@@ -27,12 +26,13 @@ from mdus.domain.end_device_control import (
     EndDeviceControl,
     Refusal,
 )
+from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.value import Value
 from mdus.settings import Settings
 
 #: The kind of exception case of a meter whose breaker position nobody knows.
-STATE_UNKNOWN: Final = "switch_state_unknown"
+STATE_UNKNOWN: Final = LateFailure.SWITCH_STATE_UNKNOWN.value
 
 #: Codes of a failed switch after which the breaker was certainly not tried: refused by the governor, never delivered,
 #: or rejected by the head end for what it knows of the meter. After any other failure the position is read.
@@ -206,12 +206,15 @@ def _unknown(control: EndDeviceControl, *, switch: Command, now: datetime) -> En
         f"The breaker of device {control.device_id} is in an unknown position after request {control.request_id}: "
         f"{refusal.note}"
     )
-    event = smart_meter_event(
+    event = late_failure(
+        LateFailure.SWITCH_STATE_UNKNOWN,
         sender_system=control.sender_system,
         device_id=control.device_id,
         at=now,
-        source=control.control_key,
+        told_at=now,
+        about=control.control_key,
         note=note,
+        case_key=control.control_key,
     )
     case = ExceptionCase(kind=STATE_UNKNOWN, case_key=control.control_key, opened_at=now, note=note)
     return Ended(control=failed(control, refusal, now=now), also=(event, case))

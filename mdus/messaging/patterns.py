@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from mdus.domain.end_device_event import LateFailure
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Change, Outcome, Received, Result
@@ -93,7 +94,7 @@ class RequestConfirmation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotificationReceived:
-    """A notification from SAP: decided, never answered; what fails for good becomes a smart meter event."""
+    """A notification from SAP: decided, never answered; what fails for good becomes a smart meter event (`failure`)."""
 
     notification: str
     bulk_notification: str | None = None
@@ -101,6 +102,7 @@ class NotificationReceived:
     order_by: str
     load: Load
     decide: Decide
+    failure: LateFailure = LateFailure.MESSAGE_FAILED
 
     @property
     def name(self) -> str:
@@ -129,7 +131,8 @@ class RequestSent:
     """A request to SAP that SAP confirms: `settle` decides on each confirmed item, like `decide` of a received request.
 
     `shape` is the confirmation item as received; `settled_by` its business key (matching `Due.key`), or None when SAP
-    left it out and only ReferenceUUID tells.
+    left it out and only ReferenceUUID tells. Without `always_confirmed` SAP's customizing says whether it confirms at
+    all: silence is no fault then.
     """
 
     request: str | None = None
@@ -144,6 +147,7 @@ class RequestSent:
     settled_by: Callable[[Any], str | None]
     load: Load
     settle: Decide
+    always_confirmed: bool = True
 
     @property
     def name(self) -> str:

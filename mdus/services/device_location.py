@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from mdus.contracts.binding import wire, wire_end
 from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.end_device_event import LateFailure
 from mdus.domain.local_time import instant, local_day
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation
 from mdus.domain.value import Remove, Value
@@ -252,4 +253,5 @@ SERVICE = NotificationReceived(
     order_by="device_id",
     load=load,
     decide=decide,
+    failure=LateFailure.LOCATION_FAILED,
 )

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from mdus.contracts.binding import wire, wire_text
 from mdus.contracts.log import ProcessingResultCode, SeverityCode
-from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.exception_case import CONFIRMATION_UNMATCHED, ExceptionCase
 from mdus.domain.meter_reading_collection import document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
@@ -39,9 +39,6 @@ from mdus.storage.session import UnitOfWork
 
 #: MeterReadingTypeCode: a value read, neither calculated nor estimated.
 _COLLECTED: Final = "01"
-
-#: The kind of exception case of a confirmation that confirms nothing we sent.
-CONFIRMATION_UNMATCHED: Final = "confirmation_unmatched"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

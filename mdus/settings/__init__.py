@@ -7,7 +7,7 @@ and key, lists are replaced. Every setting is described beside its default, in `
 
 from mdus.settings.folders import DATA_FOLDERS, data_folder
 from mdus.settings.loading import Problem, SettingsError, load_settings, variable_of
-from mdus.settings.shapes import HeadEnd, HttpUrl, Section, Sender, Settings, Shown, Texts
+from mdus.settings.shapes import HeadEnd, HttpUrl, Section, Sender, Settings, Shown, TableRow, Texts
 
 __all__ = [
     "DATA_FOLDERS",
@@ -19,6 +19,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Shown",
+    "TableRow",
     "Texts",
     "data_folder",
     "load_settings",

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from mdus.settings.folders import data_folder
-from mdus.settings.shapes import MASK, HeadEnd, Key, Sender, Settings, Shape, masked
+from mdus.settings.shapes import MASK, HeadEnd, Key, Sender, Settings, Shape, TableRow, masked
 
 PREFIX: Final = "MDUS_"
 ROWS: Final[Mapping[str, type[BaseModel]]] = {"senders": Sender, "head_ends": HeadEnd}
@@ -207,8 +207,13 @@ def load_settings(
     values = {name: list(value.values()) if name in ROWS else value for name, value in draft.values.items()}
     settings = _checked(Settings, values, (), draft)
     for name, shape in (tables or {}).items():
-        for row in extra.get(name, ()):
-            _checked(shape, row, (name, row["name"]), draft)
+        rows = [_checked(shape, row, (name, row["name"]), draft) for row in extra.get(name, ())]
+        if issubclass(shape, TableRow):
+            right = [row for row in rows if isinstance(row, shape)]
+            draft.problems.extend(
+                Problem(what=f"{name}: {what}", where=f"config/{name}.toml", mend="change one of them")
+                for what in shape.contradictions(right)
+            )
     if settings is not None:
         draft.problems.extend(_contradictions(settings))
     if draft.problems or settings is None:

@@ -7,9 +7,9 @@ where a row may leave it out. To add a section: its class and field here, its de
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, PrivateAttr, SecretStr
@@ -50,6 +50,18 @@ class Section(BaseModel):
     """A frozen group of settings; a key it does not know is a problem."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableRow(Section):
+    """A row of a table that one service owns, a file of `config/`."""
+
+    name: str
+
+    @classmethod
+    def contradictions(cls, rows: Sequence[Self]) -> Iterable[str]:
+        """Return what is wrong with the rows of a table together, each of which is right by itself."""
+        del rows
+        return ()
 
 
 class Auth(Section):
@@ -145,6 +157,15 @@ class RegisterChange(Section):
     unlisted: Literal["stay", "end"]
 
 
+class Events(Section):
+    repeat_minutes: Annotated[int, Field(ge=0)]
+    storm_limit: Whole
+    storm_window_minutes: Whole
+    area_property: str
+    needs_register: bool
+    held_days: Whole
+
+
 class Log(Section):
     format: Literal["console", "json"]
     level: Literal["debug", "info", "warning", "error"]
@@ -223,6 +244,7 @@ class Settings(Section):
     reading: Reading
     register_change: RegisterChange
     intervals: Intervals
+    events: Events
     log: Log
     time_zones: dict[str, Zone]
     senders: tuple[Sender, ...]

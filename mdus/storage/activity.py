@@ -18,6 +18,7 @@ from mdus.storage.command import (
     DELIVERY_IS_OPEN,
     HEAD_END_DELIVERY,
 )
+from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_IS_DUE, EVENT_IS_TOLD
 from mdus.storage.job import LEASE, real_now
 from mdus.storage.message import (
     ITEM,
@@ -32,6 +33,7 @@ from mdus.storage.meter_reading_document import DOCUMENT_IS_ORDERED, DOCUMENT_IS
 
 _COMMAND = COMMAND.table
 _DOCUMENT = METER_READING_DOCUMENT.table
+_EVENT = END_DEVICE_EVENT.table
 
 
 class Queue(NamedTuple):
@@ -49,6 +51,7 @@ def queues(connection: Connection, *, now: datetime) -> list[Queue]:
         ("outbox", MESSAGE.c.stored_at, MESSAGE_IS_READY),
         ("head_end", _COMMAND.c.not_before, _ready_command(now)),
         ("deliveries", HEAD_END_DELIVERY.c.received_at, _new_delivery()),
+        ("events", _EVENT.c.told_at, EVENT_IS_TOLD),
     ]
     found = []
     for name, since, condition in waiting:
@@ -73,6 +76,7 @@ def in_flight(connection: Connection, *, now: datetime) -> dict[str, int]:
         + _count(connection, _COMMAND, _ready_command(now)),
         "deliveries": _count(connection, HEAD_END_DELIVERY, _new_delivery()),
         "documents": _count(connection, _DOCUMENT, DOCUMENT_IS_READ),
+        "events": _count(connection, _EVENT, EVENT_IS_TOLD) + _count(connection, _EVENT, EVENT_IS_DUE),
     }
 
 

@@ -1,7 +1,8 @@
-"""The two column types of their own (exact decimals, UTC instants), text enums, and the database's clock."""
+"""The column types of our own (exact decimals, UTC instants, text enums, named texts), and the database's clock."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -117,6 +118,24 @@ class EnumText(TypeDecorator[StrEnum]):
         members: dict[str | None, StrEnum | None] = {member.value: member for member in self.members}
         members[None] = None
         return members.__getitem__
+
+
+NamedTexts = tuple[tuple[str, str], ...]
+
+
+class TextPairs(TypeDecorator[NamedTexts]):
+    """Texts by their names, in their order, stored as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: NamedTexts | None, dialect: Dialect) -> str | None:
+        """Return the pairs as they are stored."""
+        return None if value is None else json.dumps(value, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> NamedTexts | None:
+        """Return the stored pairs."""
+        return None if value is None else tuple((name, text) for name, text in json.loads(value))
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
 
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
+from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
@@ -86,6 +87,12 @@ def reading_documents(connection: Connection, page: Page, **filters: Any) -> Seq
 def connection_controls(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return the devices of connection orders."""
     table = END_DEVICE_CONTROL.table
+    return _page(connection, select(table), table, page, filters)
+
+
+def device_events(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return events of devices and of MDUS itself."""
+    table = END_DEVICE_EVENT.table
     return _page(connection, select(table), table, page, filters)
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from mdus.domain.value import Value, type_key
-from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+from mdus.storage.column_types import EnumText, ExactDecimal, NamedTexts, TextPairs, UtcInstant
 from mdus.storage.keys import among
 from mdus.storage.rows import Values, insert_rows
 
@@ -44,7 +44,7 @@ METADATA = MetaData()
 #: An int64 identity on both databases (SQLite numbers rows only in a column that is INTEGER PRIMARY KEY).
 Identity64 = BigInteger().with_variant(Integer(), "sqlite")
 
-_TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {
+_TYPES: Mapping[Any, Callable[[], TypeEngine[Any]]] = {
     str: Text,
     int: BigInteger,
     bool: Boolean,
@@ -52,6 +52,7 @@ _TYPES: Mapping[type, Callable[[], TypeEngine[Any]]] = {
     Decimal: ExactDecimal,
     datetime: UtcInstant,
     date: Date,
+    NamedTexts: TextPairs,
 }
 
 #: A row of whatever columns a query names.
@@ -67,7 +68,8 @@ _GROUPS = 20
 class ValueTable(Generic[V]):
     """The table of one kind of value.
 
-    `keep` leaves a stored row with the same key as it is (facts that never change); otherwise it is replaced.
+    `keep` leaves a stored row with the same key as it is (facts that never change); otherwise it is replaced. `keep`
+    may also be a condition on the new row, as SQL that calls it `excluded`: then only rows that meet it change nothing.
     `extra` are columns the value does not know (leases, tokens): saving a value never touches them.
     """
 
@@ -76,7 +78,7 @@ class ValueTable(Generic[V]):
         kind: type[V],
         table_name: str,
         *,
-        keep: bool = False,
+        keep: bool | str = False,
         extra: Sequence[Column[Any]] = (),
         indexes: Sequence[Sequence[str]] = (),
         constraints: Sequence[Any] = (),
@@ -99,13 +101,21 @@ class ValueTable(Generic[V]):
         self._others = tuple(name for name in self.names if name not in kind.KEY)
         self._row: Callable[[V], Values] = attrgetter(*self.names)
         self._keep = keep
+        self._merged = self._kept_when(keep) if isinstance(keep, str) else None
+
+    def _kept_when(self, condition: str) -> dict[str, str]:
+        """Return what becomes of the columns of a stored row, by whether the new row meets the condition."""
+        table = self.table.name
+        return {
+            name: f'CASE WHEN {condition} THEN "{table}"."{name}" ELSE excluded."{name}" END' for name in self._others
+        }
 
     def write(self, connection: Connection, values: Collection[V]) -> None:
         """Store the values in one statement; of two with the same key the last counts."""
         latest = {value.key: value for value in values}
         replaced = () if self._keep else self._others
         rows = list(map(self._row, latest.values()))
-        insert_rows(connection, self.table, self.names, rows, key=self.kind.KEY, replaced=replaced)
+        insert_rows(connection, self.table, self.names, rows, key=self.kind.KEY, replaced=replaced, merged=self._merged)
 
     def add(self, connection: Connection, values: Collection[V]) -> None:
         """Store values that must be new; a known key raises IntegrityError."""

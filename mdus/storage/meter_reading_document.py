@@ -51,6 +51,12 @@ METER_READING_DOCUMENT = ValueTable(
             sqlite_where=text("status = 'result_sent' AND next_try_at IS NOT NULL"),
             postgresql_where=text("status = 'result_sent' AND next_try_at IS NOT NULL"),
         ),
+        Index(
+            "meter_reading_document_failed",
+            "id",
+            sqlite_where=text("status = 'failed'"),
+            postgresql_where=text("status = 'failed'"),
+        ),
     ],
 )
 
@@ -59,6 +65,7 @@ _TABLE = METER_READING_DOCUMENT.table
 # Written out, because SQLite uses a partial index only where the query says the very words of the index.
 DOCUMENT_IS_ORDERED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'ordered'")
 DOCUMENT_IS_READ: ColumnElement[bool] = literal_column("meter_reading_document.status = 'read'")
+_FAILED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'failed'")
 _REFUSED: ColumnElement[bool] = literal_column(
     "meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL"
 )
@@ -158,6 +165,13 @@ def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDo
         .with_for_update(skip_locked=True)
     )
     return METER_READING_DOCUMENT.fetch(connection, query)
+
+
+def without_reading(connection: Connection, *, limit: int) -> tuple[int, list[MeterReadingDocument]]:
+    """Return how many orders found no reading, and the newest of them."""
+    count = connection.scalar(select(func.count()).select_from(_TABLE).where(_FAILED)) or 0
+    query = METER_READING_DOCUMENT.select().where(_FAILED).order_by(_TABLE.c.id.desc()).limit(limit)
+    return count, METER_READING_DOCUMENT.fetch(connection, query)
 
 
 def due_for_resend(connection: Connection, *, now: datetime, limit: int) -> list[MeterReadingDocument]:

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from mdus.domain.channel import Channel
 from mdus.domain.clock import SimulatedTime
 from mdus.domain.command import Command, OwnerKind
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, RegistrationResend
 from mdus.domain.end_device_control import EndDeviceControl
+from mdus.domain.end_device_event import EndDeviceEvent, EventWindow
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.meter_reading_document import MeterReadingDocument
@@ -30,11 +30,13 @@ from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
 from mdus.settings import Settings, data_folder, load_settings
+from mdus.storage import end_device_event as device_events
 from mdus.storage import meter_reading_document as documents
 from mdus.storage import registry
 from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
-from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
+from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_WINDOW
+from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.interval_block import CHANNEL, newest_blocks, note_used
 from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
@@ -67,8 +69,9 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     MeterReading: METER_READING,
     MeterReadingDocument: METER_READING_DOCUMENT,
     EndDeviceControl: END_DEVICE_CONTROL,
+    EndDeviceEvent: END_DEVICE_EVENT,
+    EventWindow: EVENT_WINDOW,
     Command: COMMAND,
-    DomainEvent: DOMAIN_EVENT,
     ExceptionCase: EXCEPTION_CASE,
 }
 
@@ -143,6 +146,10 @@ class UnitOfWork:
     def note_used(self, blocks: Collection[IntervalBlock]) -> None:
         """Note that somebody acts on these versions: values that come from now on make new ones."""
         note_used(self.connection, blocks)
+
+    def events_due(self, limit: int) -> list[EndDeviceEvent]:
+        """Claim events that go to SAP with the next message."""
+        return device_events.due(self.connection, limit=limit)
 
     def devices_to_register(self, *, day: date, needs_register: bool, limit: int) -> list[EndDeviceStatus]:
         """Claim devices whose registered notification is due; see `registry.unregistered`."""

@@ -51,6 +51,9 @@ DELIVERIES: Final = Counter(
     registry=REGISTRY,
 )
 
+# Events of meters and of MDUS itself, and what was decided of them (held, due, withheld, suppressed) and why.
+EVENTS: Final = Counter("mdus_events", "Events sorted, by state and reason", ["state", "reason"], registry=REGISTRY)
+
 # Queues, read from the database: what waits, and how long the oldest has waited.
 QUEUE_DEPTH: Final = Gauge(
     "mdus_queue_depth", "Rows waiting, by queue", ["queue"], registry=REGISTRY, multiprocess_mode="mostrecent"

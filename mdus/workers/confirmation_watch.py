@@ -38,7 +38,9 @@ _SAYS: Final[Mapping[str, str]] = {
 def run(database: Database, *, services: Mapping[str, Service], settings: Settings, now: datetime) -> str:
     """Look for what is unanswered, keep the cases and gauges by it; returns what was found."""
     we_confirm = [name for name, service in services.items() if isinstance(service, RequestConfirmation)]
-    sap_confirms = [name for name, service in services.items() if isinstance(service, RequestSent)]
+    sap_confirms = [
+        name for name, service in services.items() if isinstance(service, RequestSent) and service.always_confirmed
+    ]
     silent_before = now - timedelta(minutes=settings.reading.confirmation_timeout_minutes)
     # SAP waits for a confirmation about as long as an item may be parked.
     late_before = now - timedelta(minutes=settings.parking.confirmed_minutes)

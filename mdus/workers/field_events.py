@@ -15,9 +15,9 @@ from typing import assert_never
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.contradiction import ToldPosition, contradiction
-from mdus.domain.domain_event import smart_meter_event
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
+from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals, FieldReading, Heard
 from mdus.domain.reading import MeterReading, ReadingOrigin
@@ -263,15 +263,18 @@ def _compare(uow: UnitOfWork, batch: _Batch, positions: Sequence[_Position], *, 
 def _contradicted(
     command: Command, control: EndDeviceControl, note: str, *, at: datetime, now: datetime
 ) -> list[Change]:
-    event = smart_meter_event(
+    event = late_failure(
+        LateFailure.SWITCH_CONTRADICTION,
         sender_system=command.sender_system,
         device_id=command.device_id,
         at=at,
-        source=command.command_key,
+        told_at=now,
+        about=command.command_key,
         note=note,
+        case_key=control.control_key,
     )
     case = ExceptionCase(
-        kind="switch_contradiction",
+        kind=LateFailure.SWITCH_CONTRADICTION.value,
         case_key=control.control_key,
         opened_at=now,
         note=f"{note} ({at:%Y-%m-%d %H:%M:%S} UTC, request {control.request_id}, device {command.device_id})",

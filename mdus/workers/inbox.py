@@ -21,7 +21,7 @@ import structlog
 
 from mdus.contracts.binding import from_json, shape_version, to_json
 from mdus.domain.clock import Clock
-from mdus.domain.domain_event import smart_meter_event
+from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Origin, Outcome, Park, Received, Result, received
@@ -305,20 +305,28 @@ def _changes_of(outcome: Outcome) -> tuple[Change, ...]:
 
 
 def _never_silent(service: Decided, row: AnyRow, note: str, *, now: datetime) -> tuple[Change, ...]:
-    """What no confirmation tells becomes a smart meter event and an open case; an import tells it in its report."""
+    """What no confirmation tells becomes an open case and, unless SAP only answered us, a smart meter event.
+
+    An import tells it in its report.
+    """
     if row.imported:
         return ()
-    event = smart_meter_event(
+    failure = service.failure if isinstance(service, NotificationReceived) else LateFailure.MESSAGE_FAILED
+    text, key = f"{service.name}: {note}", str(row.id)
+    case = ExceptionCase(kind=failure.value, case_key=key, opened_at=now, note=text)
+    if not isinstance(service, NotificationReceived):
+        return (case,)
+    event = late_failure(
+        failure,
         sender_system=row.sender_system,
-        device_id=row.ordering_key.removeprefix(f"{row.sender_system}/"),
+        device_id=row.ordering_key.removeprefix(f"{row.sender_system}/") if service.order_by == "device_id" else None,
         at=now,
-        source=f"item/{row.id}",
-        note=f"{service.name}: {note}",
+        told_at=now,
+        about=f"item/{row.id}",
+        note=text,
+        case_key=key,
     )
-    return (
-        event,
-        ExceptionCase(kind="message_failed", case_key=str(row.id), opened_at=now, note=event.note),
-    )
+    return event, case
 
 
 def _note_answers(

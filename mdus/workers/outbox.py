@@ -33,7 +33,9 @@ from mdus.contracts.envelope import Item, render, size_of
 from mdus.contracts.header import MessageHeader
 from mdus.contracts.log import Log
 from mdus.domain.clock import Clock
+from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.value import Value
 from mdus.messaging.log_types import LogTypes
 from mdus.messaging.parts import parted
 from mdus.messaging.patterns import (
@@ -257,8 +259,7 @@ class OutboxWorker:
                 now=now,
             )
             if mine and status is MessageStatus.DEAD:
-                note = f"{row.root} {row.uuid} to {row.sender_system}: {delivery.error}"
-                uow.save([ExceptionCase(kind=DEAD_MESSAGE, case_key=row.uuid, opened_at=now, note=note)])
+                uow.save(self._given_up(row, delivery, now=now))
         result = {MessageStatus.DELIVERED: "delivered", MessageStatus.READY: "retried"}.get(status, "dead")
         MESSAGES_SENT.labels(interface, result).inc()
         log.info(
@@ -269,6 +270,24 @@ class OutboxWorker:
             result=result,
             error=delivery.error,
         )
+
+    def _given_up(self, row: AnyRow, delivery: Delivery, *, now: datetime) -> list[Value]:
+        """Return what tells of a message that SAP does not take: a case, and of a confirmation an event to SAP."""
+        note = f"{row.root} {row.uuid} to {row.sender_system}: {delivery.error}"
+        told: list[Value] = [ExceptionCase(kind=DEAD_MESSAGE, case_key=row.uuid, opened_at=now, note=note)]
+        if isinstance(self._services.get(row.service), RequestConfirmation):
+            told.append(
+                late_failure(
+                    LateFailure.CONFIRMATION_UNTOLD,
+                    sender_system=row.sender_system,
+                    device_id=None,
+                    at=now,
+                    told_at=now,
+                    about=row.uuid,
+                    note=f"{row.root} for {row.reference_uuid or row.reference_id} could not be delivered",
+                )
+            )
+        return told
 
     # -- rendering ----------------------------------------------------------------------------------------------------
 

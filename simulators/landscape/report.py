@@ -100,6 +100,7 @@ class Judge:
         sap = clients.sap
         self._view = sap.get("/control/view")
         self._devices = {device["id"]: device for device in sap.get("/control/devices")["devices"]}
+        self._events = sap.get("/control/events")["events"]
         self._orders = {order["id"]: order for order in sap.get("/control/orders")["orders"]}
         self._documents = {document["id"]: document for document in sap.get("/control/documents")["documents"]}
         self._cases = list(clients.mdus.pages("/api/v1/exceptions"))
@@ -158,9 +159,9 @@ class Judge:
         elif status == "rejected":
             row.failed += 1
             row.notes.append(f"reading order {order['id']}: {order['note']}")
-        elif case := self._case_of(order["id"]):
+        elif why := self._case_of(order["id"]) or self._told_of(order["id"]):
             row.failed += 1
-            row.notes.append(f"reading order {order['id']}: {case}")
+            row.notes.append(f"reading order {order['id']}: {why}")
         else:
             row.lost += 1
             row.notes.append(f"reading order {order['id']} is {status}, result {order['result_code']}: unexplained")
@@ -187,6 +188,10 @@ class Judge:
 
     def _case_of(self, key: str) -> str | None:
         return next((case["note"] for case in self._cases if key in case["case_key"] or key in case["note"]), None)
+
+    def _told_of(self, order_id: str) -> str | None:
+        """Return why MDUS found no reading for an order, if an event has told SAP; its case is closed then."""
+        return next((event["text"] for event in self._events if f"document {order_id}," in event["text"]), None)
 
     # Checks -------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from simulators.sap_cis.business import Business
 from simulators.sap_cis.cis import Cis, Options
 from simulators.sap_cis.contract import Contract, contract_folder
 from simulators.sap_cis.control import Control
+from simulators.sap_cis.events import chosen_types
 from simulators.sap_cis.faults import FAULTS, RECEIVING_FAULTS, Faults, chosen
 from simulators.sap_cis.journal import Journal
 from simulators.sap_cis.receiving import Gate
@@ -73,6 +74,12 @@ def arguments() -> argparse.ArgumentParser:
     add("--concurrency", type=int, default=4, help="messages under way at once (default %(default)s)")
     add("--answer", type=int, choices=(200, 202), default=202, help="status of a message taken (default %(default)s)")
     add(
+        "--confirm-events",
+        default="",
+        metavar="TYPE,...|all",
+        help="types of smart meter events that are confirmed (default: none)",
+    )
+    add(
         "--window",
         default="3,4",
         metavar="BEFORE,AFTER",
@@ -103,6 +110,7 @@ def build(options: argparse.Namespace, *, password: str, own_password: str) -> S
             bulk_size=options.bulk_size,
             window=(int(before), int(after)),
             verifies=options.truth_url is not None,
+            confirmed_events=chosen_types(options.confirm_events),
         ),
         contract=Contract(contract_folder()),
         journal=Journal(options.state),

@@ -40,6 +40,7 @@ class Builder:
             "connection_order": self._connection_order,
             "connection_cancellation": self._connection_cancellation,
             "result_confirmation": self._result_confirmation,
+            "event_confirmation": self._event_confirmation,
         }
 
     def arguments(self, sent: Sent, *, now: datetime) -> Arguments:
@@ -58,7 +59,7 @@ class Builder:
                 for item in items
             ],
         }
-        if sent.process == "result_confirmation":
+        if sent.process in ("result_confirmation", "event_confirmation"):
             codes = {item["code"] for item in items}
             overall = codes.pop() if len(codes) == 1 else "4"
             message["Log"] = {"BusinessDocumentProcessingResultCode": overall}
@@ -210,19 +211,19 @@ class Builder:
     def _system_of(self, order: Order) -> str:
         return self._view.devices[order.device].system
 
+    def _event_confirmation(self, item: dict[str, Any]) -> Arguments:
+        event: Arguments = {"ID": item["key"]}
+        if item.get("device"):
+            event["UtilitiesDeviceID"] = item["device"]
+        return {"UtilitiesSmartMeterEvent": event, "Log": _log(item)}
+
     def _result_confirmation(self, item: dict[str, Any]) -> Arguments:
-        log: Arguments = {"BusinessDocumentProcessingResultCode": item["code"]}
-        if item["code"] != "3":
-            log["MaximumLogItemSeverityCode"] = "3"
-            log["Item"] = [
-                {"TypeID": "117(E9)", "CategoryCode": "PRE", "SeverityCode": "3", "Note": item["note"][:200]}
-            ]
         document: Arguments = {}
         if item["key"]:
             document["ID"] = item["key"]
         if item.get("device"):
             document["UtiltiesMeasurementTask"] = {"UtiltiesDevice": {"UtilitiesDeviceID": item["device"]}}
-        return {"MeterReadingDocument": document, "Log": log}
+        return {"MeterReadingDocument": document, "Log": _log(item)}
 
     # Connection ---------------------------------------------------------------------------------------------------
 
@@ -255,6 +256,15 @@ class Builder:
             {"UtilitiesDeviceID": device, "SmartMeter": _system(self._view.devices[device].system)}
             for device in devices
         ]
+
+
+def _log(item: dict[str, Any]) -> Arguments:
+    """What SAP says of an item it answers: its result code, and why where it is not good."""
+    log: Arguments = {"BusinessDocumentProcessingResultCode": item["code"]}
+    if item["code"] != "3":
+        log["MaximumLogItemSeverityCode"] = "3"
+        log["Item"] = [{"TypeID": "117(E9)", "CategoryCode": "PRE", "SeverityCode": "3", "Note": item["note"][:200]}]
+    return log
 
 
 def _system(system: str) -> Arguments:

@@ -17,6 +17,7 @@ _REPLACED = {
     "reading_order": ("MeterReadingReasonCode", {"09": "01"}, "09"),
     "connection_order": ("CategoryCode", {"1": "2"}, "1"),
     "result_confirmation": ("BusinessDocumentProcessingResultCode", {"3": "5"}, "3"),
+    "event_confirmation": ("BusinessDocumentProcessingResultCode", {"3": "5"}, "3"),
 }
 
 

@@ -16,6 +16,7 @@ from lxml import etree
 from simulators.clock import Clock
 from simulators.sap_cis.checks import text
 from simulators.sap_cis.contract import RECEIVED, SENT, Contract
+from simulators.sap_cis.events import UNBOOKABLE
 from simulators.sap_cis.faults import Faults
 from simulators.sap_cis.journal import Event, Journal
 from simulators.sap_cis.judge import Judge, Verdict
@@ -27,7 +28,8 @@ _CONFIRMS_LATE_BY = timedelta(minutes=45)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """How this SAP behaves. Zone of its dates and times; `system` is the default advanced metering system (AMS id);
-    `confirms_after` the shortest and longest simulated seconds until a result is confirmed; `window` see `Judge`."""
+    `confirms_after` the shortest and longest simulated seconds until a result or event is confirmed; `confirmed_events`
+    the types of events that are confirmed at all; `window` see `Judge`."""
 
     zone: ZoneInfo
     own_system: str = "S4HANA"
@@ -38,6 +40,7 @@ class Options:
     window: tuple[int, int] = (3, 4)
     confirms_after: tuple[float, float] = (2.0, 10.0)
     verifies: bool = False
+    confirmed_events: frozenset[str] = frozenset()
 
 
 class Cis:
@@ -108,7 +111,7 @@ class Cis:
         bulk form is sent singly. Nothing happens until the events are recorded.
         """
         items = [{"uuid": str(uuid4()), **(key if isinstance(key, dict) else {"key": key})} for key in keys]
-        form = "bulk" if bulk and SENT[process].bulk else "single"
+        form = SENT[process].form(bulk=bulk)
         step = max(1, size or self.options.bulk_size) if form == "bulk" else 1
         return [
             {
@@ -168,7 +171,9 @@ class Cis:
         self.record({"event": "defects", "defects": [defect]})
 
     def _answers(self, message: etree._Element, verdict: Verdict, now: datetime) -> list[Event]:
-        """The confirmation of meter reading results: 5 for what SAP cannot book or a script rejects, else 3."""
+        """The confirmation SAP owes for what MDUS started: 5 for what it cannot book or a script rejects, else 3."""
+        if verdict.process == "smart_meter_event":
+            return self._event_answers(message, verdict, now)
         if verdict.process != "reading_result":
             return []
         unbookable = {
@@ -202,4 +207,32 @@ class Cis:
         events += self.planned(
             "result_confirmation", items, bulk=verdict.form == "bulk", due=now + delay, size=len(items) or 1
         )
+        return events
+
+    def _event_answers(self, message: etree._Element, verdict: Verdict, now: datetime) -> list[Event]:
+        """The confirmation of those events whose type is customized to be confirmed."""
+        unbookable = {defect["key"]: defect["detail"] for defect in verdict.defects if defect["name"] in UNBOOKABLE}
+        references = {
+            text(item, RECEIVED["smart_meter_event"].key): text(item, "MessageHeader/UUID") for item in message
+        }
+        events: list[Event] = []
+        items = []
+        left = self.view.event_rejections_left
+        for effect in verdict.effects:
+            if effect["type"] not in self.options.confirmed_events:
+                continue
+            key = effect["event"]
+            item = {"key": key, "code": "3", "note": "", "bulk_reference": verdict.uuid, "device": effect["device"]}
+            item["reference"] = references.get(key) or ""
+            if key in unbookable:
+                item |= {"code": "5", "note": unbookable[key]}
+            elif left:
+                left -= 1
+                item |= {"code": "5", "note": "No follow-up action is possible"}
+            items.append(item)
+        if left != self.view.event_rejections_left:
+            events.append({"event": "event_rejections", "left": left})
+        if items:
+            delay = timedelta(seconds=self._random.uniform(*self.options.confirms_after))
+            events += self.planned("event_confirmation", items, bulk=True, due=now + delay, size=len(items))
         return events

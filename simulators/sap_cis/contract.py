@@ -18,6 +18,7 @@ _READING = "SmartMeterMeterReadingDocumentERP"
 _CONNECTION = "SmartMeterUtilitiesConnectionStatusChangeRequestERP"
 _POINT = "SmartMeterUtilitiesMeasurementTaskERPPointOfDelivery"
 _RESULT = "MeterReadingDocumentERPResult"
+_EVENT = "UtilitiesSmartMeterEventERP"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,20 +30,25 @@ class Process:
 
     name: str
     key: str
-    single: str
+    single: str | None = None
     bulk: str | None = None
     item: str | None = None
     confirmation: str | None = None
     bulk_confirmation: str | None = None
 
+    def form(self, *, bulk: bool) -> str:
+        """This will return the form of a message that should be a bulk or not: the only one where there is one only."""
+        return "bulk" if self.single is None or (bulk and self.bulk is not None) else "single"
+
     def root(self, form: str) -> str:
         """This will return the root that starts the process in this form, `single` or `bulk`."""
-        if form == "bulk" and self.bulk is None:
-            raise ValueError(f"{self.name} has no bulk form")
-        return self.bulk if form == "bulk" and self.bulk else self.single
+        root = self.bulk if form == "bulk" else self.single
+        if root is None:
+            raise ValueError(f"{self.name} has no {form} form")
+        return root
 
 
-#: What SAP sends, by name. `result_confirmation` answers a message MDUS started.
+#: What SAP sends, by name. `result_confirmation` and `event_confirmation` answer a message MDUS started.
 SENT = {
     process.name: process
     for process in (
@@ -118,6 +124,12 @@ SENT = {
             bulk=f"{_RESULT}BulkCreateConfirmation",
             item=f"{_RESULT}CreateConfirmationMessage",
         ),
+        Process(
+            name="event_confirmation",
+            key="UtilitiesSmartMeterEvent/ID",
+            bulk=f"{_EVENT}BulkCreateConfirmation",
+            item=f"{_EVENT}CreateConfirmationMessage",
+        ),
     )
 }
 
@@ -138,6 +150,12 @@ RECEIVED = {
             single=f"{_RESULT}CreateRequest",
             bulk=f"{_RESULT}BulkCreateRequest",
             item=f"{_RESULT}CreateRequestMessage",
+        ),
+        Process(
+            name="smart_meter_event",
+            key="UtilitiesSmartMeterEvent/ID",
+            bulk=f"{_EVENT}BulkCreateRequest",
+            item=f"{_EVENT}CreateRequestMessage",
         ),
     )
 }

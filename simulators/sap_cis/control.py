@@ -45,12 +45,14 @@ class Control:
             "resend": self.resend,
             "raw": self.raw,
             "reject_results": self.reject_results,
+            "reject_events": self.reject_events,
         }
         looks: dict[str, Callable[[], Any]] = {
             "view": self.view,
             "devices": lambda: {"devices": [asdict(device) for device in self._cis.view.devices.values()]},
             "orders": lambda: {"orders": [asdict(order) for order in self._cis.view.orders.values()]},
             "documents": lambda: {"documents": [asdict(one) for one in self._cis.view.documents.values()]},
+            "events": lambda: {"events": [asdict(event) for event in self._cis.view.events.values()]},
             "messages": self.messages,
             "defects": self.defects,
             "refusals": lambda: {"refusals": list(self._cis.view.refusals)},
@@ -115,6 +117,11 @@ class Control:
         self._cis.record({"event": "rejections", "left": int(body["count"])})
         return {}
 
+    def reject_events(self, body: Body) -> Body:
+        """This will answer the next {count} events of types that are confirmed with result code 5."""
+        self._cis.record({"event": "event_rejections", "left": int(body["count"])})
+        return {}
+
     # Looks --------------------------------------------------------------------------------------------------------
 
     def view(self) -> Body:
@@ -127,6 +134,7 @@ class Control:
             "registered": sum(device.registered for device in view.devices.values()),
             "orders": Counter(order.status for order in view.orders.values()),
             "documents": Counter(document.status for document in view.documents.values()),
+            "events": Counter(event.type for event in view.events.values()),
             "received": len(view.received),
             "repeated": sum(message.count - 1 for message in view.received.values()),
             "verified": sum(order.verified for order in view.orders.values()),

@@ -17,6 +17,7 @@ from lxml import etree
 from simulators.sap_cis import checks
 from simulators.sap_cis.checks import Finding, text
 from simulators.sap_cis.contract import CONFIRMATIONS, STARTED_BY_MDUS, Contract, Process
+from simulators.sap_cis.events import event_findings
 from simulators.sap_cis.results import result_findings
 from simulators.sap_cis.view import Sent, View
 
@@ -95,6 +96,8 @@ class Judge:
             for item in _items(message, verdict.form):
                 if verdict.process == "device_registered":
                     self._judge_registered(item, verdict)
+                elif verdict.process == "smart_meter_event":
+                    self._judge_event(item, verdict, now)
                 else:
                     self._judge_result(item, verdict, now)
         elif (log := message.find("Log")) is not None:
@@ -239,6 +242,21 @@ class Judge:
         if system != device.system:
             verdict.found([("wrong_metering_system", f"{system} instead of {device.system}")], key=key)
         self._apply(verdict, effect="registered", device=key)
+
+    def _judge_event(self, item: etree._Element, verdict: Verdict, now: datetime) -> None:
+        event = item.find("UtilitiesSmartMeterEvent")
+        key = text(event, "ID") or ""
+        verdict.found(event_findings(event, self._view, now=now, zone=self._zone), key=key)
+        self._apply(
+            verdict,
+            effect="event",
+            event=key,
+            device=text(event, "UtilitiesDeviceID"),
+            at=text(event, "DateTime") or "",
+            type=text(event, "TypeCode") or "",
+            severity=text(event, "SeverityCode") or "",
+            text=text(event, "Property[Code='TEXT']/ObjectPropertyValue/Text") or "",
+        )
 
     def _judge_result(self, item: etree._Element, verdict: Verdict, now: datetime) -> None:
         document = item.find("MeterReadingDocument")

@@ -12,7 +12,8 @@ had answered for. Events (key `event`):
     delivered  MDUS has it: {uuid, posted, real}      refused  MDUS does not want it: {uuid, status, text, expected}
     received   a message of MDUS: {uuid, root, digest, real, effects, defects}      repeated  the same once more: {uuid}
     verified   results compared with the meter: {orders: [...], defects}
-    fault      a fault fired: {name, hit}     defects  found elsewhere: {defects}     rejections  {left}
+    fault      a fault fired: {name, hit}     defects  found elsewhere: {defects}
+    rejections, event_rejections  results, events still to be refused: {left}
 """
 
 import zlib
@@ -97,6 +98,19 @@ class Document:
 
 
 @dataclass(slots=True, kw_only=True)
+class MeterEvent:
+    """A smart meter event as MDUS told it first. `code` is what SAP answered, None where it has not or never will."""
+
+    id: str
+    device: str | None
+    at: str
+    type: str
+    severity: str
+    text: str
+    code: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class Sent:
     """A message of SAP. `state`: waiting, delivered, refused; `confirmed` maps item key -> (result code, the
     confirmation's UUID). `posted` is the real instant (epoch seconds) of the first attempt."""
@@ -135,6 +149,7 @@ class View:
         self.devices: dict[str, Device] = {}
         self.orders: dict[str, Order] = {}
         self.documents: dict[str, Document] = {}
+        self.events: dict[str, MeterEvent] = {}
         self.sent: dict[str, Sent] = {}
         self.waiting: dict[str, Sent] = {}
         self.item_uuids: set[str] = set()
@@ -145,6 +160,7 @@ class View:
         self.latencies: dict[str, list[float]] = defaultdict(list)
         self.faults: list[tuple[str, str]] = []
         self.rejections_left = 0
+        self.event_rejections_left = 0
         self._device_posted: dict[str, float] = {}
         self._order_posted: dict[str, float] = {}
 
@@ -207,6 +223,9 @@ class View:
             for key, item in sent.items.items():
                 if order := self.orders.get(key):
                     order.result_code = item["code"]
+        elif sent.process == "event_confirmation":
+            for key, item in sent.items.items():
+                self.events[key].code = item["code"]
 
     def note_posted(self, sent: Sent) -> None:
         """This will remember since when the other side could answer for these devices and orders (real time)."""
@@ -249,6 +268,9 @@ class View:
             if device := self.devices.get(effect["device"]):
                 device.registered = True
                 device.seconds = self._measure("device_registered", self._device_posted.get(device.id), real)
+        elif kind == "event":
+            facts = {name: effect[name] for name in ("device", "at", "type", "severity", "text")}
+            self.events.setdefault(effect["event"], MeterEvent(id=effect["event"], **facts))
         elif order := self.orders.get(effect["order"]):
             order.result = {name: effect[name] for name in ("value", "date", "time")}
             order.result_code = None
@@ -318,13 +340,16 @@ class View:
     def _set_rejections(self, event: Event) -> None:
         self.rejections_left = event["left"]
 
+    def _set_event_rejections(self, event: Event) -> None:
+        self.event_rejections_left = event["left"]
+
     # Figures ------------------------------------------------------------------------------------------------------
 
     def counts(self) -> dict[str, dict[str, int]]:
         """This will return per process how many items are sent, delivered, confirmed, partial, failed, cancelled, open.
 
-        For the two processes MDUS starts, `sent` is what SAP expects: confirmed devices to be registered, accepted
-        orders to have a result.
+        For the processes MDUS starts, `sent` is what SAP expects: confirmed devices to be registered, accepted orders
+        to have a result. It expects no events: those that came count.
         """
         columns = ("sent", "delivered", "confirmed", "partial", "failed", "cancelled")
         table = {name: dict.fromkeys(columns, 0) for name in (*SENT, *RECEIVED)}
@@ -358,6 +383,12 @@ class View:
             results["confirmed"] += order.result_code == "3"
             results["failed"] += order.result_code == "5"
             results["cancelled"] += order.status == "cancelled" and order.result_code is None
+        events = table["smart_meter_event"]
+        for event in self.events.values():
+            events["sent"] += 1
+            events["delivered"] += 1
+            events["failed"] += event.code == "5"
+            events["confirmed"] += event.code != "5"  # taken: SAP answers only what its customizing says
         for row in table.values():
             row["open"] = row["sent"] - row["confirmed"] - row["partial"] - row["failed"] - row["cancelled"]
         return table
@@ -391,4 +422,5 @@ _KINDS = {
     "fault": "add_fault",
     "defects": "add_defects",
     "rejections": "set_rejections",
+    "event_rejections": "set_event_rejections",
 }

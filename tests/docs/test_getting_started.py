@@ -12,6 +12,7 @@ import typer.main
 import mdus
 from mdus.bootstrap.discovery import discover, settings_problems
 from mdus.cli import app
+from mdus.domain.end_device_event import LateFailure
 from mdus.settings import load_settings
 from mdus.telemetry.metrics import exposition
 
@@ -40,6 +41,8 @@ def case_kinds_of_the_source() -> Iterator[str]:
                 yield str(kind.value)
             elif isinstance(kind, ast.Name) and kind.id in constants:
                 yield str(constants[kind.id])
+    # The kinds of late failures are also those of their cases; an undelivered confirmation has the message's.
+    yield from (failure.value for failure in LateFailure if failure is not LateFailure.CONFIRMATION_UNTOLD)
 
 
 def case_kinds_of_the_page() -> set[str]:

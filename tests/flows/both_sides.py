@@ -31,6 +31,7 @@ from mdus.headends.rest import HEAD_END
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage import delivery
 from mdus.storage.session import TABLES
+from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, patience
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
@@ -104,6 +105,7 @@ class BothSides:
         self.inbox = InboxWorker(**shared, services=services, retry=RetryPolicy(attempts=1))
         self.outbox = OutboxWorker(**shared, services=services, retry=_RETRY, contract=catalog(), client=self.sap)  # type: ignore[arg-type]
         self.documents = MeterReadingDocumentWorker(**shared)
+        self.events = EventSorter(**shared, look_seconds=0)
         self.commands = HeadEndWorker(
             self.connected,
             database=self.database,
@@ -133,6 +135,7 @@ class BothSides:
             self.commands.turn,
             self.readings.turn,
             self.documents.turn,
+            self.events.turn,
             self.outbox.turn,
         )
         for _ in range(100):

@@ -15,9 +15,9 @@ import pytest
 
 from mdus.domain.channel import Channel
 from mdus.domain.command import CommandKind, CommandStatus
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals
 from mdus.domain.reading import MeterReading, ReadingOrigin
@@ -353,7 +353,7 @@ class TestSwitching:
         city.save(replace(control, status=ControlStatus.FAILED, reported_success=False))
 
         city.clock.advance(minutes=11)
-        city.until(lambda: city.all(DomainEvent), what="the event of the late result")
+        city.until(lambda: city.all(EndDeviceEvent), what="the event of the late result")
 
         assert city.stored(switch).status is CommandStatus.TIMED_OUT
         assert city.status(device).switch_state is SwitchState.DISCONNECTED

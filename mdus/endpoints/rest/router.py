@@ -13,12 +13,14 @@ from starlette.responses import Response
 
 from mdus.domain.capability import Capabilities
 from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
 from mdus.endpoints.rest.shapes import (
     Case,
     ConnectionOrder,
     Device,
     DeviceDetail,
+    DeviceEvent,
     Event,
     Item,
     Listed,
@@ -61,6 +63,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(HTTPBasic(auto_error=False))])
     _add_devices(router, runtime, caller)
     _add_orders(router, runtime, caller)
+    _add_device_events(router, runtime, caller)
     _add_messages(router, runtime, caller)
     _add_exceptions(router, runtime, caller)
     return router
@@ -139,6 +142,33 @@ def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:
                     return Listed(items=found, next=f"{name}-{rows[-1].id if rows else ''}")
                 before = None
         return Listed(items=found)
+
+
+def _add_device_events(router: APIRouter, runtime: Runtime, caller: Any) -> None:
+    @router.get("/events", tags=["devices"])
+    def device_events(
+        systems: Systems = caller,
+        sender_system: SystemFilter = None,
+        device_id: DeviceFilter = None,
+        event_type: Annotated[
+            str | None, Query(description="Only of this type: an IEC 61968-9 code, or an event of MDUS's own.")
+        ] = None,
+        state: Annotated[EventState | None, Query(description="Only in this state.")] = None,
+        reason: Annotated[EventReason | None, Query(description="Only those not sent for this reason.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Listed[DeviceEvent]:
+        """List what meters told of themselves and MDUS of late failures, the newest first, sent to SAP or not."""
+        page = Page(before=_number(cursor), limit=limit, systems=systems)
+        filters = {
+            "sender_system": sender_system,
+            "device_id": device_id,
+            "event_type": event_type,
+            "state": state,
+            "reason": reason,
+        }
+        with runtime.database.read() as uow:
+            return _listed(DeviceEvent, listing.device_events(uow.connection, page, **filters), limit)
 
 
 def _add_messages(router: APIRouter, runtime: Runtime, caller: Any) -> None:

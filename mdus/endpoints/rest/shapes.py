@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 T = TypeVar("T")
 
@@ -128,6 +128,25 @@ class ReadingOrder(Shown):
     unit: str | None
     measured_at: datetime | None
     result_attempts: int
+    note: str | None
+
+
+class DeviceEvent(Shown):
+    """What a meter told of itself, or MDUS of what failed late, and what became of it on its way to SAP."""
+
+    sender_system: str
+    event_id: str
+    device_id: str | None
+    event_type: str
+    at: datetime
+    source: str
+    area: str
+    text: str | None
+    properties: Annotated[dict[str, str], BeforeValidator(dict)]  # stored as pairs
+    told_at: datetime
+    state: str
+    reason: str | None
+    sent_at: datetime | None
     note: str | None
 
 

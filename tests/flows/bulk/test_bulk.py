@@ -11,8 +11,8 @@ import pytest
 from lxml import etree
 
 from mdus.contracts.catalog import catalog
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
 from mdus.storage.message import ITEM, MESSAGE
@@ -163,7 +163,7 @@ class TestAnItemThatIsWrong:
         assert [one.device_id for one in sides.all(DeviceLocation)] == [KNOWN[0], KNOWN[2]]
         assert [one.device_id for one in sides.all(UsagePoint)] == [KNOWN[1]]
         assert [case.kind for case in sides.all(ExceptionCase)] == ["message_failed"] * 2
-        assert len(sides.all(DomainEvent)) == 2
+        assert len(sides.all(EndDeviceEvent)) == 2
 
     def test_is_followed_by_an_item_for_the_same_device(self, make: Make) -> None:
         """Items are decided in their order, each seeing those before it."""

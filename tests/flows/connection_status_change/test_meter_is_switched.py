@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mdus.domain.command import CommandKind, CommandStatus
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.end_device_control import order_switching
 from tests.flows.both_sides import BothSides, texts
@@ -236,7 +236,7 @@ class TestAnUncertainSwitch:
         assert texts(confirmation, TYPE_ID) == ["319(MDUS)"]
         assert len(sides.submitted(CommandKind.SWITCH)) == 1
         assert [case.kind for case in sides.all(ExceptionCase)] == ["switch_state_unknown"]
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
 
     def test_that_stays_silent_is_read_back_when_patience_ends(self, sides: BothSides) -> None:
         sides.tell(ORDER, order())

@@ -20,7 +20,8 @@ from mdus.services import (
     register_create,
 )
 from mdus.storage.command import COMMAND
-from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
+from mdus.storage.end_device_event import END_DEVICE_EVENT
+from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.message import ITEM
 from mdus.storage.registry import DEVICE_LOCATION, END_DEVICE, REGISTER, USAGE_POINT
 from mdus.workers.inbox import InboxWorker
@@ -208,5 +209,5 @@ class TestAMessageBeforeItsDevice:
         initialization.tell(name)
         initialization.clock.instant = START + waited
         initialization.rest()
-        assert len(initialization.mdus.rows(DOMAIN_EVENT.table)) == events
+        assert len(initialization.mdus.rows(END_DEVICE_EVENT.table)) == events
         assert len(initialization.mdus.rows(EXCEPTION_CASE.table)) == events

@@ -15,8 +15,8 @@ from mdus.bootstrap.errors import CannotStart
 from mdus.bootstrap.importing import Imported, import_file
 from mdus.bootstrap.working import only_worker
 from mdus.domain.command import CommandKind
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
@@ -217,7 +217,7 @@ class TestAWrongRow:
         desk.load(location(), point())
         assert desk.found() == [("2", "device_id"), ("3", "measurement_task_id")]
         assert desk.sides.all(ExceptionCase) == []
-        assert desk.sides.all(DomainEvent) == []
+        assert desk.sides.all(EndDeviceEvent) == []
         assert [row.status.value for row in desk.sides.mdus.rows(ITEM)] == ["closed", "closed"]
 
     def test_of_a_register_holds_back_the_registers_of_its_device(self, desk: Desk) -> None:

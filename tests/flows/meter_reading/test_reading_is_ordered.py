@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
-from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.workers.meter_reading_documents import due_readings
@@ -144,7 +144,7 @@ class TestAPeriodicReading:
         assert document(sides).status is DocumentStatus.FAILED
         assert len(sides.submitted(CommandKind.READ_REGISTERS)) == 3
         assert [case.kind for case in sides.all(ExceptionCase)] == ["reading_missing"]
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
         assert sides.sap.messages(RESULT) == []
 
     def test_is_fetched_ahead_by_the_job(self, sides: BothSides) -> None:

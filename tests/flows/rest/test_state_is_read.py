@@ -13,6 +13,7 @@ import pytest
 
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.end_device_control import ControlCategory, EndDeviceControl
+from mdus.domain.end_device_event import EndDeviceEvent, EventReason, EventState
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.register import Register
@@ -59,6 +60,21 @@ def device(number: int, *, system: str = "P11") -> EndDevice:
         material_id="METER-E",
         valid_from=date(2026, 1, 1),
         head_end="north",
+    )
+
+
+def device_event(number: int, *, system: str = "P11") -> EndDeviceEvent:
+    return EndDeviceEvent(
+        event_id=f"{number:022}",
+        sender_system=system,
+        device_id=str(number),
+        event_type="3.26.0.85",
+        at=NOW,
+        source="north",
+        area="north",
+        text="power down",
+        properties=(("phase", "L2"),),
+        told_at=NOW,
     )
 
 
@@ -273,6 +289,39 @@ class TestMessages:
         assert response.json()["title"]
 
 
+class TestEvents:
+    def test_are_listed_the_newest_first_page_by_page(self, mdus: Installation) -> None:
+        with mdus.database.begin() as uow:
+            uow.save([device_event(number) for number in range(1, 6)])
+        listed = pages(mdus, "/api/v1/events", limit=2)
+        assert [[row["device_id"] for row in page] for page in listed] == [["5", "4"], ["3", "2"], ["1"]]
+        assert listed[0][0]["properties"] == {"phase": "L2"}
+
+    @pytest.mark.parametrize(
+        ("wanted", "found"),
+        [
+            ({"device_id": "1"}, ["1"]),
+            ({"event_type": "3.1.1.1"}, ["2"]),
+            ({"state": "suppressed"}, ["2"]),
+            ({"state": "told"}, ["1"]),
+            ({"reason": "storm"}, ["2"]),
+            ({"reason": "repeated"}, []),
+            ({"sender_system": "P12"}, []),
+        ],
+    )
+    def test_are_found_by(self, mdus_on_sqlite: Installation, wanted: dict[str, str], found: list[str]) -> None:
+        suppressed = replace(
+            device_event(2), event_type="3.1.1.1", state=EventState.SUPPRESSED, reason=EventReason.STORM
+        )
+        with mdus_on_sqlite.database.begin() as uow:
+            uow.save([device_event(1), suppressed])
+        listed = mdus_on_sqlite.get("/api/v1/events", params=wanted).json()["items"]
+        assert [row["device_id"] for row in listed] == found
+
+    def test_answer_an_unknown_state_with_a_problem(self, mdus_on_sqlite: Installation) -> None:
+        assert mdus_on_sqlite.get("/api/v1/events", params={"state": "lost"}).status_code == 422
+
+
 class TestExceptions:
     def test_are_listed_open_or_closed(self, mdus: Installation) -> None:
         cases = [
@@ -293,14 +342,16 @@ class TestWhoMayRead:
         (tmp_path / "senders.toml").write_text(SENDERS)
         installation = Installation(sqlite_url, environ={"MDUS_CONFIG": str(tmp_path)})
         with installation.database.begin() as uow:
-            uow.save([device(1), device(2, system="P12")])
+            uow.save([device(1), device(2, system="P12"), device_event(1), device_event(2, system="P12")])
         return installation
 
     @staticmethod
     def basic(user: str, password: str) -> dict[str, str]:
         return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
 
-    @pytest.mark.parametrize("path", ["devices", "orders", "messages", "exceptions", "devices/P11/1", "messages/1"])
+    @pytest.mark.parametrize(
+        "path", ["devices", "orders", "events", "messages", "exceptions", "devices/P11/1", "messages/1"]
+    )
     def test_is_asked_for_user_and_password(self, guarded: Installation, path: str) -> None:
         response = guarded.get(f"/api/v1/{path}")
         assert response.status_code == 401
@@ -311,6 +362,8 @@ class TestWhoMayRead:
     def test_sees_its_own_systems_only(self, guarded: Installation) -> None:
         headers = self.basic("sap_prod", "one")
         listed = guarded.get("/api/v1/devices", headers=headers).json()["items"]
+        assert [row["sender_system"] for row in listed] == ["P11"]
+        listed = guarded.get("/api/v1/events", headers=headers).json()["items"]
         assert [row["sender_system"] for row in listed] == ["P11"]
         assert guarded.get(f"/api/v1/devices/P12/{2:018}", headers=headers).status_code == 404
         assert guarded.get(f"/api/v1/devices/P11/{1:018}", headers=headers).status_code == 200
@@ -325,7 +378,7 @@ class TestDescription:
     def test_is_served_with_every_resource(self, mdus_on_sqlite: Installation) -> None:
         assert mdus_on_sqlite.get("/api/docs").status_code == 200
         described = mdus_on_sqlite.get("/api/openapi.json").json()
-        assert {"/api/v1/devices", "/api/v1/orders", "/api/v1/messages", "/api/v1/exceptions"} <= set(
+        assert {f"/api/v1/{name}" for name in ("devices", "orders", "events", "messages", "exceptions")} <= set(
             described["paths"]
         )
         assert not [path for path in described["paths"] if path.startswith("/sap")]

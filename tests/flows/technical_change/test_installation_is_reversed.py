@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading
@@ -79,7 +79,7 @@ class TestAReversal:
         assert [one.device_id for one in sides.all(EndDevice)] == [METER]
         sides.clock.move(days=2)
         sides.rest()
-        assert sides.all(ExceptionCase) == sides.all(DomainEvent) == []
+        assert sides.all(ExceptionCase) == sides.all(EndDeviceEvent) == []
 
     def test_again_changes_nothing(self, sides: BothSides) -> None:
         install(sides)

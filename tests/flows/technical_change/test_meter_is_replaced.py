@@ -10,8 +10,8 @@ from decimal import Decimal
 import pytest
 
 from mdus.domain.command import CommandKind
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading, ReadingOrigin
@@ -110,7 +110,7 @@ class TestAReplacement:
             (OLD, datetime(2026, 3, 28, 8, 30, tzinfo=UTC), Decimal("45678.90"), ReadingOrigin.MANUAL),
             (NEW, datetime(2026, 3, 28, 8, 45, tzinfo=UTC), Decimal("0.50"), ReadingOrigin.MANUAL),
         }
-        assert sides.all(ExceptionCase) == sides.all(DomainEvent) == []
+        assert sides.all(ExceptionCase) == sides.all(EndDeviceEvent) == []
 
     def test_tells_sap_of_the_new_meter_once_it_is_heard(self, sides: BothSides) -> None:
         replace_meter(sides)

@@ -19,6 +19,7 @@ from mdus import __version__
 from mdus.cli import main
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.storage.end_device_control import SWITCHING_ORDER
 from mdus.storage.job import JOB_RUN
 from mdus.storage.registration_resend import REGISTRATION_RESEND
@@ -153,6 +154,38 @@ class TestCheck:
         with database.begin() as uow:
             uow.save([ExceptionCase(kind="dead_message", case_key="1", opened_at=now, note="is"), closed])
         assert "1 open cases: 1 dead_message" in mdus("check").out
+
+    def test_names_the_newest_orders_without_a_reading_and_why(self, mdus: Run, database: Database) -> None:
+        due_at = datetime(2026, 3, 28, tzinfo=UTC)
+        orders = [
+            MeterReadingDocument(
+                sender_system="P11",
+                document_id=f"{number:020}",
+                device_id="42",
+                measurement_task_id="1",
+                obis_text="1.8.0",
+                reading_type="1-0:1.8.0*255",
+                reason_code="01",
+                scheduled_on=due_at.date(),
+                time_zone="Europe/Berlin",
+                status=DocumentStatus.FAILED if number else DocumentStatus.ORDERED,
+                due_at=due_at,
+                window_from=due_at,
+                window_until=due_at,
+                order_item_id=number,
+                note=f"reason {number}" if number else None,
+            )
+            for number in range(7)
+        ]
+        assert "no reading" not in mdus("check").out
+        with database.begin() as uow:
+            uow.save(orders)
+        ran = mdus("check")
+        assert ran.code == 0
+        assert "6 reading orders found no reading, the newest:" in ran.out
+        assert f"document {6:020} of device 42: reason 6" in ran.out
+        assert "reason 2" in ran.out
+        assert "reason 1" not in ran.out
 
     def test_shows_every_setting_with_its_origin_and_no_secret(
         self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_collection import Collection, next_step, read_command
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
@@ -262,10 +262,10 @@ class TestNoValue:
     def test_is_never_silent_when_it_fails(self) -> None:
         changes = step(replace(DOCUMENT, attempts=3), commands=[ended(result_code="NO_RESPONSE", status="failed")])
 
-        [event] = [change for change in changes if isinstance(change, DomainEvent)]
+        [event] = [change for change in changes if isinstance(change, EndDeviceEvent)]
         [case] = [change for change in changes if isinstance(change, ExceptionCase)]
-        assert event.aggregate == "device/000000000000000042"
-        assert case.kind == "reading_missing"
+        assert (event.device_id, event.event_type) == ("000000000000000042", "reading_missing")
+        assert (case.kind, case.case_key) == (event.event_type, event.case_key)
         assert "NO_RESPONSE" in case.note
         assert "00000000000000000007" in case.note
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.verified_switch import NEVER_TRIED, Ended, Step, SwitchRules, Waiting, expiry, next_step
 
@@ -223,7 +223,7 @@ class TestVerifying:
         assert isinstance(still, Waiting)
         assert isinstance(found, Ended)
         assert (found.control.status, found.control.failure_code) == (ControlStatus.FAILED, "STATE_UNKNOWN")
-        assert [type(change) for change in found.also] == [DomainEvent, ExceptionCase]
+        assert [type(change) for change in found.also] == [EndDeviceEvent, ExceptionCase]
 
 
 class TestSwitchedAt:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.exception_case import CONFIRMATION_UNMATCHED, ExceptionCase
 from mdus.domain.meter_reading_collection import document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
@@ -21,7 +21,6 @@ from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done
 from mdus.messaging.patterns import Due
 from mdus.services.meter_reading_document_result import (
-    CONFIRMATION_UNMATCHED,
     SERVICE,
     Confirmation,
     Policy,

@@ -11,6 +11,7 @@ from sqlalchemy import insert, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
+from mdus.services.smart_meter_event import SERVICE as EVENT
 from mdus.settings import load_settings
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
@@ -21,7 +22,7 @@ from mdus.workers.confirmation_watch import DELIVERY_STUCK, REQUEST_UNCONFIRMED,
 from tests.unit.workers.scripted import ROOT, SERVICE, START, rows_of, store
 
 SETTINGS = load_settings({})
-SERVICES = {ROOT: SERVICE, RESULT.name: RESULT}
+SERVICES = {ROOT: SERVICE, RESULT.name: RESULT, EVENT.name: EVENT}
 #: Defaults: SAP has 60 minutes for a confirmation, we have 30.
 SAP_HAS = timedelta(minutes=60)
 WE_HAVE = timedelta(minutes=30)
@@ -83,6 +84,10 @@ class TestSapSilent:
 
     def test_confirmation_of_ours_is_not_answered_by_sap(self, database: Database) -> None:
         sent(database, MessageStatus.DELIVERED, service=ROOT)
+        assert watch(database, timedelta(days=9)) == []
+
+    def test_silence_is_no_fault_where_sap_confirms_by_its_customizing(self, database: Database) -> None:
+        sent(database, MessageStatus.DELIVERED, service=EVENT.name)
         assert watch(database, timedelta(days=9)) == []
 
     def test_many_messages_are_one_case(self, database: Database) -> None:

@@ -14,7 +14,8 @@ from mdus.messaging.patterns import NotificationReceived
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.settings import load_settings
-from mdus.storage.facts import DOMAIN_EVENT, EXCEPTION_CASE
+from mdus.storage.end_device_event import END_DEVICE_EVENT
+from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.intake import Fate
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.registry import END_DEVICE
@@ -238,8 +239,8 @@ class TestRepeatedItems:
         assert statuses(database) == ["closed", "closed"]
         (case,) = rows_of(database, EXCEPTION_CASE.table)
         assert (case.kind, case.case_key) == ("message_failed", str(rows_of(database, ITEM)[1].id))
-        (told,) = rows_of(database, DOMAIN_EVENT.table)
-        assert "D9" in repr(told)
+        (told,) = rows_of(database, END_DEVICE_EVENT.table)
+        assert (told.event_type, told.device_id, told.case_key) == ("message_failed", "D9", case.case_key)
 
     def test_a_dead_item_is_tried_anew_when_its_message_comes_again(
         self, database: Database, worker: InboxWorker, monkeypatch: pytest.MonkeyPatch

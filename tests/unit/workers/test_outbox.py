@@ -20,6 +20,7 @@ from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus, MessageStatus, sources_of
 from mdus.settings import load_settings
+from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.exception_case import DEAD_MESSAGE
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
@@ -235,6 +236,8 @@ class TestDelivering:
         assert message.status is MessageStatus.DEAD
         assert "down for good" in message.last_error
         assert [case.kind for case in rows_of(database, EXCEPTION_CASE.table)] == ["dead_message"]
+        (event,) = rows_of(database, END_DEVICE_EVENT.table)
+        assert (event.event_type, event.device_id) == ("confirmation_untold", None)
 
     def test_a_lease_left_behind_is_taken_over_and_the_first_holder_stores_nothing(
         self, database: Database, receiver: Receiver

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import select
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import ControlCategory, ControlStatus
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading, ReadingOrigin
@@ -532,8 +532,8 @@ class TestLateResults:
 
         assert field.stored(command).status is CommandStatus.TIMED_OUT
         assert field.status_of().switch_state is SwitchState.DISCONNECTED
-        (event,) = field.all(DomainEvent)
-        assert "confirmed as failed, but the meter was disconnected" in event.note
+        (event,) = field.all(EndDeviceEvent)
+        assert "confirmed as failed, but the meter was disconnected" in (event.text or "")
         (case,) = field.all(ExceptionCase)
         assert (case.kind, case.case_key) == ("switch_contradiction", command.control_key)
         assert field.deliveries() == ["done"]
@@ -549,8 +549,8 @@ class TestLateResults:
 
         field.readings.turn()
 
-        (event,) = field.all(DomainEvent)
-        assert "the meter is connected" in event.note
+        (event,) = field.all(EndDeviceEvent)
+        assert "the meter is connected" in (event.text or "")
 
     def test_tells_that_a_cancelled_disconnection_happened(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         command, correlation = self._reported(field, scripted, success=None, status=ControlStatus.CANCELLED)
@@ -558,8 +558,8 @@ class TestLateResults:
 
         field.readings.turn()
 
-        (event,) = field.all(DomainEvent)
-        assert "confirmed as cancelled" in event.note
+        (event,) = field.all(EndDeviceEvent)
+        assert "confirmed as cancelled" in (event.text or "")
 
     @pytest.mark.parametrize(
         ("success", "status"),
@@ -575,7 +575,7 @@ class TestLateResults:
 
         field.readings.turn()
 
-        assert field.all(DomainEvent) == []
+        assert field.all(EndDeviceEvent) == []
         assert field.all(ExceptionCase) == []
         assert field.deliveries() == ["done"]
 
@@ -588,7 +588,7 @@ class TestLateResults:
 
         field.readings.turn()
 
-        assert field.all(DomainEvent) == []
+        assert field.all(EndDeviceEvent) == []
         assert field.status_of().switch_state is SwitchState.CONNECTED
 
     def test_waits_until_it_is_decided_what_sap_is_told(self, field: Field, scripted: ScriptedHeadEnd) -> None:
@@ -598,14 +598,14 @@ class TestLateResults:
         field.push("results", field.result(command, correlation=correlation))
         field.readings.turn()
         assert field.deliveries() == ["unmatched"]
-        assert field.all(DomainEvent) == []
+        assert field.all(EndDeviceEvent) == []
 
         (control,) = field.all(EndDeviceControl)
         field.save(replace(control, status=ControlStatus.FAILED, reported_success=False))
         field.readings.turn()
 
         assert field.deliveries() == ["done"]
-        assert len(field.all(DomainEvent)) == 1
+        assert len(field.all(EndDeviceEvent)) == 1
 
     def test_tells_what_a_result_reveals_of_an_order_that_was_not_waited_for(
         self, field: Field, scripted: ScriptedHeadEnd
@@ -620,8 +620,8 @@ class TestLateResults:
         field.readings.turn()
 
         assert field.stored(command).status is CommandStatus.DONE
-        (event,) = field.all(DomainEvent)
-        assert "confirmed as failed" in event.note
+        (event,) = field.all(EndDeviceEvent)
+        assert "confirmed as failed" in (event.text or "")
 
     @pytest.mark.parametrize(
         ("state", "contradicts"),
@@ -686,7 +686,7 @@ class TestLateResults:
             field.push("results", field.result(command, correlation=correlation))
             field.readings.turn()
 
-        assert len(field.all(DomainEvent)) == 1
+        assert len(field.all(EndDeviceEvent)) == 1
         assert len(field.all(ExceptionCase)) == 1
 
     def test_leaves_a_result_told_twice_without_effect(self, field: Field, scripted: ScriptedHeadEnd) -> None:
@@ -700,7 +700,7 @@ class TestLateResults:
         field.readings.turn()
 
         assert field.stored(command).status is CommandStatus.DONE
-        assert field.all(DomainEvent) == []
+        assert field.all(EndDeviceEvent) == []
         assert field.deliveries() == ["done", "done"]
 
 

@@ -121,6 +121,20 @@ def results(
     return _message(process.bulk, header() + "".join(f"<{process.item}>{body}</{process.item}>" for body in bodies))
 
 
+def events(*devices: str, type_code: str = "0100", category: str = "0002", on: str = "2026-03-28") -> etree._Element:
+    """This will tell SAP of an event of each of these meters, or with an empty id of one without a meter."""
+    process = RECEIVED["smart_meter_event"]
+    bodies = [
+        f"{header()}<UtilitiesSmartMeterEvent><ID>{uuid4().hex[:22]}</ID>"
+        f"{f'<UtilitiesDeviceID>{device}</UtilitiesDeviceID>' if device else ''}<DateTime>{on}T09:30:00Z</DateTime>"
+        f"<CategoryCode>{category}</CategoryCode><TypeCode>{type_code}</TypeCode><SeverityCode>3</SeverityCode>"
+        "<OriginTypeCode>01</OriginTypeCode><Property><Code>TEXT</Code><ObjectPropertyValue><Text>power failed</Text>"
+        "</ObjectPropertyValue></Property></UtilitiesSmartMeterEvent>"
+        for device in devices
+    ]
+    return _message(process.bulk, header() + "".join(f"<{process.item}>{body}</{process.item}>" for body in bodies))
+
+
 def _message(root: str | None, content: str) -> etree._Element:
     assert root is not None
     return etree.fromstring(f'<n0:{root} xmlns:n0="{GLOBAL}">{content}</n0:{root}>')

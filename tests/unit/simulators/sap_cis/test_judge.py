@@ -61,6 +61,13 @@ class Scene:
     def result(self, *, value: str = "1234.56") -> etree._Element:
         return mdus.results((self.orders[0],), value=value)
 
+    def event(self) -> etree._Element:
+        self.say(mdus.registered((self.devices[0],)))
+        return mdus.events(self.devices[0])
+
+    def failure(self) -> etree._Element:
+        return mdus.events(self.devices[0], type_code="1002", category="0009")
+
 
 def put(path: str, value: str) -> Callable[[etree._Element], None]:
     """This will return a change of the first element at `path`."""
@@ -98,6 +105,7 @@ _REFUSED = "SmartMeterMeterReadingDocumentERPCreateConfirmationMessage/Log"
 _STATUS = "UtilitiesConnectionStatusChangeRequest/DeviceConnectionStatus"
 _RESULT = "MeterReadingDocumentERPResultCreateRequestMessage/MeterReadingDocument"
 _TASK = f"{_RESULT}/UtiltiesMeasurementTask"
+_EVENT = "UtilitiesSmartMeterEventERPCreateRequestMessage/UtilitiesSmartMeterEvent"
 
 
 def spoilt(
@@ -218,6 +226,41 @@ SPOILT = [
     spoilt("value_too_large", Scene.result, put(f"{_RESULT}/Result/MeterReadingResultValue", "1000000")),
     spoilt("value_negative", Scene.result, put(f"{_RESULT}/Result/MeterReadingResultValue", "-1.00")),
     spoilt("lrn_differs", Scene.result, drop(f"{_TASK}/UtilitiesMeasurementTaskID"), name="lrn_missing"),
+    # Smart meter events
+    spoilt("event_type_unknown", Scene.event, put(f"{_EVENT}/TypeCode", "100")),
+    spoilt("event_category_differs", Scene.event, put(f"{_EVENT}/CategoryCode", "0001")),
+    spoilt("event_category_differs", Scene.event, drop(f"{_EVENT}/CategoryCode"), name="event_category_missing"),
+    spoilt("event_severity_unknown", Scene.event, put(f"{_EVENT}/SeverityCode", "0")),
+    spoilt(
+        {"event_severity_unknown", "schema_invalid"},
+        Scene.event,
+        drop(f"{_EVENT}/SeverityCode"),
+        name="event_severity_missing",
+    ),
+    spoilt("event_origin_unknown", Scene.event, put(f"{_EVENT}/OriginTypeCode", "03")),
+    spoilt("event_property_unknown", Scene.event, put(f"{_EVENT}/Property/Code", "IECT")),
+    spoilt("event_property_empty", Scene.event, drop(f"{_EVENT}/Property/ObjectPropertyValue/Text")),
+    spoilt("event_in_future", Scene.event, put(f"{_EVENT}/DateTime", "2026-03-28T10:02:01Z")),
+    spoilt(
+        {"timestamp_not_utc", "schema_invalid"},
+        Scene.event,
+        put(f"{_EVENT}/DateTime", "2026-03-28T10:30:00+01:00"),
+        name="event_with_offset",
+    ),
+    spoilt("event_without_device", Scene.event, drop(f"{_EVENT}/UtilitiesDeviceID")),
+    spoilt("event_unknown_device", Scene.event, put(f"{_EVENT}/UtilitiesDeviceID", "10000001")),
+    spoilt("event_before_register", Scene.event, put(f"{_EVENT}/DateTime", "2026-03-27T09:30:00Z")),
+    spoilt(
+        "event_unknown_device", Scene.failure, put(f"{_EVENT}/UtilitiesDeviceID", "1"), name="failure_unknown_device"
+    ),
+    spoilt(
+        {"schema_invalid", "event_type_unknown"},
+        Scene.event,
+        put(f"{_EVENT}/TypeCode", "00100"),
+        name="event_type_long",
+    ),
+    spoilt("schema_invalid", Scene.event, put(f"{_EVENT}/ID", "x" * 23), name="event_id_too_long"),
+    spoilt("schema_invalid", Scene.event, drop(f"{_EVENT}/ID"), name="event_id_missing"),
 ]
 
 
@@ -434,3 +477,92 @@ class TestReadingTime:
         message = mdus.results((scene.orders[0],), on="2025-03-30", at="02:30:00")
         scene.say(message)
         assert scene.defects == {"reading_time_nonexistent", "reading_outside_window"}
+
+
+class TestEvents:
+    def test_rejects_an_event_of_a_meter_not_registered_yet(self) -> None:
+        scene = Scene()
+        scene.say(mdus.events(scene.devices[1]))
+        assert scene.defects == {"event_before_registration"}
+
+    @pytest.mark.parametrize("device", [0, None], ids=["of_a_device", "of_none"])
+    def test_accepts_what_mdus_could_not_do_whether_the_device_is_registered_or_not(self, device: int | None) -> None:
+        scene = Scene()
+        device_id = "" if device is None else scene.devices[device]
+        scene.say(mdus.events(device_id, type_code="1001", category="0009"))
+        assert scene.defects == set()
+
+    def test_rejects_an_id_that_comes_again(self) -> None:
+        scene = Scene()
+        message = scene.event()
+        scene.say(message)
+        assert scene.defects == set()
+        put("MessageHeader/UUID", str(uuid4()))(message)
+        put(f"{_EVENT}/TypeCode", "0101")(message)
+        scene.say(message)
+        assert scene.defects == {"event_twice"}
+        assert [event.type for event in scene.cis.view.events.values()] == ["0100"]
+
+    def test_rejects_the_same_id_twice_in_one_bulk(self) -> None:
+        scene = Scene()
+        message = scene.event()
+        item = message[1]
+        item.addnext(etree.fromstring(etree.tostring(item)))
+        scene.say(message)
+        assert scene.defects == {"event_twice"}
+
+    def test_counts_the_same_message_again_as_one(self) -> None:
+        scene = Scene()
+        message = scene.event()
+        for _ in range(2):
+            scene.say(message)
+        assert scene.defects == set()
+        assert len(scene.cis.view.events) == 1
+
+
+class TestConfirmationOfEvents:
+    def answers(self, cis: Cis) -> list[dict[str, str]]:
+        return [
+            {key: item["code"] for key, item in sent.items.items()}
+            for sent in cis.view.sent.values()
+            if sent.process == "event_confirmation"
+        ]
+
+    def test_is_given_to_no_type_without_customizing(self) -> None:
+        scene = Scene()
+        scene.say(scene.event())
+        assert self.answers(scene.cis) == []
+
+    def test_is_given_to_the_types_customized_and_to_no_other(self) -> None:
+        cis = make_cis(confirmed_events=frozenset({"1001"}))
+        for type_code in ("1001", "1002"):
+            cis.receive(mdus.events("", type_code=type_code, category="0009"), interface="")
+        (event, _) = cis.view.events
+        assert self.answers(cis) == [{event: "3"}]
+
+    def test_refuses_what_cannot_be_booked_and_what_a_script_says(self) -> None:
+        cis = make_cis(confirmed_events=frozenset({"0100", "1001"}))
+        cis.record({"event": "event_rejections", "left": 1})
+        for _ in range(2):
+            cis.receive(mdus.events("", type_code="1001", category="0009"), interface="")
+        cis.receive(mdus.events("10000001"), interface="")
+        assert [list(answer.values()) for answer in self.answers(cis)] == [["5"], ["3"], ["5"]]
+        assert cis.view.event_rejections_left == 0
+
+    def test_is_one_message_that_refers_to_the_events_and_their_bulk(self) -> None:
+        cis = make_cis(confirmed_events=frozenset({"1001"}))
+        message = mdus.events("", "", type_code="1001", category="0009")
+        cis.receive(message, interface="")
+        (sent,) = (sent for sent in cis.view.sent.values() if sent.process == "event_confirmation")
+        uuids = [item.findtext("MessageHeader/UUID") for item in message[1:]]
+        assert [item["reference"] for item in sent.items.values()] == uuids
+        assert {item["bulk_reference"] for item in sent.items.values()} == {message.findtext("MessageHeader/UUID")}
+
+    def test_is_remembered_once_mdus_has_it(self) -> None:
+        cis = make_cis(confirmed_events=frozenset({"1001"}))
+        cis.receive(mdus.events("", type_code="1001", category="0009"), interface="")
+        (sent,) = (sent for sent in cis.view.sent.values() if sent.process == "event_confirmation")
+        (event,) = cis.view.events.values()
+        assert event.code is None
+        cis.record({"event": "delivered", "uuid": sent.uuid, "posted": 0.0, "real": 1.0})
+        assert event.code == "3"

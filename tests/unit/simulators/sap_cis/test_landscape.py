@@ -119,6 +119,7 @@ class TestView:
         process.control("reject_results", {"count": 1})
         known = {order["id"]: Order(**order) for order in process.control("orders")["orders"]}
         small_mdus.say(mdus.results(tuple(known[key] for key in orders[2:4])))
+        small_mdus.say(mdus.events(*devices[:2]))
         view = process.control("view")
         assert view["defects"] == {}
         assert view["refusals"] == {"expected": 0, "unexpected": 0}
@@ -135,6 +136,8 @@ class TestView:
             "reading_result": (5, 0, 0),
             "reading_cancellation": (1, 1, 0),
             "result_confirmation": (2, 0, 0),
+            "smart_meter_event": (2, 2, 0),
+            "event_confirmation": (0, 0, 0),
             "connection_order": (3, 2, 1),
             "connection_cancellation": (0, 0, 0),
         }

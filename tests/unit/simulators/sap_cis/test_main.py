@@ -22,6 +22,11 @@ class TestMain:
             pytest.param(["--password", "a", "--own-password", "b", "--faults", "x"], "unknown fault", id="fault"),
             pytest.param(["--password", "a", "--own-password", "b", "--time-zone", "Mars/Base"], "Mars", id="zone"),
             pytest.param(["--password", "a", "--own-password", "b", "--window", "x"], "invalid", id="window"),
+            pytest.param(
+                ["--password", "a", "--own-password", "b", "--confirm-events", "0100,7"],
+                "unknown event types 7",
+                id="event type",
+            ),
         ],
     )
     def test_says_what_is_wrong_and_ends_with_2(

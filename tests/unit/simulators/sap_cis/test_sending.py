@@ -69,13 +69,14 @@ def idle(sender: Sender) -> Any:
 class TestSender:
     @pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "single"])
     def test_sends_every_service_valid_by_its_schema(self, running: Any, recorder: Recorder, bulk: bool) -> None:
-        cis, business, sender = running()
+        cis, business, sender = running(confirmed_events=frozenset({"0100"}))
         devices = [device.id for device in business.initialize_devices(METERS[:2], bulk=bulk)]
         orders = business.order_readings("all", reason="01", scheduled_on="2026-03-27", data_source="0", bulk=bulk)
         documents = business.order_connections(devices, category="1", reason="01", immediate=True, bulk=bulk)
         business.cancel_readings([order.id for order in orders], bulk=bulk)
         business.cancel_connections(documents)
         cis.receive(mdus.results(tuple(orders[:1]), bulk=bulk), interface="")
+        cis.receive(mdus.events(devices[0]), interface="")
         for sent in cis.view.sent.values():
             sent.due = None  # the clock stands still: let the confirmation of the result go at once
         idle(sender)
@@ -90,8 +91,7 @@ class TestSender:
             assert message.find("MessageHeader/ID") is None
             assert message.findtext("MessageHeader/SenderBusinessSystemID") == "S4HANA"
             interfaces.add(interface)
-        form = "bulk" if bulk else "single"
-        assert interfaces == {f"{process.root(form if process.bulk else 'single')}_Out" for process in SENT.values()}
+        assert interfaces == {f"{process.root(process.form(bulk=bulk))}_Out" for process in SENT.values()}
 
     @pytest.mark.parametrize(
         "trouble",
@@ -228,7 +228,10 @@ class TestChanged:
         business.cancel_readings([order.id for order in orders])
         business.cancel_connections(documents)
         idle(sender)
-        assert {sent.process for sent in cis.view.sent.values()} == SENT.keys() - {"result_confirmation"}
+        assert {sent.process for sent in cis.view.sent.values()} == SENT.keys() - {
+            "result_confirmation",
+            "event_confirmation",
+        }
         for sent in cis.view.sent.values():
             assert sent.xml is not None
             twin = changed(sent.xml, sent.process)
