@@ -291,6 +291,7 @@ def items_of_confirmation(connection: Connection, message_id: int) -> Sequence[A
             ITEM.c.result,
             ITEM.c.uuid,
             ITEM.c.header_id,
+            ITEM.c.test_data,
             MESSAGE.c.root,
             MESSAGE.c.content_hash,
         )

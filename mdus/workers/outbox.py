@@ -18,6 +18,7 @@ import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -321,9 +322,8 @@ class OutboxWorker:
         for item, request in zip(stored, requests, strict=True):
             content = service.confirm(request, self._log_types.told(from_json(service.result, item.result)))
             made = outbox.item_uuid(row.uuid, item.position)
-            items.append(
-                Item(self._header(row, uuid=made, reference_uuid=item.uuid, reference_id=item.header_id), content)
-            )
+            header = self._header(row, uuid=made, reference_uuid=item.uuid, reference_id=item.header_id)
+            items.append(Item(replace(header, test_data=item.test_data or None), content))
         return items, Log.overall(item.value.log.result_code for item in items)  # type: ignore[attr-defined]
 
     def _started(self, row: AnyRow, service: Any) -> list[Item]:
