@@ -295,7 +295,7 @@ class Event(Starting):
 
 
 class Upload(Starting):
-    """Interval values of a profile, of a whole local day: yesterday."""
+    """Interval values of a profile, of a whole local day: the one before yesterday, which nobody waits for any more."""
 
     _once = False
 
@@ -304,9 +304,9 @@ class Upload(Starting):
 
     @staticmethod
     def day(stage: Stage) -> tuple[datetime, datetime]:
-        """This will return the instants between which yesterday's values lie."""
-        today = stage.world.today()
-        start, end = (datetime.combine(day, time(), stage.world.zone) for day in (today - timedelta(days=1), today))
+        """This will return the instants between which the values lie."""
+        today, zone = stage.world.today(), stage.world.zone
+        start, end = (datetime.combine(today - timedelta(days=days), time(), zone) for days in (2, 1))
         return start, end
 
     async def _assigned(self, stage: Stage, subject: Subject) -> None:

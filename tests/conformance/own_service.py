@@ -71,6 +71,7 @@ def own_service(folder: Path) -> Iterator[OwnService]:
         for process in (_head_end(service), _mdus(service)):
             stack.callback(process.stop)
             process.start()
+        stack.enter_context(_uploading(service))
         yield service
 
 
@@ -116,15 +117,33 @@ default_system = "{BULKS}"
     return Process(
         name="MDUS",
         command=[sys.executable, "-m", "mdus", "serve", "--port", service.mdus.rpartition(":")[2]],
-        environment={
-            **_environment(),
-            "MDUS_CONFIG": str(service.folder),
-            "MDUS_DATABASE__URL": f"sqlite:///{service.folder / 'mdus.db'}",
-            "MDUS_LOG__FORMAT": "json",
-        },
+        environment=_settings(service),
         log=service.folder / "mdus.log",
         ready_url=f"{service.mdus}/readyz",
     )
+
+
+@contextmanager
+def _uploading(service: OwnService) -> Iterator[None]:
+    """Have interval values uploaded soon while the block lasts."""
+    with (service.folder / "uploading.log").open("ab") as log:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "tests.conformance.uploading"], env=_settings(service), stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            running.terminate()
+            running.wait()
+
+
+def _settings(service: OwnService) -> dict[str, str]:
+    return {
+        **_environment(),
+        "MDUS_CONFIG": str(service.folder),
+        "MDUS_DATABASE__URL": f"sqlite:///{service.folder / 'mdus.db'}",
+        "MDUS_LOG__FORMAT": "json",
+    }
 
 
 def _head_end(service: OwnService) -> Process:
