@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, or_, select, update
 
+from mdus.messaging.sent_item import SentItem
 from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
 from mdus.storage.column_types import UtcInstant, database_now
 from mdus.storage.exception_case import DEAD_MESSAGE, close_cases
@@ -342,6 +343,38 @@ def end_delivery(
     if mine:
         connection.execute(insert(MESSAGE_EVENT).values(message_id=message_id, status=status.value, at=now, note=error))
     return bool(mine)
+
+
+def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
+    """Return the items of our messages that confirmations answer: (sender system, lower-case UUID, business key)."""
+    wanted = [(message_key, f"{sender_system}/{about}") for sender_system, message_key, about in answers]
+    query = (
+        select(MESSAGE.c.sender_system, MESSAGE.c.key, ITEM.c.key)
+        .join(ITEM, ITEM.c.message_id == MESSAGE.c.id)
+        .where(
+            among(connection, [MESSAGE.c.key, ITEM.c.ordering_key], wanted),
+            MESSAGE.c.direction == "out",
+            MESSAGE.c.sender_system == ITEM.c.sender_system,
+        )
+        .order_by(ITEM.c.id)
+    )
+    found = []
+    for sender_system, message_key, key in connection.execute(query):
+        about, _, attempt = key.rpartition("/")
+        found.append(SentItem(sender_system=sender_system, message_key=message_key, about=about, attempt=int(attempt)))
+    return found
+
+
+def send_again(connection: Connection, message_ids: Collection[int], *, note: str, now: datetime) -> None:
+    """Make messages that were delivered ready once more: the same bytes under the same UUID."""
+    again = connection.scalars(
+        update(MESSAGE)
+        .where(MESSAGE.c.id.in_(sorted(message_ids)), MESSAGE.c.status == MessageStatus.DELIVERED)
+        .values(status=MessageStatus.READY, attempts=0, due_at=None, ended_at=None)
+        .returning(MESSAGE.c.id)
+    ).all()
+    rows = [(message_id, MessageStatus.READY.value, now, note) for message_id in again]
+    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at", "note"), rows)
 
 
 def settle_answered(
