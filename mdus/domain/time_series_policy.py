@@ -210,6 +210,16 @@ class TimeSeriesPolicy(Value):
                 return row.code
         return self.valid_status
 
+    def name_of(self, status: str) -> str | None:
+        """Return what a code of SAP's is called here, in up to 30 characters."""
+        names = {
+            self.missing_status: "missing",
+            self.valid_status: "valid",
+            **{row.code: row.name for row in self.statuses},
+        }
+        name = names.get(status)
+        return None if name is None else name[:30]
+
     def schedule(self, sender_system: str, *, time_series: str, role: str, recurrence: str | None) -> Schedule:
         """Return when the values of a profile go to SAP: what the row that states most says, else the defaults."""
         weighed = [

@@ -4,6 +4,8 @@
 body -> envelope -> root -> service -> contract -> header -> sender and key -> Requests -> one transaction -> 202
           \\_________________________ Refused ______________________________/ -> copy without a key -> fault
 ```
+A query is not stored: it is told back, with the system that asks, to be answered at once.
+
 Runs in a thread: nothing here may wait in the event loop.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -18,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mdus.contracts.header import MessageHeader
 from mdus.domain.exception_case import ExceptionCase
-from mdus.endpoints.message_reading import Glimpse, MessageReader, Reading
+from mdus.endpoints.message_reading import Glimpse, MessageReader, Question, Reading
 from mdus.endpoints.received_body import ReceivedBody
 from mdus.endpoints.refusal import Reason, Refused
 from mdus.endpoints.runtime import Runtime
@@ -48,6 +51,14 @@ _ATTEMPTS: Final = 3
 _PACKED_BESIDE: Final = 1 << 16
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A query to be answered, and the system that asks: it has no header, so its sender's own."""
+
+    question: Question
+    sender_system: str
+
+
 class Intake:
     """Takes in messages for all services of a runtime; may be used by many threads at once."""
 
@@ -60,8 +71,10 @@ class Intake:
 
     def take(
         self, body: ReceivedBody, *, interface: str | None, sender: Sender | None, imported: bool = False
-    ) -> Stored:
+    ) -> Stored | Asked:
         """Store the message in a body and return what became of it, durable; or raise Refused, with a copy kept.
+
+        A query is returned instead.
 
         `interface` is the one the sender addressed, None for any; `sender` the authenticated row of the settings, None
         where no credentials are configured. An `imported` message was made of a file of ours.
@@ -87,9 +100,11 @@ class Intake:
                     glimpse=glimpse,
                     small_limit=settings.http.small_message_bytes,
                 ) as reading,
-                correlated(message_uuid=reading.message.uuid or reading.message.key),
             ):
-                return self._store(reading.imported() if imported else reading, stored_body())
+                if isinstance(reading, Question):
+                    return Asked(question=reading, sender_system=default_system)
+                with correlated(message_uuid=reading.message.uuid or reading.message.key):
+                    return self._store(reading.imported() if imported else reading, stored_body())
         except Refused as refused:
             if refused.is_readable:
                 self._keep(refused, glimpse, stored_body())

@@ -382,15 +382,17 @@ def settle_answered(
 ) -> None:
     """Mark what SAP has confirmed: (service, ReferenceUUID, business key) of each confirmed item.
 
-    The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key. A
-    confirmation that comes late, twice, or before our delivery was noted changes nothing it should not.
+    The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key: in that
+    message, or in any when the message is not known. A confirmation that comes late, twice, or before our delivery was
+    noted changes nothing it should not.
     """
     references = {reference.lower() for _, reference, _ in answered if reference}
     if references:
         _confirm(connection, references, sender_system=sender_system, now=now)
     ordering_keys = {(f"{sender_system}/{key}",) for _, _, key in answered}
-    found = connection.execute(
-        select(ITEM.c.id, ITEM.c.message_id)
+    waiting = connection.execute(
+        select(ITEM.c.id, ITEM.c.message_id, ITEM.c.service, ITEM.c.ordering_key, MESSAGE.c.key)
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
         .where(
             ITEM_IS_SENT,
             among(connection, [ITEM.c.ordering_key], ordering_keys),
@@ -399,13 +401,30 @@ def settle_answered(
             ITEM.c.sender_system == sender_system,
         )
         .order_by(ITEM.c.id)
-        .with_for_update()
+        .with_for_update(of=ITEM)
     ).all()
+    meant: dict[tuple[str, str], set[str]] = {}
+    for service, reference, key in answered:
+        meant.setdefault((service, f"{sender_system}/{key}"), set()).add((reference or "").lower())
+    named = _known(connection, references, sender_system=sender_system) if waiting and references else set()
+    found = [
+        row
+        for row in waiting
+        if (messages := meant.get((row.service, row.ordering_key), set())) and (row.key in messages or messages - named)
+    ]
     if found:
         status = ItemStatus.ANSWERED
         update_rows(connection, ITEM, ("status",), [(status, row.id) for row in found], by=("id",))
         rows = [(row.message_id, row.id, status.value, now) for row in found]
         insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at"), rows)
+
+
+def _known(connection: Connection, keys: Collection[str], *, sender_system: str) -> set[str]:
+    """Return those of the keys that messages of ours have."""
+    query = select(MESSAGE.c.key).where(
+        MESSAGE.c.direction == "out", MESSAGE.c.sender_system == sender_system, MESSAGE.c.key.in_(keys)
+    )
+    return set(connection.scalars(query))
 
 
 def _confirm(connection: Connection, keys: Collection[str], *, sender_system: str, now: datetime) -> None:
