@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -150,7 +150,8 @@ class Background:
 class Looked:
     """What a look leads to; with `is_settled` nothing of the day is still awaited."""
 
-    changes: list[Any] = field(default_factory=list)
+    changes: list[Value | Remove] = field(default_factory=list)
+    uploads: int = 0
     created: int = 0
     changed: int = 0
     is_settled: bool = False
@@ -267,7 +268,6 @@ def _hand_over(
     creates = judged.goes & may & (has.values == MISSING)
     differs = (has.values != wanted.values) | (has.statuses != wanted.statuses)
     changes = may & (has.values != MISSING) & differs
-    number = background.next_number
     for operation, which in ((Operation.CREATE, creates), (Operation.CHANGE, changes)):
         places = np.flatnonzero(which).tolist()
         for start in range(0, len(places), policy.values_per_message):
@@ -276,7 +276,7 @@ def _hand_over(
             upload = TimeSeriesUpload(
                 sender_system=there.look.sender_system,
                 time_series_id=there.look.time_series_id,
-                number=number,
+                number=background.next_number + result.uploads,
                 day=there.look.day,
                 operation=operation,
                 unit=grid.unit,
@@ -287,7 +287,7 @@ def _hand_over(
                 made_at=now,
             )
             result.changes.append(upload)
-            number += 1
+            result.uploads += 1
     result.created, result.changed = int(creates.sum()), int(changes.sum())
     if result.created or result.changed:
         has = wanted.where(creates | changes, has)
