@@ -22,6 +22,7 @@ import numpy as np
 
 from mdus.domain.channel import MISSING, DayGrid
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.interval_block import LATE_AFTER
 from mdus.domain.local_time import day_start, local_day
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.time_series import (
@@ -52,10 +53,12 @@ from mdus.domain.value import Remove, Value
 
 #: When to look again at a day whose values are on their way to SAP, or still come in.
 _SOON: Final = timedelta(minutes=15)
-#: The same for a day whose device SAP may not hear of yet.
+#: The same for a day whose device SAP may not hear of yet, and for one of which values are missing after all.
 _LATER: Final = timedelta(hours=1)
-#: The same for a day of which values are missing for good, as far as one can tell.
+#: The same for a day that waits for somebody: for SAP to tell of a register, for a human to see to a refusal.
 _NEXT_DAY: Final = timedelta(days=1)
+#: How long after the end of a day missing values are still looked for; those that come later say so themselves.
+_LOOKED_FOR: Final = 2 * LATE_AFTER
 
 _ONE_DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -185,7 +188,9 @@ def looked_at(
     _hand_over(result, there, values, judged, background, policy=policy, now=now)
     result.changes += _case(there, judged, background, now=now)
     due_at = judged.due_at
-    if due_at is None and (judged.missing.any() or not _is_covered(there)):
+    if due_at is None and judged.lacks.any() and now < there.day.end + _LOOKED_FOR:
+        due_at = now + _LATER
+    elif due_at is None and not _is_covered(there):
         due_at = now + _NEXT_DAY
     result.is_settled = judged.due_at is None
     result.changes.append(_again(there, due_at, policy=policy, now=now))
@@ -210,16 +215,23 @@ def _is_covered(there: Prepared) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Judged:
-    """Which intervals may go, which of them are missing for good, and when the next window is to be judged."""
+    """Which intervals may go, which of them have no value, and when the next window is to be judged.
+
+    `gaps` are those without a value that were to have one, `missing` those of them that were waited for in vain.
+    """
 
     goes: Mask
+    lacks: Mask
+    gaps: Mask
     missing: Mask
     due_at: datetime | None
 
 
 def _judged(values: ProfileDay, there: Prepared, *, now: datetime) -> _Judged:
     schedule, count = there.schedule, there.day.count
-    goes, missing = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+    goes, gaps, missing = (np.zeros(count, dtype=np.bool_) for _ in range(3))
+    lacks = values.expected & ~values.held & ~values.present
+    assigned_at = there.segments[-1].assignment.assigned_at
     dues: list[datetime] = []
     for span, ended_at in _windows(there.day, schedule.cadence):
         if ended_at + schedule.cut_off > now:
@@ -227,15 +239,16 @@ def _judged(values: ProfileDay, there: Prepared, *, now: datetime) -> _Judged:
             break  # those after it end later still
         if values.held[span].any():
             dues.append(now + _LATER)
-        expected = values.expected[span] & ~values.held[span]
-        there_are, wanted = int((values.present[span] & expected).sum()), int(expected.sum())
-        if there_are < wanted * schedule.share:
-            if ended_at + schedule.give_up > now:
-                dues.append(min(now + _SOON, ended_at + schedule.give_up))
-                continue
-            missing[span] = expected & ~values.present[span]
+        wanted = int((values.expected[span] & ~values.held[span]).sum())
+        is_enough = wanted - int(lacks[span].sum()) >= wanted * schedule.share
+        if not is_enough and ended_at + schedule.give_up > now:
+            dues.append(min(now + _SOON, ended_at + schedule.give_up))
+            continue
         goes[span] = True
-    return _Judged(goes=goes, missing=missing, due_at=min(dues, default=None))
+        if ended_at > assigned_at:  # of the time before SAP asked for values nobody has promised any
+            gaps[span] = lacks[span]
+            missing[span] = lacks[span] & ~is_enough
+    return _Judged(goes=goes, lacks=goes & lacks, gaps=gaps, missing=missing, due_at=min(dues, default=None))
 
 
 def _windows(day: DayGrid, cadence: timedelta) -> Iterator[tuple[slice, datetime]]:
@@ -315,13 +328,12 @@ def _wanted(
     known = list(dict.fromkeys([*codes, *values.codes]))
     place_of = np.array([known.index(code) for code in values.codes] or [0], dtype=np.uint8)
     wanted = Marked(values.values, place_of[values.statuses])
-    gaps = judged.goes & values.expected & ~values.present
-    if schedule.gaps is Gaps.OMIT or not gaps.any():
+    if schedule.gaps is Gaps.OMIT or not judged.gaps.any():
         return wanted, known
     if policy.missing_status not in known:
         known.append(policy.missing_status)
     zeros = Marked(np.zeros_like(wanted.values), np.full_like(wanted.statuses, known.index(policy.missing_status)))
-    return zeros.where(gaps, wanted), known
+    return zeros.where(judged.gaps, wanted), known
 
 
 # -- cases ------------------------------------------------------------------------------------------------------------

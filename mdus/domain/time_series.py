@@ -52,6 +52,7 @@ class TimeSeriesAssignment(Value):
     From UtilitiesTimeSeriesERPMeasurementTaskAssignmentChangeRequest. The spans of one profile never overlap. `unit`
     and `fraction_digits` are the profile's; what SAP leaves out is the register's and the channel's. With
     `remotely_stored` its values stay here and are asked for; `exported` is False once SAP wants no more of them.
+    `assigned_at` is when SAP said so: that values of the time before are missing is nobody's fault.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "time_series_id", "valid_from")
@@ -70,6 +71,7 @@ class TimeSeriesAssignment(Value):
     remotely_stored: bool = False
     exported: bool = True
     ams_id: str | None = None
+    assigned_at: datetime
 
     def overlaps(self, other: TimeSeriesAssignment) -> bool:
         """Tell whether two half-open spans share an instant; spans that only touch do not."""

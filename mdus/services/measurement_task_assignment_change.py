@@ -218,6 +218,7 @@ def _assignment(request: Request, role: SentRole, minutes: int | None) -> TimeSe
         fraction_digits=request.fraction_digits,
         remotely_stored=bool(request.remotely_stored),
         ams_id=role.ams_id,
+        assigned_at=request.origin.received_at,
     )
 
 
@@ -264,7 +265,7 @@ def _changes(
 ) -> Iterator[Change]:
     """Yield what makes the stored assignments those listed, and has all days looked at that this bears on."""
     before = {each.key: each for each in stored}
-    fresh = [each for each in listed if each != before.get(each.key)]
+    fresh = [each for each in listed if not _says_the_same(each, before.get(each.key))]
     removed = others if request.complete else ()
     yield from (Remove(TimeSeriesAssignment, each.key) for each in removed)
     yield from fresh
@@ -282,11 +283,16 @@ def _changes(
     )
 
 
+def _says_the_same(assignment: TimeSeriesAssignment, before: TimeSeriesAssignment | None) -> bool:
+    return before is not None and replace(assignment, assigned_at=before.assigned_at) == before
+
+
 def _differs_from(assignment: TimeSeriesAssignment, before: TimeSeriesAssignment | None) -> datetime:
     """Return the instant from which an assignment says something new."""
-    if before is None or before.valid_to is None or replace(before, valid_to=assignment.valid_to) != assignment:
+    if before is None or not _says_the_same(replace(assignment, valid_to=before.valid_to), before):
         return assignment.valid_from
-    return before.valid_to if assignment.valid_to is None else min(before.valid_to, assignment.valid_to)
+    ends = [end for end in (before.valid_to, assignment.valid_to) if end is not None]
+    return min(ends, default=assignment.valid_from)
 
 
 def confirm(request: Request, result: Result) -> Confirmation:

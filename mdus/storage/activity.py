@@ -74,7 +74,7 @@ def in_flight(connection: Connection, *, now: datetime) -> dict[str, int]:
         + _count(connection, _COMMAND, _ready_command(now)),
         "deliveries": _count(connection, HEAD_END_DELIVERY, _new_delivery()),
         "documents": _count(connection, _DOCUMENT, DOCUMENT_IS_READ),
-        "profile values": _count(connection, TIME_SERIES_UPLOAD.table, UPLOAD_IS_DUE),
+        "profiles": _count(connection, TIME_SERIES_UPLOAD.table, UPLOAD_IS_DUE),
     }
 
 

@@ -68,12 +68,12 @@ INTERVAL_BLOCK = Table(
         sqlite_where=text("is_current"),
         postgresql_where=text("is_current"),
     ),
-    # What came after somebody had acted on the day: few rows, and not those that deliveries keep extending.
+    # What may have come after somebody had acted on the day: few rows, and not those that deliveries keep extending.
     Index(
         "interval_block_revised",
         "written_at",
-        sqlite_where=text("is_current AND (version > 1 OR layer = 'final')"),
-        postgresql_where=text("is_current AND (version > 1 OR layer = 'final')"),
+        sqlite_where=text("is_current AND (version > 1 OR cause = 'late' OR layer = 'final')"),
+        postgresql_where=text("is_current AND (version > 1 OR cause = 'late' OR layer = 'final')"),
     ),
 )
 
@@ -87,7 +87,8 @@ QUALITY_SET = Table(
 
 _IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
 _IS_REVISED: Final[ColumnElement[bool]] = literal_column(
-    "interval_block.is_current AND (interval_block.version > 1 OR interval_block.layer = 'final')"
+    "interval_block.is_current AND (interval_block.version > 1 OR interval_block.cause = 'late'"
+    " OR interval_block.layer = 'final')"
 )
 _BLOCK: Final = ("channel_id", "day", "layer", "version")
 _CONTENT: Final = ("values", "qualities", "present", "unfit", "used", "written_at", "written_by", "cause", "note")
@@ -127,7 +128,7 @@ def newest_blocks(connection: Connection, days: Collection[ChannelDay]) -> dict[
 def revised_days(
     connection: Connection, *, since: datetime, after: int = 0, limit: int
 ) -> list[tuple[int, Channel, date]]:
-    """Return days whose values somebody may have acted on before: those written anew at an instant or later.
+    """Return days that were written at an instant or later when somebody may have acted on them, or given them up.
 
     Each with the id of its row, in their order; `after` is the last one of the page before.
     """
