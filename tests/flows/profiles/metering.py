@@ -213,11 +213,9 @@ class Metering:
             )
             assert take_intervals(uow, [told], now=self.clock.now()) == {}
 
-    def confirm(
-        self, *, code: str = "3", overall: str | None = "same", note: str = "", type_id: str = "001(EL)"
-    ) -> int:
+    def confirm(self, *, code: str = "3", overall: str | None = "same", type_id: str = "001(EL)") -> int:
         """Let SAP answer all values it has not answered yet; returns how many messages."""
-        told = 0
+        told, note = 0, "" if code == "3" else "as told"
         for sender, message, _ in list(self.sap.received[self._answered :]):
             root = etree.QName(message).localname
             if root in (CREATE, CHANGE):
