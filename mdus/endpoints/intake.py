@@ -71,14 +71,21 @@ class Intake:
 
     def take(
         self, body: ReceivedBody, *, interface: str | None, sender: Sender | None, imported: bool = False
-    ) -> Stored | Asked:
+    ) -> Stored:
         """Store the message in a body and return what became of it, durable; or raise Refused, with a copy kept.
-
-        A query is returned instead.
 
         `interface` is the one the sender addressed, None for any; `sender` the authenticated row of the settings, None
         where no credentials are configured. An `imported` message was made of a file of ours.
         """
+        taken = self.receive(body, interface=interface, sender=sender, imported=imported)
+        if isinstance(taken, Asked):
+            raise Refused(Reason.UNSUPPORTED_SERVICE, "A query is answered, not stored")
+        return taken
+
+    def receive(
+        self, body: ReceivedBody, *, interface: str | None, sender: Sender | None, imported: bool = False
+    ) -> Stored | Asked:
+        """Do as `take` does, but return a query, which is to be answered and not stored."""
         stored_body = self._packed(body)
         settings = self._runtime.settings
         default_system = settings.auth.default_system if sender is None else sender.default_system

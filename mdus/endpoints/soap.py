@@ -93,7 +93,7 @@ class SoapEndpoint:
     async def _answer_to(self, body: ReceivedBody, *, interface: str | None, sender: Sender | None) -> Response:
         """Store the message in a body, or answer the query in it, and return the answer."""
         try:
-            taken = await run_in_threadpool(self._intake.take, body, interface=interface, sender=sender)
+            taken = await run_in_threadpool(self._intake.receive, body, interface=interface, sender=sender)
             if isinstance(taken, Asked):
                 return Response(await run_in_threadpool(answered, taken, self._runtime), media_type=_XML)
         except Refused as refused:
