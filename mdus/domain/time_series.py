@@ -246,7 +246,7 @@ def profile_day(
         if segment.device in held:
             is_held |= mine
         for channel in segment.channels:
-            scale = policy.scale(channel.unit, grid.unit)
+            scale = policy.units.ratio(told=channel.unit, wanted=grid.unit)
             if scale is None:
                 continue
             by = scale * policy.factor_of(segment.register, channel.reading_type) * Fraction(10) ** grid.decimals

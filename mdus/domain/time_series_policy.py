@@ -14,7 +14,9 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from mdus.domain.reading_quality import QualitySet
-from mdus.domain.register import Register
+from mdus.domain.recurrence import PLAIN, Recurrences
+from mdus.domain.register import Register, plain_code
+from mdus.domain.unit import Units
 from mdus.domain.value import Value
 from mdus.settings import Section, Settings
 
@@ -66,8 +68,8 @@ class IntervalExportRow(Section):
         stated = [
             self.sender_system is None or self.sender_system == sender_system,
             self.time_series is None or _matches(self.time_series, time_series),
-            self.role is None or _code(self.role) == _code(role),
-            self.recurrence is None or (recurrence is not None and _code(self.recurrence) == _code(recurrence)),
+            self.role is None or plain_code(self.role) == plain_code(role),
+            self.recurrence is None or plain_code(self.recurrence) == plain_code(recurrence),
         ]
         said = (self.sender_system, self.time_series, self.role, self.recurrence)
         return sum(each is not None for each in said) if all(stated) else None
@@ -81,31 +83,11 @@ class ItemStatusRow(Section):
     code: Annotated[str, Field(pattern=r"^\S{1,4}$")]
 
 
-class RecurrenceRow(Section):
-    """A row of `recurrences`: the interval length that a code of SAP's means."""
-
-    name: str
-    code: Text
-    minutes: Annotated[int, Field(ge=0, le=_DAY_MINUTES)]
-
-
-class UnitRow(Section):
-    """A row of `units`: SAP's code, the texts of head ends, and how much of a base unit it is."""
-
-    name: str
-    code: Annotated[str, Field(min_length=1, max_length=3)]
-    told_as: tuple[str, ...] = ()
-    base: Text
-    size: Annotated[Fraction, Field(gt=0)]
-
-
 #: The tables of config/ that say this.
 TIME_SERIES_TABLES: Final[Mapping[str, type[Section]]] = {
     "load_profiles": LoadProfileRow,
     "interval_exports": IntervalExportRow,
     "item_statuses": ItemStatusRow,
-    "recurrences": RecurrenceRow,
-    "units": UnitRow,
 }
 
 
@@ -129,9 +111,8 @@ class TimeSeriesPolicy(Value):
     load_profiles: tuple[LoadProfileRow, ...] = ()
     exports: tuple[IntervalExportRow, ...] = ()
     statuses: tuple[ItemStatusRow, ...] = ()
-    recurrences: Mapping[str, int] = field(default_factory=dict)  # minutes by plain code
-    units: Mapping[str, UnitRow] = field(default_factory=dict)  # by SAP's code
-    told_units: Mapping[str, UnitRow] = field(default_factory=dict)  # by the text of a head end, in small letters
+    recurrences: Recurrences = field(default_factory=Recurrences)
+    units: Units = field(default_factory=Units)
     valid_status: str = "ACTL"
     missing_status: str = "INVL"
     skipped_roles: frozenset[str] = frozenset()  # plain codes
@@ -140,44 +121,36 @@ class TimeSeriesPolicy(Value):
     send_attempts: int = 3
     resend_interval: timedelta = timedelta(minutes=10)
     confirmation_timeout: timedelta = timedelta(hours=1)
-    accepted_type_ids: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> TimeSeriesPolicy:
         """Return the policy that the tables and the section `intervals` say."""
         intervals = settings.intervals
-        units = settings.rows("units", UnitRow)
         return cls(
             load_profiles=settings.rows("load_profiles", LoadProfileRow),
             exports=settings.rows("interval_exports", IntervalExportRow),
             statuses=settings.rows("item_statuses", ItemStatusRow),
-            recurrences={_code(row.code): row.minutes for row in settings.rows("recurrences", RecurrenceRow)},
-            units={row.code: row for row in units},
-            told_units={text.lower(): row for row in units for text in (row.code, *row.told_as)},
+            recurrences=Recurrences.of(settings),
+            units=Units.of(settings),
             valid_status=intervals.valid_status,
             missing_status=intervals.missing_status,
-            skipped_roles=frozenset(map(_code, intervals.skipped_roles)),
+            skipped_roles=frozenset(map(plain_code, intervals.skipped_roles)),
             values_per_message=intervals.values_per_message,
             backfill=timedelta(days=intervals.backfill_days),
             send_attempts=intervals.send_attempts,
             resend_interval=timedelta(minutes=intervals.resend_interval_minutes),
             confirmation_timeout=timedelta(minutes=intervals.confirmation_timeout_minutes),
-            accepted_type_ids=intervals.accepted_type_ids,
         )
 
     def is_skipped(self, role: str) -> bool:
         """Tell whether assignments in this role are passed over."""
-        return _code(role) in self.skipped_roles
-
-    def minutes_of(self, recurrence: str | None) -> int | None:
-        """Return the interval length of a recurrence code, 0 for none; KeyError for a code that is not listed."""
-        return None if recurrence is None else self.recurrences[_code(recurrence)]
+        return plain_code(role) in self.skipped_roles
 
     def interval_types(self, register: Register) -> tuple[str, ...]:
         """Return the reading types under which the interval values of a register may come, the first first."""
         named = [row.intervals for row in self.load_profiles if row.reading_type == register.reading_type]
         own = any(row.intervals == register.reading_type for row in self.load_profiles)
-        if own or self.recurrences.get(_code(register.recurrence_code or "0"), 0) > 0:
+        if own or self.recurrences.minutes_of(register.recurrence_code) not in (None, PLAIN):
             named.append(register.reading_type)
         return tuple(dict.fromkeys(named))
 
@@ -190,18 +163,6 @@ class TimeSeriesPolicy(Value):
         ):
             return Fraction(1)
         return Fraction(register.factor)
-
-    def scale(self, told: str, wanted: str) -> Fraction | None:
-        """Return what a quantity in a head end's unit is multiplied by to be in SAP's, None where they do not fit.
-
-        A unit told as SAP writes it needs no row.
-        """
-        if told.upper() == wanted.upper():
-            return Fraction(1)
-        source, target = self.told_units.get(told.lower()), self.units.get(wanted)
-        if source is None or target is None or source.base != target.base:
-            return None
-        return source.size / target.size
 
     def status_of(self, qualities: QualitySet) -> str:
         """Return SAP's code for a value with these qualities."""
@@ -247,8 +208,3 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _matches(pattern: str, text: str) -> bool:
     return _pattern(pattern).fullmatch(text) is not None
-
-
-def _code(text: str) -> str:
-    """Return a code as it compares: senders drop and add leading zeros."""
-    return text.strip().lstrip("0") or "0"

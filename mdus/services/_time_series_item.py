@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import ClassVar, Final
 
 from mdus.contracts.binding import wire, wire_text
 from mdus.contracts.log import ProcessingResultCode
@@ -32,9 +32,11 @@ from mdus.domain.time_series_upload import (
     UploadStatus,
     runs_of,
 )
+from mdus.domain.value import Value
 from mdus.messaging.known import Known
+from mdus.messaging.log_types import accepted_types
 from mdus.messaging.outcome import Change, Done, Outcome, Received
-from mdus.messaging.patterns import Due, Select
+from mdus.messaging.patterns import Due, RequestSent
 from mdus.messaging.sent_item import SentItem
 from mdus.storage.session import UnitOfWork
 
@@ -98,14 +100,39 @@ class Confirmation(Received):
     remarks: tuple[Remark, ...] = wire("Log/Item")
 
 
-def selecting(operation: Operation) -> Select:
-    """Return what claims the uploads that go in one way: as many messages as hold their values."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted(Value):
+    """How TypeIDs of refusals begin that count as success."""
+
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+    type_ids: tuple[str, ...] = ()
+
+
+def service(operation: Operation, *, request: str, confirmation: str) -> RequestSent:
+    """Return the service that sends values in one way, as many messages as hold them."""
 
     def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
         most = uow.settings.intervals.values_per_message
         return list(_in_parts(uow.time_series_due(operation, limit), most=most))
 
-    return select
+    def loaded(confirmations: Sequence[Confirmation], uow: UnitOfWork) -> Known:
+        return load(confirmations, uow, accepted=Accepted(type_ids=accepted_types(uow.settings, service=request)))
+
+    return RequestSent(
+        bulk_request=request,
+        bulk_confirmation=confirmation,
+        content_shape=Content,
+        packed_shape=Packed,
+        select=select,
+        build=build,
+        unpack=unpack,
+        shape=Confirmation,
+        order_by="time_series_id",
+        settled_by=lambda answer: answer.time_series_id,
+        load=loaded,
+        settle=settle,
+    )
 
 
 def _in_parts(uploads: Sequence[TimeSeriesUpload], *, most: int) -> Iterator[Due]:
@@ -150,7 +177,7 @@ def unpack(packed: Packed) -> Content:
     return Content(time_series_id=packed.time_series_id, items=tuple(items))
 
 
-def load(confirmations: Sequence[Confirmation], uow: UnitOfWork) -> Known:
+def load(confirmations: Sequence[Confirmation], uow: UnitOfWork, *, accepted: Accepted) -> Known:
     """Fetch the uploads SAP speaks of, what it has of their days, when these are looked at, and their cases."""
     answers = {
         (one.origin.sender_system, one.origin.answers, one.time_series_id)
@@ -164,6 +191,7 @@ def load(confirmations: Sequence[Confirmation], uow: UnitOfWork) -> Known:
     cases = {(kind, case_key(*day)) for day in days for kind in (VALUES_REFUSED, VALUES_UNCONFIRMED)}
     return Known(
         [TimeSeriesPolicy.of(uow.settings)],
+        [accepted],
         items,
         uploads,
         uow.load(TimeSeriesDay, TimeSeriesDay.KEY, days),
@@ -187,9 +215,9 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
         return Done(changes=(_unmatched(confirmation, now=now),))
     if upload.status in (UploadStatus.CONFIRMED, UploadStatus.REFUSED):
         return Done()
-    policy = known.one(TimeSeriesPolicy) or TimeSeriesPolicy()
+    policy, accepted = known.one(TimeSeriesPolicy) or TimeSeriesPolicy(), known.one(Accepted) or Accepted()
     day = known.one(TimeSeriesDay, upload.sender_system, upload.time_series_id, upload.day)
-    if _is_success(confirmation, policy):
+    if _is_success(confirmation, accepted.type_ids):
         changes: list[Change] = [replace(upload, status=UploadStatus.CONFIRMED, note=None)]
         if day is not None and day.refusals:
             changes.append(replace(day, refusals=0))
@@ -217,7 +245,7 @@ def _answered(confirmation: Confirmation, known: Known) -> TimeSeriesUpload | No
     return known.one(TimeSeriesUpload, origin.sender_system, about, items[0].attempt)
 
 
-def _is_success(confirmation: Confirmation, policy: TimeSeriesPolicy) -> bool:
+def _is_success(confirmation: Confirmation, accepted: tuple[str, ...]) -> bool:
     """Tell whether SAP took the values."""
     overall = _code(confirmation.origin.overall_code)
     if overall is None:
@@ -225,9 +253,7 @@ def _is_success(confirmation: Confirmation, policy: TimeSeriesPolicy) -> bool:
     if ProcessingResultCode.SUCCESSFUL in (overall, _code(confirmation.result_code)):
         return True
     reasons = [remark.type_id or "" for remark in confirmation.remarks]
-    return bool(reasons and policy.accepted_type_ids) and all(
-        reason.startswith(policy.accepted_type_ids) for reason in reasons
-    )
+    return bool(reasons and accepted) and all(reason.startswith(accepted) for reason in reasons)
 
 
 def _code(code: str | None) -> str | None:
@@ -259,8 +285,3 @@ def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:
         opened_at=now,
         note=f"{confirmation.origin.sender_system} confirms values that were never sent: {name}",
     )
-
-
-def settled_by(confirmation: Confirmation) -> str | None:
-    """Return the business key of what SAP answers: the profile."""
-    return confirmation.time_series_id

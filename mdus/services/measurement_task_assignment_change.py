@@ -22,8 +22,9 @@ from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
+from mdus.domain.capability import Capabilities, Capability
 from mdus.domain.end_device import EndDevice
-from mdus.domain.local_time import day_start, end_instant, instant, local_day
+from mdus.domain.local_time import end_instant, instant, local_day
 from mdus.domain.register import Register, task_arrival
 from mdus.domain.time_series import TimeSeriesAssignment, register_span
 from mdus.domain.time_series_policy import TIME_SERIES_TABLES, TimeSeriesPolicy
@@ -117,16 +118,22 @@ class NoIntervals(BusinessError):
     type_id = "143(MDUS)"
 
 
-class RecurrenceUnknown(BusinessError):
-    """The recurrence code is not in config/recurrence.toml, or means no interval."""
-
-    type_id = "144(MDUS)"
-
-
 class UnitUnknown(BusinessError):
-    """The unit is not in config/units.toml."""
+    """Its unit is not in config/units.toml."""
 
-    type_id = "145(MDUS)"
+    type_id = "121(MDUS)"
+
+
+class RecurrenceUnknown(BusinessError):
+    """Its recurrence code is not in config/recurrence.toml, or means no interval."""
+
+    type_id = "122(MDUS)"
+
+
+class NotCapable(BusinessError):
+    """The device cannot do what is ordered."""
+
+    type_id = "150(MDUS)"
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
@@ -136,7 +143,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     registers = uow.load(Register, ("sender_system", "measurement_task_id"), tasks)
     devices = {(register.sender_system, register.device_id) for register in registers}
     return Known(
-        [TimeSeriesPolicy.of(uow.settings)],
+        [TimeSeriesPolicy.of(uow.settings), Capabilities.of(uow.settings)],
         uow.load(TimeSeriesAssignment, ("sender_system", "time_series_id"), profiles),
         registers,
         uow.load(EndDevice, EndDevice.KEY, devices, lock=False),
@@ -147,7 +154,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Make the assignments of the profile those SAP tells, all or none, or raise why not (SAP contract 3.4).
 
     - A logical register number that no register has in the time of its role: wait for it, then fail. Its register has
-      interval values, is on one channel at a time, and its device belongs to the metering system SAP names.
+      interval values, is on one channel at a time, and its device belongs to the metering system SAP names and can
+      deliver a load profile.
     - A complete list replaces what is stored. An incomplete one adds, and replaces what it names by start. Roles that
       the setting `skipped_roles` names are passed over, as if SAP had not listed them.
     - Without any role nothing more is sent of the profile, also nothing of the time before.
@@ -186,14 +194,12 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
 def _minutes(request: Request, policy: TimeSeriesPolicy) -> int | None:
     """Check what SAP says of the profile itself; returns the length of its intervals where it says one."""
-    try:
-        minutes = policy.minutes_of(request.recurrence_code)
-    except KeyError:
-        raise RecurrenceUnknown(f"The recurrence code {request.recurrence_code} is not known") from None
-    if minutes == 0:
-        raise RecurrenceUnknown(f"The recurrence code {request.recurrence_code} means no interval")
-    if request.unit is not None and request.unit not in policy.units:
-        raise UnitUnknown(f"The unit {request.unit} is not in config/units.toml")
+    code = request.recurrence_code
+    minutes = None if code is None else policy.recurrences.minutes_of(code)
+    if code is not None and not minutes:
+        raise RecurrenceUnknown(f"Its recurrence code {code} is not in config/recurrence.toml, or means no interval")
+    if request.unit is not None and not policy.units.is_known(request.unit, division=None):
+        raise UnitUnknown(f"Its unit {request.unit} is not in config/units.toml")
     if request.total_digits is not None and not max(1, request.fraction_digits or 0) <= request.total_digits:
         raise PrecisionImpossible
     return minutes
@@ -201,13 +207,10 @@ def _minutes(request: Request, policy: TimeSeriesPolicy) -> int | None:
 
 def _assignment(request: Request, role: SentRole, minutes: int | None) -> TimeSeriesAssignment:
     zone = request.origin.zone
-    starts_next_day = role.start_time == time.max  # 24:00:00
     return TimeSeriesAssignment(
         sender_system=request.origin.sender_system,
         time_series_id=request.time_series_id,
-        valid_from=day_start(role.start_on + _A_DAY, zone=zone)
-        if starts_next_day
-        else instant(role.start_on, role.start_time, zone=zone),
+        valid_from=instant(role.start_on, role.start_time, zone=zone),
         valid_to=end_instant(role.end_on, role.end_time, zone=zone),
         role_code=role.role_code,
         measurement_task_id=role.measurement_task_id,
@@ -235,6 +238,7 @@ def _check_registers(
     assignment: TimeSeriesAssignment, registers: Sequence[Register], known: Known, policy: TimeSeriesPolicy
 ) -> None:
     """Raise unless these registers can feed the profile, one at a time."""
+    matrix = known.one(Capabilities) or Capabilities()
     for one, other in combinations(registers, 2):
         if one.overlaps(other):
             devices = " and ".join(sorted({f"{each.reading_type} of device {each.device_id}" for each in (one, other)}))
@@ -243,6 +247,9 @@ def _check_registers(
         device = known.one(EndDevice, register.sender_system, register.device_id)
         if device is not None and device.ams_id not in (None, assignment.ams_id):
             raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        lack = device and matrix.lack(device, Capability.LOAD_PROFILE)
+        if lack:
+            raise NotCapable(lack)
         if not policy.interval_types(register):
             raise NoIntervals(f"The register {register.reading_type} has no interval values, see load_profiles.toml")
 

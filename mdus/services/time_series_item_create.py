@@ -8,20 +8,10 @@ the bulk only. What a message holds and what an answer means is in `_time_series
 from __future__ import annotations
 
 from mdus.domain.time_series_upload import Operation
-from mdus.messaging.patterns import RequestSent
-from mdus.services import _time_series_item as item
+from mdus.services._time_series_item import service
 
-SERVICE = RequestSent(
-    bulk_request="UtilitiesTimeSeriesERPItemBulkCreateRequest",
-    bulk_confirmation="UtilitiesTimeSeriesERPItemBulkCreateConfirmation",
-    content_shape=item.Content,
-    packed_shape=item.Packed,
-    select=item.selecting(Operation.CREATE),
-    build=item.build,
-    unpack=item.unpack,
-    shape=item.Confirmation,
-    order_by="time_series_id",
-    settled_by=item.settled_by,
-    load=item.load,
-    settle=item.settle,
+SERVICE = service(
+    Operation.CREATE,
+    request="UtilitiesTimeSeriesERPItemBulkCreateRequest",
+    confirmation="UtilitiesTimeSeriesERPItemBulkCreateConfirmation",
 )

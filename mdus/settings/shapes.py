@@ -145,7 +145,6 @@ class Intervals(Section):
     confirmation_timeout_minutes: Whole
     send_attempts: Whole
     resend_interval_minutes: Whole
-    accepted_type_ids: Texts
     query_values: Whole
 
 

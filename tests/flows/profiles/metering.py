@@ -28,8 +28,9 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.storage.session import TABLES
 from mdus.workers import interval_export
 from mdus.workers.inbox import InboxWorker
-from mdus.workers.interval_intake import Told, take_intervals
+from mdus.workers.interval_intake import take_intervals
 from mdus.workers.outbox import OutboxWorker
+from mdus.workers.told import Told
 from tests.flows.intake.installation import Installation
 
 SENDER: Final = "P11"
@@ -198,20 +199,18 @@ class Metering:
         """Let interval values of a meter come in."""
         with self.database.begin() as uow:
             (owner,) = uow.load(EndDevice, EndDevice.KEY, [(sender, device)])
-            told = Told(
-                delivery_id=1,
-                device=owner,
-                intervals=FieldIntervals(
-                    serial_id=owner.serial_id,
-                    reading_type=INTERVALS,
-                    unit=unit,
-                    interval_minutes=minutes,
-                    start_at=start,
-                    values=tuple(None if value is None else Decimal(value) for value in values),
-                    qualities=tuple(qualities),
-                ),
+            intervals = FieldIntervals(
+                serial_id=owner.serial_id,
+                reading_type=INTERVALS,
+                unit=unit,
+                interval_minutes=minutes,
+                start_at=start,
+                values=tuple(None if value is None else Decimal(value) for value in values),
+                qualities=tuple(qualities),
             )
-            assert take_intervals(uow, [told], now=self.clock.now()) == {}
+            now = self.clock.now()
+            told = Told(delivery_id=1, head_end="city", received_at=now, events=(intervals,))
+            assert take_intervals(uow, [told], {("city", owner.serial_id): owner}, now=now).unplaced == {}
 
     def confirm(self, *, code: str = "3", overall: str | None = "same", type_id: str = "001(EL)") -> int:
         """Let SAP answer all values it has not answered yet; returns how many messages."""

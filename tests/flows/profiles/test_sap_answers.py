@@ -31,9 +31,8 @@ VALUES = [f"0.{place:03}" for place in range(1, 97)]
 
 @pytest.fixture
 def metering(database_url: str, tmp_path: Path) -> Iterator[Metering]:
-    made = Metering(
-        database_url, tmp_path, now=MIDNIGHT, MDUS_INTERVALS__ACCEPTED_TYPE_IDS="073(EL),9", MDUS_RETRY__ATTEMPTS="3"
-    )
+    accepted = '[[accepted_types]]\nname = "there_already"\ntype_id = "073(EL)"\n'
+    made = Metering(database_url, tmp_path, now=MIDNIGHT, settings=accepted)
     made.meter()
     made.assign(role())
     made.deliver(MIDNIGHT, VALUES)
