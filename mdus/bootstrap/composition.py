@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,7 +24,7 @@ from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
 from mdus.storage.session import Database, StoredClock
 from mdus.telemetry import logs
-from mdus.workers import confirmation_watch, head_end_poll, reconcile, registry_sync
+from mdus.workers import confirmation_watch, head_end_poll, interval_export, reconcile, registry_sync
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
@@ -198,11 +198,16 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
     database, settings, now = runtime.database, runtime.settings, runtime.clock.now
     zone = ZoneInfo(settings.time_zone)
 
-    def poll(slot: Slot) -> str:
+    def last_run(job: str, slot: Slot) -> datetime:
         with database.read() as uow:
-            before = newest_done(uow.connection, "head_end_poll", before=slot.text)
-        since = slot.at if before is None else JOBS["head_end_poll"].trigger.slot(before, zone).at
-        return head_end_poll.run(database, runtime.head_ends, now=now(), since=since)
+            before = newest_done(uow.connection, job, before=slot.text)
+        return slot.at if before is None else JOBS[job].trigger.slot(before, zone).at
+
+    def poll(slot: Slot) -> str:
+        return head_end_poll.run(database, runtime.head_ends, now=now(), since=last_run("head_end_poll", slot))
+
+    def export(slot: Slot) -> str:
+        return interval_export.run(database, settings=settings, now=now(), since=last_run("interval_export", slot))
 
     return {
         "due_readings": lambda _: due_readings(database, settings=settings, now=now()),
@@ -211,6 +216,7 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
             database, services=runtime.services, settings=settings, now=now()
         ),
         "head_end_poll": poll,
+        "interval_export": export,
         "registry_sync": lambda slot: registry_sync.run(database, runtime.head_ends, now=now(), day=slot.on),
         "reconcile": lambda slot: reconcile.run(database, runtime.head_ends, now=now(), day=slot.on),
     }

@@ -138,7 +138,7 @@ def _messages(service: Service) -> Iterator[tuple[str, bool, Direction, type | N
         case RequestSent():
             received, sent = service.shape, service.content_shape
         case Query():
-            received = service.shape
+            received, sent = service.shape, service.response_shape
     for name, bulk in inbound_roots(service):
         yield name, bulk, Direction.RECEIVED, received
     for name, bulk in outbound_roots(service):

@@ -79,12 +79,16 @@ class DayGrid:
 
     @property
     def count(self) -> int:
-        """Return how many intervals the day has."""
-        return int((self.end - self.start) / timedelta(minutes=self.minutes))
+        """Return how many intervals the day has; one that is to last a day lasts as long as the day."""
+        return max(1, int((self.end - self.start) / timedelta(minutes=self.minutes)))
 
     def starts_at(self, position: int) -> datetime:
         """Return the instant at which an interval begins."""
         return self.start + position * timedelta(minutes=self.minutes)
+
+    def ends_at(self, position: int) -> datetime:
+        """Return the instant at which an interval ends; the last one ends with the day."""
+        return self.end if position == self.count - 1 else self.starts_at(position + 1)
 
     def position(self, at: datetime) -> int | None:
         """Return which interval begins at an instant of this day, None for an instant between two."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -23,6 +23,9 @@ Marks = NDArray[np.uint16]
 #: The quality set of a value with nothing to say of it (IEC 61968-9: valid).
 VALID = 0
 
+#: After how long the first values of a day are late: whoever looked for them may have stopped looking.
+LATE_AFTER = timedelta(days=1)
+
 
 class Layer(StrEnum):
     """Whose word a version is."""
@@ -36,7 +39,7 @@ class Cause(StrEnum):
 
     RECEIVED = "received"  # the first values of the day
     REVISED = "revised"  # a value differs from the one before
-    LATE = "late"  # values came after the version before was used
+    LATE = "late"  # values came after the version before was used, or the first of the day long after it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -105,14 +108,15 @@ class ToldValues:
 
 def empty_block(channel: Channel, day: date, *, at: datetime, by: str) -> IntervalBlock:
     """Return the first version of a day, without values."""
-    count = channel.day(day).count
+    grid = channel.day(day)
     return IntervalBlock(
         channel=channel,
         day=day,
-        values=np.full(count, MISSING, dtype=np.int64),
-        qualities=np.zeros(count, dtype=np.uint16),
+        values=np.full(grid.count, MISSING, dtype=np.int64),
+        qualities=np.zeros(grid.count, dtype=np.uint16),
         written_at=at,
         written_by=by,
+        cause=Cause.LATE if at > grid.end + LATE_AFTER else Cause.RECEIVED,
     )
 
 

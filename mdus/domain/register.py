@@ -16,6 +16,12 @@ def register_arrival(sender_system: str, device_id: str, measurement_task_id: st
     return f"register/{sender_system}/{device_id}/{measurement_task_id}"
 
 
+def task_arrival(sender_system: str, measurement_task_id: str) -> str:
+    """Return the name under which items wait for a logical register number, on whatever device it will be."""
+    # The number first: names that begin with sender and ordering key are taken to come in order with the item.
+    return f"measurement_task/{measurement_task_id}/{sender_system}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Register(Value):
     """One register in one span of validity, from UtilitiesDeviceERPSmartMeterRegisterCreateRequest.
@@ -47,8 +53,11 @@ class Register(Value):
 
     @property
     def wakes(self) -> tuple[str, ...]:
-        """Return the one name items wait for until this register exists."""
-        return (register_arrival(self.sender_system, self.device_id, self.measurement_task_id),)
+        """Return the names items wait for until this register exists."""
+        return (
+            register_arrival(self.sender_system, self.device_id, self.measurement_task_id),
+            task_arrival(self.sender_system, self.measurement_task_id),
+        )
 
     @property
     def channel(self) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
@@ -82,6 +83,19 @@ class Units(Value):
             for other in self._named(wanted):
                 if one.quantity == other.quantity:
                     return value * one.factor / other.factor
+        return None
+
+    def ratio(self, *, told: str, wanted: str) -> Fraction | None:
+        """Return what values in one unit are times a value in another, None where the two measure different things.
+
+        Values without a unit, told as an empty text, are held to be in the wanted one.
+        """
+        if not told or _plain(told) == _plain(wanted):
+            return Fraction(1)
+        for one in self._named(told):
+            for other in self._named(wanted):
+                if one.quantity == other.quantity:
+                    return Fraction(one.factor) / Fraction(other.factor)
         return None
 
     def _named(self, text: str) -> Iterator[UnitRow]:

@@ -4,6 +4,8 @@
 body -> envelope -> root -> service -> contract -> header -> sender and key -> Requests -> one transaction -> 202
           \\_________________________ Refused ______________________________/ -> copy without a key -> fault
 ```
+A query is not stored: it is told back, with the system that asks, to be answered at once.
+
 Runs in a thread: nothing here may wait in the event loop.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -18,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mdus.contracts.header import MessageHeader
 from mdus.domain.exception_case import ExceptionCase
-from mdus.endpoints.message_reading import Glimpse, MessageReader, Reading
+from mdus.endpoints.message_reading import Glimpse, MessageReader, Question, Reading
 from mdus.endpoints.received_body import ReceivedBody
 from mdus.endpoints.refusal import Reason, Refused
 from mdus.endpoints.runtime import Runtime
@@ -48,6 +51,14 @@ _ATTEMPTS: Final = 3
 _PACKED_BESIDE: Final = 1 << 16
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A query to be answered, and the system that asks: it has no header, so its sender's own."""
+
+    question: Question
+    sender_system: str
+
+
 class Intake:
     """Takes in messages for all services of a runtime; may be used by many threads at once."""
 
@@ -66,6 +77,15 @@ class Intake:
         `interface` is the one the sender addressed, None for any; `sender` the authenticated row of the settings, None
         where no credentials are configured. An `imported` message was made of a file of ours.
         """
+        taken = self.receive(body, interface=interface, sender=sender, imported=imported)
+        if isinstance(taken, Asked):
+            raise Refused(Reason.UNSUPPORTED_SERVICE, "A query is answered, not stored")
+        return taken
+
+    def receive(
+        self, body: ReceivedBody, *, interface: str | None, sender: Sender | None, imported: bool = False
+    ) -> Stored | Asked:
+        """Do as `take` does, but return a query, which is to be answered and not stored."""
         stored_body = self._packed(body)
         settings = self._runtime.settings
         default_system = settings.auth.default_system if sender is None else sender.default_system
@@ -87,9 +107,11 @@ class Intake:
                     glimpse=glimpse,
                     small_limit=settings.http.small_message_bytes,
                 ) as reading,
-                correlated(message_uuid=reading.message.uuid or reading.message.key),
             ):
-                return self._store(reading.imported() if imported else reading, stored_body())
+                if isinstance(reading, Question):
+                    return Asked(question=reading, sender_system=default_system)
+                with correlated(message_uuid=reading.message.uuid or reading.message.key):
+                    return self._store(reading.imported() if imported else reading, stored_body())
         except Refused as refused:
             if refused.is_readable:
                 self._keep(refused, glimpse, stored_body())

@@ -1,5 +1,7 @@
 """From the bytes of a SOAP message to rows: envelope, service, contract, header, and the Request of each item.
 
+A query has neither header nor rows: its Request is answered at once.
+
 A small body becomes one tree. A large one is streamed from its file: each item is judged and bound by itself, and the
 rows wait in a file of their own, so that memory does not grow with the message.
 """
@@ -17,7 +19,7 @@ from typing import IO, BinaryIO, Final, cast
 from lxml import etree
 
 from mdus.contracts.binding import BindingError, bind, shape_version, to_json, wire
-from mdus.contracts.catalog import HEADER_ELEMENT, Catalog, Direction, Root, UnknownRoot
+from mdus.contracts.catalog import HEADER_ELEMENT, LOG_ELEMENT, Catalog, Direction, Root, UnknownRoot
 from mdus.contracts.columns import TOGETHER, alike, bind_together
 from mdus.contracts.envelope import (
     DtdRefused,
@@ -34,7 +36,8 @@ from mdus.contracts.streaming import MessageStream, iter_items
 from mdus.contracts.validation import MOST_VIOLATIONS, Verdict, validate, validate_item, validate_part
 from mdus.endpoints.received_body import ReceivedBody
 from mdus.endpoints.refusal import Reason, Refused
-from mdus.messaging.patterns import NotificationReceived, RequestConfirmation, RequestSent, Service
+from mdus.messaging.outcome import Received
+from mdus.messaging.patterns import NotificationReceived, Query, RequestConfirmation, RequestSent, Service
 from mdus.storage.intake import ReceivedItem, ReceivedMessage
 
 #: A service whose messages wait in the inbox: all that SAP sends but the synchronous query.
@@ -52,6 +55,7 @@ _REASONS: Final[Mapping[type[EnvelopeError], Reason]] = {
 }
 #: Rows of a streamed message per line of their file and per statement; a message parsed whole is one statement.
 _BATCH: Final = 2000
+_RESULT_CODE: Final = "BusinessDocumentProcessingResultCode"
 _GLIMPSE_LENGTH: Final = 100
 
 
@@ -124,6 +128,16 @@ class Reading:
         return replace(self, message=replace(self.message, imported=True))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A query that holds to the contract: what is asked, and by which service it is answered."""
+
+    interface: str
+    service: Query
+    request: Received
+    set_aside: int
+
+
 class MessageReader:
     """Reads messages of the services that are there; may be used by many threads at once."""
 
@@ -135,8 +149,8 @@ class MessageReader:
     @contextmanager
     def read(
         self, body: ReceivedBody, *, interface: str | None, system_of: SystemOf, glimpse: Glimpse, small_limit: int
-    ) -> Iterator[Reading]:
-        """Read a body to be stored while the context is open; Refused says what is wrong with it.
+    ) -> Iterator[Reading | Question]:
+        """Read a body to be stored while the context is open, or to be answered; Refused says what is wrong with it.
 
         `interface` is the one the sender addressed, None for any. `glimpse` is filled on the way.
         """
@@ -148,7 +162,7 @@ class MessageReader:
 
     # -- which message it is ------------------------------------------------------------------------------------------
 
-    def _identify(self, tag: str, interface: str | None, glimpse: Glimpse) -> tuple[Root, Waiting]:
+    def _identify(self, tag: str, interface: str | None, glimpse: Glimpse) -> tuple[Root, Waiting | Query]:
         """Return the message and the service of a root element."""
         try:
             root = self._contract.root(tag)
@@ -163,14 +177,16 @@ class MessageReader:
             text = f"{root.name} belongs to the interface {root.interface}; it was posted to {interface}"
             raise Refused(Reason.OTHER_INTERFACE, text)
         service = self._services.get(root.name)
-        if service is None or not isinstance(service, Waiting):
+        if service is None or not isinstance(service, Waiting | Query):
             raise Refused(Reason.UNSUPPORTED_SERVICE, f"{root.name} is in the contract; MDUS does not support it yet")
         glimpse.see_service(service)
         return root, service
 
     # -- a tree -------------------------------------------------------------------------------------------------------
 
-    def _whole(self, body: ReceivedBody, interface: str | None, system_of: SystemOf, glimpse: Glimpse) -> Reading:
+    def _whole(
+        self, body: ReceivedBody, interface: str | None, system_of: SystemOf, glimpse: Glimpse
+    ) -> Reading | Question:
         try:
             element = parse(body.data)
         except EnvelopeError as error:
@@ -183,9 +199,12 @@ class MessageReader:
         verdict = validate(element, root, contract=self._contract)
         if not verdict.accepted:
             raise _against_contract(root, [str(violation) for violation in verdict.violations])
+        if isinstance(service, Query):
+            return _question(root, service, element, set_aside=len(verdict.set_aside))
         draft = _draft(root, service, header, system_of)
         rows = draft.rows(element, body.leftovers)
-        return draft.reading(batches=[rows], items=len(rows), set_aside=len(verdict.set_aside))
+        log = element.find(LOG_ELEMENT)
+        return draft.reading(batches=[rows], items=len(rows), set_aside=len(verdict.set_aside), log=log)
 
     # -- a stream -----------------------------------------------------------------------------------------------------
 
@@ -202,7 +221,7 @@ class MessageReader:
         try:
             stream = MessageStream(file)
             root, service = self._identify(stream.tag, interface, glimpse)
-            if not root.is_bulk:
+            if not root.is_bulk or isinstance(service, Query):
                 text = f"A single message may have up to {small_limit} bytes; send several or a bulk"
                 raise Refused(Reason.TOO_LARGE, text)
             return self._items_of(stream, spool, root, service, system_of, glimpse)
@@ -236,7 +255,7 @@ class MessageReader:
                 judged.take(validate_part(stream.log, root, contract=self._contract))
         if judged.violations or draft is None:
             raise _against_contract(root, judged.violations)
-        return draft.reading(batches=rows, items=rows.finish(), set_aside=judged.set_aside)
+        return draft.reading(batches=rows, items=rows.finish(), set_aside=judged.set_aside, log=stream.log)
 
 
 class _Judged:
@@ -384,8 +403,15 @@ class _Draft:
         """What the message's own header says holds for all its items."""
         return self._test_data or bool(test_data)
 
-    def reading(self, *, batches: Iterable[Sequence[ReceivedItem]], items: int, set_aside: int) -> Reading:
-        """Return the message, once all its items have their rows."""
+    def reading(
+        self,
+        *,
+        batches: Iterable[Sequence[ReceivedItem]],
+        items: int,
+        set_aside: int,
+        log: etree._Element | None,
+    ) -> Reading:
+        """Return the message, once all its items have their rows; `log` is that of the message as a whole."""
         header = self._header
         message = ReceivedMessage(
             sender_system=self._system,
@@ -397,6 +423,7 @@ class _Draft:
             header_id=header.id,
             reference_uuid=header.reference_uuid,
             reference_id=header.reference_id,
+            result_code=_said(log, _RESULT_CODE) if self._is_bulk and log is not None else None,
             test_data=self._test_data,
             created_at=header.created_at,
             item_count=items,
@@ -408,6 +435,15 @@ class _Draft:
             batches=batches,
             shape_version=shape_version(self._service.shape),
         )
+
+
+def _question(root: Root, service: Query, message: etree._Element, *, set_aside: int) -> Question:
+    """Return what a query asks."""
+    try:
+        request = bind(service.shape, message)
+    except BindingError as error:
+        raise _against_contract(root, [str(error)]) from error
+    return Question(interface=root.interface, service=service, request=request, set_aside=set_aside)
 
 
 def _header_of(item: etree._Element) -> etree._Element:

@@ -6,7 +6,8 @@ POST /sap/<Interface>         the message of that interface only
 GET  /sap/<Interface>?wsdl    its WSDL with this server's address, complete in one document
 GET  /sap                     all interfaces
 ```
-A message is durable before it is answered with 202 (or 200, by setting) and no body. All else is a SOAP fault.
+A message is durable before it is answered with 202 (or 200, by setting) and no body; a query is answered with 200 and
+its response. All else is a SOAP fault.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from starlette.routing import Route
 from mdus.contracts.catalog import Direction, UnknownInterface
 from mdus.contracts.envelope import fault
 from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
-from mdus.endpoints.intake import Intake
+from mdus.endpoints.intake import Asked, Intake
+from mdus.endpoints.query import answered
 from mdus.endpoints.received_body import ReceivedBody, check_content_type, drained, receive
 from mdus.endpoints.refusal import Reason, Refused
 from mdus.endpoints.runtime import Runtime
@@ -89,9 +91,11 @@ class SoapEndpoint:
         return answer
 
     async def _answer_to(self, body: ReceivedBody, *, interface: str | None, sender: Sender | None) -> Response:
-        """Store the message in a body and return the answer."""
+        """Store the message in a body, or answer the query in it, and return the answer."""
         try:
-            await run_in_threadpool(self._intake.take, body, interface=interface, sender=sender)
+            taken = await run_in_threadpool(self._intake.receive, body, interface=interface, sender=sender)
+            if isinstance(taken, Asked):
+                return Response(await run_in_threadpool(answered, taken, self._runtime), media_type=_XML)
         except Refused as refused:
             return _answer(refused)
         except (OperationalError, PoolTimeout):

@@ -74,7 +74,8 @@ class Origin:
     """Where a request came from; set by the pattern, never bound from the wire.
 
     `zone` is the IANA zone of the sender system. `park_until` is when parking ends for items of this pattern.
-    `attempt` counts decisions of this item, so that a repeated decision may name new commands.
+    `answers` is the UUID, in small letters, of the message of ours that a confirmation answers, `overall_code` the
+    result code of a bulk confirmation as a whole.
     """
 
     item_id: int
@@ -87,6 +88,8 @@ class Origin:
     test_data: bool
     received_at: datetime
     park_until: datetime
+    answers: str | None = None
+    overall_code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

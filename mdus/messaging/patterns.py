@@ -52,7 +52,8 @@ class Due:
 
     `key` is its business key within the service (the meter reading document's id): SAP's confirmation is matched by it.
     `attempt` makes a deliberate resend another message. `reference_uuid`/`reference_id` name the order it answers.
-    `bulk` tells the form of the order it answers; None leaves the form to the setting of sender and service.
+    `bulk` tells the form of the order it answers; None leaves the form to the setting of sender and service. Subjects
+    of different `part`s never share a message, for services whose items are not all of one size.
     """
 
     subject: Value
@@ -62,6 +63,7 @@ class Due:
     reference_uuid: str | None = None
     reference_id: str | None = None
     bulk: bool | None = None
+    part: int = 0
     changes: tuple[Change, ...] = ()
 
 
@@ -133,6 +135,9 @@ class RequestSent:
     `shape` is the confirmation item as received; `settled_by` its business key (matching `Due.key`), or None when SAP
     left it out and only ReferenceUUID tells. Without `always_confirmed` SAP's customizing says whether it confirms at
     all: silence is no fault then.
+
+    What `build` makes is stored with the item, and read again each time the message is rendered. Where that would be
+    bulky, `build` makes a `packed_shape` instead, and `unpack` the wire shape of it.
     """
 
     request: str | None = None
@@ -140,8 +145,10 @@ class RequestSent:
     bulk_request: str | None = None
     bulk_confirmation: str | None = None
     content_shape: type[Any]
+    packed_shape: type[Any] | None = None
     select: Select
     build: Callable[[Any], Any]
+    unpack: Callable[[Any], Any] | None = None
     shape: type[Received]
     order_by: str
     settled_by: Callable[[Any], str | None]
@@ -157,13 +164,18 @@ class RequestSent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """A synchronous question: `answer` returns the response (a wire shape) from what `load` found."""
+    """A synchronous question: `answer` returns the response (a `response_shape`) from what `load` found.
+
+    It is pure; a BusinessError it raises becomes a response with nothing but its Log, by `refuse`.
+    """
 
     request: str
     response: str
     shape: type[Received]
+    response_shape: type[Any]
     load: Load
     answer: Callable[[Any, Known], Any]
+    refuse: Callable[[Result], Any]
 
     @property
     def name(self) -> str:

@@ -149,6 +149,15 @@ class Reading(Section):
 
 class Intervals(Section):
     decimals: Annotated[int, Field(ge=0, le=9)]
+    valid_status: Annotated[str, Field(pattern=r"^\S{1,4}$")]
+    missing_status: Annotated[str, Field(pattern=r"^\S{1,4}$")]
+    skipped_roles: Texts
+    backfill_days: Whole
+    values_per_message: Whole
+    confirmation_timeout_minutes: Whole
+    send_attempts: Whole
+    resend_interval_minutes: Whole
+    query_values: Whole
 
 
 class RegisterChange(Section):

@@ -30,6 +30,7 @@ from mdus.storage.message import (
     MESSAGE_IS_SENDING,
 )
 from mdus.storage.meter_reading_document import DOCUMENT_IS_ORDERED, DOCUMENT_IS_READ, METER_READING_DOCUMENT
+from mdus.storage.time_series import TIME_SERIES_UPLOAD, UPLOAD_IS_DUE
 
 _COMMAND = COMMAND.table
 _DOCUMENT = METER_READING_DOCUMENT.table
@@ -77,6 +78,7 @@ def in_flight(connection: Connection, *, now: datetime) -> dict[str, int]:
         "deliveries": _count(connection, HEAD_END_DELIVERY, _new_delivery()),
         "documents": _count(connection, _DOCUMENT, DOCUMENT_IS_READ),
         "events": _count(connection, _EVENT, EVENT_IS_TOLD) + _count(connection, _EVENT, EVENT_IS_DUE),
+        "profiles": _count(connection, TIME_SERIES_UPLOAD.table, UPLOAD_IS_DUE),
     }
 
 

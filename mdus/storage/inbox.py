@@ -43,6 +43,7 @@ _CLAIMED = (
     MESSAGE.c.uuid.label("message_uuid"),
     MESSAGE.c.header_id.label("message_header_id"),
     MESSAGE.c.reference_uuid,
+    MESSAGE.c.result_code,
     MESSAGE.c.bulk,
     MESSAGE.c.imported,
     ITEM.c.test_data,

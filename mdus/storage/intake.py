@@ -49,6 +49,7 @@ class ReceivedMessage:
     header_id: str | None
     reference_uuid: str | None = None
     reference_id: str | None = None
+    result_code: str | None = None  # of a bulk confirmation as a whole
     test_data: bool = False
     imported: bool = False
     created_at: datetime
@@ -211,6 +212,7 @@ def _insert_message(
             header_id=message.header_id,
             reference_uuid=message.reference_uuid,
             reference_id=message.reference_id,
+            result_code=message.result_code,
             test_data=message.test_data,
             imported=message.imported,
             content_hash=body.content_hash,

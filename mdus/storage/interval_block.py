@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -68,6 +68,13 @@ INTERVAL_BLOCK = Table(
         sqlite_where=text("is_current"),
         postgresql_where=text("is_current"),
     ),
+    # What may have come after somebody had acted on the day: few rows, and not those that deliveries keep extending.
+    Index(
+        "interval_block_revised",
+        "written_at",
+        sqlite_where=text("is_current AND (version > 1 OR cause = 'late' OR layer = 'final')"),
+        postgresql_where=text("is_current AND (version > 1 OR cause = 'late' OR layer = 'final')"),
+    ),
 )
 
 #: The sets of quality codes that array elements name; 0 is the empty set and no row.
@@ -79,6 +86,10 @@ QUALITY_SET = Table(
 )
 
 _IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
+_IS_REVISED: Final[ColumnElement[bool]] = literal_column(
+    "interval_block.is_current AND (interval_block.version > 1 OR interval_block.cause = 'late'"
+    " OR interval_block.layer = 'final')"
+)
 _BLOCK: Final = ("channel_id", "day", "layer", "version")
 _CONTENT: Final = ("values", "qualities", "present", "unfit", "used", "written_at", "written_by", "cause", "note")
 
@@ -112,6 +123,25 @@ def current_blocks(
 def newest_blocks(connection: Connection, days: Collection[ChannelDay]) -> dict[ChannelDay, IntervalBlock]:
     """Return what counts of each of these channels' days: the final layer where there is one, else the raw."""
     return {**current_blocks(connection, days), **current_blocks(connection, days, layer=Layer.FINAL)}
+
+
+def revised_days(
+    connection: Connection, *, since: datetime, after: int = 0, limit: int
+) -> list[tuple[int, Channel, date]]:
+    """Return days that were written at an instant or later when somebody may have acted on them, or given them up.
+
+    Each with the id of its row, in their order; `after` is the last one of the page before.
+    """
+    table, channel = INTERVAL_BLOCK, CHANNEL.table
+    query = (
+        select(table.c.id, table.c.day, *(channel.c[name] for name in CHANNEL.names))
+        .join(channel, channel.c.id == table.c.channel_id)
+        .where(_IS_REVISED, table.c.written_at >= since, table.c.id > after)
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    names = CHANNEL.names
+    return [(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query)]
 
 
 def write_blocks(connection: Connection, blocks: Sequence[IntervalBlock]) -> None:

@@ -62,6 +62,7 @@ MESSAGE = Table(
     Column("set_aside", Integer, nullable=False, default=0),  # children the contract does not know, tolerated
     Column("created_at", UtcInstant, nullable=False),  # CreationDateTime of the header
     Column("stored_at", UtcInstant, nullable=False),  # business instant
+    Column("result_code", Text),  # of a bulk confirmation received: its overall BusinessDocumentProcessingResultCode
     Column("refusal", Text),  # why it was refused, as the fault told
     Column("original_id", BigInteger),  # of a duplicate: the message first stored; of a confirmation: the request
     Column("part", Integer, nullable=False, default=0),  # of a confirmation: 1, 2 ... as items became ready

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, or_, select, update
 
+from mdus.messaging.sent_item import SentItem
 from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
 from mdus.storage.column_types import UtcInstant, database_now
 from mdus.storage.exception_case import DEAD_MESSAGE, close_cases
@@ -345,20 +346,54 @@ def end_delivery(
     return bool(mine)
 
 
+def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
+    """Return the items of our messages that confirmations answer: (sender system, lower-case UUID, business key)."""
+    wanted = [(message_key, f"{sender_system}/{about}") for sender_system, message_key, about in answers]
+    query = (
+        select(MESSAGE.c.sender_system, MESSAGE.c.key, ITEM.c.key)
+        .join(ITEM, ITEM.c.message_id == MESSAGE.c.id)
+        .where(
+            among(connection, [MESSAGE.c.key, ITEM.c.ordering_key], wanted),
+            MESSAGE.c.direction == "out",
+            MESSAGE.c.sender_system == ITEM.c.sender_system,
+        )
+        .order_by(ITEM.c.id)
+    )
+    found = []
+    for sender_system, message_key, key in connection.execute(query):
+        about, _, attempt = key.rpartition("/")
+        found.append(SentItem(sender_system=sender_system, message_key=message_key, about=about, attempt=int(attempt)))
+    return found
+
+
+def send_again(connection: Connection, message_ids: Collection[int], *, note: str, now: datetime) -> None:
+    """Make messages that were delivered ready once more: the same bytes under the same UUID."""
+    again = connection.scalars(
+        update(MESSAGE)
+        .where(MESSAGE.c.id.in_(sorted(message_ids)), MESSAGE.c.status == MessageStatus.DELIVERED)
+        .values(status=MessageStatus.READY, attempts=0, due_at=None, ended_at=None)
+        .returning(MESSAGE.c.id)
+    ).all()
+    rows = [(message_id, MessageStatus.READY.value, now, note) for message_id in again]
+    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at", "note"), rows)
+
+
 def settle_answered(
     connection: Connection, answered: Sequence[tuple[str, str | None, str]], *, sender_system: str, now: datetime
 ) -> None:
     """Mark what SAP has confirmed: (service, ReferenceUUID, business key) of each confirmed item.
 
-    The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key. A
-    confirmation that comes late, twice, or before our delivery was noted changes nothing it should not.
+    The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key: in that
+    message, or in any when the message is not known. A confirmation that comes late, twice, or before our delivery was
+    noted changes nothing it should not.
     """
     references = {reference.lower() for _, reference, _ in answered if reference}
     if references:
         _confirm(connection, references, sender_system=sender_system, now=now)
     ordering_keys = {(f"{sender_system}/{key}",) for _, _, key in answered}
-    found = connection.execute(
-        select(ITEM.c.id, ITEM.c.message_id)
+    waiting = connection.execute(
+        select(ITEM.c.id, ITEM.c.message_id, ITEM.c.service, ITEM.c.ordering_key, MESSAGE.c.key)
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
         .where(
             ITEM_IS_SENT,
             among(connection, [ITEM.c.ordering_key], ordering_keys),
@@ -367,13 +402,30 @@ def settle_answered(
             ITEM.c.sender_system == sender_system,
         )
         .order_by(ITEM.c.id)
-        .with_for_update()
+        .with_for_update(of=ITEM)
     ).all()
+    meant: dict[tuple[str, str], set[str]] = {}
+    for service, reference, key in answered:
+        meant.setdefault((service, f"{sender_system}/{key}"), set()).add((reference or "").lower())
+    named = _known(connection, references, sender_system=sender_system) if waiting and references else set()
+    found = [
+        row
+        for row in waiting
+        if (messages := meant.get((row.service, row.ordering_key), set())) and (row.key in messages or messages - named)
+    ]
     if found:
         status = ItemStatus.ANSWERED
         update_rows(connection, ITEM, ("status",), [(status, row.id) for row in found], by=("id",))
         rows = [(row.message_id, row.id, status.value, now) for row in found]
         insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at"), rows)
+
+
+def _known(connection: Connection, keys: Collection[str], *, sender_system: str) -> set[str]:
+    """Return those of the keys that messages of ours have."""
+    query = select(MESSAGE.c.key).where(
+        MESSAGE.c.direction == "out", MESSAGE.c.sender_system == sender_system, MESSAGE.c.key.in_(keys)
+    )
+    return set(connection.scalars(query))
 
 
 def _confirm(connection: Connection, keys: Collection[str], *, sender_system: str, now: datetime) -> None:

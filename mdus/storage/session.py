@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
 from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -25,19 +26,23 @@ from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from mdus.domain.reading import MeterReading
+from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
+from mdus.domain.time_series import TimeSeriesAssignment
+from mdus.domain.time_series_upload import Operation, TimeSeriesDay, TimeSeriesLook, TimeSeriesUpload
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
+from mdus.messaging.sent_item import SentItem
 from mdus.settings import Settings, data_folder, load_settings
 from mdus.storage import end_device_event as device_events
 from mdus.storage import meter_reading_document as documents
-from mdus.storage import registry
+from mdus.storage import outbox, registry
 from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_WINDOW
 from mdus.storage.facts import EXCEPTION_CASE
-from mdus.storage.interval_block import CHANNEL, newest_blocks, note_used
+from mdus.storage.interval_block import CHANNEL, newest_blocks, note_used, qualities_of
 from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
@@ -50,6 +55,13 @@ from mdus.storage.registry import (
     LOGICAL_LOCATION,
     REGISTER,
     USAGE_POINT,
+)
+from mdus.storage.time_series import (
+    TIME_SERIES_ASSIGNMENT,
+    TIME_SERIES_DAY,
+    TIME_SERIES_LOOK,
+    TIME_SERIES_UPLOAD,
+    uploads_due,
 )
 from mdus.storage.turnstile import Turnstile
 from mdus.storage.waiting import announce, wake_parked
@@ -66,6 +78,10 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     DeviceLocation: DEVICE_LOCATION,
     LogicalLocation: LOGICAL_LOCATION,
     UsagePoint: USAGE_POINT,
+    TimeSeriesAssignment: TIME_SERIES_ASSIGNMENT,
+    TimeSeriesDay: TIME_SERIES_DAY,
+    TimeSeriesLook: TIME_SERIES_LOOK,
+    TimeSeriesUpload: TIME_SERIES_UPLOAD,
     MeterReading: METER_READING,
     MeterReadingDocument: METER_READING_DOCUMENT,
     EndDeviceControl: END_DEVICE_CONTROL,
@@ -142,6 +158,19 @@ class UnitOfWork:
     def interval_blocks(self, days: Collection[tuple[Channel, date]]) -> dict[tuple[Channel, date], IntervalBlock]:
         """Return what counts of each of these channels' days: the final version where there is one, else the raw."""
         return newest_blocks(self.connection, days)
+
+    def quality_sets(self, blocks: Collection[IntervalBlock]) -> dict[int, QualitySet]:
+        """Return the set of qualities that each mark in these blocks names."""
+        marks = {mark for block in blocks for mark in np.unique(block.qualities).tolist()}
+        return qualities_of(self.connection, marks)
+
+    def time_series_due(self, operation: Operation, limit: int) -> list[TimeSeriesUpload]:
+        """Claim uploads to be sent in one way, of each profile the oldest."""
+        return uploads_due(self.connection, operation, limit=limit)
+
+    def sent_items(self, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
+        """Return the items of our messages that confirmations answer: (sender system, ReferenceUUID, business key)."""
+        return outbox.sent_items(self.connection, answers) if answers else []
 
     def note_used(self, blocks: Collection[IntervalBlock]) -> None:
         """Note that somebody acts on these versions: values that come from now on make new ones."""

@@ -26,6 +26,7 @@ from sqlalchemy import Connection
 from mdus.domain.clock import Clock
 from mdus.storage import job as jobs
 from mdus.storage.session import Database
+from mdus.storage.time_series import next_look
 
 log = structlog.get_logger(__name__)
 
@@ -166,6 +167,11 @@ JOBS: Final[Mapping[str, Job]] = {
             what="fetches snapshots, interval values, events and results that head ends should have pushed",
         ),
         Job(
+            name="interval_export",
+            trigger=Sweep(every=timedelta(minutes=5)),
+            what="hands interval values of profiles to SAP, those that are due and those that have changed",
+        ),
+        Job(
             name="registry_sync",
             trigger=Daily(at=time(4, 0)),
             what="compares meters and registers with each head end's, provisions what is missing",
@@ -268,7 +274,8 @@ def next_due(connection: Connection, *, now: datetime, zone: ZoneInfo) -> dateti
     """Return the next business instant a steered clock must not jump over for the jobs' sake.
 
     That is a run that has not ended, a slot of a business date that has passed and is about to be enqueued, or else the
-    next such slot. Sweeps are left out: whatever they look for is due by itself, or can wait until they come round.
+    next such slot. Sweeps are left out, for whatever they look for is due by itself or can wait until they come round;
+    but for the one that looks at profiles, which nobody else does.
     """
     open_since = jobs.oldest_open(connection)
     if open_since is not None:
@@ -279,4 +286,7 @@ def next_due(connection: Connection, *, now: datetime, zone: ZoneInfo) -> dateti
     for job in daily:
         passed = job.trigger.missed(after=newest.get(job.name), now=now, zone=zone)
         dues.append(passed[0].at if passed else job.trigger.next(now=now, zone=zone).at)
+    look = next_look(connection)
+    if look is not None:
+        dues.append(JOBS["interval_export"].trigger.next(now=max(look - _NEXT, now), zone=zone).at)
     return min(dues, default=None)

@@ -210,6 +210,8 @@ class InboxWorker:
             test_data=row.test_data,
             received_at=row.stored_at.astimezone(UTC),
             park_until=row.stored_at + timedelta(minutes=minutes),
+            answers=row.reference_uuid.lower() if row.reference_uuid else None,
+            overall_code=row.result_code,
         )
 
 

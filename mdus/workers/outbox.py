@@ -149,7 +149,7 @@ class OutboxWorker:
         with self._database.begin() as uow:
             now = self._clock.now()
             due = service.select(uow, now=now, limit=_SUBJECTS_AT_ONCE)
-            for (system, bulk), subjects in _by_form(due, self._settings, service):
+            for (system, bulk, _), subjects in _by_form(due, self._settings, service):
                 root = outbound_root(service, bulk=bulk)
                 for items in self._parts(service, subjects, root=root, bulk=bulk):
                     outbox.store_message(
@@ -158,7 +158,7 @@ class OutboxWorker:
                         service=service.name,
                         root=root,
                         bulk=bulk,
-                        shape_version=shape_version(service.content_shape),
+                        shape_version=shape_version(_stored_shape(service)),
                         items=items,
                         now=now,
                     )
@@ -183,20 +183,26 @@ class OutboxWorker:
         if not bulk:
             return ((item,) for item in items)
         heaviest = self._settings.cis.bulk_bytes - _AROUND_BYTES
-        weights = self._weights(root, items, contents, heaviest=heaviest)
+        weights = self._weights(service, root, items, contents, heaviest=heaviest)
         return parted(items, weights, most=self._settings.cis.bulk_size, heaviest=heaviest)
 
     def _weights(
-        self, root: str, items: Sequence[OutboundItem], contents: Sequence[object], *, heaviest: int
+        self,
+        service: NotificationSent | RequestSent,
+        root: str,
+        items: Sequence[OutboundItem],
+        contents: Sequence[object],
+        *,
+        heaviest: int,
     ) -> Sequence[int]:
         """Return the bytes of each item in its message, or of all alike where it is plain that they fit together."""
         known = self._contract.root(root)
         longest = max(range(len(items)), key=lambda place: len(items[place].content))
-        of_longest = _HEADER_BYTES + size_of(known, contents[longest])
+        of_longest = _HEADER_BYTES + size_of(known, _unpacked(service, contents[longest]))
         # Weighing an item takes as long as writing it; twice that of the longest is more than any other can have.
         if 2 * of_longest * len(items) <= heaviest:
             return [of_longest] * len(items)
-        return [_HEADER_BYTES + size_of(known, content) for content in contents]
+        return [_HEADER_BYTES + size_of(known, _unpacked(service, content)) for content in contents]
 
     # -- delivering ---------------------------------------------------------------------------------------------------
 
@@ -332,7 +338,7 @@ class OutboxWorker:
         return [
             Item(
                 self._header(row, uuid=item.uuid, reference_uuid=item.reference_uuid, reference_id=item.reference_id),
-                from_json(service.content_shape, item.content),
+                _unpacked(service, from_json(_stored_shape(service), item.content)),
             )
             for item in stored
         ]
@@ -354,19 +360,34 @@ class OutboxWorker:
         self._client.close()
 
 
+def _stored_shape(service: NotificationSent | RequestSent) -> type[Any]:
+    """Return the shape in which the content of an item is stored."""
+    packed = service.packed_shape if isinstance(service, RequestSent) else None
+    return packed or service.content_shape
+
+
+def _unpacked(service: NotificationSent | RequestSent, content: object) -> object:
+    """Return the wire content of what is stored with an item."""
+    unpack = service.unpack if isinstance(service, RequestSent) else None
+    return content if unpack is None else unpack(content)
+
+
 def _by_form(
     due: Sequence[Due], settings: Settings, service: NotificationSent | RequestSent
-) -> list[tuple[tuple[str, bool], list[Due]]]:
-    """Return the due subjects by (sender system, bulk), in their order."""
+) -> list[tuple[tuple[str, bool, int], list[Due]]]:
+    """Return the due subjects by (sender system, bulk, part), in their order."""
     forms = {form for _, form in outbound_roots(service)}
 
-    def form_of(one: Due) -> tuple[str, bool]:
+    def is_bulk(one: Due) -> bool:
         if len(forms) == 1:
-            return one.sender_system, next(iter(forms))
+            return next(iter(forms))
         if one.bulk is not None:
-            return one.sender_system, one.bulk
+            return one.bulk
         sender = settings.sender_for(one.sender_system)
-        return one.sender_system, sender is None or service.name not in sender.single_services
+        return sender is None or service.name not in sender.single_services
+
+    def form_of(one: Due) -> tuple[str, bool, int]:
+        return one.sender_system, is_bulk(one), one.part
 
     ordered = sorted(due, key=form_of)
     return [(form, list(group)) for form, group in groupby(ordered, key=form_of)]

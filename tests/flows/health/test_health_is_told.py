@@ -106,7 +106,8 @@ class TestClock:
         told = steered.get("/clock").json()
         assert told["speed"] == 1.0
         assert abs(datetime.fromisoformat(told["now"]) - datetime.now(UTC)) < timedelta(minutes=1)
-        assert told["in_flight"] == dict.fromkeys(("messages", "items", "commands", "deliveries", "documents"), 0)
+        kinds = ("messages", "items", "commands", "deliveries", "documents", "profiles")
+        assert told["in_flight"] == dict.fromkeys(kinds, 0)
         assert told["next_due"] is None
 
     def test_jumps_forward_and_runs_at_the_speed_asked_for(self, steered: Installation) -> None:
