@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from mdus.domain.reading import MeterReading
 from mdus.domain.value import Value, type_key
 
 #: Kinds of exception cases of a result: SAP refused it for good, or never answered.
@@ -79,6 +80,19 @@ class MeterReadingDocument(Value):
     def wakes(self) -> tuple[str, ...]:
         """Return the one name a cancellation that came too early waits for."""
         return (document_arrival(self.sender_system, self.document_id),)
+
+    def entered(self, reading: MeterReading) -> MeterReadingDocument:
+        """Return the document as it ends with a reading that SAP has sent itself."""
+        return replace(
+            self,
+            status=DocumentStatus.ENTERED,
+            next_try_at=None,
+            reading_type=reading.reading_type,
+            value=reading.value,
+            unit=reading.unit,
+            measured_at=reading.measured_at,
+            note=None,
+        )
 
     @property
     def reading_key(self) -> type_key:

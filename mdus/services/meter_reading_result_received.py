@@ -211,10 +211,19 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Park(waits_for=waits_for, until=origin.park_until, otherwise=absent)
     if not register.can_show(request.value):
         raise ValueImpossible
-    document = _document(request, register, stored)
-    changes: list[Value] = [document]
+    reading = MeterReading(
+        sender_system=origin.sender_system,
+        device_id=request.device_id,
+        reading_type=register.reading_type,
+        measured_at=request.measured_at,
+        value=request.value,
+        unit=register.unit,
+        origin=ReadingOrigin.MANUAL,
+        received_at=now,
+    )
+    changes: list[Value] = [(stored or _document(request, register)).entered(reading)]
     if reason_number(request.type_code) not in policy.calculated:
-        changes.append(_reading(request, register, now=now))
+        changes.append(reading)
     if stored is not None:
         key = document_owner(stored)
         changes += taken_back(known.find(Command, owner_key=key), reason="SAP has sent the reading itself", now=now)
@@ -237,9 +246,10 @@ def _is_repeated(request: Request, stored: MeterReadingDocument) -> bool:
     return is_entered
 
 
-def _document(request: Request, register: Register, stored: MeterReadingDocument | None) -> MeterReadingDocument:
+def _document(request: Request, register: Register) -> MeterReadingDocument:
+    """Return the document of a reading that SAP has not ordered."""
     at, origin = request.measured_at, request.origin
-    document = stored or MeterReadingDocument(
+    return MeterReadingDocument(
         sender_system=origin.sender_system,
         document_id=request.document_id,
         device_id=request.device_id,
@@ -256,29 +266,6 @@ def _document(request: Request, register: Register, stored: MeterReadingDocument
         order_item_id=origin.item_id,
         order_uuid=origin.uuid,
         order_id=origin.id,
-    )
-    return replace(
-        document,
-        reading_type=register.reading_type,
-        status=DocumentStatus.ENTERED,
-        next_try_at=None,
-        value=request.value,
-        unit=register.unit,
-        measured_at=at,
-        note=None,
-    )
-
-
-def _reading(request: Request, register: Register, *, now: datetime) -> MeterReading:
-    return MeterReading(
-        sender_system=register.sender_system,
-        device_id=register.device_id,
-        reading_type=register.reading_type,
-        measured_at=request.measured_at,
-        value=request.value,
-        unit=register.unit,
-        origin=ReadingOrigin.MANUAL,
-        received_at=now,
     )
 
 
