@@ -97,13 +97,13 @@ class PrecisionImpossible(BusinessError):
 class TaskUnknown(BusinessError):
     """No register has this logical register number in this time: no create request for one has come."""
 
-    type_id = "140(MDUS)"
+    type_id = "160(MDUS)"
 
 
 class PeriodsOverlap(BusinessError):
     """The profile would be assigned twice at once."""
 
-    type_id = "141(MDUS)"
+    type_id = "161(MDUS)"
 
 
 class TaskNotUnique(BusinessError):
