@@ -208,16 +208,13 @@ class Run:
                 if reason := not_applicable(row, variant):
                     outcome.cells[row.root, variant] = Verdict(state=State.NOT_APPLICABLE, reason=reason)
         for scene in scenes:
-            if scene in broken:
-                found = Finding(expected="what the cell needs first", came=broken[scene])
-                postings, received = scene.exchange(stage)
-                missing = verdict([found], postings=postings, received=received)
-                judged = dict.fromkeys(scene.cells, missing) | _failures(scene.judge(stage))
-            else:
-                judged = scene.judge(stage)
-                if scene in untriggered:
-                    missing = verdict([], untriggered=untriggered[scene])
-                    judged = dict.fromkeys(scene.cells, missing) | _failures(judged)
+            judged = scene.judge(stage)
+            missing = self._not_played(stage, scene, untriggered, broken)
+            if missing is not None:
+                # What went wrong all the same is told as well.
+                wrong = {cell: said for cell, said in judged.items() if said.state is State.FAILED}
+                judged = {cell: missing for cell in scene.cells if cell not in wrong}
+                judged |= {cell: missing.merged(said) for cell, said in wrong.items()}
             for cell, said in judged.items():
                 self._put(outcome, cell, said)
         for row in self._rows:
@@ -227,6 +224,18 @@ class Run:
                     reason = "--single-system names a sender system that gets single messages"
                 missing = verdict([], untriggered=reason)
                 outcome.cells.setdefault((row.root, variant), missing)
+
+    def _not_played(
+        self, stage: Stage, scene: Scene, untriggered: dict[Scene, str], broken: dict[Scene, str]
+    ) -> Verdict | None:
+        """The verdict of a scene that did not get to its end, None of the others."""
+        if scene in untriggered:
+            return verdict([], untriggered=untriggered[scene])
+        if scene not in broken:
+            return None
+        found = Finding(expected="what the cell needs first", came=broken[scene])
+        postings, received = scene.exchange(stage)
+        return verdict([found], postings=postings, received=received)
 
     def _put(self, outcome: Outcome, cell: Cell, said: Verdict) -> None:
         if cell[0] not in {row.root for row in self._rows}:
@@ -253,10 +262,6 @@ class Run:
                 self._put(outcome, (root, Variant.OK), verdict(findings, received=[one]))
         if listener.unauthorized:
             _log.warning("%s deliveries without the credentials of --own-user were refused", listener.unauthorized)
-
-
-def _failures(judged: dict[Cell, Verdict]) -> dict[Cell, Verdict]:
-    return {cell: said for cell, said in judged.items() if said.state is State.FAILED}
 
 
 def _unasked(stage: Stage, received: Received) -> Iterable[Finding]:

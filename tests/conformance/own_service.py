@@ -52,7 +52,7 @@ class OwnService:
             cwd=self.folder,
             text=True,
             capture_output=True,
-            timeout=240,
+            timeout=340,
             check=False,
         )
 

@@ -13,22 +13,6 @@ from lxml import etree
 from tests.conformance.own_service import CHECKOUT, own_service
 from tests.conformance.page import page
 
-#: Messages whose service is not there yet: their cells fail, or are not triggered. It shrinks to nothing.
-NOT_YET = frozenset(
-    {
-        "UtilitiesTimeSeriesERPMeasurementTaskAssignmentChangeRequest",
-        "UtilitiesTimeSeriesERPMeasurementTaskAssignmentChangeConfirmation",
-        "UtilitiesSmartMeterEventERPBulkCreateRequest",
-        "UtilitiesSmartMeterEventERPBulkCreateConfirmation",
-        "UtilitiesTimeSeriesERPItemBulkCreateRequest",
-        "UtilitiesTimeSeriesERPItemBulkCreateConfirmation",
-        "UtilitiesTimeSeriesERPItemBulkChangeRequest",
-        "UtilitiesTimeSeriesERPItemBulkChangeConfirmation",
-        "UtilitiesTimeSeriesItemByIDQuery_sync",
-        "UtilitiesTimeSeriesItemByIDResponse_sync",
-    }
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -45,7 +29,7 @@ pytestmark = [pytest.mark.landscape, pytest.mark.xdist_group("conformance")]
 
 
 @pytest.fixture(scope="module")
-def tested(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run of the tester against our own service, from the command line."""
     folder = tmp_path_factory.mktemp("conformance")
     files = {name: folder / name for name in ("report.json", "junit.xml", "matrix.md")}
@@ -64,49 +48,39 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
-def cells(tested: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def cells(finished: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Every cell: root, variant, what was said of it."""
-    for row in tested.report["rows"]:
+    for row in finished.report["rows"]:
         for variant, cell in row["cells"].items():
             yield row["message"], variant, cell
 
 
 @pytest.mark.timeout(400)
 class TestOurOwnService:
-    def test_conforms_in_every_cell(self, tested: Run) -> None:
+    def test_conforms_in_every_cell(self, finished: Run) -> None:
         wrong = {
             f"{root}: {variant}": cell.get("findings") or cell.get("reason")
-            for root, variant, cell in cells(tested)
-            if cell["state"] not in ("passed", "n/a") and root not in NOT_YET
+            for root, variant, cell in cells(finished)
+            if cell["state"] not in ("passed", "n/a")
         }
         assert wrong == {}
 
-    def test_has_every_message_of_the_contract_in_the_matrix(self, tested: Run) -> None:
-        assert len(tested.report["rows"]) == 51
-        assert tested.report["counts"]["passed"] > 150
+    def test_has_every_message_of_the_contract_in_the_matrix(self, finished: Run) -> None:
+        assert len(finished.report["rows"]) == 51
+        assert finished.report["counts"]["n/a"] == 25
 
-    def test_is_not_said_to_lack_what_it_has(self, tested: Run) -> None:
-        passes = {row["message"] for row in tested.report["rows"]}
-        passes -= {root for root, _, cell in cells(tested) if cell["state"] in ("failed", "not triggered")}
-        assert NOT_YET & passes == set()
+    def test_ends_with_exit_code_0(self, finished: Run) -> None:
+        assert (finished.code, finished.report["passed"]) == (0, True), finished.printed
+        assert "Conforms." in finished.printed
 
-    def test_ends_with_the_exit_code_of_what_it_found(self, tested: Run) -> None:
-        counts = tested.report["counts"]
-        passed = not counts["failed"] and not counts["not triggered"]
-        assert (tested.code == 0) is passed is tested.report["passed"] is ("Conforms." in tested.printed)
+    def test_is_told_where_to_send_its_answers(self, finished: Run) -> None:
+        assert "The tested MDUS must send its messages to http://127.0.0.1:" in finished.printed
 
-    def test_is_told_where_to_send_its_answers(self, tested: Run) -> None:
-        assert "The tested MDUS must send its messages to http://127.0.0.1:" in tested.printed
-
-    def test_counts_the_same_in_junit(self, tested: Run) -> None:
-        counts = tested.report["counts"]
+    def test_counts_the_same_in_junit(self, finished: Run) -> None:
+        counts = finished.report["counts"]
         for name, state in (("failures", "failed"), ("errors", "not triggered"), ("skipped", "n/a")):
-            assert sum(int(suite.get(name, "")) for suite in tested.junit) == counts[state]
-        assert len(tested.junit.findall("testsuite/testcase")) == sum(counts.values())
+            assert sum(int(suite.get(name, "")) for suite in finished.junit) == counts[state]
+        assert len(finished.junit.findall("testsuite/testcase")) == sum(counts.values())
 
-    def test_is_shown_on_the_page(self, tested: Run) -> None:
-        assert (CHECKOUT / "docs" / "conformance.md").read_text() == tested.page, "make conformance writes it anew"
-
-    def test_shows_what_passed_on_the_wire_where_it_fails(self, tested: Run) -> None:
-        failed = [cell for _, _, cell in cells(tested) if cell["state"] == "failed"]
-        assert all(cell["findings"] and cell["exchange"] for cell in failed)
+    def test_is_shown_on_the_page(self, finished: Run) -> None:
+        assert (CHECKOUT / "docs" / "conformance.md").read_text() == finished.page, "make conformance writes it anew"
