@@ -112,7 +112,7 @@ def _interface_problems(settings: Settings) -> Iterator[Problem]:
 def _log_type_problems(settings: Settings) -> Iterator[Problem]:
     """Yield rows for what is never said, and numbers with two rows."""
     rows = settings.rows("log_types", LogTypeRow)
-    said = {type_id[:3] for type_id in type_ids()}
+    said = {type_id[:3] for type_id in type_ids()} if rows else set()
     by_number: dict[str, str] = {}
     for row in rows:
         if row.number not in said:
