@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.domain.register import Register
 from mdus.domain.value import Remove
@@ -104,7 +104,7 @@ class TestAReadingOrder:
         assert document(sides).status is DocumentStatus.FAILED
         assert why in (document(sides).note or "")
         assert cases(sides) == ["reading_missing"]
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
         assert sides.sap.messages(RESULT) == []
         assert len(sides.sap.messages(READ_ACCEPTED)) == 1
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mdus.domain.command import CommandKind
-from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.meter_reading_document import DocumentStatus
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import METER, READ, READ_ACCEPTED, RESULT, VALUE, reading
@@ -44,7 +44,7 @@ class TestAnOrderOlderThanWhatIsStored:
         assert answers(sides, READ_ACCEPTED) == [("3", [])]
         assert document(sides).status is DocumentStatus.FAILED
         assert cases(sides) == ["reading_missing"]
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
         assert sides.sap.messages(RESULT) == []
 
     @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ SAP learns of it by an event, a person by a case; its neighbours in the bulk are
 from __future__ import annotations
 
 from mdus.domain.command import CommandKind
-from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.meter_reading_document import DocumentStatus
 from tests.flows.both_sides import BothSides
 from tests.flows.hard_cases.sap_messages import (
@@ -52,8 +52,8 @@ class TestAReadingThatCannotBeHad:
 
         assert document(sides, "2").status is DocumentStatus.FAILED
         assert cases(sides) == ["reading_missing"]
-        [event] = sides.all(DomainEvent)
-        assert "document 2" in event.note
+        [event] = sides.all(EndDeviceEvent)
+        assert "document 2" in (event.text or "")
 
     def test_is_told_once_and_a_value_that_comes_too_late_changes_nothing(self, sides: BothSides) -> None:
         one_there_one_missing(sides)
@@ -67,7 +67,7 @@ class TestAReadingThatCannotBeHad:
         assert {item.findtext("MeterReadingDocument/ID") for item in sent} == {"1"}
         assert all(item.find("MeterReadingDocument/Result") is not None for item in sent)
         assert document(sides, "2").status is DocumentStatus.FAILED
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
 
     def test_has_all_its_attempts_before_that(self, sides: BothSides) -> None:
         one_there_one_missing(sides)

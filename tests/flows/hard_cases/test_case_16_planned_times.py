@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from mdus.domain.command import CommandKind
-from mdus.domain.domain_event import DomainEvent
 from mdus.domain.end_device import EndDeviceStatus, SwitchState
+from mdus.domain.end_device_event import EndDeviceEvent
 from tests.flows.both_sides import BothSides
 from tests.flows.hard_cases.sap_messages import METER, SWITCH, SWITCHED, switch
 from tests.flows.hard_cases.steps import START, answers, carry_out, cases, switches
@@ -113,23 +113,23 @@ class TestASuccessAfterTheTimeItHad:
 
     def test_changes_no_answer_and_is_told_as_a_contradiction(self, sides: BothSides) -> None:
         self.failed(sides)
-        events = len(sides.all(DomainEvent))
+        events = len(sides.all(EndDeviceEvent))
         sides.clock.move(hours=1)
         sides.answer(CommandKind.SWITCH, switch_state="disconnected", switched_at=sides.clock.now().isoformat())
         sides.rest()
 
         assert answers(sides, SWITCHED) == [("5", ["319(MDUS)"])]
         assert "switch_contradiction" in cases(sides)
-        assert len(sides.all(DomainEvent)) == events + 1
+        assert len(sides.all(EndDeviceEvent)) == events + 1
         status = next(one for one in sides.all(EndDeviceStatus) if one.device_id == METER)
         assert status.switch_state is SwitchState.DISCONNECTED
 
     def test_that_agrees_with_what_sap_was_told_is_no_news(self, sides_on_sqlite: BothSides) -> None:
         sides = sides_on_sqlite
         self.failed(sides)
-        events = len(sides.all(DomainEvent))
+        events = len(sides.all(EndDeviceEvent))
         sides.answer(CommandKind.SWITCH, switch_state="connected", switched_at=None)
         sides.rest()
 
         assert "switch_contradiction" not in cases(sides)
-        assert len(sides.all(DomainEvent)) == events
+        assert len(sides.all(EndDeviceEvent)) == events
