@@ -6,9 +6,12 @@ is held, nothing stored.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mdus.contracts.envelope import Item, render
 from mdus.endpoints.intake import Asked
 from mdus.endpoints.runtime import Runtime
+from mdus.messaging.log_types import LogTypes
 from mdus.messaging.outcome import BusinessError, Origin, Result, received
 from mdus.telemetry.logs import logger
 from mdus.telemetry.metrics import CHILDREN_SET_ASIDE, MESSAGES_RECEIVED
@@ -28,6 +31,7 @@ def answered(asked: Asked, runtime: Runtime) -> bytes:
     except BusinessError as error:
         problem = error.problem
         response = service.refuse(Result(problems=(problem,)))
+    response = replace(response, log=LogTypes.of(runtime.settings).log(response.log))
     body = render(service.response, items=[Item(None, response)], contract=runtime.catalog)
     MESSAGES_RECEIVED.labels(question.interface).inc()
     CHILDREN_SET_ASIDE.labels(question.interface).inc(question.set_aside)

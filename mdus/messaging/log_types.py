@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import Field
 
-from mdus.contracts.log import CATEGORY_LENGTH, TYPE_ID_LENGTH
+from mdus.contracts.log import CATEGORY_LENGTH, TYPE_ID_LENGTH, Log
 from mdus.messaging.outcome import Problem, Result
 from mdus.settings import Section, Settings
 
@@ -57,6 +57,20 @@ class LogTypes:
         if not result.problems:
             return result
         return replace(result, problems=tuple(map(self._told, result.problems)))
+
+    def log(self, log: Log) -> Log:
+        """Return a log that was made without a result as SAP is to read it."""
+        items = (
+            item
+            if item.type_id is None
+            else replace(
+                item,
+                type_id=self.type_id(item.type_id),
+                category=item.category and self.category(item.type_id, item.category),
+            )
+            for item in log.items
+        )
+        return replace(log, items=tuple(items))
 
     def type_id(self, type_id: str) -> str:
         """Return a TypeID as SAP is to read it; one that is not ours stays as it is."""

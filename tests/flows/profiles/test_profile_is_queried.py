@@ -133,6 +133,14 @@ class TestAQuestionThatCannotBeAnswered:
         assert response.find(SERIES) is None
         assert texts(response, CODE, "Log/Item/TypeID", "Log/Item/SeverityCode") == ["5", type_id, "3"]
 
+    def test_is_told_under_the_message_class_of_the_installation(self, sqlite_url: str, tmp_path: Path) -> None:
+        metering = Metering(
+            sqlite_url, tmp_path, now=MIDNIGHT, MDUS_AUTH__DEFAULT_SYSTEM="P11", MDUS_CIS__MESSAGE_CLASS="ZAMI"
+        )
+        response = answered(metering.mdus.post(asked()))
+        assert texts(response, "Log/Item/TypeID") == ["146(ZAMI)"]
+        metering.close()
+
     def test_is_just_short_enough(self, metering: Metering) -> None:
         assert texts(answered(metering.mdus.post(asked(end="2026-03-31T03:00:00"))), CODE) == ["3"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from pydantic import ValidationError
 
-from mdus.contracts.log import SeverityCode
+from mdus.contracts.log import Log, LogItem, SeverityCode
 from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow, LogTypes, accepted_types
 from mdus.messaging.outcome import Problem, Result
 from mdus.settings import SettingsError, data_folder, load_settings
@@ -59,6 +59,21 @@ class TestOurs:
     def test_are_not_looked_for_where_nothing_is_wrong(self) -> None:
         result = Result()
         assert LogTypes().told(result) is result
+
+
+class TestALog:
+    def test_made_without_a_result_is_told_likewise(self) -> None:
+        log_types = LogTypes(message_class="Z1", rows={"110": LogTypeRow(name="a", number="110", category="PRE.IDE")})
+        assert [item.type_id for item in log_types.log(Log.success(note="nothing there")).items] == ["000(Z1)"]
+        [item] = log_types.log(Result(problems=(UNKNOWN,)).log).items
+        assert (item.type_id, item.category) == ("110(Z1)", "PRE.IDE")
+
+    def test_without_remarks_stays(self) -> None:
+        assert LogTypes(message_class="Z1").log(Log.success()) == Log.success()
+
+    def test_with_a_remark_without_type_keeps_it(self) -> None:
+        log = Log.failure([LogItem(note="untyped")])
+        assert LogTypes(message_class="Z1").log(log) == log
 
 
 class TestTheMessageClass:
