@@ -31,9 +31,11 @@ from mdus.endpoints.initial_load.load import InitialLoad
 from mdus.endpoints.initial_load.spool import Spool
 from mdus.endpoints.intake import Intake
 from mdus.endpoints.received_body import ReceivedBody
+from mdus.endpoints.refusal import Refused
+from mdus.endpoints.runtime import Runtime
 from mdus.settings import Settings
 from mdus.storage.imported import not_taken, undecided
-from mdus.storage.session import is_collision
+from mdus.storage.session import Database, is_collision
 from mdus.telemetry import logs
 from mdus.workers.inbox import InboxWorker
 
@@ -145,32 +147,52 @@ def _read(load: InitialLoad, file: Path, *, kind: str | None, progress: Progress
 
 def _take_in(parts: Parts, load: InitialLoad, kind: Kind, *, progress: Progress) -> None:
     """Store the rows of one kind, wait until they are decided, and settle them."""
-    runtime = parts.runtime
-    intake = Intake(runtime)
-    stored: list[tuple[int, int]] = []
-    for message, items in load.messages(kind):
-        with closing(ReceivedBody(runtime.settings.http, gzip=False)) as body:
-            body.feed(message)
-            body.finish()
-            taken = intake.take(body, interface=None, sender=None, imported=True)
-        stored.append((taken.message_id, items))
-    total, before = sum(items for _, items in stored), 0
+    database = parts.runtime.database
+    stored = _stored(parts.runtime, load, kind)
+    total = sum(items for _, items in stored)
     with _deciding(parts) as decide:
+        done, patience = 0, _PATIENCE_SECONDS
         for message_id, items in stored:
-            left = items
-            deadline = time.monotonic() + _PATIENCE_SECONDS
-            while left and time.monotonic() < deadline:
-                if decide() == 0:
-                    time.sleep(_LOOK_SECONDS)
-                with runtime.database.read() as uow:
-                    still = undecided(uow.connection, message_id)
-                if still < left:
-                    left, deadline = still, time.monotonic() + _PATIENCE_SECONDS
-                progress(kind.name, before + items - left, total)
-            before += items
-            with runtime.database.read() as uow:
+            for left in _decided(database, message_id, items, decide=decide, patience=patience):
+                progress(kind.name, done + items - left, total)
+            done += items
+            with database.read() as uow:
+                if undecided(uow.connection, message_id):
+                    patience = 0.0  # it is the same for all that follow
                 outcomes = not_taken(uow.connection, message_id)
             load.settle(kind, outcomes)
+
+
+def _stored(runtime: Runtime, load: InitialLoad, kind: Kind) -> list[tuple[int, int]]:
+    """Take in the messages of one kind; return the id of each and the number of its items."""
+    intake = Intake(runtime)
+    stored = []
+    for message, items in load.messages(kind):
+        with closing(ReceivedBody(runtime.settings.http, gzip=False)) as body:
+            try:
+                body.feed(message)
+                body.finish()
+                taken = intake.take(body, interface=None, sender=None, imported=True)
+            except Refused as refused:
+                where, mend = "http.max_body_bytes", "allow for larger messages"
+                raise CannotStart.because(refused.text, where=where, mend=mend) from refused
+        stored.append((taken.message_id, items))
+    return stored
+
+
+def _decided(
+    database: Database, message_id: int, items: int, *, decide: Callable[[], int], patience: float
+) -> Iterator[int]:
+    """Yield how many items of a message are left to be decided, until none is or patience ends."""
+    left, deadline = items, time.monotonic() + patience
+    while left and time.monotonic() < deadline:
+        if decide() == 0:
+            time.sleep(_LOOK_SECONDS)
+        with database.read() as uow:
+            still = undecided(uow.connection, message_id)
+        if still < left:
+            left, deadline = still, time.monotonic() + patience
+        yield left
 
 
 @contextmanager

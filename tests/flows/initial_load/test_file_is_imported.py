@@ -92,6 +92,14 @@ def desk_on_sqlite(sqlite_url: str, tmp_path: Path) -> Iterator[Desk]:
     made.sides.close()
 
 
+class OnSqlite:
+    """What does not depend on the database is tried on one."""
+
+    @pytest.fixture
+    def desk(self, desk_on_sqlite: Desk) -> Desk:
+        return desk_on_sqlite
+
+
 class TestAFile:
     def test_leaves_the_registry_that_the_messages_of_sap_leave(self, desk: Desk) -> None:
         imported = desk.load(point(), location(), register(), device())  # in whatever order
@@ -171,7 +179,7 @@ class TestAFile:
         assert decided[-1] == 1201
 
 
-class TestAWrongRow:
+class TestAWrongRow(OnSqlite):
     def test_stops_no_good_one(self, desk: Desk) -> None:
         imported = desk.load(device(since="1.1.2026"), device(OTHER), '"', "toaster,1,,,,,,,,,,,,,", register(OTHER))
         assert [one.device_id for one in desk.sides.all(EndDevice)] == [OTHER]
@@ -245,7 +253,7 @@ class TestAWrongRow:
         assert desk.findings()[0]["found"] == "row 2"
 
 
-class TestACorrectedFile:
+class TestACorrectedFile(OnSqlite):
     def test_repairs_what_was_refused(self, desk: Desk) -> None:
         desk.load(device(since="1.1.2026"), register(), location(), point())
         assert [row for row, _ in desk.found()] == ["2", "3", "4", "5"]
@@ -267,7 +275,7 @@ class TestACorrectedFile:
         assert [one.valid_from.isoformat() for one in desk.sides.all(EndDevice)] == ["2026-01-01"]
 
 
-class TestADryRun:
+class TestADryRun(OnSqlite):
     def test_tells_what_is_wrong_and_touches_nothing(self, desk: Desk) -> None:
         rows = (device(since="1.1.2026"), device(OTHER), register(OTHER, unit="KVARH"), register(OTHER, task="1"))
         imported = desk.load(*rows, dry_run=True)
@@ -318,6 +326,12 @@ class TestNothing:
             desk_on_sqlite.load(device())
         assert device() in desk_on_sqlite.file.read_text()
 
+    def test_is_stored_when_no_message_may_be_as_large(self, desk_on_sqlite: Desk, tmp_path: Path) -> None:
+        (tmp_path / "http.toml").write_text("[http]\nmax_body_bytes = 100\nsmall_message_bytes = 100\n")
+        with pytest.raises(CannotStart, match="more than 100 bytes"):
+            desk_on_sqlite.load(device())
+        assert desk_on_sqlite.sides.mdus.rows(MESSAGE) == []
+
     def test_is_stored_when_the_report_cannot_be_written(self, desk_on_sqlite: Desk, tmp_path: Path) -> None:
         desk_on_sqlite.report = tmp_path / "absent" / "report.csv"
         with pytest.raises(CannotStart, match="cannot be written"):
@@ -351,10 +365,13 @@ class TestTheWorker:
         self, desk_on_sqlite: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("mdus.bootstrap.importing._PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr("mdus.endpoints.initial_load.load._AT_ONCE", 1)
         with only_worker(desk_on_sqlite.sides.database):
-            desk_on_sqlite.load(device())
-        (finding,) = desk_on_sqlite.findings()
-        assert "mdus serve" in finding["found"]
+            desk_on_sqlite.load(*(device(str(number)) for number in range(20)))
+        looks = [told for told in desk_on_sqlite.stages if told[0] == "device"]
+        assert 0 < len(looks) < 5  # at the first of twenty messages, and at no other
+        assert len(desk_on_sqlite.findings()) == 20
+        assert "mdus serve" in desk_on_sqlite.findings()[0]["found"]
 
     def test_that_meets_a_defect_of_ours_goes_on_with_the_others(
         self, desk_on_sqlite: Desk, monkeypatch: pytest.MonkeyPatch
