@@ -56,6 +56,10 @@ class EndDevice(Value):
         """Tell whether the device is in SAP's books on a local date."""
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
 
+    def serves_on(self, day: date, *, removal: bool = False) -> bool:
+        """Tell whether what the device shows on a local date counts; at its removal that is the day after its last."""
+        return self.is_valid_on(day) or (removal and self.valid_to == day)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndDeviceStatus(Value):

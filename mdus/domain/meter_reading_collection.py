@@ -20,7 +20,7 @@ from mdus.domain.end_device_control import NOT_CAPABLE
 from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
-from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy, Window, choose
+from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy, Window, choose, misfit
 from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
 from mdus.domain.value import Value
@@ -100,7 +100,7 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     window = Window(starts_at=document.window_from, target_at=document.due_at, ends_at=document.window_until)
     register = due.register
     under_way = [command for command in due.commands if not command.has_ended]
-    if due.device is not None and not due.device.is_valid_on(document.scheduled_on):
+    if due.device is not None and not due.device.serves_on(document.scheduled_on, removal=policy.removal):
         # It may well answer, from a shelf or another cellar: what it shows there is nobody's.
         reason = "The device is not in service on the scheduled date"
         return (*_failed(document, reason, now=now), *taken_back(under_way, reason=reason, now=now))
@@ -111,6 +111,7 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
         choice=policy.choice,
         on_demand=document.on_demand,
         units=policies.units,
+        turns_over=policies.turns_over,
     )
     if chosen and (chosen.is_certain or (due.commands and not under_way)):
         read = replace(
@@ -140,7 +141,8 @@ def _ask(due: Collection, *, policy: ReadingPolicy, policies: ReadingPolicies, n
     last = due.commands[-1] if due.commands else None
     if last is not None:
         if document.attempts >= policy.attempts or _is_hopeless(document, last, now=now):
-            return _failed(document, _reason(document, last), now=now)
+            unfit = due.register and misfit(due.readings, register=due.register, units=policies.units)
+            return _failed(document, unfit or _reason(document, last), now=now)
         pause = policies.on_demand_interval if document.on_demand else policy.attempt_interval
         again_at = (last.ended_at or now) + pause
         if again_at > now:

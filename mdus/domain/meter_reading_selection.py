@@ -107,7 +107,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadingPolicies(Value):
-    """The policies of all reasons, and the patience and units that hold for every reading."""
+    """The policies of all reasons, and what holds for every reading: patience, units, whether registers turn over."""
 
     KEY: ClassVar[tuple[str, ...]] = ()
 
@@ -116,6 +116,7 @@ class ReadingPolicies(Value):
     on_demand_timeout: timedelta = timedelta(hours=1)
     on_demand_interval: timedelta = timedelta(minutes=15)
     units: Units = field(default_factory=Units)
+    turns_over: bool = False  # what has more digits than its register is what the register shows; else it is no value
 
     @classmethod
     def of(cls, settings: Settings) -> ReadingPolicies:
@@ -138,6 +139,7 @@ class ReadingPolicies(Value):
             on_demand_timeout=timedelta(minutes=reading.on_demand_timeout_minutes),
             on_demand_interval=timedelta(minutes=reading.on_demand_interval_minutes),
             units=Units.of(settings),
+            turns_over=reading.beyond_digits == "turn_over",
         )
 
     def for_reason(self, code: str) -> ReadingPolicy | None:
@@ -168,6 +170,7 @@ def choose(
     choice: Choice,
     on_demand: bool,
     units: Units,
+    turns_over: bool = False,
 ) -> Chosen | None:
     """Return the value that answers an order, or None when none of the readings does.
 
@@ -178,8 +181,8 @@ def choose(
     fitting: dict[datetime, tuple[MeterReading, Decimal]] = {}
     for reading in readings:
         if window.starts_at <= reading.measured_at <= window.ends_at:
-            value = units.converted(reading.value, told=reading.unit, wanted=register.unit)
-            if value is not None:
+            value = _shown(reading, register=register, units=units, turns_over=turns_over)
+            if not isinstance(value, str):
                 fitting[reading.measured_at] = (reading, value)
     if not fitting:
         return None
@@ -190,8 +193,26 @@ def choose(
     else:
         best = _best(fitting, window=window, choice=choice)
         is_certain = best == window.complete_at(choice)
-    shown = register.as_shown(fitting[best][1])
-    return Chosen(value=shown, unit=register.unit, measured_at=best, is_certain=is_certain)
+    return Chosen(value=fitting[best][1], unit=register.unit, measured_at=best, is_certain=is_certain)
+
+
+def misfit(readings: Iterable[MeterReading], *, register: Register, units: Units) -> str | None:
+    """Return why a value that came for a register is none of it, None where each could be."""
+    found = (_shown(reading, register=register, units=units, turns_over=False) for reading in readings)
+    return next((reason for reason in found if isinstance(reason, str)), None)
+
+
+def _shown(reading: MeterReading, *, register: Register, units: Units, turns_over: bool) -> Decimal | str:
+    """Return what the register shows of a reading, or why the reading is none of this register."""
+    value = units.converted(reading.value, told=reading.unit, wanted=register.unit)
+    if value is None:
+        return f"The value {reading.value} is in {reading.unit}, the register in {register.unit}"
+    if turns_over:
+        value = register.turned_over(value)
+    shown = register.as_shown(value)
+    if not register.has_digits_for(shown):
+        return f"The value {shown} has more digits than the register"
+    return shown
 
 
 def _best(instants: Iterable[datetime], *, window: Window, choice: Choice) -> datetime:

@@ -93,7 +93,20 @@ class Register(Value):
 
     def as_shown(self, value: Decimal) -> Decimal:
         """Return the value cut to the register's decimals, never rounded up: a counter shows only what was consumed."""
-        return value.quantize(Decimal(1).scaleb(-self.fraction_digits), rounding=ROUND_DOWN)
+        cut = value.quantize(Decimal(1).scaleb(-self.fraction_digits), rounding=ROUND_DOWN)
+        return cut if cut else abs(cut)  # nobody's register shows -0.00
+
+    def has_digits_for(self, value: Decimal) -> bool:
+        """Tell whether a value has no more digits before its point than the register, which may be unknown."""
+        return self.total_digits is None or abs(value) < self._turn
+
+    def turned_over(self, value: Decimal) -> Decimal:
+        """Return what the register shows of a count that goes on where the register begins anew."""
+        return value if self.total_digits is None else value % self._turn
+
+    @property
+    def _turn(self) -> Decimal:
+        return Decimal(10) ** ((self.total_digits or 0) - self.fraction_digits)
 
 
 def register_on(registers: Iterable[Register], day: date, *, removal: bool = False) -> Register | None:

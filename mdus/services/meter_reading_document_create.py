@@ -215,8 +215,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     register = register_on(registers, request.scheduled_on, removal=at_removal)
     if register is None:
         raise RegisterNotValid(f"The register is not valid on {request.scheduled_on}")
-    day_before = request.scheduled_on - timedelta(days=1)
-    if not device.is_valid_on(request.scheduled_on) and not (at_removal and device.is_valid_on(day_before)):
+    if not device.serves_on(request.scheduled_on, removal=at_removal):
         raise NotInService(f"The device is not in service on {request.scheduled_on}")
     if not _is_same_channel(request.obis_text, register):
         raise CodeTextDiffers(f"The register measures {register.obis_text or register.reading_type}")

@@ -34,6 +34,7 @@ from mdus.messaging.known import Known
 from mdus.messaging.log_types import accepted_types
 from mdus.messaging.outcome import Change, Done, Outcome, Received
 from mdus.messaging.patterns import Due, RequestSent
+from mdus.messaging.sent_item import SentItem
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -142,16 +143,20 @@ def build(document: MeterReadingDocument) -> Content:
 
 
 def load(confirmations: Sequence[Confirmation], uow: UnitOfWork) -> Known:
-    """Fetch the documents SAP speaks of and their open cases."""
-    keys = {
-        (confirmation.origin.sender_system, confirmation.document_id)
-        for confirmation in confirmations
-        if confirmation.document_id is not None
+    """Fetch the documents SAP speaks of, or means by the message it answers, and their open cases."""
+    nameless = {
+        (one.origin.sender_system, one.origin.answers)
+        for one in confirmations
+        if one.document_id is None and one.origin.answers is not None
     }
+    items = uow.sole_items(nameless)
+    named = {(one.origin.sender_system, one.document_id) for one in confirmations if one.document_id is not None}
+    keys = named | {(item.sender_system, item.about) for item in items}
     documents = uow.load(MeterReadingDocument, ("sender_system", "document_id"), keys)
     cases = {(kind, document_owner(one)) for one in documents for kind in (RESULT_REFUSED, RESULT_UNCONFIRMED)}
     return Known(
         [Policy.of(uow.settings)],
+        items,
         documents,
         uow.load(ExceptionCase, ("kind", "case_key"), cases),
     )
@@ -164,9 +169,10 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     - A refusal counts while the result is not settled: it is sent again, up to the setting; then a case is opened.
     - A cancelled document stays cancelled, a confirmed one confirmed, and one whose value SAP sent itself entered,
       whatever comes.
-    - What names no result of ours opens a case: there is nothing to tell SAP.
+    - SAP may leave out the document of a message that holds one only. What names and answers no result of ours opens a
+      case: there is nothing to tell SAP.
     """
-    document = known.one(MeterReadingDocument, confirmation.origin.sender_system, confirmation.document_id)
+    document = _document(confirmation, known)
     if document is None or document.result_attempts == 0:
         return Done(changes=(_unmatched(confirmation, now=now),))
     if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.ENTERED, DocumentStatus.CANCELLED):
@@ -187,6 +193,14 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
             ExceptionCase(kind=RESULT_REFUSED, case_key=document_owner(document), opened_at=now, note=refused),
         )
     )
+
+
+def _document(confirmation: Confirmation, known: Known) -> MeterReadingDocument | None:
+    origin, name = confirmation.origin, confirmation.document_id
+    if name is None:
+        items = known.find(SentItem, sender_system=origin.sender_system, message_key=origin.answers)
+        name = items[0].about if items else None
+    return known.one(MeterReadingDocument, origin.sender_system, name)
 
 
 def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:

@@ -145,6 +145,7 @@ class Reading(Section):
     resend_interval_minutes: Whole
     manual_reasons: Texts
     calculated_type_codes: Texts
+    beyond_digits: Literal["refuse", "turn_over"]
 
 
 class Intervals(Section):

@@ -349,14 +349,24 @@ def end_delivery(
 def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
     """Return the items of our messages that confirmations answer: (sender system, lower-case UUID, business key)."""
     wanted = [(message_key, f"{sender_system}/{about}") for sender_system, message_key, about in answers]
+    return _sent(
+        connection,
+        among(connection, [MESSAGE.c.key, ITEM.c.ordering_key], wanted),
+        MESSAGE.c.sender_system == ITEM.c.sender_system,
+    )
+
+
+def sole_items(connection: Connection, answers: Collection[tuple[str, str]]) -> list[SentItem]:
+    """Return the items that are all of a message of ours: (sender system, lower-case UUID) of the messages."""
+    of_message = among(connection, [MESSAGE.c.sender_system, MESSAGE.c.key], answers)
+    return _sent(connection, of_message, MESSAGE.c.item_count == 1)
+
+
+def _sent(connection: Connection, *which: ColumnElement[bool]) -> list[SentItem]:
     query = (
         select(MESSAGE.c.sender_system, MESSAGE.c.key, ITEM.c.key)
         .join(ITEM, ITEM.c.message_id == MESSAGE.c.id)
-        .where(
-            among(connection, [MESSAGE.c.key, ITEM.c.ordering_key], wanted),
-            MESSAGE.c.direction == "out",
-            MESSAGE.c.sender_system == ITEM.c.sender_system,
-        )
+        .where(*which, MESSAGE.c.direction == "out")
         .order_by(ITEM.c.id)
     )
     found = []

@@ -172,6 +172,10 @@ class UnitOfWork:
         """Return the items of our messages that confirmations answer: (sender system, ReferenceUUID, business key)."""
         return outbox.sent_items(self.connection, answers) if answers else []
 
+    def sole_items(self, answers: Collection[tuple[str, str]]) -> list[SentItem]:
+        """Return the items of our messages that hold one item only: (sender system, ReferenceUUID)."""
+        return outbox.sole_items(self.connection, answers) if answers else []
+
     def note_used(self, blocks: Collection[IntervalBlock]) -> None:
         """Note that somebody acts on these versions: values that come from now on make new ones."""
         note_used(self.connection, blocks)

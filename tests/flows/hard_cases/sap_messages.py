@@ -42,6 +42,9 @@ SWITCHED_BULK = "SmartMeterUtilitiesConnectionStatusChangeRequestERPBulkCreateCo
 CANCEL_SWITCH = "SmartMeterUtilitiesConnectionStatusChangeRequestERPCancellationRequest"
 SWITCH_CANCELLED = "SmartMeterUtilitiesConnectionStatusChangeRequestERPCancellationConfirmation"
 
+EVENT = "UtilitiesSmartMeterEventERPCreateRequest"
+EVENTS = "UtilitiesSmartMeterEventERPBulkCreateRequest"
+
 CODE = "Log/BusinessDocumentProcessingResultCode"
 TYPE_ID = "Log/Item/TypeID"
 NOTE = "Log/Item/Note"

@@ -8,10 +8,11 @@ from typing import Any
 from lxml import etree
 
 from mdus.domain.command import CommandKind
+from mdus.domain.end_device_event import EndDeviceEvent, LateFailure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from tests.flows.both_sides import SENDER, BothSides, texts
-from tests.flows.hard_cases.sap_messages import CODE, METER, READ, TYPE_ID, reading
+from tests.flows.hard_cases.sap_messages import CODE, EVENT, EVENTS, METER, READ, TYPE_ID, reading
 from tests.flows.intake.messages import envelope, header, new_uuid
 
 #: Saturday noon in Berlin; on the day that follows the clocks go forward.
@@ -78,6 +79,15 @@ def document(sides: BothSides, document_id: str | None = None) -> MeterReadingDo
 def cases(sides: BothSides) -> list[str]:
     """Return the kinds of the open cases."""
     return [case.kind for case in sides.all(ExceptionCase) if case.closed_at is None]
+
+
+def late_failures(sides: BothSides) -> list[str]:
+    """Return what failed when no confirmation could tell it any more; SAP has an event of each."""
+    stored = [event.event_type for event in sides.all(EndDeviceEvent) if event.event_type in set(LateFailure)]
+    item = f"{EVENT}Message/UtilitiesSmartMeterEvent/ID"
+    told = {event_id for found in sides.sap.messages(EVENTS) for event_id in texts(found, item)}
+    assert len(told) == len(stored)
+    return stored
 
 
 def read_and_sent(sides: BothSides, body: str | None = None, *, value: str = "12345.679") -> None:

@@ -32,7 +32,7 @@ from tests.flows.hard_cases.sap_messages import (
     registers,
     switch,
 )
-from tests.flows.hard_cases.steps import answers, cases, message, switches
+from tests.flows.hard_cases.steps import answers, late_failures, message, switches
 
 DATED = (EndDevice, Register, DeviceLocation)
 
@@ -43,7 +43,7 @@ def tell_all(sides: BothSides, ends: str) -> None:
     sides.tell(LOCATION, locations(place(ends=ends)))
     sides.tell(POINT_OF_DELIVERY, points_of_delivery(assignment(ends=(ends, "23:59:59"))))
     sides.rest()
-    assert cases(sides) == []
+    assert late_failures(sides) == []
 
 
 def ends_of(sides: BothSides) -> list[Any]:

@@ -37,7 +37,7 @@ from tests.flows.hard_cases.sap_messages import (
     registers,
     result_confirmed,
 )
-from tests.flows.hard_cases.steps import answers, cases
+from tests.flows.hard_cases.steps import answers, late_failures
 
 IMPORT, EXPORT = "1-0:1.8.0", "1-0:2.8.0"
 
@@ -111,7 +111,7 @@ class TestASpan:
         two.rest()
 
         assert len(two.all(DeviceLocation)) == kept
-        assert len(cases(two)) == 1 - kept
+        assert late_failures(two) == ["location_failed"] * (1 - kept)
 
     @pytest.mark.parametrize(
         ("ends", "kept"),
@@ -126,7 +126,7 @@ class TestASpan:
         sides.rest()
 
         assert len(sides.all(UsagePoint)) == kept
-        assert len(cases(sides)) == 1 - kept
+        assert late_failures(sides) == ["message_failed"] * (1 - kept)
 
 
 class TestPointsOfDelivery:
@@ -158,7 +158,7 @@ class TestPointsOfDelivery:
         sides.rest()
 
         assert sides.all(UsagePoint) == []
-        assert cases(sides) == ["message_failed"]
+        assert late_failures(sides) == ["message_failed"]
 
 
 class TestANumber:
@@ -190,7 +190,7 @@ class TestANumber:
         two.tell(READ, reading("2", task="0007", on="2026-06-01", obis=EXPORT))
         two.tell(READ, reading("3", task="0007", on="2026-06-01", obis=IMPORT))
         two.rest()
-        assert answers(two, READ_ACCEPTED) == [("3", []), ("3", []), ("5", ["203(MDUS)"])]
+        assert sorted(answers(two, READ_ACCEPTED)) == [("3", []), ("3", []), ("5", ["203(MDUS)"])]
 
         for month, day, shown in ((5, 31, ("100.25", "200.25")), (6, 1, ("110.25", "220.25"))):
             midnight = datetime(2026, month, day, 22, tzinfo=UTC)

@@ -28,7 +28,7 @@ from tests.flows.hard_cases.sap_messages import (
     register,
     registers,
 )
-from tests.flows.hard_cases.steps import answers, cases, document
+from tests.flows.hard_cases.steps import answers, document, late_failures
 
 
 @pytest.fixture(params=["UTC", "Asia/Kolkata", "America/New_York"])
@@ -68,7 +68,7 @@ class TestACode:
         sides.rest()
 
         assert sides.all(DeviceLocation) == []
-        assert cases(sides) == ["message_failed"]
+        assert late_failures(sides) == ["location_failed"]
 
     @pytest.mark.parametrize(("code", "answer"), [("INDIA", ("3", [])), ("MARS", ("5", ["117(MDUS)"]))])
     def test_of_a_register_is_known_or_refused(

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.domain.register import Register
 from mdus.domain.value import Remove
@@ -28,7 +27,7 @@ from tests.flows.hard_cases.sap_messages import (
     reading,
     switch,
 )
-from tests.flows.hard_cases.steps import answers, carry_out, cases, document, switches
+from tests.flows.hard_cases.steps import answers, carry_out, document, late_failures, switches
 
 JUNE = datetime(2026, 6, 15, 22, tzinfo=UTC)  # the end of the 15th in Berlin
 
@@ -96,15 +95,14 @@ class TestAReadingOrder:
         when_due(sides)
 
         if is_read:
-            assert cases(sides) == []
+            assert late_failures(sides) == []
             return
         self.failed_aloud(sides, "not in service")
 
     def failed_aloud(self, sides: BothSides, why: str) -> None:
         assert document(sides).status is DocumentStatus.FAILED
         assert why in (document(sides).note or "")
-        assert cases(sides) == ["reading_missing"]
-        assert len(sides.all(EndDeviceEvent)) == 1
+        assert late_failures(sides) == ["reading_missing"]
         assert sides.sap.messages(RESULT) == []
         assert len(sides.sap.messages(READ_ACCEPTED)) == 1
 

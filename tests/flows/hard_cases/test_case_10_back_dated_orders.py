@@ -10,11 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mdus.domain.command import CommandKind
-from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.meter_reading_document import DocumentStatus
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import METER, READ, READ_ACCEPTED, RESULT, VALUE, reading
-from tests.flows.hard_cases.steps import answers, cases, document
+from tests.flows.hard_cases.steps import answers, document, late_failures
 
 #: The end of 10 March in Berlin; the clock of the tests stands at the 28th.
 ANCHOR = datetime(2026, 3, 10, 23, tzinfo=UTC)
@@ -43,8 +42,7 @@ class TestAnOrderOlderThanWhatIsStored:
 
         assert answers(sides, READ_ACCEPTED) == [("3", [])]
         assert document(sides).status is DocumentStatus.FAILED
-        assert cases(sides) == ["reading_missing"]
-        assert len(sides.all(EndDeviceEvent)) == 1
+        assert late_failures(sides) == ["reading_missing"]
         assert sides.sap.messages(RESULT) == []
 
     @pytest.mark.parametrize(
@@ -96,4 +94,4 @@ class TestAGap:
 
         found = [texts(result, VALUE)[0] for result in sides.sap.messages(RESULT)]
         assert found == ([] if answered_by is None else [values[answered_by]])
-        assert cases(sides) == (["reading_missing"] if answered_by is None else [])
+        assert late_failures(sides) == (["reading_missing"] if answered_by is None else [])

@@ -150,6 +150,15 @@ class TestAnAnswerThatIsHardToRead:
 
         assert document(sides_on_sqlite).status is status
 
+    def test_and_names_no_document_is_tied_to_it_by_the_message_it_answers(self, sides: BothSides) -> None:
+        read_and_sent(sides)
+        head = header(uuid=new_uuid(), sender="P11", reference=uuids(sides)[0].upper())
+        take(sides, message(RESULT_CONFIRMED, result_confirmed(document=None), header_xml=head))
+        sides.rest()
+
+        assert document(sides).status is DocumentStatus.CONFIRMED
+        assert cases(sides) == []
+
     def test_and_answers_nothing_we_sent_is_shown(self, sides: BothSides) -> None:
         read_and_sent(sides)
         head = header(uuid=new_uuid(), sender="P11", reference=new_uuid())

@@ -259,6 +259,21 @@ class TestNoValue:
         assert document.status is status
         assert [change.status for change in step if isinstance(change, Command)] == [CommandStatus.CANCELLED]
 
+    def test_says_when_there_is_a_value_that_is_none_of_the_register(self) -> None:
+        asked = command(status=CommandStatus.DONE, ended_at=DUE + 4 * DAY)
+        due = Collection(
+            document=replace(DOCUMENT, attempts=1),
+            device=DEVICE,
+            register=replace(REGISTER, total_digits=4),
+            readings=[reading()],
+            commands=[asked],
+        )
+        [document, *_] = next_step(due, policies=POLICIES, now=DUE + 5 * DAY)
+
+        assert isinstance(document, MeterReadingDocument)
+        assert document.status is DocumentStatus.FAILED
+        assert document.note == "The value 12345.67 has more digits than the register"
+
     def test_is_never_silent_when_it_fails(self) -> None:
         changes = step(replace(DOCUMENT, attempts=3), commands=[ended(result_code="NO_RESPONSE", status="failed")])
 

@@ -17,6 +17,7 @@ from mdus.domain.meter_reading_selection import (
     ReadingReason,
     Window,
     choose,
+    misfit,
     reason_number,
 )
 from mdus.domain.reading import MeterReading, ReadingOrigin
@@ -252,6 +253,47 @@ class TestChoose:
         assert str(chosen.value) == shown
 
     @pytest.mark.parametrize(
+        ("value", "kept", "turned_over"),
+        [
+            pytest.param("999999.99", "999999.99", "999999.99", id="the largest it shows"),
+            pytest.param("999999.999", "999999.99", "999999.99", id="cut before it is counted"),
+            pytest.param("1000000.00", None, "0.00", id="one more"),
+            pytest.param("12345678.91", None, "345678.91", id="counted on for long"),
+            pytest.param("-1.239", "-1.23", "-1.23", id="below zero, cut towards it"),
+            pytest.param("-0.009", "0.00", "0.00", id="no negative zero"),
+        ],
+    )
+    def test_takes_no_more_digits_than_the_register_has(self, value: str, kept: str | None, turned_over: str) -> None:
+        for turns_over, shown in ((False, kept), (True, turned_over)):
+            chosen = choose(
+                [reading(TARGET, value)],
+                register=replace(REGISTER, total_digits=8),
+                window=WINDOW,
+                choice=Choice.NEAREST,
+                on_demand=False,
+                units=UNITS,
+                turns_over=turns_over,
+            )
+            assert (chosen and str(chosen.value)) == shown
+
+    def test_takes_any_value_where_the_digits_are_not_known(self) -> None:
+        register = replace(REGISTER, total_digits=None)
+        assert register.has_digits_for(Decimal(10**15))
+        assert register.turned_over(Decimal(10**15)) == 10**15
+
+    @pytest.mark.parametrize(
+        ("value", "unit", "why"),
+        [
+            pytest.param("999999.99", "kWh", None, id="fits"),
+            pytest.param("1000000", "kWh", "The value 1000000.00 has more digits than the register", id="too long"),
+            pytest.param("5", "m3", "The value 5 is in m3, the register in KWH", id="another unit"),
+        ],
+    )
+    def test_says_why_a_value_is_none_of_the_register(self, value: str, unit: str, why: str | None) -> None:
+        register = replace(REGISTER, total_digits=8)
+        assert misfit([reading(TARGET, value, unit=unit)], register=register, units=UNITS) == why
+
+    @pytest.mark.parametrize(
         ("told", "wanted", "value"),
         [
             pytest.param("kWh", "KWH", "5000.00", id="same unit in other letters"),
@@ -268,7 +310,7 @@ class TestChoose:
     def test_brings_the_value_to_the_unit_of_the_register(
         self, told: str | None, wanted: str, value: str | None
     ) -> None:
-        register = replace(REGISTER, unit=wanted)
+        register = replace(REGISTER, unit=wanted, total_digits=None)
 
         chosen = choose(
             [reading(TARGET, "5000", unit=told)],

@@ -20,6 +20,7 @@ from mdus.domain.meter_reading_document import (
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done
 from mdus.messaging.patterns import Due
+from mdus.messaging.sent_item import SentItem
 from mdus.services.meter_reading_document_result import (
     SERVICE,
     Confirmation,
@@ -91,6 +92,26 @@ def settled(
     assert isinstance(outcome, Done)
     found = [change for change in outcome.changes if isinstance(change, MeterReadingDocument)]
     return found[0] if found else None
+
+
+class TestAnAnswerWithoutADocument:
+    @pytest.mark.parametrize(
+        ("answers", "status"),
+        [
+            pytest.param("u1", DocumentStatus.CONFIRMED, id="means that of the message it answers"),
+            pytest.param("u2", None, id="to another message means none"),
+            pytest.param(None, None, id="to no message means none"),
+        ],
+    )
+    def test_is_tied_by_the_message(self, answers: str | None, status: DocumentStatus | None) -> None:
+        sent = SentItem(sender_system=SENDER, message_key="u1", about=SENT.document_id, attempt=1)
+        nameless = answer(document_id=None, origin=replace(origin(item_id=8), answers=answers))
+        outcome = settle(nameless, Known([POLICY, SENT, sent]), now=NOW)
+
+        assert isinstance(outcome, Done)
+        [change] = outcome.changes
+        assert getattr(change, "status", None) is status
+        assert isinstance(change, ExceptionCase) is (status is None)
 
 
 class TestSelect:
