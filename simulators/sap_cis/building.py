@@ -33,6 +33,9 @@ class Builder:
         self._items = {
             "device_create": self._device_create,
             "register_create": self._register_create,
+            "device_change": self._device_change,
+            "register_change": self._register_change,
+            "manual_reading": self._manual_reading,
             "location": self._location,
             "point_of_delivery": self._point_of_delivery,
             "reading_order": self._reading_order,
@@ -119,9 +122,56 @@ class Builder:
             },
         }
 
+    def _device_change(self, item: dict[str, Any]) -> Arguments:
+        device = self._view.devices[item["key"]]
+        return {
+            "UtilitiesDevice": {
+                "ID": device.id,
+                "SerialID": device.serial,
+                "StartDate": device.start_on,
+                "EndDate": _OPEN_END,
+                "MaterialID": device.material,
+                "IndividualMaterialManufacturerInformation": {"PartNumberID": item["part"], "SerialID": device.serial},
+                "SmartMeter": _system(device.system),
+            }
+        }
+
+    def _register_change(self, item: dict[str, Any]) -> Arguments:
+        device = self._view.devices[item["key"]]
+        return {
+            "UtilitiesDevice": {
+                "ID": device.id,
+                "Register": [self._changed(device, register, item) for register in device.registers],
+                "SmartMeter": _system(device.system),
+            }
+        }
+
+    def _changed(self, device: Device, register: Register, item: dict[str, Any]) -> Arguments:
+        """A register that ends after `last_day`, or that counts under a `tariff` from the day `since` on."""
+        told = self._register(device, register)
+        begin, end = device.start_on, item.get("last_day") or _OPEN_END
+        since = item.get("since") or begin
+        specification = told["Specifications"]
+        if item.get("tariff"):
+            specification = {"UtilitiesTimeOfUseCode": item["tariff"], **specification}
+        return {
+            **told,
+            "EndDate": end,
+            "Specifications": [{"StartDate": since, "EndDate": end, **specification}],
+        }
+
     def _location(self, item: dict[str, Any]) -> Arguments:
         device = self._view.devices[item["key"]]
-        number = device.id[-9:]
+        number = device.place or device.id[-9:]
+        if item.get("removed"):
+            return {
+                "UtilitiesDevice": {
+                    "locationListCompleteTransmissionIndicator": True,
+                    "logicalLocationListCompleteTransmissionIndicator": True,
+                    "ID": device.id,
+                    "SmartMeter": _system(device.system),
+                }
+            }
         return {
             "UtilitiesDevice": {
                 "locationListCompleteTransmissionIndicator": True,
@@ -171,7 +221,7 @@ class Builder:
                     {
                         "StartDate": device.start_on,
                         "StartTime": "00:00:00",
-                        "EndDate": _OPEN_END,
+                        "EndDate": item.get("last_day") or _OPEN_END,
                         "EndTime": "23:59:59",
                         "UtilitiesPointOfDeliveryPartyID": device.point_of_delivery,
                     }
@@ -207,6 +257,25 @@ class Builder:
     def _reading_cancellation(self, item: dict[str, Any]) -> Arguments:
         order = self._view.orders[item["key"]]
         return {"MeterReadingDocument": {"ID": order.id, "UtilitiesDeviceSmartMeter": _system(self._system_of(order))}}
+
+    def _manual_reading(self, item: dict[str, Any]) -> Arguments:
+        device = self._view.devices[item["device"]]
+        return {
+            "MeterReadingDocument": {
+                "ID": item["key"],
+                "MeterReadingReasonCode": item["reason"],
+                "UtilitiesMeasurementTask": {
+                    "UtilitiesMeasurementTaskID": item["lrn"],
+                    "UtilitiesDevice": {"UtilitiesDeviceID": device.id, "SmartMeter": _system(device.system)},
+                },
+                "Result": {
+                    "MeterReadingDate": item["on"],
+                    "MeterReadingTime": item["at"],
+                    "MeterReadingTypeCode": "01",
+                    "MeterReadingResultValue": item["value"],
+                },
+            }
+        }
 
     def _system_of(self, order: Order) -> str:
         return self._view.devices[order.device].system

@@ -59,7 +59,7 @@ class Business:
         now = self._cis.clock.now()
         day = start_on or now.astimezone(options.zone).date().isoformat()
         with self._cis.reading():
-            facts = self._devices(meters, day, system or options.system)
+            facts = self.facts_of(meters, day, system or options.system)
             events: list[Event] = [{"event": "devices", "devices": facts}]
             chunk = (size or options.bulk_size) if bulk else 1
             for start in range(0, len(facts), chunk):
@@ -67,7 +67,9 @@ class Business:
             self._cis.record(*events)
             return [self._cis.view.devices[device["id"]] for device in facts]
 
-    def _devices(self, meters: Sequence[Meter], start_on: str, system: str) -> list[dict[str, Any]]:
+    def facts_of(self, meters: Sequence[Meter], start_on: str, system: str) -> list[dict[str, Any]]:
+        """This will return the devices that stand for meters, as an event `devices` has them, with numbers of their
+        own."""
         known = self._cis.view.devices
         lrns = sum(len(device.registers) for device in known.values())
         facts = []
@@ -94,6 +96,7 @@ class Business:
                     "start_on": start_on,
                     "point_of_delivery": f"DE{number:031d}",
                     "registers": registers,
+                    "place": f"{10_000_000 + number:09d}",
                 }
             )
         return facts
@@ -233,7 +236,7 @@ class Business:
     def _chosen(self, devices: Sequence[str] | str) -> list[Device]:
         known = self._cis.view.devices
         if devices == "all":
-            return list(known.values())
+            return [device for device in known.values() if device.last_day is None]
         wanted = [devices] if isinstance(devices, str) else list(devices)
         self._require(wanted, known, "device")
         return [known[device] for device in wanted]

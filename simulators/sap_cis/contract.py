@@ -71,6 +71,21 @@ SENT = {
             bulk_confirmation=f"{_DEVICE}RegisterBulkCreateConfirmation",
         ),
         Process(
+            name="device_change",
+            key="UtilitiesDevice/ID",
+            single=f"{_DEVICE}ChangeRequest",
+            confirmation=f"{_DEVICE}ChangeConfirmation",
+        ),
+        Process(
+            name="register_change",
+            key="UtilitiesDevice/ID",
+            single=f"{_DEVICE}RegisterChangeRequest",
+            bulk=f"{_DEVICE}RegisterBulkChangeRequest",
+            item=f"{_DEVICE}RegisterChangeRequestMessage",
+            confirmation=f"{_DEVICE}RegisterChangeConfirmation",
+            bulk_confirmation=f"{_DEVICE}RegisterBulkChangeConfirmation",
+        ),
+        Process(
             name="location",
             key="UtilitiesDevice/ID",
             single=f"{_DEVICE}LocationNotification",
@@ -101,6 +116,12 @@ SENT = {
             item=f"{_READING}BulkCancellationRequestMessage",  # the one item not named after the single message
             confirmation=f"{_READING}CancellationConfirmation",
             bulk_confirmation=f"{_READING}BulkCancellationConfirmation",
+        ),
+        Process(
+            name="manual_reading",
+            key="MeterReadingDocument/ID",
+            single=f"{_READING}ResultCreateRequest",
+            confirmation=f"{_READING}ResultCreateConfirmation",
         ),
         Process(
             name="connection_order",

@@ -21,6 +21,7 @@ from simulators.sap_cis.defects import DEFECTS
 from simulators.sap_cis.envelope import envelope_message
 from simulators.sap_cis.faults import FAULTS
 from simulators.sap_cis.sending import Sender
+from simulators.sap_cis.technical import TechnicalWork
 
 Body = dict[str, Any]
 
@@ -31,6 +32,7 @@ class Control:
     def __init__(self, cis: Cis, business: Business, sender: Sender, *, meters: int = 0) -> None:
         self._cis = cis
         self._business = business
+        self._technical = TechnicalWork(cis, business)
         self._sender = sender
         self._meters = meters
 
@@ -42,6 +44,11 @@ class Control:
             "connection_orders": self.order_connections,
             "cancel_readings": self.cancel_readings,
             "cancel_connections": self.cancel_connections,
+            "change_devices": self.change_devices,
+            "change_tariffs": self.change_tariffs,
+            "replace_devices": self.replace_devices,
+            "enter_readings": self.enter_readings,
+            "forget_registered": self.forget_registered,
             "resend": self.resend,
             "raw": self.raw,
             "reject_results": self.reject_results,
@@ -92,6 +99,30 @@ class Control:
     def cancel_connections(self, body: Body) -> Body:
         """This will cancel disconnection documents: {documents: [id], early} -> {messages: [uuid]}."""
         return {"messages": self._business.cancel_connections(body.pop("documents"), **body)}
+
+    def change_devices(self, body: Body) -> Body:
+        """This will change the manufacturer's part number: {devices: [id], part} -> {messages: [uuid]}."""
+        return {"messages": self._technical.change_devices(**body)}
+
+    def change_tariffs(self, body: Body) -> Body:
+        """This will let registers count under a time of use: {devices: [id], tariff, since, bulk} -> {messages}."""
+        return {"messages": self._technical.change_tariffs(**body)}
+
+    def replace_devices(self, body: Body) -> Body:
+        """This will replace: {replacements: [{device, meter, removal, installation}], on, order} -> {devices: [...],
+        messages: [uuid]}; see `TechnicalWork.replace_devices`."""
+        devices, messages = self._technical.replace_devices(**body)
+        return {"devices": [asdict(device) for device in devices], "messages": messages}
+
+    def enter_readings(self, body: Body) -> Body:
+        """This will hand over what people have read: {readings: [{device, obis, reason, on, at, value}]} ->
+        {messages: [uuid]}, in order."""
+        return {"messages": self._technical.enter_readings(**body)}
+
+    def forget_registered(self, body: Body) -> Body:
+        """This will forget that devices are registered, as after a restore: {devices: [id]}."""
+        self._technical.forget_registered(**body)
+        return {}
 
     def resend(self, body: Body) -> Body:
         """This will send a message again: {uuid, changed}."""
@@ -157,6 +188,8 @@ class Control:
                     "state": sent.state,
                     "items": list(sent.items),
                     "confirmed": {key: code for key, (code, _) in sent.confirmed.items()},
+                    "notes": sent.notes,
+                    "seconds": sent.seconds,
                     "due": stamp(sent.due) if sent.due else None,
                 }
                 for sent in view.sent.values()

@@ -6,6 +6,9 @@ had answered for. Events (key `event`):
     devices    devices the business knows: {devices: [...]}
     orders     meter reading orders placed: {orders: [...]}
     documents  disconnection documents placed: {documents: [...]}
+    removed    a device was taken from its point of delivery: {device, last_day}
+    tariff     registers of devices count under a time of use: {devices: [...], tariff}
+    forgotten  SAP was restored to a day before it heard of these: {devices: [...]}
     planned    a message to send: {uuid, process, form, items: [{key, uuid, ...}], due, after}, or {..., raw: true}
                one that somebody sends by hand
     built      its bytes, before they are sent the first time: {uuid, xml}
@@ -38,12 +41,14 @@ class Register:
     unit: str
     digits: int
     decimals: int
+    tariff: str | None = None  # UtilitiesTimeOfUseCode
 
 
 @dataclass(slots=True, kw_only=True)
 class Device:
     """A device SAP knows. `status` is the device create's: requested, confirmed, failed; `registered` says MDUS's
-    notification came, `registers_status` is the register create's."""
+    notification came, `registers_status` is the register create's. `place` numbers where it is installed, `replaces`
+    names the device whose place it took, `last_day` is the last one its registers count."""
 
     id: str
     serial: str
@@ -53,6 +58,9 @@ class Device:
     start_on: str
     point_of_delivery: str
     registers: list[Register]
+    place: str = ""
+    replaces: str | None = None
+    last_day: str | None = None
     status: str = "requested"
     registers_status: str = "requested"
     registered: bool = False
@@ -125,6 +133,8 @@ class Sent:
     body: bytes | None = None  # compressed
     posted: float | None = None
     confirmed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # item key -> why, as its confirmation says
+    seconds: dict[str, float] = field(default_factory=dict)  # item key -> real time until it was confirmed
 
     @property
     def xml(self) -> bytes | None:
@@ -187,6 +197,18 @@ class View:
     def _add_documents(self, event: Event) -> None:
         for facts in event["documents"]:
             self.documents[facts["id"]] = Document(**{**facts, "devices": dict.fromkeys(facts["devices"])})
+
+    def _remove(self, event: Event) -> None:
+        self.devices[event["device"]].last_day = event["last_day"]
+
+    def _set_tariff(self, event: Event) -> None:
+        for device in event["devices"]:
+            for register in self.devices[device].registers:
+                register.tariff = event["tariff"]
+
+    def _forget(self, event: Event) -> None:
+        for device in event["devices"]:
+            self.devices[device].registered = False
 
     # Messages sent ------------------------------------------------------------------------------------------------
 
@@ -267,7 +289,8 @@ class View:
         elif kind == "registered":
             if device := self.devices.get(effect["device"]):
                 device.registered = True
-                device.seconds = self._measure("device_registered", self._device_posted.get(device.id), real)
+                if device.seconds is None:
+                    device.seconds = self._measure("device_registered", self._device_posted.get(device.id), real)
         elif kind == "event":
             facts = {name: effect[name] for name in ("device", "at", "type", "severity", "text")}
             self.events.setdefault(effect["event"], MeterEvent(id=effect["event"], **facts))
@@ -292,7 +315,10 @@ class View:
         seconds = None
         if sent is not None and key in sent.items:
             sent.confirmed[key] = (code, effect["uuid"])
+            sent.notes[key] = note
             seconds = self._measure(effect["process"], sent.posted, real)
+            if seconds is not None:
+                sent.seconds.setdefault(key, seconds)
         good = code in ("3", "4")
         process = effect["process"]
         if process == "device_create" and key in self.devices:
@@ -412,6 +438,9 @@ _KINDS = {
     "devices": "add_devices",
     "orders": "add_orders",
     "documents": "add_documents",
+    "removed": "remove",
+    "tariff": "set_tariff",
+    "forgotten": "forget",
     "planned": "plan",
     "built": "build",
     "delivered": "deliver",
