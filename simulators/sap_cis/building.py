@@ -36,6 +36,9 @@ class Builder:
             "device_change": self._device_change,
             "register_change": self._register_change,
             "manual_reading": self._manual_reading,
+            "profile_assignment": self._profile_assignment,
+            "values_confirmation": self._values_confirmation,
+            "values_change_confirmation": self._values_confirmation,
             "location": self._location,
             "point_of_delivery": self._point_of_delivery,
             "reading_order": self._reading_order,
@@ -62,7 +65,7 @@ class Builder:
                 for item in items
             ],
         }
-        if sent.process in ("result_confirmation", "event_confirmation"):
+        if sent.process.endswith("_confirmation"):
             codes = {item["code"] for item in items}
             overall = codes.pop() if len(codes) == 1 else "4"
             message["Log"] = {"BusinessDocumentProcessingResultCode": overall}
@@ -111,6 +114,7 @@ class Builder:
             "UtilitiesMeasurementTaskID": register.lrn,
             "UtilitiesObjectIdentificationSystemCodeText": register.obis,
             "UtilitiesDivisionCategoryCode": _DIVISIONS.get(device.commodity, "1"),
+            **({"UtilitiesMeasurementRecurrenceCode": str(register.minutes)} if register.minutes else {}),
             **self._zone_code(),
             "Specifications": {
                 "MeasureUnitCode": register.unit,
@@ -118,7 +122,7 @@ class Builder:
                     "TotalDigitNumberValue": str(register.digits + register.decimals),
                     "FractionDigitNumberValue": str(register.decimals),
                 },
-                "MeterReadingResultAdjustmentFactorValue": "1",
+                "MeterReadingResultAdjustmentFactorValue": register.factor,
             },
         }
 
@@ -293,6 +297,34 @@ class Builder:
         if item.get("device"):
             document["UtiltiesMeasurementTask"] = {"UtiltiesDevice": {"UtilitiesDeviceID": item["device"]}}
         return {"MeterReadingDocument": document, "Log": _log(item)}
+
+    # Load profiles ------------------------------------------------------------------------------------------------
+
+    def _profile_assignment(self, item: dict[str, Any]) -> Arguments:
+        profile = self._view.profiles[item["key"]]
+        return {
+            "UtilitiesTimeSeries": {
+                "measurementTaskAssignmentRoleListCompleteTransmissionIndicator": True,
+                "ID": profile.id,
+                "UtilitiesMeasurementRecurrenceCode": str(profile.minutes),
+                "MeasureUnitCode": profile.unit,
+                "DecimalValuePrecision": {"TotalDigitNumberValue": "14", "FractionDigitNumberValue": "6"},
+                "MeasurementTaskAssignmentRole": [
+                    {
+                        "StartDate": profile.start_on,
+                        "StartTime": "00:00:00",
+                        "EndDate": _OPEN_END,
+                        "EndTime": "23:59:59",
+                        "UtilitiesTimeSeriesAssignmentRoleCode": "0001",
+                        "UtilitiesMeasurementTaskID": profile.lrn,
+                        "UtilitiesDeviceSmartMeter": _system(self._view.devices[profile.device].system),
+                    }
+                ],
+            }
+        }
+
+    def _values_confirmation(self, item: dict[str, Any]) -> Arguments:
+        return {"UtilitiesTimeSeries": {"ID": item["key"]}, "Log": _log(item)}
 
     # Connection ---------------------------------------------------------------------------------------------------
 

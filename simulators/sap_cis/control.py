@@ -20,6 +20,7 @@ from simulators.sap_cis.contract import SENT_ROOTS
 from simulators.sap_cis.defects import DEFECTS
 from simulators.sap_cis.envelope import envelope_message
 from simulators.sap_cis.faults import FAULTS
+from simulators.sap_cis.profiles import Profiling
 from simulators.sap_cis.sending import Sender
 from simulators.sap_cis.technical import TechnicalWork
 
@@ -33,6 +34,7 @@ class Control:
         self._cis = cis
         self._business = business
         self._technical = TechnicalWork(cis, business)
+        self._profiling = Profiling(cis, sender)
         self._sender = sender
         self._meters = meters
 
@@ -49,6 +51,8 @@ class Control:
             "replace_devices": self.replace_devices,
             "enter_readings": self.enter_readings,
             "forget_registered": self.forget_registered,
+            "assign_profiles": self.assign_profiles,
+            "query_profile": self.query_profile,
             "resend": self.resend,
             "raw": self.raw,
             "reject_results": self.reject_results,
@@ -60,6 +64,7 @@ class Control:
             "orders": lambda: {"orders": [asdict(order) for order in self._cis.view.orders.values()]},
             "documents": lambda: {"documents": [asdict(one) for one in self._cis.view.documents.values()]},
             "events": lambda: {"events": [asdict(event) for event in self._cis.view.events.values()]},
+            "profiles": lambda: {"profiles": [asdict(profile) for profile in self._cis.view.profiles.values()]},
             "messages": self.messages,
             "defects": self.defects,
             "refusals": lambda: {"refusals": list(self._cis.view.refusals)},
@@ -123,6 +128,16 @@ class Control:
         """This will forget that devices are registered, as after a restore: {devices: [id]}."""
         self._technical.forget_registered(**body)
         return {}
+
+    def assign_profiles(self, body: Body) -> Body:
+        """This will assign a load profile to each interval register: {devices: [id], start_on} -> {profiles: [id],
+        messages: [uuid]}."""
+        profiles, messages = self._profiling.assign(**body)
+        return {"profiles": profiles, "messages": messages}
+
+    def query_profile(self, body: Body) -> Body:
+        """This will ask MDUS for values and wait: {profile, start, end}, local -> {values: {start: quantity}, code}."""
+        return self._profiling.query(**body)
 
     def resend(self, body: Body) -> Body:
         """This will send a message again: {uuid, changed}."""

@@ -7,6 +7,7 @@ had answered for. Events (key `event`):
     orders     meter reading orders placed: {orders: [...]}
     documents  disconnection documents placed: {documents: [...]}
     removed    a device was taken from its point of delivery: {device, last_day}
+    profiles   load profiles assigned to registers: {profiles: [...]}
     tariff     registers of devices count under a time of use: {devices: [...], tariff}
     forgotten  SAP was restored to a day before it heard of these: {devices: [...]}
     planned    a message to send: {uuid, process, form, items: [{key, uuid, ...}], due, after}, or {..., raw: true}
@@ -42,6 +43,8 @@ class Register:
     digits: int
     decimals: int
     tariff: str | None = None  # UtilitiesTimeOfUseCode
+    minutes: int = 0  # of an interval; 0: it shows what it counted
+    factor: str = "1"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,6 +122,23 @@ class MeterEvent:
 
 
 @dataclass(slots=True, kw_only=True)
+class Profile:
+    """A load profile assigned to an interval register. `status` is the assignment's; `values` maps the start of an
+    interval (UTC, as on the wire) to its quantity; `changed` counts the values that a Change brought."""
+
+    id: str
+    device: str
+    lrn: str
+    obis: str
+    unit: str
+    minutes: int
+    start_on: str
+    status: str = "requested"
+    values: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, list[str]] = field(default_factory=dict)  # start -> the quantities it had before
+
+
+@dataclass(slots=True, kw_only=True)
 class Sent:
     """A message of SAP. `state`: waiting, delivered, refused; `confirmed` maps item key -> (result code, the
     confirmation's UUID). `posted` is the real instant (epoch seconds) of the first attempt."""
@@ -160,6 +180,7 @@ class View:
         self.orders: dict[str, Order] = {}
         self.documents: dict[str, Document] = {}
         self.events: dict[str, MeterEvent] = {}
+        self.profiles: dict[str, Profile] = {}
         self.sent: dict[str, Sent] = {}
         self.waiting: dict[str, Sent] = {}
         self.item_uuids: set[str] = set()
@@ -197,6 +218,10 @@ class View:
     def _add_documents(self, event: Event) -> None:
         for facts in event["documents"]:
             self.documents[facts["id"]] = Document(**{**facts, "devices": dict.fromkeys(facts["devices"])})
+
+    def _add_profiles(self, event: Event) -> None:
+        for facts in event["profiles"]:
+            self.profiles[facts["id"]] = Profile(**facts)
 
     def _remove(self, event: Event) -> None:
         self.devices[event["device"]].last_day = event["last_day"]
@@ -294,6 +319,12 @@ class View:
         elif kind == "event":
             facts = {name: effect[name] for name in ("device", "at", "type", "severity", "text")}
             self.events.setdefault(effect["event"], MeterEvent(id=effect["event"], **facts))
+        elif kind == "values":
+            if profile := self.profiles.get(effect["profile"]):
+                for start, quantity in effect["values"].items():
+                    if effect["change"] and start in profile.values:
+                        profile.changed.setdefault(start, []).append(profile.values[start])
+                    profile.values[start] = quantity
         elif order := self.orders.get(effect["order"]):
             order.result = {name: effect[name] for name in ("value", "date", "time")}
             order.result_code = None
@@ -325,6 +356,8 @@ class View:
             self.devices[key].status = "confirmed" if good else "failed"
         elif process == "register_create" and key in self.devices:
             self.devices[key].registers_status = "confirmed" if good else "failed"
+        elif process == "profile_assignment" and key in self.profiles:
+            self.profiles[key].status = "confirmed" if good else "failed"
         elif process == "reading_order" and key in self.orders:
             order = self.orders[key]
             order.note = note
@@ -415,6 +448,10 @@ class View:
             events["delivered"] += 1
             events["failed"] += event.code == "5"
             events["confirmed"] += event.code != "5"  # taken: SAP answers only what its customizing says
+        for name in ("values", "values_change"):
+            # SAP answers each with success: those that came count.
+            answered = table[f"{name}_confirmation"]
+            table[name] |= {"sent": answered["sent"], "delivered": answered["sent"], "confirmed": answered["delivered"]}
         for row in table.values():
             row["open"] = row["sent"] - row["confirmed"] - row["partial"] - row["failed"] - row["cancelled"]
         return table
@@ -438,6 +475,7 @@ _KINDS = {
     "devices": "add_devices",
     "orders": "add_orders",
     "documents": "add_documents",
+    "profiles": "add_profiles",
     "removed": "remove",
     "tariff": "set_tariff",
     "forgotten": "forget",
