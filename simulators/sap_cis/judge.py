@@ -18,8 +18,8 @@ from simulators.sap_cis import checks
 from simulators.sap_cis.checks import Finding, text
 from simulators.sap_cis.contract import CONFIRMATIONS, STARTED_BY_MDUS, Contract, Process
 from simulators.sap_cis.events import event_findings
-from simulators.sap_cis.profiles import values_findings, values_of
 from simulators.sap_cis.results import result_findings
+from simulators.sap_cis.values import values_findings, values_of
 from simulators.sap_cis.view import Sent, View
 
 

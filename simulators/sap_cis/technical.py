@@ -53,7 +53,7 @@ class TechnicalWork:
     ) -> tuple[list[Device], list[str]]:
         """This will put another meter in the place of each `{device, meter, removal, installation}` on the day `on`.
 
-        `meter` is as for `initialize_devices`, with the registers of the device; `removal` and `installation` map OBIS
+        `meter` is as for `initialize_devices`, with registers and channels as the device has; `removal` and `installation` map OBIS
         codes to what a person read there: {at, value}. The new registers get the old ones' numbers. `shuffled`: the
         messages of a replacement in any order, none waits for another.
         """
@@ -93,7 +93,7 @@ class TechnicalWork:
         self._known([wanted["device"]])
         old = self._cis.view.devices[wanted["device"]]
         numbers = {register.obis: register.lrn for register in old.registers}
-        [facts] = self._business.facts_of([wanted["meter"]], on, old.system)
+        [facts] = self._business.facts_of([wanted["meter"]], on, old.system, profiles=True)
         if {register["obis"] for register in facts["registers"]} != numbers.keys():
             raise CannotOrder(f"the registers of {facts['serial']} are not those of {old.id}")
         registers = [{**register, "lrn": numbers[register["obis"]]} for register in facts["registers"]]
