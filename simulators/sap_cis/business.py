@@ -83,7 +83,7 @@ class Business:
         facts = []
         for number, meter in enumerate(meters, start=len(known) + 1):
             registers = []
-            for register in (*meter["registers"], *(meter["channels"] if profiles else ())):
+            for register in (*meter["registers"], *(meter.get("channels", ()) if profiles else ())):
                 lrns += 1
                 registers.append(
                     {

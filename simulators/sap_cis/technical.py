@@ -53,9 +53,9 @@ class TechnicalWork:
     ) -> tuple[list[Device], list[str]]:
         """This will put another meter in the place of each `{device, meter, removal, installation}` on the day `on`.
 
-        `meter` is as for `initialize_devices`, with registers and channels as the device has; `removal` and `installation` map OBIS
-        codes to what a person read there: {at, value}. The new registers get the old ones' numbers. `shuffled`: the
-        messages of a replacement in any order, none waits for another.
+        `meter` is as for `initialize_devices`, with registers and channels as the device has; `removal` and
+        `installation` map OBIS codes to what a person read there: {at, value}. The new registers get the old ones'
+        numbers. `shuffled`: the messages of a replacement in any order, none waits for another.
         """
         if order not in ("in_order", "shuffled"):
             raise CannotOrder(f"order is in_order or shuffled, not {order}")
