@@ -70,4 +70,6 @@ class Profiling:
         if violations:
             self._cis.note_defect("schema_invalid", "; ".join(violations[:3]), root=RESPONSE)
         code = text(answer, "Log/BusinessDocumentProcessingResultCode")
-        return {"values": values_of(answer.find("UtilitiesTimeSeries")), "code": code}
+        # Here, and only here, the contract writes UTC without its Z.
+        values = {f"{start}Z": quantity for start, quantity in values_of(answer.find("UtilitiesTimeSeries")).items()}
+        return {"values": values, "code": code}

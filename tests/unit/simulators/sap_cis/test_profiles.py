@@ -148,13 +148,29 @@ class TestValues:
 
 
 class TestQuery:
-    def test_returns_the_values_by_their_start(self, cis: Cis, profile: Profile) -> None:
-        log = "<Log><BusinessDocumentProcessingResultCode>5</BusinessDocumentProcessingResultCode></Log>"
-        asker = Asker(log)
+    @pytest.mark.parametrize(
+        ("content", "code", "values"),
+        [
+            pytest.param("<Log>{}</Log>", "5", {}, id="no_values"),
+            pytest.param(
+                '<UtilitiesTimeSeries><ID>1</ID><Item><Quantity unitCode="KWH">1.5</Quantity>'
+                "<UTCValidityStartDateTime>2026-03-28T08:00:00</UTCValidityStartDateTime></Item></UtilitiesTimeSeries>"
+                "<Log>{}</Log>",
+                "3",
+                {"2026-03-28T08:00:00Z": "1.5"},
+                id="a_value_whose_utc_has_no_z",
+            ),
+        ],
+    )
+    def test_returns_the_values_by_their_start(
+        self, cis: Cis, profile: Profile, content: str, code: str, values: dict[str, str]
+    ) -> None:
+        tag = "BusinessDocumentProcessingResultCode"
+        asker = Asker(content.format(f"<{tag}>{code}</{tag}>"))
         answer = Profiling(cis, asker).query(  # type: ignore[arg-type]
             profile.id, start="2026-03-28T00:00:00", end="2026-03-29T00:00:00"
         )
-        assert answer == {"values": {}, "code": "5"}
+        assert answer == {"values": values, "code": code}
         ((interface, asked),) = asker.asked
         assert interface == QUERY
         assert list(asked) == ["UtilitiesTimeSeriesItemSelectionByID"]
