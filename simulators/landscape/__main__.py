@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from simulators.headend_rest.faults import FAULTS as ALL_FIELD_FAULTS
+from simulators.headend_rest.faults import FAULTS as FIELD_FAULTS
 from simulators.landscape.clients import Clients, ControlRefused
 from simulators.landscape.processes import (
     CannotStart,
@@ -35,8 +35,8 @@ from simulators.landscape.scenario import FIRST_HOUR, Scenario, days_with_change
 from simulators.landscape.steering import Stalled, Steering
 from simulators.sap_cis.faults import FAULTS as SAP_FAULTS
 
-#: The head end's faults that the scenario gives an opportunity to: it uploads no profiles, and judges no events.
-FIELD_FAULTS = {name: fault for name, fault in ALL_FIELD_FAULTS.items() if fault.hits_jobs}
+#: Meters the head end has beside those asked for: they take the places of others.
+SPARES = 10
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -105,7 +105,9 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
     began = time.monotonic()
     with _progress(console) as progress, contextlib.ExitStack() as stack:
         bar = progress.add_task("starting MDUS", total=None)
-        mdus = mdus_process(layout)
+        # So small that a storm in the neighbourhood is one, whatever the size of the landscape.
+        storm_limit = max(5, options.meters // 20)
+        mdus = mdus_process(layout, environment={"MDUS_EVENTS__STORM_LIMIT": str(storm_limit)})
         _started(stack, mdus)
         clients = Clients(layout)
         stack.callback(clients.close)
@@ -113,7 +115,13 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
         morning = datetime.combine(days[0], FIRST_HOUR, zone).astimezone(UTC)
         clients.mdus.post("/clock", speed=1.0, jump_to=morning.isoformat())
         progress.update(bar, description="starting SAP and the head end")
-        field = head_end_process(layout, seed=options.seed, meters=options.meters, faults=",".join(wanted["head end"]))
+        field = head_end_process(
+            layout,
+            seed=options.seed,
+            meters=options.meters + SPARES,
+            faults=",".join(wanted["head end"]),
+            profiles="daily",
+        )
         sap = sap_process(layout, seed=options.seed, faults=",".join(wanted["sap"]))
         _started(stack, field)
         _started(stack, sap)
@@ -129,7 +137,9 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
             zone=zone,
             days=days,
             seed=options.seed,
-            stop_switching=lambda stop, reason: _kill_switch(mdus, stop=stop, reason=reason),
+            operate=lambda *command: _operate(mdus, command),
+            storm_limit=storm_limit,
+            spares=SPARES,
             progress=lambda done, of, what: progress.update(bar, description=what, completed=done, total=of),
         )
         scenario.play()
@@ -164,9 +174,9 @@ def _all_ended(layout: Layout) -> Check:
     return Check(name="all processes have ended", held=not left, seen=", ".join(left) or "none listens any more")
 
 
-def _kill_switch(mdus: Process, *, stop: bool, reason: str) -> None:
+def _operate(mdus: Process, command: Sequence[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mdus", "switching", "stop" if stop else "start", "--reason", reason],
+        [sys.executable, "-m", "mdus", *command],
         env=mdus.environment,
         capture_output=True,
         text=True,
@@ -174,7 +184,7 @@ def _kill_switch(mdus: Process, *, stop: bool, reason: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise CannotStart(f"mdus switching: {done.stdout}{done.stderr}")
+        raise CannotStart(f"mdus {' '.join(command)}: {done.stdout}{done.stderr}")
 
 
 def _wanted(names: str) -> dict[str, list[str]]:

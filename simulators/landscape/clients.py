@@ -59,16 +59,17 @@ class Client:
 
 
 class Clients:
-    """The three processes of one landscape."""
+    """The three processes of one landscape; `field` is the head end as MDUS sees it."""
 
     def __init__(self, layout: Layout) -> None:
         self.mdus = Client(layout.mdus_url, user="sap", password=layout.sap_password)
         self.sap = Client(layout.sap_url)
         self.head_end = Client(layout.head_end_url)
+        self.field = Client(layout.head_end_url, user="mdus", password=layout.head_end_password)
 
     def close(self) -> None:
         """This will close all connections."""
-        for client in (self.mdus, self.sap, self.head_end):
+        for client in (self.mdus, self.sap, self.head_end, self.field):
             client.close()
 
 

@@ -216,8 +216,10 @@ def sap_process(layout: Layout, *, seed: int, faults: str) -> Process:
     )
 
 
-def head_end_process(layout: Layout, *, seed: int, meters: int, faults: str, latency: float = 3.0) -> Process:
-    """This will describe the simulated head end with its meters."""
+def head_end_process(
+    layout: Layout, *, seed: int, meters: int, faults: str, latency: float = 3.0, profiles: str = "model"
+) -> Process:
+    """This will describe the simulated head end with its meters, which tell interval values as `profiles` says."""
     return Process(
         name="simulated head end",
         command=[
@@ -226,6 +228,7 @@ def head_end_process(layout: Layout, *, seed: int, meters: int, faults: str, lat
             *("--state", str(layout.folder / "head_end.journal"), "--clock", f"{layout.mdus_url}/clock"),
             *("--callback-url", f"{layout.mdus_url}/head-ends/meadow", "--user", "mdus"),
             *("--callback-user", "meadow", "--time-zone", layout.time_zone, "--latency", str(latency)),
+            *("--profiles", profiles),
         ],
         environment={
             **_clean_environment(),

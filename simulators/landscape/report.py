@@ -5,7 +5,6 @@ Nothing here asks MDUS what it believes it did unless SAP or the meters can cont
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.box import SIMPLE
@@ -13,81 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from simulators.landscape.clients import Clients
+from simulators.landscape.proofs import EventProof, ProfileProof, TechnicalProof
 from simulators.landscape.scenario import Process, Scenario
-
-
-@dataclass(slots=True, kw_only=True)
-class Row:
-    """One business process: how many of its objects were ordered and how each ended; seconds are real."""
-
-    process: str
-    sent: int = 0
-    confirmed: int = 0
-    refused: int = 0  # refused as was meant, with the reason
-    cancelled: int = 0
-    failed: int = 0  # not done, and explained: the order's answer or an open case says why
-    lost: int = 0  # neither done nor explained
-    p50: float | None = None
-    p95: float | None = None
-    seconds: float | None = None
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def held(self) -> bool:
-        """Whether every object ended, each with its reason."""
-        return self.lost == 0 and self.sent == self.confirmed + self.refused + self.cancelled + self.failed
-
-
-@dataclass(slots=True, kw_only=True)
-class Check:
-    """One statement that must hold, and what was seen."""
-
-    name: str
-    held: bool
-    seen: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Fault:
-    """One fault asked for: how often it fired, on what, and what it led to."""
-
-    name: str
-    fired: int
-    hits: list[str]
-    led_to: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """The whole run."""
-
-    meters: int
-    seed: int
-    seconds: float
-    days: list[str]
-    rows: list[Row]
-    checks: list[Check]
-    faults: list[Fault]
-
-    @property
-    def held(self) -> bool:
-        """Whether everything held."""
-        return all(row.held for row in self.rows) and all(check.held for check in self.checks)
-
-    def as_json(self) -> dict[str, Any]:
-        """This will return the report as it is written to `--report FILE`."""
-        return {
-            "held": self.held,
-            "meters": self.meters,
-            "seed": self.seed,
-            "seconds": round(self.seconds, 1),
-            "days": self.days,
-            "processes": {row.process: {**asdict(row), "held": row.held} for row in self.rows},
-            "faults": {
-                fault.name: {"fired": fault.fired, "hits": fault.hits, "led_to": fault.led_to} for fault in self.faults
-            },
-            "checks": [asdict(check) for check in self.checks],
-        }
+from simulators.landscape.verdicts import Check, Fault, Report, Row
 
 
 class Judge:
@@ -108,7 +35,13 @@ class Judge:
         self._mdus_devices = list(clients.mdus.pages("/api/v1/devices"))
         self._mdus_orders = list(clients.mdus.pages("/api/v1/orders"))
         self._field = {meter["serial"]: meter for meter in clients.head_end.get("/control/meters")["meters"]}
-        self._switches = clients.head_end.get("/control/switches")
+        self._sent = {message["uuid"]: message for message in sap.get("/control/messages")["sent"]}
+        self._proof_of_events = EventProof(clients, scenario, self._devices)
+        self._proof_of_profiles = ProfileProof(clients, scenario, self._devices)
+        self._proof_of_places = TechnicalProof(clients, scenario, self._devices)
+        serials = {device["serial"] for device in self._devices.values()}
+        switches = clients.head_end.get("/control/switches")
+        self._switches = {serial: switch for serial, switch in switches.items() if serial in serials}
         self._switch_counts = clients.head_end.get("/control/switch_counts")
 
     def report(self, *, meters: int, seed: int, seconds: float) -> Report:
@@ -118,7 +51,11 @@ class Judge:
             seed=seed,
             seconds=seconds,
             days=self._scenario.day_names,
-            rows=[self._row(process) for process in self._scenario.processes.values()],
+            rows=[
+                *(self._row(process) for process in self._scenario.processes.values()),
+                *self._proof_of_profiles.rows(),
+                self._proof_of_events.row(),
+            ],
             checks=list(self._checks()),
             faults=list(self._faults()),
         )
@@ -141,12 +78,32 @@ class Judge:
             self._count_order(row, process, self._orders[order_id], seconds)
         for document_id in process.documents:
             self._count_document(row, process, self._documents[document_id], seconds)
+        for uuid in process.messages:
+            self._count_message(row, process, self._sent[uuid], seconds)
         if seconds:
             ordered = sorted(seconds)
             row.p50 = round(ordered[round((len(ordered) - 1) * 0.50)], 2)
             row.p95 = round(ordered[round((len(ordered) - 1) * 0.95)], 2)
             row.seconds = round(ordered[-1], 2)
         return row
+
+    def _count_message(self, row: Row, process: Process, sent: dict[str, Any], seconds: list[float]) -> None:
+        """Count the items of a message: answered with success, or taken where SAP wants no answer."""
+        wants_answer = sent["process"] not in ("location", "point_of_delivery")
+        refusal = process.refusals.get(sent["uuid"])
+        for key in sent["items"]:
+            row.sent += 1
+            code = sent["confirmed"].get(key)
+            if key in sent["seconds"]:
+                seconds.append(sent["seconds"][key])
+            if refusal is not None and code == "5":
+                row.refused += 1
+            elif refusal is None and (code == "3" or (not wants_answer and sent["state"] == "delivered")):
+                row.confirmed += 1
+            else:
+                row.lost += 1
+                why = sent["notes"].get(key) or (f"was to be refused: {refusal}" if refusal else "unexplained")
+                row.notes.append(f"{sent['process']} {key} is {sent['state']}, code {code}: {why}")
 
     def _count_order(self, row: Row, process: Process, order: dict[str, Any], seconds: list[float]) -> None:
         row.sent += 1
@@ -204,6 +161,9 @@ class Judge:
             self._same_devices(),
             self._same_switch_states(),
             self._same_orders(),
+            *self._proof_of_places.checks(),
+            *self._proof_of_profiles.checks(),
+            *self._proof_of_events.checks(),
         )
 
     def _no_defects(self) -> Check:
@@ -309,7 +269,7 @@ class Judge:
             for name in names:
                 hit = fired.get(name, {"count": 0, "hits": []})
                 hits = [_name_of(one) for one in hit["hits"]]
-                led_to = self._messages_led_to(hits) if side == "sap" else self._commands_led_to(hit["hits"])
+                led_to = self._messages_led_to(hits) if side == "sap" else self._field_led_to(hit["hits"])
                 faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=led_to))
         return faults
 
@@ -318,6 +278,15 @@ class Judge:
         messages = {message["uuid"].lower(): message for message in self._messages if message.get("uuid")}
         ends = Counter(messages[hit.lower()]["status"] for hit in hits if hit.lower() in messages)
         return ", ".join(f"{count} {name}" for name, count in ends.items()) or "all confirmed after their device came"
+
+    def _field_led_to(self, hits: Sequence[Mapping[str, Any]]) -> str:
+        """Say what came of a fault of the head end, by what it hit."""
+        kind = hits[0]["kind"] if hits else None
+        if kind == "events":
+            return self._proof_of_events.led_to(hits)
+        if kind == "intervals":
+            return self._proof_of_profiles.led_to(hits)
+        return self._commands_led_to(hits)
 
     def _commands_led_to(self, hits: Sequence[Mapping[str, Any]]) -> str:
         """Say how the orders to meters ended that a fault hit, from the head end's own log of all attempts."""
@@ -333,6 +302,10 @@ class Judge:
 
 def _name_of(hit: Any) -> str:
     """Name what a fault hit: a message's UUID, or a call to the head end with the number of its meters."""
+    if isinstance(hit, Mapping) and hit["kind"] == "events":
+        return f"{hit['meters']} meters" if "meters" in hit else f"event {hit.get('event_id')} of {hit.get('serial')}"
+    if isinstance(hit, Mapping) and hit["kind"] == "intervals":
+        return f"intervals of {hit['serial']}, {hit['from']} to {hit['to']}"
     if isinstance(hit, Mapping):
         return f"{hit['kind']} {hit['correlation_id']}, {len(hit['references'])} meters"
     return str(hit)

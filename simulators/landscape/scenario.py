@@ -11,7 +11,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulators.landscape.clients import Clients, stamp
+from simulators.landscape.events import EventActs
+from simulators.landscape.profiles import ProfileActs
 from simulators.landscape.steering import Steering
+from simulators.landscape.technical import TechnicalActs
 
 # SAP's meter reading reasons and categories, as the orders use them.
 _PERIODIC, _MOVE_OUT, _MOVE_IN, _CONTROL, _DISCONNECTION = "01", "03", "06", "10", "13"
@@ -33,6 +36,7 @@ class Process:
     devices: list[str] = field(default_factory=list)
     orders: list[str] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)  # UUIDs: each of their items is an object
     refusals: dict[str, str] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
 
@@ -62,17 +66,25 @@ class Scenario:
         zone: ZoneInfo,
         days: tuple[date, date, date],
         seed: int,
-        stop_switching: Callable[[bool, str], None],
+        operate: Callable[..., None],
         progress: Callable[[int, int, str], None],
+        storm_limit: int,
+        spares: int = 0,
     ) -> None:
-        self._clients = clients
-        self._steering = steering
-        self._zone = zone
-        self._days = days
+        self.clients = clients
+        self.steering = steering
+        self.zone = zone
+        self.days = days
         self._random = Random(f"{seed}/scenario")
-        self._stop_switching = stop_switching
+        self._operate = operate
         self._progress = progress
-        self._meters: list[dict[str, Any]] = []
+        self._spares = spares
+        self.storm_limit = storm_limit
+        self.meters: list[dict[str, Any]] = []
+        self.spares: list[dict[str, Any]] = []  # meters of the head end that SAP does not know at first
+        self.technical = TechnicalActs(self)
+        self.telling = EventActs(self)
+        self.profiles = ProfileActs(self)
         self.processes: dict[str, Process] = {}
         self.resent: list[str] = []  # messages sent twice on purpose
         self.changed: list[str] = []  # messages sent again with other content
@@ -80,20 +92,25 @@ class Scenario:
     @property
     def day_names(self) -> list[str]:
         """The three local days, ISO 8601."""
-        return [day.isoformat() for day in self._days]
+        return [day.isoformat() for day in self.days]
 
     def play(self) -> None:
-        """This will run all three days and end in the night after the last."""
+        """This will run all three days and end in the morning after the last."""
         acts: Sequence[tuple[str, Callable[[], None]]] = (
             ("device initialization", self._initialize),
+            ("load profiles", self.profiles.assign),
             ("periodic and on-demand reading", self._first_readings),
             ("cancellation", self._cancel),
             ("disconnection", self._disconnect),
             ("reconnection", self._reconnect),
             ("refused switching", self._refuse),
             ("repeated messages", self._repeat),
+            ("smart meter events", self.telling.tell),
             ("the day of the change", self._second_day),
+            ("technical change", self.technical.change),
             ("the last day", self._third_day),
+            ("device replacement", self.technical.replace),
+            ("the last night", self._last_night),
         )
         for number, (what, act) in enumerate(acts):
             self._progress(number, len(acts), what)
@@ -104,135 +121,142 @@ class Scenario:
 
     def _initialize(self) -> None:
         """Most devices in bulk and in order, some with their four messages shuffled, a few one by one."""
-        self._meters = self._clients.head_end.get("/control/meters")["meters"]
-        singles = max(1, min(20, len(self._meters) // 20))
-        shuffled = max(1, len(self._meters) // 10)
+        meters = self.clients.head_end.get("/control/meters")["meters"]
+        known = len(meters) - self._spares
+        self.meters, self.spares = self.profiles.measured(meters[:known]), meters[known:]
+        singles = max(1, min(20, len(self.meters) // 20))
+        shuffled = max(1, len(self.meters) // 10)
         groups = (
-            (self._meters[:singles], {"bulk": False, "order": "in_order"}),
-            (self._meters[singles : singles + shuffled], {"bulk": True, "order": "shuffled"}),
-            (self._meters[singles + shuffled :], {"bulk": True, "order": "in_order"}),
+            (self.meters[:singles], {"bulk": False, "order": "in_order"}),
+            (self.meters[singles : singles + shuffled], {"bulk": True, "order": "shuffled"}),
+            (self.meters[singles + shuffled :], {"bulk": True, "order": "in_order"}),
         )
-        process = self._process("device initialization")
+        process = self.process("device initialization")
         for meters, how in groups:
             if meters:
-                made = self._clients.sap.post("/control/devices", meters=meters, **how)
+                made = self.clients.sap.post("/control/devices", meters=meters, profiles=True, **how)
                 process.devices += [device["id"] for device in made["devices"]]
-        self._steering.wait_for(self._all_registered, within=timedelta(hours=2), what="registration of all devices")
+        self.steering.wait_for(self._all_registered, within=timedelta(hours=2), what="registration of all devices")
 
     def _all_registered(self) -> bool:
-        return bool(self._clients.sap.get("/control/view")["registered"] == len(self._meters))
+        return bool(self.clients.sap.get("/control/view")["registered"] == len(self.meters))
 
     def _first_readings(self) -> None:
-        self._steering.run_until(self._at(0, 9))
-        self._order("periodic reading", self._devices(), reason=_PERIODIC, on=0, source=_STORED)
-        some = self._some(self._devices(), 0.05)
-        self._order("on-demand reading", some, reason=_CONTROL, on=0, source=_ON_DEMAND)
-        self._steering.settle(within=timedelta(minutes=20))
+        self.steering.run_until(self.at(0, 9))
+        self.order("periodic reading", self._initialized(), reason=_PERIODIC, on=0, source=_STORED)
+        some = self.some(self.devices(), 0.05)
+        self.order("on-demand reading", some, reason=_CONTROL, on=0, source=_ON_DEMAND)
+        self.steering.settle(within=timedelta(minutes=20))
 
     def _cancel(self) -> None:
         """A reading order of a later day and a planned disconnection are taken back in time; one cancel comes twice."""
-        orders = self._order(
-            "cancelled reading", self._some(self._devices(), 0.02), reason=_CONTROL, on=2, source=_STORED
-        )
-        self._steering.settle(within=timedelta(minutes=5))
-        self._clients.sap.post("/control/cancel_readings", orders=orders, bulk=True)
-        self._process("cancelled reading").cancelled.update(orders)
+        orders = self.order("cancelled reading", self.some(self.devices(), 0.02), reason=_CONTROL, on=2, source=_STORED)
+        self.steering.settle(within=timedelta(minutes=5))
+        self.clients.sap.post("/control/cancel_readings", orders=orders, bulk=True)
+        self.process("cancelled reading").cancelled.update(orders)
         documents = self._switch(
             "cancelled disconnection",
-            self._some(self._switchable(), 0.02),
+            self.some(self._switchable(), 0.02),
             category=_DISCONNECT,
-            at=self._at(0, 16),
+            at=self.at(0, 16),
         )
-        self._steering.settle(within=timedelta(minutes=10))
-        self._clients.sap.post("/control/cancel_connections", documents=documents)
-        self._process("cancelled disconnection").cancelled.update(documents)
-        self._steering.settle(within=timedelta(minutes=10))
+        self.steering.settle(within=timedelta(minutes=10))
+        self.clients.sap.post("/control/cancel_connections", documents=documents)
+        self.process("cancelled disconnection").cancelled.update(documents)
+        self.steering.settle(within=timedelta(minutes=10))
 
     def _disconnect(self) -> None:
-        self._steering.run_until(self._at(0, 10))
-        some = self._some(self._switchable(), 0.05)
-        self._order("disconnection reading", some, reason=_DISCONNECTION, on=0, source=_ON_DEMAND)
+        self.steering.run_until(self.at(0, 10))
+        some = self.some(self._switchable(), 0.05)
+        self.order("disconnection reading", some, reason=_DISCONNECTION, on=0, source=_ON_DEMAND)
         half = max(1, len(some) // 2)
         self._switch("disconnection", some[:half], category=_DISCONNECT, at=None)
         # The others: one document for several devices, planned for a later hour.
-        self._switch("disconnection", some[half:], category=_DISCONNECT, at=self._at(0, 13), per_document=3)
-        self._steering.run_until(self._at(0, 14))
+        self._switch("disconnection", some[half:], category=_DISCONNECT, at=self.at(0, 13), per_document=3)
+        self.steering.run_until(self.at(0, 14))
 
     def _reconnect(self) -> None:
-        disconnected = self._devices_of(self._process("disconnection"))
+        disconnected = self.devices_of(self.process("disconnection"))
         self._switch("reconnection", disconnected, category=_RECONNECT, at=None)
-        self._steering.run_until(self._at(0, 15, 30))
+        self.steering.run_until(self.at(0, 15, 30))
 
     def _refuse(self) -> None:
         """Each is a failed confirmation with its reason, and no breaker moves."""
         name = "refused switching"
-        process, switchable = self._process(name), self._switchable()
-        without = [device for device in self._devices() if device not in set(switchable)]
-        late = self._switch(name, self._some(switchable, 0, least=1), category=_DISCONNECT, at=self._at(0, 12))
-        test = self._switch(name, self._some(switchable, 0, least=1), category=_DISCONNECT, at=None, test=True)
+        process, switchable = self.process(name), self._switchable()
+        without = [device for device in self.devices() if device not in set(switchable)]
+        late = self._switch(name, self.some(switchable, 0, least=1), category=_DISCONNECT, at=self.at(0, 12))
+        test = self._switch(name, self.some(switchable, 0, least=1), category=_DISCONNECT, at=None, test=True)
         process.refusals |= dict.fromkeys(late, "planned more than 60 minutes ago")
         process.refusals |= dict.fromkeys(test, "test data")
         if without:
             none = self._switch(name, without[:1], category=_DISCONNECT, at=None)
             process.refusals |= dict.fromkeys(none, "no breaker")
-        self._steering.settle(within=timedelta(minutes=15))
-        self._stop_switching(True, "demonstration of the kill switch")
-        stopped = self._switch(name, self._some(switchable, 0, least=1), category=_DISCONNECT, at=None)
+        self.steering.settle(within=timedelta(minutes=15))
+        self.operate("switching", "stop", "--reason", "demonstration of the kill switch")
+        stopped = self._switch(name, self.some(switchable, 0, least=1), category=_DISCONNECT, at=None)
         process.refusals |= dict.fromkeys(stopped, "kill switch")
-        self._steering.settle(within=timedelta(minutes=15))
-        self._stop_switching(False, "end of the demonstration")
+        self.steering.settle(within=timedelta(minutes=15))
+        self.operate("switching", "start", "--reason", "end of the demonstration")
 
     def _repeat(self) -> None:
         """Delivered messages come again, byte for byte and with other content under the same UUID."""
-        sent = self._clients.sap.get("/control/messages")["sent"]
+        sent = self.clients.sap.get("/control/messages")["sent"]
         delivered = [message for message in sent if message["state"] == "delivered"]
         for process in ("device_create", "reading_order", "connection_order", "location"):
             mine = [message["uuid"] for message in delivered if message["process"] == process]
             for uuid in mine[:2]:
-                self._clients.sap.post("/control/resend", uuid=uuid, changed=False)
+                self.clients.sap.post("/control/resend", uuid=uuid, changed=False)
                 self.resent.append(uuid)
             for uuid in mine[2:3]:
-                self._clients.sap.post("/control/resend", uuid=uuid, changed=True)
+                self.clients.sap.post("/control/resend", uuid=uuid, changed=True)
                 self.changed.append(uuid)
-        self._steering.settle(within=timedelta(minutes=10))
+        self.steering.settle(within=timedelta(minutes=10))
 
     # Days 2 and 3 -------------------------------------------------------------------------------------------------
 
     def _second_day(self) -> None:
         """A move: the old tenant's last and the new tenant's first reading on the day of 23 hours."""
-        self._steering.run_until(self._at(1, 7))
-        movers = self._some(self._devices(), 0.05)
-        self._order("move-out reading", movers, reason=_MOVE_OUT, on=1, source=_STORED)
-        self._order("move-in reading", movers, reason=_MOVE_IN, on=1, source=_STORED)
+        self.steering.run_until(self.at(1, 7))
+        movers = self.some(self.devices(), 0.05)
+        self.order("move-out reading", movers, reason=_MOVE_OUT, on=1, source=_STORED)
+        self.order("move-in reading", movers, reason=_MOVE_IN, on=1, source=_STORED)
         # A back-dated order: its value was stored the night before.
-        self._order("back-dated reading", self._some(self._devices(), 0.01), reason=_CONTROL, on=0, source=_STORED)
-        self._steering.run_until(self._at(1, 23))
+        self.order("back-dated reading", self.some(self.devices(), 0.01), reason=_CONTROL, on=0, source=_STORED)
+        self.steering.settle(within=timedelta(hours=1))
 
     def _third_day(self) -> None:
-        self._steering.run_until(self._at(2, 8))
-        self._order("periodic reading", self._some(self._devices(), 0.10), reason=_PERIODIC, on=2, source=_STORED)
-        orders = self._order(
+        self.steering.run_until(self.at(2, 8))
+        self.order("periodic reading", self.some(self.devices(), 0.10), reason=_PERIODIC, on=2, source=_STORED)
+        orders = self.order(
             "cancel before its order",
-            self._some(self._devices(), 0, least=1),
+            self.some(self.devices(), 0, least=1),
             reason=_CONTROL,
             on=2,
             source=_STORED,
         )
-        self._clients.sap.post("/control/cancel_readings", orders=orders, bulk=False, early=True)
-        self._process("cancel before its order").cancelled.update(orders)
-        self._steering.run_until(self._at(3, 6))
+        self.clients.sap.post("/control/cancel_readings", orders=orders, bulk=False, early=True)
+        self.process("cancel before its order").cancelled.update(orders)
+
+    def _last_night(self) -> None:
+        self.steering.run_until(self.at(3, 6))
 
     # Ordering -----------------------------------------------------------------------------------------------------
 
-    def _order(self, name: str, devices: Sequence[str], *, reason: str, on: int, source: str) -> list[str]:
-        made = self._clients.sap.post(
+    def operate(self, *command: str) -> None:
+        """This will give MDUS a command as its operator does: `mdus <command>`."""
+        self._operate(*command)
+
+    def order(self, name: str, devices: Sequence[str], *, reason: str, on: int, source: str) -> list[str]:
+        """This will order a reading of all registers of devices, scheduled for a day of the run."""
+        made = self.clients.sap.post(
             "/control/reading_orders",
             devices=list(devices),
             reason=reason,
-            scheduled_on=self._days[on].isoformat(),
+            scheduled_on=self.days[on].isoformat(),
             data_source=source,
         )["orders"]
-        self._process(name).orders += made
+        self.process(name).orders += made
         return list(made)
 
     def _switch(
@@ -247,7 +271,7 @@ class Scenario:
     ) -> list[str]:
         if not devices:
             return []
-        made = self._clients.sap.post(
+        made = self.clients.sap.post(
             "/control/connection_orders",
             devices=list(devices),
             category=category,
@@ -256,31 +280,40 @@ class Scenario:
             bulk=len(devices) > 2,
             test=test,
         )["documents"]
-        self._process(name).documents += made
+        self.process(name).documents += made
         return list(made)
 
-    def _process(self, name: str) -> Process:
+    def process(self, name: str) -> Process:
+        """This will return the business process with this name, new or not."""
         return self.processes.setdefault(name, Process(name=name))
 
     # Choosing -----------------------------------------------------------------------------------------------------
 
-    def _devices(self) -> list[str]:
-        return self._process("device initialization").devices
+    def devices(self) -> list[str]:
+        """This will return the devices in service that stay where they are."""
+        replaced = set(self.technical.leaving())
+        return [device for device in self._initialized() if device not in replaced]
+
+    def _initialized(self) -> list[str]:
+        return self.process("device initialization").devices
 
     def _switchable(self) -> list[str]:
-        serials = {meter["serial"] for meter in self._meters if meter["has_breaker"]}
-        devices = self._clients.sap.get("/control/devices")["devices"]
-        return [device["id"] for device in devices if device["serial"] in serials]
+        serials = {meter["serial"] for meter in self.meters if meter["has_breaker"]}
+        devices = self.clients.sap.get("/control/devices")["devices"]
+        staying = set(self.devices())
+        return [device["id"] for device in devices if device["serial"] in serials and device["id"] in staying]
 
-    def _devices_of(self, process: Process) -> list[str]:
+    def devices_of(self, process: Process) -> list[str]:
         wanted = set(process.documents)
-        documents = self._clients.sap.get("/control/documents")["documents"]
+        documents = self.clients.sap.get("/control/documents")["documents"]
         return [device for document in documents if document["id"] in wanted for device in document["devices"]]
 
-    def _some(self, devices: Iterable[str], share: float, *, least: int = 2) -> list[str]:
+    def some(self, devices: Iterable[str], share: float, *, least: int = 2) -> list[str]:
+        """This will choose a share of devices, the same with the same seed."""
         among = sorted(devices)
         return self._random.sample(among, min(len(among), max(least, round(len(among) * share))))
 
-    def _at(self, day: int, hour: int, minute: int = 0) -> datetime:
-        start = self._days[0] + timedelta(days=day)
-        return datetime.combine(start, time(hour, minute), self._zone).astimezone(UTC)
+    def at(self, day: int, hour: int, minute: int = 0) -> datetime:
+        """This will return the instant of a local time of a day of the run, counted from 0."""
+        start = self.days[0] + timedelta(days=day)
+        return datetime.combine(start, time(hour, minute), self.zone).astimezone(UTC)

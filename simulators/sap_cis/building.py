@@ -33,6 +33,12 @@ class Builder:
         self._items = {
             "device_create": self._device_create,
             "register_create": self._register_create,
+            "device_change": self._device_change,
+            "register_change": self._register_change,
+            "manual_reading": self._manual_reading,
+            "profile_assignment": self._profile_assignment,
+            "values_confirmation": self._values_confirmation,
+            "values_change_confirmation": self._values_confirmation,
             "location": self._location,
             "point_of_delivery": self._point_of_delivery,
             "reading_order": self._reading_order,
@@ -59,7 +65,7 @@ class Builder:
                 for item in items
             ],
         }
-        if sent.process in ("result_confirmation", "event_confirmation"):
+        if sent.process.endswith("_confirmation"):
             codes = {item["code"] for item in items}
             overall = codes.pop() if len(codes) == 1 else "4"
             message["Log"] = {"BusinessDocumentProcessingResultCode": overall}
@@ -108,6 +114,7 @@ class Builder:
             "UtilitiesMeasurementTaskID": register.lrn,
             "UtilitiesObjectIdentificationSystemCodeText": register.obis,
             "UtilitiesDivisionCategoryCode": _DIVISIONS.get(device.commodity, "1"),
+            **({"UtilitiesMeasurementRecurrenceCode": str(register.minutes)} if register.minutes else {}),
             **self._zone_code(),
             "Specifications": {
                 "MeasureUnitCode": register.unit,
@@ -115,13 +122,60 @@ class Builder:
                     "TotalDigitNumberValue": str(register.digits + register.decimals),
                     "FractionDigitNumberValue": str(register.decimals),
                 },
-                "MeterReadingResultAdjustmentFactorValue": "1",
+                "MeterReadingResultAdjustmentFactorValue": register.factor,
             },
+        }
+
+    def _device_change(self, item: dict[str, Any]) -> Arguments:
+        device = self._view.devices[item["key"]]
+        return {
+            "UtilitiesDevice": {
+                "ID": device.id,
+                "SerialID": device.serial,
+                "StartDate": device.start_on,
+                "EndDate": _OPEN_END,
+                "MaterialID": device.material,
+                "IndividualMaterialManufacturerInformation": {"PartNumberID": item["part"], "SerialID": device.serial},
+                "SmartMeter": _system(device.system),
+            }
+        }
+
+    def _register_change(self, item: dict[str, Any]) -> Arguments:
+        device = self._view.devices[item["key"]]
+        return {
+            "UtilitiesDevice": {
+                "ID": device.id,
+                "Register": [self._changed(device, register, item) for register in device.registers],
+                "SmartMeter": _system(device.system),
+            }
+        }
+
+    def _changed(self, device: Device, register: Register, item: dict[str, Any]) -> Arguments:
+        """A register that ends after `last_day`, or that counts under a `tariff` from the day `since` on."""
+        told = self._register(device, register)
+        begin, end = device.start_on, item.get("last_day") or _OPEN_END
+        since = item.get("since") or begin
+        specification = told["Specifications"]
+        if item.get("tariff"):
+            specification = {"UtilitiesTimeOfUseCode": item["tariff"], **specification}
+        return {
+            **told,
+            "EndDate": end,
+            "Specifications": [{"StartDate": since, "EndDate": end, **specification}],
         }
 
     def _location(self, item: dict[str, Any]) -> Arguments:
         device = self._view.devices[item["key"]]
-        number = device.id[-9:]
+        number = device.place or device.id[-9:]
+        if item.get("removed"):
+            return {
+                "UtilitiesDevice": {
+                    "locationListCompleteTransmissionIndicator": True,
+                    "logicalLocationListCompleteTransmissionIndicator": True,
+                    "ID": device.id,
+                    "SmartMeter": _system(device.system),
+                }
+            }
         return {
             "UtilitiesDevice": {
                 "locationListCompleteTransmissionIndicator": True,
@@ -171,7 +225,7 @@ class Builder:
                     {
                         "StartDate": device.start_on,
                         "StartTime": "00:00:00",
-                        "EndDate": _OPEN_END,
+                        "EndDate": item.get("last_day") or _OPEN_END,
                         "EndTime": "23:59:59",
                         "UtilitiesPointOfDeliveryPartyID": device.point_of_delivery,
                     }
@@ -208,6 +262,25 @@ class Builder:
         order = self._view.orders[item["key"]]
         return {"MeterReadingDocument": {"ID": order.id, "UtilitiesDeviceSmartMeter": _system(self._system_of(order))}}
 
+    def _manual_reading(self, item: dict[str, Any]) -> Arguments:
+        device = self._view.devices[item["device"]]
+        return {
+            "MeterReadingDocument": {
+                "ID": item["key"],
+                "MeterReadingReasonCode": item["reason"],
+                "UtilitiesMeasurementTask": {
+                    "UtilitiesMeasurementTaskID": item["lrn"],
+                    "UtilitiesDevice": {"UtilitiesDeviceID": device.id, "SmartMeter": _system(device.system)},
+                },
+                "Result": {
+                    "MeterReadingDate": item["on"],
+                    "MeterReadingTime": item["at"],
+                    "MeterReadingTypeCode": "01",
+                    "MeterReadingResultValue": item["value"],
+                },
+            }
+        }
+
     def _system_of(self, order: Order) -> str:
         return self._view.devices[order.device].system
 
@@ -224,6 +297,34 @@ class Builder:
         if item.get("device"):
             document["UtiltiesMeasurementTask"] = {"UtiltiesDevice": {"UtilitiesDeviceID": item["device"]}}
         return {"MeterReadingDocument": document, "Log": _log(item)}
+
+    # Load profiles ------------------------------------------------------------------------------------------------
+
+    def _profile_assignment(self, item: dict[str, Any]) -> Arguments:
+        profile = self._view.profiles[item["key"]]
+        return {
+            "UtilitiesTimeSeries": {
+                "measurementTaskAssignmentRoleListCompleteTransmissionIndicator": True,
+                "ID": profile.id,
+                "UtilitiesMeasurementRecurrenceCode": str(profile.minutes),
+                "MeasureUnitCode": profile.unit,
+                "DecimalValuePrecision": {"TotalDigitNumberValue": "14", "FractionDigitNumberValue": "6"},
+                "MeasurementTaskAssignmentRole": [
+                    {
+                        "StartDate": profile.start_on,
+                        "StartTime": "00:00:00",
+                        "EndDate": _OPEN_END,
+                        "EndTime": "23:59:59",
+                        "UtilitiesTimeSeriesAssignmentRoleCode": "0001",
+                        "UtilitiesMeasurementTaskID": profile.lrn,
+                        "UtilitiesDeviceSmartMeter": _system(self._view.devices[profile.device].system),
+                    }
+                ],
+            }
+        }
+
+    def _values_confirmation(self, item: dict[str, Any]) -> Arguments:
+        return {"UtilitiesTimeSeries": {"ID": item["key"]}, "Log": _log(item)}
 
     # Connection ---------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,9 @@ _EARLY_BY = timedelta(minutes=5)
 #: Unit of a head end -> unit of measurement in SAP, at most three characters.
 _UNITS = {"kwh": "KWH", "kvarh": "KVH", "m3": "M3", "m³": "M3"}
 
+#: What an interval register can hold: more than one interval ever needs.
+_CHANNEL_DIGITS, _CHANNEL_DECIMALS = 8, 6
+
 Meter = Mapping[str, Any]
 
 
@@ -46,9 +49,12 @@ class Business:
         size: int | None = None,
         start_on: str | None = None,
         system: str | None = None,
+        profiles: bool = False,
     ) -> list[Device]:
         """This will create devices for meters `{serial, material, commodity, registers: [{obis, unit, digits,
         decimals}]}` and plan device create, register create, location and point of delivery for them.
+
+        With `profiles` they get the meters' `channels` as interval registers: [{obis, unit, interval_minutes, factor}].
 
         `in_order`: each message waits until MDUS has the one before it. `shuffled`: the four in any order, none waits.
         The fault `sends_early` holds a chunk's device create back for 5 simulated minutes.
@@ -59,7 +65,7 @@ class Business:
         now = self._cis.clock.now()
         day = start_on or now.astimezone(options.zone).date().isoformat()
         with self._cis.reading():
-            facts = self._devices(meters, day, system or options.system)
+            facts = self.facts_of(meters, day, system or options.system, profiles=profiles)
             events: list[Event] = [{"event": "devices", "devices": facts}]
             chunk = (size or options.bulk_size) if bulk else 1
             for start in range(0, len(facts), chunk):
@@ -67,21 +73,27 @@ class Business:
             self._cis.record(*events)
             return [self._cis.view.devices[device["id"]] for device in facts]
 
-    def _devices(self, meters: Sequence[Meter], start_on: str, system: str) -> list[dict[str, Any]]:
+    def facts_of(
+        self, meters: Sequence[Meter], start_on: str, system: str, *, profiles: bool = False
+    ) -> list[dict[str, Any]]:
+        """This will return the devices that stand for meters, as an event `devices` has them, with numbers of their
+        own."""
         known = self._cis.view.devices
         lrns = sum(len(device.registers) for device in known.values())
         facts = []
         for number, meter in enumerate(meters, start=len(known) + 1):
             registers = []
-            for register in meter["registers"]:
+            for register in (*meter["registers"], *(meter.get("channels", ()) if profiles else ())):
                 lrns += 1
                 registers.append(
                     {
                         "lrn": f"{lrns:018d}",
                         "obis": register["obis"],
                         "unit": _UNITS.get(str(register["unit"]).lower(), str(register["unit"]).upper()[:3]),
-                        "digits": int(register["digits"]),
-                        "decimals": int(register["decimals"]),
+                        "digits": int(register.get("digits", _CHANNEL_DIGITS)),
+                        "decimals": int(register.get("decimals", _CHANNEL_DECIMALS)),
+                        "minutes": int(register.get("interval_minutes") or 0),
+                        "factor": str(register.get("factor", "1")),
                     }
                 )
             facts.append(
@@ -94,6 +106,7 @@ class Business:
                     "start_on": start_on,
                     "point_of_delivery": f"DE{number:031d}",
                     "registers": registers,
+                    "place": f"{10_000_000 + number:09d}",
                 }
             )
         return facts
@@ -143,7 +156,7 @@ class Business:
             facts: list[dict[str, Any]] = []
             for device in self._chosen(devices):
                 for register in device.registers:
-                    if obis is not None and register.obis not in obis:
+                    if register.minutes or (obis is not None and register.obis not in obis):
                         continue
                     number += 1
                     facts.append(
@@ -233,7 +246,7 @@ class Business:
     def _chosen(self, devices: Sequence[str] | str) -> list[Device]:
         known = self._cis.view.devices
         if devices == "all":
-            return list(known.values())
+            return [device for device in known.values() if device.last_day is None]
         wanted = [devices] if isinstance(devices, str) else list(devices)
         self._require(wanted, known, "device")
         return [known[device] for device in wanted]

@@ -174,6 +174,8 @@ class Cis:
         """The confirmation SAP owes for what MDUS started: 5 for what it cannot book or a script rejects, else 3."""
         if verdict.process == "smart_meter_event":
             return self._event_answers(message, verdict, now)
+        if verdict.process in ("values", "values_change"):
+            return self._values_answers(message, verdict, now)
         if verdict.process != "reading_result":
             return []
         unbookable = {
@@ -208,6 +210,20 @@ class Cis:
             "result_confirmation", items, bulk=verdict.form == "bulk", due=now + delay, size=len(items) or 1
         )
         return events
+
+    def _values_answers(self, message: etree._Element, verdict: Verdict, now: datetime) -> list[Event]:
+        """The confirmation of values of load profiles: 5 for a profile SAP does not have."""
+        assert verdict.process is not None
+        unknown = {defect["key"]: defect["detail"] for defect in verdict.defects if defect["name"] == "profile_unknown"}
+        references = {text(item, RECEIVED[verdict.process].key): text(item, "MessageHeader/UUID") for item in message}
+        items = []
+        for effect in verdict.effects:
+            key = effect["profile"]
+            item = {"key": key, "code": "5" if key in unknown else "3", "note": unknown.get(key, "")}
+            items.append(item | {"bulk_reference": verdict.uuid, "reference": references.get(key) or ""})
+        delay = timedelta(seconds=self._random.uniform(*self.options.confirms_after))
+        process = f"{verdict.process}_confirmation"
+        return self.planned(process, items, bulk=True, due=now + delay, size=len(items) or 1)
 
     def _event_answers(self, message: etree._Element, verdict: Verdict, now: datetime) -> list[Event]:
         """The confirmation of those events whose type is customized to be confirmed."""

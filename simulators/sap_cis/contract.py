@@ -19,6 +19,11 @@ _CONNECTION = "SmartMeterUtilitiesConnectionStatusChangeRequestERP"
 _POINT = "SmartMeterUtilitiesMeasurementTaskERPPointOfDelivery"
 _RESULT = "MeterReadingDocumentERPResult"
 _EVENT = "UtilitiesSmartMeterEventERP"
+_SERIES = "UtilitiesTimeSeriesERP"
+
+#: The one interface where SAP waits for an answer.
+QUERY = "UtilitiesTimeSeriesItemByIDQueryResponse_Out"
+RESPONSE = "UtilitiesTimeSeriesItemByIDResponse_sync"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +53,7 @@ class Process:
         return root
 
 
-#: What SAP sends, by name. `result_confirmation` and `event_confirmation` answer a message MDUS started.
+#: What SAP sends, by name. Those named after a confirmation answer a message MDUS started.
 SENT = {
     process.name: process
     for process in (
@@ -69,6 +74,21 @@ SENT = {
             item=f"{_DEVICE}RegisterCreateRequestMessage",
             confirmation=f"{_DEVICE}RegisterCreateConfirmation",
             bulk_confirmation=f"{_DEVICE}RegisterBulkCreateConfirmation",
+        ),
+        Process(
+            name="device_change",
+            key="UtilitiesDevice/ID",
+            single=f"{_DEVICE}ChangeRequest",
+            confirmation=f"{_DEVICE}ChangeConfirmation",
+        ),
+        Process(
+            name="register_change",
+            key="UtilitiesDevice/ID",
+            single=f"{_DEVICE}RegisterChangeRequest",
+            bulk=f"{_DEVICE}RegisterBulkChangeRequest",
+            item=f"{_DEVICE}RegisterChangeRequestMessage",
+            confirmation=f"{_DEVICE}RegisterChangeConfirmation",
+            bulk_confirmation=f"{_DEVICE}RegisterBulkChangeConfirmation",
         ),
         Process(
             name="location",
@@ -103,6 +123,12 @@ SENT = {
             bulk_confirmation=f"{_READING}BulkCancellationConfirmation",
         ),
         Process(
+            name="manual_reading",
+            key="MeterReadingDocument/ID",
+            single=f"{_READING}ResultCreateRequest",
+            confirmation=f"{_READING}ResultCreateConfirmation",
+        ),
+        Process(
             name="connection_order",
             key="UtilitiesConnectionStatusChangeRequest/ID",
             single=f"{_CONNECTION}CreateRequest",
@@ -130,6 +156,24 @@ SENT = {
             bulk=f"{_EVENT}BulkCreateConfirmation",
             item=f"{_EVENT}CreateConfirmationMessage",
         ),
+        Process(
+            name="profile_assignment",
+            key="UtilitiesTimeSeries/ID",
+            single=f"{_SERIES}MeasurementTaskAssignmentChangeRequest",
+            confirmation=f"{_SERIES}MeasurementTaskAssignmentChangeConfirmation",
+        ),
+        Process(
+            name="values_confirmation",
+            key="UtilitiesTimeSeries/ID",
+            bulk=f"{_SERIES}ItemBulkCreateConfirmation",
+            item=f"{_SERIES}ItemCreateConfirmationMessage",
+        ),
+        Process(
+            name="values_change_confirmation",
+            key="UtilitiesTimeSeries/ID",
+            bulk=f"{_SERIES}ItemBulkChangeConfirmation",
+            item=f"{_SERIES}ItemChangeConfirmationMessage",
+        ),
     )
 }
 
@@ -156,6 +200,18 @@ RECEIVED = {
             key="UtilitiesSmartMeterEvent/ID",
             bulk=f"{_EVENT}BulkCreateRequest",
             item=f"{_EVENT}CreateRequestMessage",
+        ),
+        Process(
+            name="values",
+            key="UtilitiesTimeSeries/ID",
+            bulk=f"{_SERIES}ItemBulkCreateRequest",
+            item=f"{_SERIES}ItemCreateRequestMessage",
+        ),
+        Process(
+            name="values_change",
+            key="UtilitiesTimeSeries/ID",
+            bulk=f"{_SERIES}ItemBulkChangeRequest",
+            item=f"{_SERIES}ItemChangeRequestMessage",
         ),
     )
 }

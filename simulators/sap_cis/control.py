@@ -20,7 +20,9 @@ from simulators.sap_cis.contract import SENT_ROOTS
 from simulators.sap_cis.defects import DEFECTS
 from simulators.sap_cis.envelope import envelope_message
 from simulators.sap_cis.faults import FAULTS
+from simulators.sap_cis.profiles import Profiling
 from simulators.sap_cis.sending import Sender
+from simulators.sap_cis.technical import TechnicalWork
 
 Body = dict[str, Any]
 
@@ -31,6 +33,8 @@ class Control:
     def __init__(self, cis: Cis, business: Business, sender: Sender, *, meters: int = 0) -> None:
         self._cis = cis
         self._business = business
+        self._technical = TechnicalWork(cis, business)
+        self._profiling = Profiling(cis, sender)
         self._sender = sender
         self._meters = meters
 
@@ -42,6 +46,13 @@ class Control:
             "connection_orders": self.order_connections,
             "cancel_readings": self.cancel_readings,
             "cancel_connections": self.cancel_connections,
+            "change_devices": self.change_devices,
+            "change_tariffs": self.change_tariffs,
+            "replace_devices": self.replace_devices,
+            "enter_readings": self.enter_readings,
+            "forget_registered": self.forget_registered,
+            "assign_profiles": self.assign_profiles,
+            "query_profile": self.query_profile,
             "resend": self.resend,
             "raw": self.raw,
             "reject_results": self.reject_results,
@@ -53,6 +64,7 @@ class Control:
             "orders": lambda: {"orders": [asdict(order) for order in self._cis.view.orders.values()]},
             "documents": lambda: {"documents": [asdict(one) for one in self._cis.view.documents.values()]},
             "events": lambda: {"events": [asdict(event) for event in self._cis.view.events.values()]},
+            "profiles": lambda: {"profiles": [asdict(profile) for profile in self._cis.view.profiles.values()]},
             "messages": self.messages,
             "defects": self.defects,
             "refusals": lambda: {"refusals": list(self._cis.view.refusals)},
@@ -92,6 +104,40 @@ class Control:
     def cancel_connections(self, body: Body) -> Body:
         """This will cancel disconnection documents: {documents: [id], early} -> {messages: [uuid]}."""
         return {"messages": self._business.cancel_connections(body.pop("documents"), **body)}
+
+    def change_devices(self, body: Body) -> Body:
+        """This will change the manufacturer's part number: {devices: [id], part} -> {messages: [uuid]}."""
+        return {"messages": self._technical.change_devices(**body)}
+
+    def change_tariffs(self, body: Body) -> Body:
+        """This will let registers count under a time of use: {devices: [id], tariff, since, bulk} -> {messages}."""
+        return {"messages": self._technical.change_tariffs(**body)}
+
+    def replace_devices(self, body: Body) -> Body:
+        """This will replace: {replacements: [{device, meter, removal, installation}], on, order} -> {devices: [...],
+        messages: [uuid]}; see `TechnicalWork.replace_devices`."""
+        devices, messages = self._technical.replace_devices(**body)
+        return {"devices": [asdict(device) for device in devices], "messages": messages}
+
+    def enter_readings(self, body: Body) -> Body:
+        """This will hand over what people have read: {readings: [{device, obis, reason, on, at, value}]} ->
+        {messages: [uuid]}, in order."""
+        return {"messages": self._technical.enter_readings(**body)}
+
+    def forget_registered(self, body: Body) -> Body:
+        """This will forget that devices are registered, as after a restore: {devices: [id]}."""
+        self._technical.forget_registered(**body)
+        return {}
+
+    def assign_profiles(self, body: Body) -> Body:
+        """This will assign a load profile to each interval register: {devices: [id], start_on} -> {profiles: [id],
+        messages: [uuid]}."""
+        profiles, messages = self._profiling.assign(**body)
+        return {"profiles": profiles, "messages": messages}
+
+    def query_profile(self, body: Body) -> Body:
+        """This will ask MDUS for values and wait: {profile, start, end}, local -> {values: {start: quantity}, code}."""
+        return self._profiling.query(**body)
 
     def resend(self, body: Body) -> Body:
         """This will send a message again: {uuid, changed}."""
@@ -157,6 +203,8 @@ class Control:
                     "state": sent.state,
                     "items": list(sent.items),
                     "confirmed": {key: code for key, (code, _) in sent.confirmed.items()},
+                    "notes": sent.notes,
+                    "seconds": sent.seconds,
                     "due": stamp(sent.due) if sent.due else None,
                 }
                 for sent in view.sent.values()

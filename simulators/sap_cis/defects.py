@@ -55,6 +55,15 @@ DEFECTS = {
     "event_unknown_device": "The event names a device SAP does not have.",
     "event_before_registration": "A meter tells something before MDUS reported it as registered.",
     "event_before_register": "A meter tells of a day on which none of its registers was valid.",
+    # Load profiles
+    "profile_unknown": "Values come for a profile this system has not assigned.",
+    "profile_unit_differs": "A quantity is not in the unit of its profile.",
+    "profile_interval_differs": "An interval is not one of its profile: wrong length, or not on its grid.",
+    "profile_value_in_future": "An interval has not ended yet.",
+    "profile_value_too_early": "An interval lies before its profile was assigned.",
+    "profile_status_count": "A value has no status or more than one.",
+    "profile_value_created_twice": "A Create brings a value for an interval this system has a value of.",
+    "profile_change_of_nothing": "A Change brings a value for an interval this system has no value of.",
     # Meter reading results
     "result_without_order": "A result has no meter reading document.",
     "result_for_unknown_order": "A result names a meter reading document SAP did not order.",

@@ -19,6 +19,7 @@ from simulators.sap_cis.checks import Finding, text
 from simulators.sap_cis.contract import CONFIRMATIONS, STARTED_BY_MDUS, Contract, Process
 from simulators.sap_cis.events import event_findings
 from simulators.sap_cis.results import result_findings
+from simulators.sap_cis.values import values_findings, values_of
 from simulators.sap_cis.view import Sent, View
 
 
@@ -98,6 +99,8 @@ class Judge:
                     self._judge_registered(item, verdict)
                 elif verdict.process == "smart_meter_event":
                     self._judge_event(item, verdict, now)
+                elif verdict.process in ("values", "values_change"):
+                    self._judge_values(item, verdict, now)
                 else:
                     self._judge_result(item, verdict, now)
         elif (log := message.find("Log")) is not None:
@@ -257,6 +260,13 @@ class Judge:
             severity=text(event, "SeverityCode") or "",
             text=text(event, "Property[Code='TEXT']/ObjectPropertyValue/Text") or "",
         )
+
+    def _judge_values(self, item: etree._Element, verdict: Verdict, now: datetime) -> None:
+        series = item.find("UtilitiesTimeSeries")
+        key = text(series, "ID") or ""
+        is_change = verdict.process == "values_change"
+        verdict.found(values_findings(series, self._view, now=now, is_change=is_change), key=key)
+        self._apply(verdict, effect="values", profile=key, change=is_change, values=values_of(series))
 
     def _judge_result(self, item: etree._Element, verdict: Verdict, now: datetime) -> None:
         document = item.find("MeterReadingDocument")

@@ -111,6 +111,16 @@ class Wire:
             return Answer(outcome="again", status=0, text=f"{type(error).__name__}: {error}")
         return answer_of(response.status_code, response.content)
 
+    def ask(self, interface: str, arguments: dict[str, object]) -> etree._Element:
+        """This will send a synchronous question and return the message that answers it; ValueError if none does."""
+        xml = self.build(interface, arguments)
+        with self._lock:
+            address = self._client(interface).service._binding_options["address"]
+        response = self._transport.post(address, xml, {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'})
+        if response.status_code != 200:
+            raise ValueError(f"{interface} was answered {response.status_code}: {_excerpt(response.content)}")
+        return envelope_message(response.content)
+
     def _client(self, interface: str) -> zeep.Client:
         client = self._clients.get(interface)
         if client is None:
@@ -147,6 +157,10 @@ class Sender:
             self._cis.changed.notify_all()
         self._thread.join(timeout=5)
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def ask(self, interface: str, arguments: dict[str, object]) -> etree._Element:
+        """This will send a synchronous question and return the message that answers it; ValueError if none does."""
+        return self._wire.ask(interface, arguments)
 
     def activity(self) -> tuple[int, datetime | None]:
         """This will return how many messages are under way and the next simulated instant one becomes due."""

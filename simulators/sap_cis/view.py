@@ -6,6 +6,10 @@ had answered for. Events (key `event`):
     devices    devices the business knows: {devices: [...]}
     orders     meter reading orders placed: {orders: [...]}
     documents  disconnection documents placed: {documents: [...]}
+    removed    a device was taken from its point of delivery: {device, last_day}
+    profiles   load profiles assigned to registers: {profiles: [...]}
+    tariff     registers of devices count under a time of use: {devices: [...], tariff}
+    forgotten  SAP was restored to a day before it heard of these: {devices: [...]}
     planned    a message to send: {uuid, process, form, items: [{key, uuid, ...}], due, after}, or {..., raw: true}
                one that somebody sends by hand
     built      its bytes, before they are sent the first time: {uuid, xml}
@@ -38,12 +42,16 @@ class Register:
     unit: str
     digits: int
     decimals: int
+    tariff: str | None = None  # UtilitiesTimeOfUseCode
+    minutes: int = 0  # of an interval; 0: it shows what it counted
+    factor: str = "1"
 
 
 @dataclass(slots=True, kw_only=True)
 class Device:
     """A device SAP knows. `status` is the device create's: requested, confirmed, failed; `registered` says MDUS's
-    notification came, `registers_status` is the register create's."""
+    notification came, `registers_status` is the register create's. `place` numbers where it is installed, `replaces`
+    names the device whose place it took, `last_day` is the last one its registers count."""
 
     id: str
     serial: str
@@ -53,6 +61,9 @@ class Device:
     start_on: str
     point_of_delivery: str
     registers: list[Register]
+    place: str = ""
+    replaces: str | None = None
+    last_day: str | None = None
     status: str = "requested"
     registers_status: str = "requested"
     registered: bool = False
@@ -111,6 +122,23 @@ class MeterEvent:
 
 
 @dataclass(slots=True, kw_only=True)
+class Profile:
+    """A load profile assigned to an interval register. `status` is the assignment's; `values` maps the start of an
+    interval (UTC, as on the wire) to its quantity; `changed` counts the values that a Change brought."""
+
+    id: str
+    device: str
+    lrn: str
+    obis: str
+    unit: str
+    minutes: int
+    start_on: str
+    status: str = "requested"
+    values: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, list[str]] = field(default_factory=dict)  # start -> the quantities it had before
+
+
+@dataclass(slots=True, kw_only=True)
 class Sent:
     """A message of SAP. `state`: waiting, delivered, refused; `confirmed` maps item key -> (result code, the
     confirmation's UUID). `posted` is the real instant (epoch seconds) of the first attempt."""
@@ -125,6 +153,8 @@ class Sent:
     body: bytes | None = None  # compressed
     posted: float | None = None
     confirmed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # item key -> why, as its confirmation says
+    seconds: dict[str, float] = field(default_factory=dict)  # item key -> real time until it was confirmed
 
     @property
     def xml(self) -> bytes | None:
@@ -150,6 +180,7 @@ class View:
         self.orders: dict[str, Order] = {}
         self.documents: dict[str, Document] = {}
         self.events: dict[str, MeterEvent] = {}
+        self.profiles: dict[str, Profile] = {}
         self.sent: dict[str, Sent] = {}
         self.waiting: dict[str, Sent] = {}
         self.item_uuids: set[str] = set()
@@ -187,6 +218,22 @@ class View:
     def _add_documents(self, event: Event) -> None:
         for facts in event["documents"]:
             self.documents[facts["id"]] = Document(**{**facts, "devices": dict.fromkeys(facts["devices"])})
+
+    def _add_profiles(self, event: Event) -> None:
+        for facts in event["profiles"]:
+            self.profiles[facts["id"]] = Profile(**facts)
+
+    def _remove(self, event: Event) -> None:
+        self.devices[event["device"]].last_day = event["last_day"]
+
+    def _set_tariff(self, event: Event) -> None:
+        for device in event["devices"]:
+            for register in self.devices[device].registers:
+                register.tariff = event["tariff"]
+
+    def _forget(self, event: Event) -> None:
+        for device in event["devices"]:
+            self.devices[device].registered = False
 
     # Messages sent ------------------------------------------------------------------------------------------------
 
@@ -267,10 +314,17 @@ class View:
         elif kind == "registered":
             if device := self.devices.get(effect["device"]):
                 device.registered = True
-                device.seconds = self._measure("device_registered", self._device_posted.get(device.id), real)
+                if device.seconds is None:
+                    device.seconds = self._measure("device_registered", self._device_posted.get(device.id), real)
         elif kind == "event":
             facts = {name: effect[name] for name in ("device", "at", "type", "severity", "text")}
             self.events.setdefault(effect["event"], MeterEvent(id=effect["event"], **facts))
+        elif kind == "values":
+            if profile := self.profiles.get(effect["profile"]):
+                for start, quantity in effect["values"].items():
+                    if effect["change"] and start in profile.values:
+                        profile.changed.setdefault(start, []).append(profile.values[start])
+                    profile.values[start] = quantity
         elif order := self.orders.get(effect["order"]):
             order.result = {name: effect[name] for name in ("value", "date", "time")}
             order.result_code = None
@@ -292,13 +346,18 @@ class View:
         seconds = None
         if sent is not None and key in sent.items:
             sent.confirmed[key] = (code, effect["uuid"])
+            sent.notes[key] = note
             seconds = self._measure(effect["process"], sent.posted, real)
+            if seconds is not None:
+                sent.seconds.setdefault(key, seconds)
         good = code in ("3", "4")
         process = effect["process"]
         if process == "device_create" and key in self.devices:
             self.devices[key].status = "confirmed" if good else "failed"
         elif process == "register_create" and key in self.devices:
             self.devices[key].registers_status = "confirmed" if good else "failed"
+        elif process == "profile_assignment" and key in self.profiles:
+            self.profiles[key].status = "confirmed" if good else "failed"
         elif process == "reading_order" and key in self.orders:
             order = self.orders[key]
             order.note = note
@@ -389,6 +448,10 @@ class View:
             events["delivered"] += 1
             events["failed"] += event.code == "5"
             events["confirmed"] += event.code != "5"  # taken: SAP answers only what its customizing says
+        for name in ("values", "values_change"):
+            # SAP answers each with success: those that came count.
+            answered = table[f"{name}_confirmation"]
+            table[name] |= {"sent": answered["sent"], "delivered": answered["sent"], "confirmed": answered["delivered"]}
         for row in table.values():
             row["open"] = row["sent"] - row["confirmed"] - row["partial"] - row["failed"] - row["cancelled"]
         return table
@@ -412,6 +475,10 @@ _KINDS = {
     "devices": "add_devices",
     "orders": "add_orders",
     "documents": "add_documents",
+    "profiles": "add_profiles",
+    "removed": "remove",
+    "tariff": "set_tariff",
+    "forgotten": "forget",
     "planned": "plan",
     "built": "build",
     "delivered": "deliver",

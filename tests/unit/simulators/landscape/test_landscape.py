@@ -14,9 +14,11 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
-from simulators.landscape.__main__ import main
+from simulators.headend_rest.faults import FAULTS as FIELD_FAULTS
+from simulators.landscape.__main__ import _wanted, main
 from simulators.landscape.report import Check, Report, Row
 from simulators.landscape.scenario import days_with_change
+from simulators.sap_cis.faults import FAULTS as SAP_FAULTS
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 PATIENCE_SECONDS = 90.0
@@ -70,6 +72,14 @@ def test_an_unknown_fault_is_refused_with_those_there_are(capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "earthquake" in said
     assert "stuck_relay" in said
+
+
+def test_all_faults_of_both_sides_can_be_asked_for() -> None:
+    wanted = _wanted("all")
+    assert wanted["head end"] == list(FIELD_FAULTS)
+    assert wanted["sap"] == list(SAP_FAULTS)
+    assert {"interval_gap", "duplicate_block", "event_storm"} <= set(wanted["head end"])
+    assert _wanted("event_storm, answers_503") == {"sap": ["answers_503"], "head end": ["event_storm"]}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
