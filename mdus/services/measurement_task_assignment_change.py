@@ -97,25 +97,25 @@ class PrecisionImpossible(BusinessError):
 class TaskUnknown(BusinessError):
     """No register has this logical register number in this time: no create request for one has come."""
 
-    type_id = "140(MDUS)"
+    type_id = "160(MDUS)"
 
 
 class PeriodsOverlap(BusinessError):
     """The profile would be assigned twice at once."""
 
-    type_id = "141(MDUS)"
+    type_id = "161(MDUS)"
 
 
 class TaskNotUnique(BusinessError):
     """The logical register number is on two channels at once."""
 
-    type_id = "142(MDUS)"
+    type_id = "162(MDUS)"
 
 
 class NoIntervals(BusinessError):
     """The register has no interval values: config/load_profiles.toml names none for it."""
 
-    type_id = "143(MDUS)"
+    type_id = "163(MDUS)"
 
 
 class UnitUnknown(BusinessError):

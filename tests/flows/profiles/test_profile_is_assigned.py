@@ -63,7 +63,7 @@ class TestAnAssignment:
         metering.clock.instant += timedelta(minutes=30)
         metering.rest()
         [confirmation] = metering.sap.messages(ASSIGNED)
-        assert texts(confirmation, CODE, "Log/Item/TypeID") == ["5", "140(MDUS)"]
+        assert texts(confirmation, CODE, "Log/Item/TypeID") == ["5", "160(MDUS)"]
 
     def test_keeps_the_instants_of_its_roles(self, metering: Metering) -> None:
         metering.meter()

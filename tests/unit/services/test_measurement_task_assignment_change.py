@@ -192,7 +192,7 @@ class TestARegisterThatIsNotThere:
         outcome = decide(request(sent()), device())
         assert isinstance(outcome, Park)
         assert (outcome.waits_for, outcome.until) == (task_arrival(SENDER, TASK), NOW + timedelta(minutes=30))
-        assert outcome.otherwise.type_id == "140(MDUS)"
+        assert outcome.otherwise.type_id == "160(MDUS)"
         assert outcome.waits_for in register().wakes
         assert outcome.waits_for not in register(sender_system="P12").wakes
 
@@ -211,11 +211,11 @@ class TestARequestThatCannotBe:
         apart = sent(start_on=date(2026, 3, 27), start_time=time(12), measurement_task_id=OTHER_TASK)
         assert isinstance(decide(request(first, apart), *there), Done)
         within = replace(apart, start_time=time(11, 59, 59))
-        assert refused(request(first, within), *there) == "141(MDUS)"
+        assert refused(request(first, within), *there) == "161(MDUS)"
 
     def test_adds_to_a_list_what_meets_another(self) -> None:
         later = sent(start_on=date(2026, 3, 1))
-        assert refused(request(later, complete=False), device(), register(), stored()) == "141(MDUS)"
+        assert refused(request(later, complete=False), device(), register(), stored()) == "161(MDUS)"
         assert isinstance(decide(request(later), device(), register(), stored()), Done)
 
     def test_ends_before_it_starts(self) -> None:
@@ -224,12 +224,12 @@ class TestARequestThatCannotBe:
 
     def test_names_a_number_that_is_on_two_channels_at_once(self) -> None:
         elsewhere = register(device_id="2", valid_from=date(2026, 3, 1))
-        assert refused(request(sent()), device(), register(), elsewhere) == "142(MDUS)"
+        assert refused(request(sent()), device(), register(), elsewhere) == "162(MDUS)"
         until = register(valid_to=date(2026, 3, 1))
         assert isinstance(decide(request(sent()), device(), until, elsewhere), Done)
 
     def test_names_a_register_without_interval_values(self) -> None:
-        assert refused(request(sent()), device(), register(reading_type="1-0:9.8.0*255")) == "143(MDUS)"
+        assert refused(request(sent()), device(), register(reading_type="1-0:9.8.0*255")) == "163(MDUS)"
 
     def test_names_a_device_of_another_metering_system(self) -> None:
         assert refused(request(sent(ams_id="AM02"))) == "111(MDUS)"
