@@ -18,6 +18,7 @@ from mdus.cis.client import CisClient
 from mdus.contracts.catalog import catalog
 from mdus.domain.end_device_control import GovernorRules
 from mdus.domain.head_end import HeadEnd
+from mdus.domain.local_time import day_start
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.retry import RetryPolicy
 from mdus.settings import Problem, Settings, SettingsError, load_settings
@@ -207,7 +208,10 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         return head_end_poll.run(database, runtime.head_ends, now=now(), since=last_run("head_end_poll", slot))
 
     def export(slot: Slot) -> str:
-        return interval_export.run(database, settings=settings, now=now(), since=last_run("interval_export", slot))
+        # A sweep's slot of a business date is its beginning: who runs one by hand means that day.
+        day = slot.on if slot.at == day_start(slot.on, zone=settings.time_zone) else None
+        since = last_run("interval_export", slot)
+        return interval_export.run(database, settings=settings, now=now(), since=since, refused_on=day)
 
     return {
         "due_readings": lambda _: due_readings(database, settings=settings, now=now()),

@@ -40,7 +40,6 @@ from mdus.domain.time_series_policy import Gaps, Schedule, TimeSeriesPolicy
 from mdus.domain.time_series_upload import (
     OTHERWISE,
     VALUES_MISSING,
-    VALUES_REFUSED,
     Marked,
     Operation,
     TimeSeriesDay,
@@ -55,7 +54,7 @@ from mdus.domain.value import Remove, Value
 _SOON: Final = timedelta(minutes=15)
 #: The same for a day whose device SAP may not hear of yet, and for one of which values are missing after all.
 _LATER: Final = timedelta(hours=1)
-#: The same for a day that waits for somebody: for SAP to tell of a register, for a human to see to a refusal.
+#: The same for a day that waits for SAP to tell of a register.
 _NEXT_DAY: Final = timedelta(days=1)
 #: How long after the end of a day missing values are still looked for; those that come later say so themselves.
 _LOOKED_FOR: Final = 2 * LATE_AFTER
@@ -137,16 +136,12 @@ def _following(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Background:
-    """What is known beside a day's values: what SAP has, what is on its way, and the day's cases."""
+    """What is known beside a day's values: what SAP has, what is on its way, the case of values that are missing."""
 
     told: TimeSeriesDay | None = None
     is_under_way: bool = False  # an upload of this day has no outcome yet
     next_number: int = 1
-    cases: tuple[ExceptionCase, ...] = ()
-
-    def open_case(self, kind: str) -> ExceptionCase | None:
-        """Return the open case of a kind."""
-        return next((case for case in self.cases if case.kind == kind and case.closed_at is None), None)
+    case: ExceptionCase | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -177,10 +172,8 @@ def looked_at(
         result.changes.append(replace(look, due_at=now + _SOON, onward=False))
         return result
     if told is not None and told.refusals >= policy.send_attempts:
-        if background.open_case(VALUES_REFUSED) is not None:
-            result.changes.append(_again(there, now + _NEXT_DAY, policy=policy, now=now))
-            return result
-        background = replace(background, told=replace(told, refusals=0))  # somebody has seen to it
+        result.changes.append(Remove(TimeSeriesLook, look.key))  # until somebody has seen to it
+        return result
     values = profile_day(
         there.day, there.segments, blocks, grid=there.grid, qualities=qualities, policy=policy, held=held
     )
@@ -341,7 +334,7 @@ def _wanted(
 
 def _case(there: Prepared, judged: _Judged, background: Background, *, now: datetime) -> Iterator[ExceptionCase]:
     """Yield the case of values that are missing for good, or its end."""
-    known = background.open_case(VALUES_MISSING)
+    known = background.case if background.case is not None and background.case.closed_at is None else None
     missing = np.flatnonzero(judged.missing).tolist()
     if not missing:
         if known is not None and judged.due_at is None:

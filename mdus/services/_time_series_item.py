@@ -43,9 +43,6 @@ from mdus.storage.session import UnitOfWork
 #: The kind of exception case of a confirmation that confirms nothing we sent.
 CONFIRMATION_UNMATCHED: Final = "confirmation_unmatched"
 
-#: How long after a refusal that was the last one a day is looked at again, for somebody may have seen to it.
-_GIVEN_UP_FOR: Final = timedelta(days=1)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemStatus:
@@ -206,7 +203,7 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     - They are taken when the code of the whole message is 3, or the profile's is, or all TypeIDs of the profile's log
       are accepted by setting. Without a code of the whole message nothing of it is taken.
     - Refused values are made anew after a pause, from what is known by then; after as many refusals of a day as the
-      setting says only once somebody has closed the case.
+      setting says only by hand.
     - The first answer counts, also one that comes when nobody expects it any more.
     - What answers no message of ours opens a case: there is nothing to tell SAP.
     """
@@ -227,13 +224,12 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     refusals = 1 if day is None else day.refusals + 1
     if day is not None:
         changes.append(replace(day.taken_back(upload), refusals=refusals))
-    given_up = refusals >= policy.send_attempts
-    if given_up:
+    if refusals < policy.send_attempts:
+        changes.append(_look(upload, known, due_at=now + policy.resend_interval))
+    else:
         what = f"SAP refused values of profile {upload.time_series_id} of {upload.day}: {note}"
         key = case_key(upload.sender_system, upload.time_series_id, upload.day)
         changes.append(ExceptionCase(kind=VALUES_REFUSED, case_key=key, opened_at=now, note=what))
-    pause = _GIVEN_UP_FOR if given_up else policy.resend_interval
-    changes.append(_look(upload, known, due_at=now + pause))
     return Done(changes=tuple(changes))
 
 

@@ -109,13 +109,13 @@ class PeriodsOverlap(BusinessError):
 class TaskNotUnique(BusinessError):
     """The logical register number is on two channels at once."""
 
-    type_id = "142(MDUS)"
+    type_id = "162(MDUS)"
 
 
 class NoIntervals(BusinessError):
     """The register has no interval values: config/load_profiles.toml names none for it."""
 
-    type_id = "143(MDUS)"
+    type_id = "163(MDUS)"
 
 
 class UnitUnknown(BusinessError):

@@ -110,19 +110,19 @@ class TimeZoneUnknown(BusinessError):
 class ProfileUnknown(BusinessError):
     """The profile is assigned to no register."""
 
-    type_id = "146(MDUS)"
+    type_id = "166(MDUS)"
 
 
 class PeriodUnstated(BusinessError):
     """The period has no start."""
 
-    type_id = "147(MDUS)"
+    type_id = "167(MDUS)"
 
 
 class PeriodTooLong(BusinessError):
     """The period has more values than one answer may have."""
 
-    type_id = "148(MDUS)"
+    type_id = "168(MDUS)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

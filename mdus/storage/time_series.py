@@ -6,7 +6,20 @@ from collections.abc import Collection
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Index, Text, and_, cast, func, literal_column, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Text,
+    and_,
+    cast,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from mdus.domain.time_series import TimeSeriesAssignment
 from mdus.domain.time_series_upload import (
@@ -27,7 +40,18 @@ ProfileDayKey = tuple[str, str, date]
 TIME_SERIES_ASSIGNMENT = ValueTable(
     TimeSeriesAssignment, "time_series_assignment", indexes=[("sender_system", "measurement_task_id")]
 )
-TIME_SERIES_DAY = ValueTable(TimeSeriesDay, "time_series_day")
+TIME_SERIES_DAY = ValueTable(
+    TimeSeriesDay,
+    "time_series_day",
+    constraints=[
+        Index(
+            "time_series_day_refused",
+            "day",
+            sqlite_where=text("refusals > 0"),
+            postgresql_where=text("refusals > 0"),
+        )
+    ],
+)
 TIME_SERIES_LOOK = ValueTable(TimeSeriesLook, "time_series_look", indexes=[("due_at",)])
 TIME_SERIES_UPLOAD = ValueTable(
     TimeSeriesUpload,
@@ -63,6 +87,7 @@ _PROFILE: Final = ("sender_system", "time_series_id")
 
 # In the very words of the partial indexes: SQLite uses one for nothing else.
 UPLOAD_IS_DUE: Final[ColumnElement[bool]] = literal_column("time_series_upload.status = 'due'")
+_IS_REFUSED: Final[ColumnElement[bool]] = literal_column("time_series_day.refusals > 0")
 _IS_SENT: Final[ColumnElement[bool]] = literal_column("time_series_upload.status = 'sent'")
 _IS_OPEN: Final[ColumnElement[bool]] = literal_column("time_series_upload.status IN ('due', 'sent')")
 
@@ -96,6 +121,19 @@ def look_by(connection: Connection, looks: Collection[TimeSeriesLook]) -> None:
     names = TIME_SERIES_LOOK.names
     rows = [tuple(getattr(look, name) for name in names) for look in looks]
     insert_rows(connection, _LOOK, names, rows, key=TimeSeriesLook.KEY, merged=_SOONER)
+
+
+def try_refused(connection: Connection, day: date, *, now: datetime) -> None:
+    """Make due the days of this date of which SAP has refused values, as if it had not."""
+    table = TIME_SERIES_DAY.table
+    refused = connection.execute(
+        update(table)
+        .where(_IS_REFUSED, table.c.day == day)
+        .values(refusals=0)
+        .returning(table.c.sender_system, table.c.time_series_id)
+    ).all()
+    looks = [TimeSeriesLook(sender_system=row[0], time_series_id=row[1], day=day, due_at=now) for row in refused]
+    look_by(connection, looks)
 
 
 def uploads_due(connection: Connection, operation: Operation, *, limit: int) -> list[TimeSeriesUpload]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -30,7 +30,6 @@ from mdus.domain.time_series import ChannelDay, DeviceKey, Sources, TimeSeriesAs
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.time_series_upload import (
     VALUES_MISSING,
-    VALUES_REFUSED,
     VALUES_UNCONFIRMED,
     TimeSeriesDay,
     TimeSeriesLook,
@@ -88,9 +87,18 @@ class Run:
         return "; ".join(parts)
 
 
-def run(database: Database, *, settings: Settings, now: datetime, since: datetime) -> str:
-    """Look at all profile days that are due; returns what was done. `since` is the instant of the last run."""
+def run(
+    database: Database, *, settings: Settings, now: datetime, since: datetime, refused_on: date | None = None
+) -> str:
+    """Look at all profile days that are due; returns what was done.
+
+    `since` is the instant of the last run. With `refused_on` also values of that day are made anew that SAP has refused
+    for good: the run of a business date, by hand.
+    """
     policy, done = TimeSeriesPolicy.of(settings), Run()
+    if refused_on is not None:
+        with database.begin() as uow:
+            profiles.try_refused(uow.connection, refused_on, now=now)
     _mark_revised(database, policy, done, now=now, since=since - _OVERLAP)
     _see_to_silence(database, policy, done, now=now)
     while True:
@@ -239,7 +247,7 @@ def _looked_at(
             told=told.get(look.key),
             is_under_way=look.key in under_way,
             next_number=numbers.get(profile, 0) + 1,
-            cases=tuple(cases.get(case_key(*profile, look.day), ())),
+            case=cases.get(case_key(*profile, look.day)),
         )
         result = looked_at(there, blocks, background, qualities=qualities, held=held, policy=policy, now=now)
         numbers[profile] = numbers.get(profile, 0) + result.uploads
@@ -316,13 +324,9 @@ def _unregistered(uow: UnitOfWork, looks: Sequence[Prepared]) -> set[DeviceKey]:
     return devices - {(each.sender_system, each.device_id) for each in statuses if each.registered_at is not None}
 
 
-def _cases(uow: UnitOfWork, looks: Sequence[Prepared]) -> dict[str, list[ExceptionCase]]:
+def _cases(uow: UnitOfWork, looks: Sequence[Prepared]) -> dict[str, ExceptionCase]:
     keys = {
-        (kind, case_key(there.look.sender_system, there.look.time_series_id, there.look.day))
+        (VALUES_MISSING, case_key(there.look.sender_system, there.look.time_series_id, there.look.day))
         for there in looks
-        for kind in (VALUES_MISSING, VALUES_REFUSED)
     }
-    found: dict[str, list[ExceptionCase]] = defaultdict(list)
-    for case in uow.load(ExceptionCase, ExceptionCase.KEY, keys):
-        found[case.case_key].append(case)
-    return found
+    return {case.case_key: case for case in uow.load(ExceptionCase, ExceptionCase.KEY, keys)}

@@ -167,6 +167,14 @@ def _add_profiles() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("sender_system", "time_series_id", "day", name="time_series_day_key"),
     )
+    with op.batch_alter_table("time_series_day", schema=None) as batch_op:
+        batch_op.create_index(
+            "time_series_day_refused",
+            ["day"],
+            unique=False,
+            sqlite_where=sa.text("refusals > 0"),
+            postgresql_where=sa.text("refusals > 0"),
+        )
     op.create_table(
         "time_series_look",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

@@ -125,10 +125,11 @@ class Metering:
                 return
         raise AssertionError("the workers never come to rest")
 
-    def export(self, *, at: datetime | None = None) -> str:
+    def export(self, *, at: datetime | None = None, refused_on: date | None = None) -> str:
         """Let the job run, now or at an instant, and send what is then due; returns what it did."""
         self.clock.instant = at or self.clock.instant
-        done = interval_export.run(self.database, settings=self.settings, now=self.clock.instant, since=self._ran_at)
+        now, since = self.clock.instant, self._ran_at
+        done = interval_export.run(self.database, settings=self.settings, now=now, since=since, refused_on=refused_on)
         self._ran_at = self.clock.instant
         self.rest()
         return done

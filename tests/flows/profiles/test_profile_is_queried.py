@@ -121,11 +121,11 @@ class TestAQuestionThatCannotBeAnswered:
     @pytest.mark.parametrize(
         ("question", "type_id"),
         [
-            pytest.param({"profile": "000000000000000999"}, "146(MDUS)", id="unknown profile"),
+            pytest.param({"profile": "000000000000000999"}, "166(MDUS)", id="unknown profile"),
             pytest.param({"zone": "MARS"}, "117(MDUS)", id="unknown zone"),
-            pytest.param({"start": None}, "147(MDUS)", id="no start"),
+            pytest.param({"start": None}, "167(MDUS)", id="no start"),
             pytest.param({"end": "2026-03-29T00:00:00"}, "106(MDUS)", id="empty period"),
-            pytest.param({"end": "2026-03-31T03:15:00"}, "148(MDUS)", id="too long"),
+            pytest.param({"end": "2026-03-31T03:15:00"}, "168(MDUS)", id="too long"),
         ],
     )
     def test_has_an_answer_that_says_why(self, metering: Metering, question: dict[str, Any], type_id: str) -> None:
@@ -148,7 +148,7 @@ class TestAQuestionThatCannotBeAnswered:
         metering.meter(sender="P12")
         metering.assign(role(), sender="P12", profile="000000000000000816")
         response = answered(metering.mdus.post(asked(profile="000000000000000816")))
-        assert texts(response, "Log/Item/TypeID") == ["146(MDUS)"]
+        assert texts(response, "Log/Item/TypeID") == ["166(MDUS)"]
 
 
 class TestAQueryThatIsNone:

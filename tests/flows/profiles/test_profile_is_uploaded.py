@@ -20,6 +20,7 @@ from tests.flows.profiles.metering import (
     CHANGE,
     CREATE,
     DEVICE,
+    INTERVALS,
     PROFILE,
     SENDER,
     Metering,
@@ -34,7 +35,7 @@ NOON = MIDNIGHT + timedelta(hours=12)
 END = MIDNIGHT + timedelta(days=1)
 CUT_OFF = END + timedelta(hours=2)
 GIVEN_UP = END + timedelta(days=1)
-OTHER_DEVICE, OTHER_PROFILE = "000000000000000043", "000000000000000816"
+OTHER_DEVICE, OTHER_PROFILE, OTHER_TASK = "000000000000000043", "000000000000000816", "000000000000100043"
 
 QUARTER_HOURLY = """
 [[interval_exports]]
@@ -93,6 +94,13 @@ class TestADayOfValues:
         assert len(metering.sap.messages(CREATE)) == 1
         assert metering.sap.messages(CHANGE) == []
         assert metering.cases() == []
+
+    def test_may_be_of_a_register_of_its_own(self, metering: Metering) -> None:
+        metering.meter(task=OTHER_TASK, reading_type=INTERVALS, recurrence_code="15", factor=Decimal(2))
+        assert metering.assign(role(task=OTHER_TASK)) == ["3"]
+        metering.deliver(MIDNIGHT, day_of())
+        metering.export(at=CUT_OFF)
+        assert values_of(metering.sent(CREATE))[:3] == ["0.002", "0.004", "0.006"]
 
     def test_goes_before_its_time_for_nobody(self, metering: Metering) -> None:
         metering.assign(role())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.time_series_upload import TimeSeriesUpload, UploadStatus
 from tests.flows.profiles.metering import (
     CHANGE,
@@ -66,14 +65,15 @@ class TestValuesThatSapRefuses:
         metering.export(at=CUT_OFF + timedelta(days=3))
         assert len(uuids(metering)) == 3
 
-    def test_are_created_once_more_when_somebody_has_seen_to_it(self, metering: Metering) -> None:
+    def test_are_created_once_more_by_hand(self, metering: Metering) -> None:
         self.test_are_created_again_as_another_message_then_given_up(metering)
-        [case] = [case for case in metering.all(ExceptionCase) if case.kind == "profile_values_refused"]
-        metering.save(ExceptionCase(**{**_facts(case), "closed_at": metering.clock.instant}))
-        metering.export(at=CUT_OFF + timedelta(days=5))
+        metering.export(refused_on=date(2026, 3, 26))
+        assert len(uuids(metering)) == 3
+        metering.export(refused_on=date(2026, 3, 27))
         assert len(uuids(metering)) == 4
         metering.confirm()
         assert statuses(metering)[-1] is UploadStatus.CONFIRMED
+        assert "profile_values_refused" not in metering.cases()
 
     def test_of_some_profiles_only_are_taken_for_the_others(self, metering: Metering) -> None:
         metering.confirm()
@@ -187,7 +187,3 @@ class TestSilence:
         assert statuses(metering) == [UploadStatus.UNANSWERED]
         assert sorted(metering.cases()) == ["confirmation_unmatched", "profile_values_unconfirmed"]
         assert len(uuids(metering)) == 1
-
-
-def _facts(case: ExceptionCase) -> dict[str, object]:
-    return {name: getattr(case, name) for name in ("kind", "case_key", "opened_at", "closed_at", "note")}

@@ -19,7 +19,6 @@ from mdus.domain.time_series import Sources, TimeSeriesAssignment
 from mdus.domain.time_series_policy import Gaps, IntervalExportRow, TimeSeriesPolicy
 from mdus.domain.time_series_upload import (
     VALUES_MISSING,
-    VALUES_REFUSED,
     Operation,
     TimeSeriesDay,
     TimeSeriesLook,
@@ -143,13 +142,13 @@ class TestAWholeDay:
     def test_closes_its_case_when_it_is_complete(self) -> None:
         key = case_key(SENDER, PROFILE, DAY)
         case = ExceptionCase(kind=VALUES_MISSING, case_key=key, opened_at=GIVEN_UP, note="1 of 96")
-        [closed] = of_kind(looked(FULL, at=GIVEN_UP, cases=(case,)), ExceptionCase)
+        [closed] = of_kind(looked(FULL, at=GIVEN_UP, case=case), ExceptionCase)
         assert closed == replace(case, closed_at=GIVEN_UP)
 
     def test_does_not_open_its_case_anew_at_every_look(self) -> None:
         [case] = of_kind(looked(FULL[:95], at=GIVEN_UP), ExceptionCase)
-        assert of_kind(looked(FULL[:95], at=GIVEN_UP, cases=(case,)), ExceptionCase) == []
-        [changed] = of_kind(looked(FULL[:94], at=CUT_OFF + timedelta(days=1), cases=(case,)), ExceptionCase)
+        assert of_kind(looked(FULL[:95], at=GIVEN_UP, case=case), ExceptionCase) == []
+        [changed] = of_kind(looked(FULL[:94], at=CUT_OFF + timedelta(days=1), case=case), ExceptionCase)
         assert changed.opened_at == case.opened_at
 
 
@@ -221,17 +220,11 @@ class TestWhatSapHas:
         result = looked(FULL, is_under_way=True)
         assert (sent(result), due_at(result)) == ({}, CUT_OFF + timedelta(minutes=15))
 
-    def test_is_left_alone_after_too_many_refusals(self) -> None:
-        key = case_key(SENDER, PROFILE, DAY)
-        case = ExceptionCase(kind=VALUES_REFUSED, case_key=key, opened_at=CUT_OFF, note="no")
-        nothing = replace(self.had(["0.1"]), told=self.had([None, "0.1"]).told, refusals=3)
-        result = looked(FULL, told=nothing, cases=(case,))
-        assert (sent(result), due_at(result)) == ({}, CUT_OFF + timedelta(days=1))
-
-        seen_to = looked(FULL, told=nothing, cases=(replace(case, closed_at=CUT_OFF),))
-        assert len(sent(seen_to)) == 96
-        assert of_kind(seen_to, TimeSeriesDay)[0].refusals == 0
-        assert len(sent(looked(FULL, told=replace(nothing, refusals=2), cases=(case,)))) == 96
+    @pytest.mark.parametrize(("refusals", "count"), [(2, 96), (3, 0)])
+    def test_is_left_alone_after_too_many_refusals(self, refusals: int, count: int) -> None:
+        nothing = self.had(["0.1"]).taken_back(of_kind(looked(["0.1"], at=GIVEN_UP), TimeSeriesUpload)[0])
+        result = looked(FULL, told=replace(nothing, refusals=refusals))
+        assert (len(sent(result)), due_at(result)) == (count, None)
 
 
 class TestGaps:

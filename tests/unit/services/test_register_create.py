@@ -11,7 +11,7 @@ import pytest
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import device_arrival
-from mdus.domain.register import Register, register_arrival
+from mdus.domain.register import Register, register_arrival, task_arrival
 from mdus.domain.register_policy import (
     ReadingTypeAmbiguous,
     ReadingTypeRow,
@@ -103,7 +103,7 @@ class TestARegister:
         assert stored(measurement_task_id="000").measurement_task_id == "000"
 
     def test_wakes_what_waits_for_its_number(self) -> None:
-        assert stored().wakes == (register_arrival(SENDER, DEVICE, TASK),)
+        assert stored().wakes == (register_arrival(SENDER, DEVICE, TASK), task_arrival(SENDER, TASK))
 
     def test_with_the_same_content_again_is_done_already(self) -> None:
         assert decide(register_request(), known_device(), known_register()) == Done()
