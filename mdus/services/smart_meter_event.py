@@ -7,7 +7,7 @@ customizing has confirmed: silence is no fault, and nothing waits for it. There 
 head end, MDUS itself     an event is told, sorted (event_sorting), and due once its device is registered
 SAP   <--BulkCreateRequest--         what the table config/event_types.toml makes of it
 SAP   --BulkCreateConfirmation-->    any code but 5: answered
-                                     5, or a log that says nothing: refused, a case for a human
+                                     5, its own or the bulk's, or a log that says nothing: refused, a case for a human
 ```
 """
 
@@ -147,7 +147,7 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     """Note that SAP took the event, or call for a human.
 
     - Success settles it, however late, also after a refusal. A refusal after success changes nothing.
-    - Code 5, or a log with neither code nor severity, is a refusal.
+    - Code 5, of the event or of the whole bulk, is a refusal, and so is a log with neither code nor severity.
     - What names no event that was sent opens a case: there is nothing to tell SAP.
     """
     event = known.one(EndDeviceEvent, confirmation.origin.sender_system, confirmation.event_id)
@@ -171,9 +171,11 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
 
 
 def _is_refused(confirmation: Confirmation) -> bool:
-    if confirmation.result_code is None:
+    told = (confirmation.result_code, confirmation.origin.overall_code)
+    codes = {code.lstrip("0") for code in told if code is not None}
+    if not codes:
         return confirmation.max_severity not in ("1", "2")
-    return confirmation.result_code.lstrip("0") == ProcessingResultCode.FAILED
+    return ProcessingResultCode.FAILED in codes
 
 
 def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:

@@ -59,7 +59,11 @@ def location(device_id: str = METER) -> str:
 def assignment() -> str:
     complete = "UtilitiesPointOfDeliveryAssignmentListCompleteTransmissionIndicator"
     return (
-        f"<UtilitiesMeasurementTask><ID>1</ID><{complete}>true</{complete}><UtilitiesDevice>"
+        f"<UtilitiesMeasurementTask><ID>1</ID><{complete}>true</{complete}><UtilitiesPointOfDeliveryAssignment>"
+        "<StartDate>2026-03-01</StartDate><StartTime>00:00:00</StartTime>"
+        "<EndDate>9999-12-31</EndDate><EndTime>23:59:59</EndTime>"
+        "<UtilitiesPointOfDeliveryPartyID>DE1</UtilitiesPointOfDeliveryPartyID></UtilitiesPointOfDeliveryAssignment>"
+        "<UtilitiesDevice>"
         f"<UtilitiesDeviceID>{METER}</UtilitiesDeviceID><SmartMeter><AdvancedMeteringSystemID>AM01"
         "</AdvancedMeteringSystemID></SmartMeter></UtilitiesDevice></UtilitiesMeasurementTask>"
     )

@@ -196,6 +196,8 @@ class TestSettle:
             pytest.param(answer("4"), id="4"),
             pytest.param(answer("1"), id="1"),
             pytest.param(answer(None, max_severity="2"), id="no code, a warning"),
+            pytest.param(answer("3", origin=origin(item_id=8, overall_code="4")), id="3 in a bulk of code 4"),
+            pytest.param(answer(None, origin=origin(item_id=8, overall_code="3")), id="no code in a bulk of code 3"),
         ],
     )
     def test_any_code_but_5_settles_the_event(self, confirmation: Confirmation) -> None:
@@ -206,6 +208,10 @@ class TestSettle:
         [
             pytest.param(answer("5", "Event type 0100 is not customized"), id="5"),
             pytest.param(answer("05", "Event type 0100 is not customized"), id="05"),
+            pytest.param(
+                answer("3", "Event type 0100 is not customized", origin=origin(item_id=8, overall_code="5")),
+                id="3 in a bulk of code 5",
+            ),
             pytest.param(answer(None, "Event type 0100 is not customized", max_severity="3"), id="no code, an error"),
         ],
     )
