@@ -178,21 +178,21 @@ class TestAnotherSystemThanTheDevices:
         assert self.orders(with_device, CommandKind.SWITCH) == 0
 
     @pytest.mark.parametrize(
-        ("root", "make", "kind"),
+        ("root", "make", "kind", "seen"),
         [
-            pytest.param(LOCATE, location, DeviceLocation, id="location"),
-            pytest.param(ASSIGN, point_of_delivery, UsagePoint, id="point of delivery"),
+            pytest.param(LOCATE, location, DeviceLocation, "location_failed", id="location"),
+            pytest.param(ASSIGN, point_of_delivery, UsagePoint, "message_failed", id="point of delivery"),
         ],
     )
     def test_of_a_notification_changes_nothing_and_is_seen(
-        self, with_device: SideBySide, ams_id: str, root: str, make: object, kind: type
+        self, with_device: SideBySide, ams_id: str, root: str, make: object, kind: type, seen: str
     ) -> None:
         with_device.tell("P11", root, make(ams_id))  # type: ignore[operator]
         with_device.rest()
 
         assert with_device.all(kind) == []
         [case] = with_device.all(ExceptionCase)
-        assert case.kind == "message_failed"
+        assert case.kind == seen
         assert OWN in case.note
 
     def orders(self, sides: SideBySide, kind: CommandKind) -> int:
