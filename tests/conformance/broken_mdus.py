@@ -31,6 +31,9 @@ _XSD = Path(__file__).parents[2] / "xsd"
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 _SAP = "http://sap.com/xi/SAPGlobal20/Global"
 
+#: Messages on their way at once: SAP keeps some waiting for its answer on purpose.
+_DELIVERING = 8
+
 #: What can be wrong, by name. The cell that must show it stands in test_broken_mdus.py.
 DEFECTS: Mapping[str, str] = {
     "confirms_without_reference": "A confirmation does not say what it confirms.",
@@ -107,7 +110,7 @@ class BrokenMdus:
         self._server.daemon_threads = True
         self._threads = [
             threading.Thread(target=self._server.serve_forever, daemon=True),
-            threading.Thread(target=self._deliver, daemon=True),
+            *(threading.Thread(target=self._deliver, daemon=True) for _ in range(_DELIVERING)),
         ]
 
     def has(self, defect: str) -> bool:
@@ -132,7 +135,8 @@ class BrokenMdus:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._outbox.put(None)
+        for _ in range(_DELIVERING):
+            self._outbox.put(None)
         for thread in self._threads:
             thread.join()
 
