@@ -14,7 +14,7 @@ SAP   <--ResultCreateConfirmation--   code 3, or 5 with the reason
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -22,7 +22,7 @@ from mdus.contracts.binding import END_OF_DAY, wire
 from mdus.contracts.log import Log
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, device_arrival
-from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.local_time import day_start, instant, local_day
 from mdus.domain.meter_reading_collection import READING_MISSING, document_owner, taken_back
 from mdus.domain.meter_reading_document import (
@@ -227,8 +227,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if stored is not None:
         key = document_owner(stored)
         changes += taken_back(known.find(Command, owner_key=key), reason="SAP has sent the reading itself", now=now)
-        open_cases = [case for case in known.find(ExceptionCase, case_key=key) if case.closed_at is None]
-        changes += [replace(case, closed_at=now) for case in open_cases]
+        changes += closed(known.find(ExceptionCase, case_key=key), now=now)
     return Done(changes=tuple(changes))
 
 
