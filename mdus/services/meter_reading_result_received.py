@@ -233,10 +233,10 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
 def _is_repeated(request: Request, stored: MeterReadingDocument) -> bool:
     """Tell whether SAP has sent this very reading before. Raises DocumentDiffers when the document says otherwise."""
-    is_same = (
-        stored.device_id == request.device_id
-        and stored.measurement_task_id == request.measurement_task_id
-        and reason_number(stored.reason_code) == reason_number(request.reason_code)
+    is_same = stored.is_for(
+        device_id=request.device_id,
+        measurement_task_id=request.measurement_task_id,
+        reason_code=request.reason_code,
     )
     is_entered = stored.status is DocumentStatus.ENTERED
     has_same_reading = (stored.value, stored.measured_at) == (request.value, request.measured_at)
