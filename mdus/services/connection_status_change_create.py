@@ -24,7 +24,7 @@ from mdus.contracts.log import Log, ProcessingResultCode
 from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
 from mdus.domain.connection_order import ConnectionOrder, OrderedMeter, barred, begun
-from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.end_device_control import (
     NOT_CAPABLE,
     ControlCategory,
@@ -37,6 +37,7 @@ from mdus.domain.end_device_control import (
 from mdus.domain.usage_point import DeviceLocation
 from mdus.domain.value import Remove
 from mdus.domain.verified_switch import Step, SwitchRules, Waiting, next_step
+from mdus.messaging.addressed_device import awaited
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -146,12 +147,6 @@ class CategoryUnknown(BusinessError):
     """The category is neither 1 (disconnect) nor 2 (reconnect)."""
 
     type_id = "301(MDUS)"
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
 
 
 class OrderDiffers(BusinessError):
@@ -320,8 +315,7 @@ def _wait(
     origin = request.origin
     if missing and not waiting and not changes:
         # What becomes of a device that never comes is decided at that instant, per device.
-        waits_for = device_arrival(origin.sender_system, missing[0])
-        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
+        return awaited(origin, missing[0])
     until = [step.until for step in waiting]
     if missing:
         until.append(min(origin.park_until, now + _LOOK_AGAIN))

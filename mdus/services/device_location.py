@@ -19,13 +19,14 @@ from itertools import pairwise
 from typing import TypeVar
 
 from mdus.contracts.binding import wire, wire_end
-from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import LateFailure
 from mdus.domain.local_time import instant, local_day
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation
 from mdus.domain.value import Remove, Value
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received
+from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received
 from mdus.messaging.patterns import NotificationReceived
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
@@ -83,18 +84,6 @@ class DatesReversed(BusinessError):
     """A location ends before it starts."""
 
     type_id = "106(MDUS)"
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class TimeZoneUnknown(BusinessError):
@@ -158,10 +147,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     owner = {"sender_system": origin.sender_system, "device_id": request.device_id}
     device = known.one(EndDevice, origin.sender_system, request.device_id)
     if device is None:
-        arrival = device_arrival(origin.sender_system, request.device_id)
-        return Park(waits_for=arrival, until=origin.park_until, otherwise=DeviceUnknown())
-    if device.ams_id not in (None, request.ams_id):
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
 
     stored = known.find(DeviceLocation, **owner)
     stored_logical = known.find(LogicalLocation, **owner)

@@ -30,6 +30,7 @@ from mdus.domain.time_series import TimeSeriesAssignment, register_span
 from mdus.domain.time_series_policy import TIME_SERIES_TABLES, TimeSeriesPolicy
 from mdus.domain.time_series_upload import TimeSeriesLook
 from mdus.domain.value import Remove
+from mdus.messaging.addressed_device import check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -80,12 +81,6 @@ class DatesReversed(BusinessError):
     """An assignment ends before it starts."""
 
     type_id = "106(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class PrecisionImpossible(BusinessError):
@@ -245,8 +240,8 @@ def _check_registers(
             raise TaskNotUnique(f"The number {assignment.measurement_task_id} is on {devices} at once")
     for register in registers:
         device = known.one(EndDevice, register.sender_system, register.device_id)
-        if device is not None and device.ams_id not in (None, assignment.ams_id):
-            raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        if device is not None:
+            check_system(device, assignment.ams_id)
         lack = device and matrix.lack(device, Capability.LOAD_PROFILE)
         if lack:
             raise NotCapable(lack)

@@ -22,7 +22,7 @@ from typing import Final
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.capability import Capabilities, Capability
-from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.end_device import EndDevice
 from mdus.domain.meter_reading_collection import read_command
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import (
@@ -35,6 +35,7 @@ from mdus.domain.meter_reading_selection import (
 from mdus.domain.meter_reading_timing import AskedTooLate, Timing, of_stored_values, on_demand
 from mdus.domain.obis import printed
 from mdus.domain.register import Register, register_arrival, register_on
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -76,18 +77,6 @@ class Confirmation:
 
     document_id: str = wire("MeterReadingDocument/ID")
     log: Log = wire("Log")
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class NotCapable(BusinessError):
@@ -194,10 +183,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return _repeated(request, stored)
     device = known.one(EndDevice, origin.sender_system, request.device_id)
     if device is None:
-        waits_for = device_arrival(origin.sender_system, request.device_id)
-        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
-    if device.ams_id is not None and device.ams_id != request.ams_id:
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
     registers = known.find(
         Register,
         sender_system=origin.sender_system,

@@ -24,6 +24,7 @@ from mdus.domain.local_time import end_instant, instant
 from mdus.domain.register import Register, register_arrival
 from mdus.domain.usage_point import UsagePoint
 from mdus.domain.value import Remove
+from mdus.messaging.addressed_device import check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received
 from mdus.messaging.patterns import NotificationReceived
@@ -58,12 +59,6 @@ class DatesReversed(BusinessError):
     """An assignment ends before it starts."""
 
     type_id = "106(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class RegisterUnknown(BusinessError):
@@ -108,8 +103,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         arrival = register_arrival(origin.sender_system, request.device_id, request.measurement_task_id)
         return Park(waits_for=arrival, until=origin.park_until, otherwise=RegisterUnknown())
     device = known.one(EndDevice, origin.sender_system, request.device_id)
-    if device is not None and device.ams_id not in (None, request.ams_id):
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+    if device is not None:
+        check_system(device, request.ams_id)
     stored = known.find(UsagePoint, **_owner(request))
     if not request.assignments:
         return Done(changes=tuple(_ended(stored, origin.received_at)))
