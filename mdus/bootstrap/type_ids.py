@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import mdus.domain
+import mdus.messaging
 import mdus.services
 import mdus.workers
 from mdus.contracts.log import SUCCESS_TYPE_ID
@@ -49,13 +50,14 @@ def type_ids() -> dict[str, str]:
     Whatever has a class attribute `type_id` tells it by the first line of its docstring, a module's `TYPE_IDS` by its
     short codes.
     """
-    found = {SUCCESS_TYPE_ID: "Done, with a remark", BusinessError.type_id: "Something is wrong that has no number"}
-    for package in (mdus.domain, mdus.services, mdus.workers):
+    found: dict[str, str] = {}
+    for package in (mdus.domain, mdus.messaging, mdus.services, mdus.workers):
         for module in _modules(package):
             for code, type_id in getattr(module, "TYPE_IDS", {}).items():
                 found.setdefault(type_id, code.replace("_", " ").capitalize())
             # An error's own sentence goes before a short code.
             found |= _said_in(module)
+    found |= {SUCCESS_TYPE_ID: "Done, with a remark", BusinessError.type_id: "Something is wrong that has no number"}
     return dict(sorted(found.items()))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -23,3 +24,8 @@ class ExceptionCase(Value):
     opened_at: datetime
     closed_at: datetime | None = None
     note: str
+
+
+def closed(cases: Iterable[ExceptionCase], *, now: datetime) -> tuple[ExceptionCase, ...]:
+    """Return those of the cases that are open, closed."""
+    return tuple(replace(case, closed_at=now) for case in cases if case.closed_at is None)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from mdus.domain.meter_reading_selection import reason_number
 from mdus.domain.reading import MeterReading
 from mdus.domain.value import Value, type_key
 
@@ -93,6 +94,12 @@ class MeterReadingDocument(Value):
             measured_at=reading.measured_at,
             note=None,
         )
+
+    def is_for(self, *, device_id: str, measurement_task_id: str, reason_code: str) -> bool:
+        """Tell whether it is about this register of this device, and for this reason; codes may have leading zeros."""
+        return (self.device_id, self.measurement_task_id) == (device_id, measurement_task_id) and reason_number(
+            self.reason_code
+        ) == reason_number(reason_code)
 
     @property
     def reading_key(self) -> type_key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _PRINTED: Final = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:[*&](\d{1,3}))?", re.ASCII)
@@ -33,3 +34,12 @@ class Obis:
     def __str__(self) -> str:
         """Print the code in full, as head ends and our tables have it."""
         return f"{self.medium}-{self.channel}:{self.quantity}.{self.processing}.{self.tariff}*{self.period}"
+
+
+@lru_cache(maxsize=1024)
+def printed(text: str) -> str:
+    """Return an OBIS code as it is printed in full, however it was written; any other text stays as it is."""
+    try:
+        return str(Obis.parse(text))
+    except ValueError:
+        return text

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import ROUND_DOWN, Decimal
 from typing import ClassVar, overload
 
+from mdus.domain.obis import printed
 from mdus.domain.value import Value
 
 
@@ -63,6 +64,10 @@ class Register(Value):
     def channel(self) -> tuple[str, str]:
         """Return what it measures: reading type and interval length; interval values may share the first with it."""
         return self.reading_type, plain_code(self.recurrence_code) or "0"
+
+    def measures(self, text: str) -> bool:
+        """Tell whether a code text names what it measures; OBIS codes may leave group F out."""
+        return printed(text) in {printed(self.obis_text or self.reading_type), printed(self.reading_type)}
 
     def is_valid_on(self, day: date) -> bool:
         """Tell whether the register carries this logical register number on a local date."""

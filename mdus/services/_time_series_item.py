@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from mdus.contracts.binding import wire, wire_text
+from mdus.contracts.binding import wire
 from mdus.contracts.log import ProcessingResultCode
-from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.interval_export import case_key
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.time_series_upload import (
@@ -33,15 +33,13 @@ from mdus.domain.time_series_upload import (
     runs_of,
 )
 from mdus.domain.value import Value
+from mdus.messaging.answer import Answer
 from mdus.messaging.known import Known
 from mdus.messaging.log_types import accepted_types
-from mdus.messaging.outcome import Change, Done, Outcome, Received
+from mdus.messaging.outcome import Change, Done, Outcome
 from mdus.messaging.patterns import Due, RequestSent
 from mdus.messaging.sent_item import SentItem
 from mdus.storage.session import UnitOfWork
-
-#: The kind of exception case of a confirmation that confirms nothing we sent.
-CONFIRMATION_UNMATCHED: Final = "confirmation_unmatched"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,20 +79,10 @@ class Packed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remark:
-    """One line of SAP's log; all its codes are open tokens."""
-
-    type_id: str | None = wire("TypeID")
-    note: str = wire_text("Note")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Confirmation(Received):
+class Confirmation(Answer):
     """SAP's answer to the values of one profile."""
 
     time_series_id: str | None = wire("UtilitiesTimeSeries/ID")
-    result_code: str | None = wire("Log/BusinessDocumentProcessingResultCode")
-    remarks: tuple[Remark, ...] = wire("Log/Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,7 +197,8 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     """
     upload = _answered(confirmation, known)
     if upload is None:
-        return Done(changes=(_unmatched(confirmation, now=now),))
+        what = f"values that were never sent: {confirmation.time_series_id or 'no profile'}"
+        return Done(changes=(confirmation.unmatched(what, now=now),))
     if upload.status in (UploadStatus.CONFIRMED, UploadStatus.REFUSED):
         return Done()
     policy, accepted = known.one(TimeSeriesPolicy) or TimeSeriesPolicy(), known.one(Accepted) or Accepted()
@@ -218,8 +207,9 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
         changes: list[Change] = [replace(upload, status=UploadStatus.CONFIRMED, note=None)]
         if day is not None and day.refusals:
             changes.append(replace(day, refusals=0))
-        return Done(changes=(*changes, *_closed(upload, known, now=now)))
-    note = "; ".join(remark.note for remark in confirmation.remarks) or "SAP gave no reason"
+        cases = known.find(ExceptionCase, case_key=case_key(upload.sender_system, upload.time_series_id, upload.day))
+        return Done(changes=(*changes, *closed(cases, now=now)))
+    note = confirmation.reason
     changes = [replace(upload, status=UploadStatus.REFUSED, note=note)]
     refusals = 1 if day is None else day.refusals + 1
     if day is not None:
@@ -248,8 +238,7 @@ def _is_success(confirmation: Confirmation, accepted: tuple[str, ...]) -> bool:
         return False
     if ProcessingResultCode.SUCCESSFUL in (overall, _code(confirmation.result_code)):
         return True
-    reasons = [remark.type_id or "" for remark in confirmation.remarks]
-    return bool(reasons and accepted) and all(reason.startswith(accepted) for reason in reasons)
+    return confirmation.says_only(accepted)
 
 
 def _code(code: str | None) -> str | None:
@@ -263,21 +252,4 @@ def _look(upload: TimeSeriesUpload, known: Known, *, due_at: datetime) -> TimeSe
         return replace(present, due_at=due_at)
     return TimeSeriesLook(
         sender_system=upload.sender_system, time_series_id=upload.time_series_id, day=upload.day, due_at=due_at
-    )
-
-
-def _closed(upload: TimeSeriesUpload, known: Known, *, now: datetime) -> Iterator[ExceptionCase]:
-    key = case_key(upload.sender_system, upload.time_series_id, upload.day)
-    for case in known.find(ExceptionCase, case_key=key):
-        if case.closed_at is None:
-            yield replace(case, closed_at=now)
-
-
-def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:
-    name = confirmation.time_series_id or "no profile"
-    return ExceptionCase(
-        kind=CONFIRMATION_UNMATCHED,
-        case_key=str(confirmation.origin.item_id),
-        opened_at=now,
-        note=f"{confirmation.origin.sender_system} confirms values that were never sent: {name}",
     )

@@ -23,25 +23,21 @@ from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
 from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
-from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
+from mdus.domain.connection_order import ConnectionOrder, OrderedMeter, barred, begun
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.end_device_control import (
-    NO_BREAKER,
     NOT_CAPABLE,
-    TEST_DATA,
     ControlCategory,
     ControlStatus,
     EndDeviceControl,
-    Refusal,
     is_rescheduled,
     order_progress,
     taken_back,
-    too_late,
-    unable,
 )
-from mdus.domain.local_time import local_day
-from mdus.domain.usage_point import DeviceLocation, place_on
+from mdus.domain.usage_point import DeviceLocation
 from mdus.domain.value import Remove
-from mdus.domain.verified_switch import NEVER_TRIED, Step, SwitchRules, Waiting, executed, expiry, failed, next_step
+from mdus.domain.verified_switch import Step, SwitchRules, Waiting, next_step
+from mdus.messaging.addressed_device import awaited
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -153,12 +149,6 @@ class CategoryUnknown(BusinessError):
     type_id = "301(MDUS)"
 
 
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
 class OrderDiffers(BusinessError):
     """An order with this ID and category came before with other content."""
 
@@ -224,6 +214,7 @@ def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
     origin = request.origin
     rules = known.one(SwitchRules) or SwitchRules()
     category = category_of(request.category_code)
+    order = _order(request, category)
     if not _FIRST_YEAR <= request.planned_at.year <= _LAST_YEAR:
         raise PlannedTimeImpossible(f"The planned time {request.planned_at:%Y-%m-%dT%H:%M:%SZ} is impossible")
     stored = known.find(
@@ -235,9 +226,9 @@ def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
         if is_rescheduled(stored, planned_at=request.planned_at):
             changes += (Remove(EndDeviceControl, control.key) for control in stored)
         elif any(control.status is not ControlStatus.WITHDRAWN for control in stored):
-            return _repeated(request, category, stored, now=now)
+            return _repeated(request, order, stored, now=now)
         else:
-            return _cancelled_before(request, category, rules=rules, now=now)
+            return _cancelled_before(request, order, rules=rules, now=now)
     is_cancelled = any(control.status is ControlStatus.CANCELLED for control in own.values())
     settled: list[EndDeviceControl] = []
     waiting: list[Waiting] = []
@@ -245,7 +236,10 @@ def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
     for one in request.distinct:
         control = own.get(one.device_id)
         if control is None:
-            control = _begun(request, category, one, known, rules=rules, is_cancelled=is_cancelled, now=now)
+            if is_cancelled:
+                control = taken_back(order.control(one.device_id, rules=rules), now=now)
+            else:
+                control = _begun(request, order, one, known, rules=rules, now=now)
             if control is None:
                 missing.append(one.device_id)
                 continue
@@ -279,98 +273,40 @@ def category_of(code: str) -> ControlCategory:
         raise CategoryUnknown(f"The category {code} is neither 1 (disconnect) nor 2 (reconnect)") from error
 
 
-def _begun(
-    request: Request,
-    category: ControlCategory,
-    one: OrderedDevice,
-    known: Known,
-    *,
-    rules: SwitchRules,
-    is_cancelled: bool,
-    now: datetime,
-) -> EndDeviceControl | None:
-    """Return the control of a device first seen, settled if nothing is to be done; None: it is not there yet."""
+def _order(request: Request, category: ControlCategory) -> ConnectionOrder:
     origin = request.origin
-    control = _control(request, category, one.device_id, rules=rules)
-    if is_cancelled:
-        return taken_back(control, now=now)
-    disconnect = category is ControlCategory.DISCONNECT
-    if origin.test_data:
-        return failed(control, TEST_DATA, now=now)
-    if disconnect and now >= control.expires_at:
-        return failed(control, too_late(rules.disconnect_expiry), now=now)
-    device = known.one(EndDevice, origin.sender_system, one.device_id)
-    status = known.one(EndDeviceStatus, origin.sender_system, one.device_id)
-    if device is None:
-        if now < origin.park_until:
-            return None
-        return failed(control, Refusal(code="UNKNOWN_DEVICE", note=str(DeviceUnknown())), now=now)
-    matrix = known.one(Capabilities) or Capabilities()
-    refusal = _refusal(request, one, device, status) or unable(device, category, matrix=matrix)
-    if refusal is not None:
-        return failed(control, refusal, now=now)
-    ordered_on = local_day(origin.received_at, zone=origin.zone)
-    locations = known.find(DeviceLocation, sender_system=origin.sender_system, device_id=one.device_id)
-    control = replace(control, installation_point_id=place_on(ordered_on, locations))
-    others = known.find(EndDeviceControl, sender_system=origin.sender_system, device_id=one.device_id)
-    moving = any(_may_move(other, rules=rules, now=now) for other in others if other.key != control.key)
-    if not moving and _stands_as_ordered(control, status, rules=rules, now=now):
-        return executed(control, at=now)
-    return control
-
-
-def _control(request: Request, category: ControlCategory, device_id: str, *, rules: SwitchRules) -> EndDeviceControl:
-    origin = request.origin
-    planned_at = min(request.planned_at, origin.received_at) if request.immediate else request.planned_at
-    return EndDeviceControl(
+    return ConnectionOrder(
         sender_system=origin.sender_system,
         request_id=request.request_id,
         category=category,
-        device_id=device_id,
-        planned_at=planned_at,
-        effective_at=max(planned_at, origin.received_at),
-        expires_at=expiry(category, planned_at=planned_at, received_at=origin.received_at, rules=rules),
+        planned_at=request.planned_at,
+        immediate=bool(request.immediate),
         reason_code=request.reason_code,
         test_data=origin.test_data,
         item_id=origin.item_id,
+        received_at=origin.received_at,
+        zone=origin.zone,
     )
 
 
-def _refusal(request: Request, one: OrderedDevice, device: EndDevice, status: EndDeviceStatus | None) -> Refusal | None:
-    if device.ams_id is not None and device.ams_id != one.ams_id:
-        return Refusal(code="OTHER_SYSTEM", note=f"The device belongs to the advanced metering system {device.ams_id}")
-    day = local_day(request.planned_at, zone=request.origin.zone)
-    if not device.is_valid_on(day):
-        return Refusal(code="NOT_IN_SERVICE", note=f"The device is not in service on {day}")
-    if device.head_end is None:
-        return Refusal(code="NO_HEAD_END", note="No head end serves the device")
-    if status is not None and status.has_breaker is False:
-        return NO_BREAKER
-    return None
-
-
-def _may_move(other: EndDeviceControl, *, rules: SwitchRules, now: datetime) -> bool:
-    """Tell whether another order of the device may move the breaker any moment: it is due and open, or ended in doubt.
-
-    In doubt means that its switch left and nobody knows whether the meter will still follow it.
-    """
-    if other.status is ControlStatus.ORDERED:
-        return other.effective_at <= now
-    in_doubt = other.status is ControlStatus.FAILED and other.failure_code not in NEVER_TRIED
-    return in_doubt and other.processed_at is not None and now - other.processed_at < rules.trusted_state
-
-
-def _stands_as_ordered(
-    control: EndDeviceControl, status: EndDeviceStatus | None, *, rules: SwitchRules, now: datetime
-) -> bool:
-    """Tell whether the order is due and the position, read back recently, is already the one ordered."""
-    return (
-        status is not None
-        and status.switch_state is control.category.wanted_state
-        and status.switch_state_at is not None
-        and now - status.switch_state_at < rules.trusted_state
-        and control.planned_at <= now
+def _begun(
+    request: Request, order: ConnectionOrder, one: OrderedDevice, known: Known, *, rules: SwitchRules, now: datetime
+) -> EndDeviceControl | None:
+    """Return the control of a device first seen, settled if nothing is to be done; None: it is not there yet."""
+    control = order.control(one.device_id, rules=rules)
+    owner = {"sender_system": order.sender_system, "device_id": one.device_id}
+    meter = OrderedMeter(
+        ams_id=one.ams_id,
+        device=known.one(EndDevice, *owner.values()),
+        status=known.one(EndDeviceStatus, *owner.values()),
+        locations=known.find(DeviceLocation, **owner),
+        others=[other for other in known.find(EndDeviceControl, **owner) if other.key != control.key],
     )
+    may_come = meter.device is None and now < request.origin.park_until
+    if may_come and barred(control, rules=rules, now=now) is None:
+        return None
+    matrix = known.one(Capabilities) or Capabilities()
+    return begun(order, control, meter, matrix=matrix, rules=rules, now=now)
 
 
 def _wait(
@@ -379,8 +315,7 @@ def _wait(
     origin = request.origin
     if missing and not waiting and not changes:
         # What becomes of a device that never comes is decided at that instant, per device.
-        waits_for = device_arrival(origin.sender_system, missing[0])
-        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
+        return awaited(origin, missing[0])
     until = [step.until for step in waiting]
     if missing:
         until.append(min(origin.park_until, now + _LOOK_AGAIN))
@@ -422,27 +357,20 @@ def _problem(control: EndDeviceControl) -> Problem:
     )
 
 
-def _cancelled_before(request: Request, category: ControlCategory, *, rules: SwitchRules, now: datetime) -> Done:
+def _cancelled_before(request: Request, order: ConnectionOrder, *, rules: SwitchRules, now: datetime) -> Done:
     """Keep the order as cancelled: SAP's cancellation came first, waits for it, and will be its only answer."""
-    controls = (_control(request, category, one.device_id, rules=rules) for one in request.distinct)
+    controls = (order.control(one.device_id, rules=rules) for one in request.distinct)
     return Done(changes=tuple(taken_back(control, now=now) for control in controls), result=None)
 
 
 def _repeated(
-    request: Request, category: ControlCategory, stored: Sequence[EndDeviceControl], *, now: datetime
+    request: Request, order: ConnectionOrder, stored: Sequence[EndDeviceControl], *, now: datetime
 ) -> Outcome:
     """Answer an order that came before from its outcome; while it is under way wait for that."""
     origin = request.origin
-    first = stored[0]
-    asked = _control(request, category, first.device_id, rules=SwitchRules())
-    same = (
-        (request.immediate or asked.planned_at == first.planned_at)
-        and asked.reason_code == first.reason_code
-        and asked.test_data == first.test_data
-        and {control.device_id for control in stored} <= {one.device_id for one in request.devices}
-    )
-    progress = order_progress(origin.sender_system, request.request_id, category)
-    if not same and request.planned_at > first.planned_at and not any(control.is_final for control in stored):
+    same = order.repeats(stored, device_ids=[one.device_id for one in request.devices])
+    progress = order_progress(origin.sender_system, order.request_id, order.category)
+    if not same and request.planned_at > stored[0].planned_at and not any(control.is_final for control in stored):
         return Park(waits_for=progress, until=origin.park_until, otherwise=OrderDiffers())
     if not same:
         raise OrderDiffers

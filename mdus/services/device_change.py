@@ -23,6 +23,7 @@ from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation
 from mdus.domain.value import Value
+from mdus.messaging.addressed_device import DeviceUnknown
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -96,12 +97,6 @@ class RegistersLater(BusinessError):
     """A register of the device starts after the device would have ended."""
 
     type_id = "109(MDUS)"
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

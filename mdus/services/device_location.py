@@ -12,20 +12,20 @@ MDUS  --smart meter event--> SAP  when it could not be done
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
-from itertools import pairwise
-from typing import TypeVar
 
 from mdus.contracts.binding import wire, wire_end
-from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.dated_list import Span, SpanReversed, SpansOverlap, ended, listed_instead
+from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import LateFailure
 from mdus.domain.local_time import instant, local_day
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation
-from mdus.domain.value import Remove, Value
+from mdus.domain.value import Value
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received
+from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received
 from mdus.messaging.patterns import NotificationReceived
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
@@ -83,18 +83,6 @@ class DatesReversed(BusinessError):
     """A location ends before it starts."""
 
     type_id = "106(MDUS)"
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class TimeZoneUnknown(BusinessError):
@@ -158,10 +146,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     owner = {"sender_system": origin.sender_system, "device_id": request.device_id}
     device = known.one(EndDevice, origin.sender_system, request.device_id)
     if device is None:
-        arrival = device_arrival(origin.sender_system, request.device_id)
-        return Park(waits_for=arrival, until=origin.park_until, otherwise=DeviceUnknown())
-    if device.ams_id not in (None, request.ams_id):
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
 
     stored = known.find(DeviceLocation, **owner)
     stored_logical = known.find(LogicalLocation, **owner)
@@ -181,43 +167,21 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if listed:
         changes += _listed(listed, stored=stored, complete=request.locations_complete)
     elif request.is_removal:
-        changes += _ended(stored, came_on)
+        changes += ended(stored, at=came_on)
     if logical:
         changes += _listed(logical, stored=stored_logical, complete=bool(request.logical_locations_complete))
     elif request.is_removal or request.logical_locations_complete:
-        changes += _ended(stored_logical, came_on)
+        changes += ended(stored_logical, at=came_on)
     return Done(changes=tuple(changes))
 
 
-Span = TypeVar("Span", DeviceLocation, LogicalLocation)
-
-
-def _listed(listed: Sequence[Span], *, stored: Sequence[Span], complete: bool) -> Iterator[Change]:
-    """Yield what makes the stored spans those listed."""
-    named = {span.key for span in listed}
-    others: list[Span] = [span for span in stored if span.key not in named]
-    _check(sorted((*listed, *(() if complete else others)), key=lambda span: span.valid_from))
-    if complete:
-        yield from (Remove(type(span), span.key) for span in others)
-    yield from (span for span in listed if span not in stored)
-
-
-def _check(spans: Sequence[Span]) -> None:
-    for span in spans:
-        if span.valid_to is not None and span.valid_to <= span.valid_from:
-            raise DatesReversed
-    for earlier, later in pairwise(spans):
-        if earlier.valid_to is None or later.valid_from < earlier.valid_to:
-            raise LocationsOverlap(f"Two locations overlap from {later.valid_from}")
-
-
-def _ended(stored: Sequence[Span], day: date) -> Iterator[Change]:
-    """Yield what ends the open spans on a day."""
-    for span in stored:
-        if span.valid_from >= day:
-            yield Remove(type(span), span.key)
-        elif span.valid_to is None or span.valid_to > day:
-            yield replace(span, valid_to=day)
+def _listed(listed: Sequence[Span], *, stored: Sequence[Span], complete: bool) -> Sequence[Change]:
+    try:
+        return listed_instead(listed, stored=stored, complete=complete)
+    except SpanReversed as error:
+        raise DatesReversed from error
+    except SpansOverlap as error:
+        raise LocationsOverlap(f"Two locations overlap from {error.since}") from error
 
 
 def _location(sent: SentLocation, *, device: EndDevice, policy: Policy, zone: str) -> DeviceLocation:

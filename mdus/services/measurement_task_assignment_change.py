@@ -14,28 +14,24 @@ SAP   <--ItemBulkCreateRequest--          the values (time_series_item_create)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
-from itertools import combinations, pairwise
-from typing import Final
+from datetime import date, datetime, time
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.capability import Capabilities, Capability
 from mdus.domain.end_device import EndDevice
-from mdus.domain.local_time import end_instant, instant, local_day
+from mdus.domain.local_time import end_instant, instant
 from mdus.domain.register import Register, task_arrival
-from mdus.domain.time_series import TimeSeriesAssignment, register_span
+from mdus.domain.time_series import TimeSeriesAssignment
 from mdus.domain.time_series_policy import TIME_SERIES_TABLES, TimeSeriesPolicy
-from mdus.domain.time_series_upload import TimeSeriesLook
-from mdus.domain.value import Remove
+from mdus.domain.time_series_reassignment import Reassignment, held_at_once, holders
+from mdus.messaging.addressed_device import check_system
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received, Result
+from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
 from mdus.storage.session import UnitOfWork
-
-_A_DAY: Final = timedelta(days=1)
 
 #: The tables of config/ that say what profiles may be.
 TABLES = TIME_SERIES_TABLES
@@ -80,12 +76,6 @@ class DatesReversed(BusinessError):
     """An assignment ends before it starts."""
 
     type_id = "106(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class PrecisionImpossible(BusinessError):
@@ -177,19 +167,18 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
             raise DatesReversed
     for assignment in listed:
         tasks = {"sender_system": origin.sender_system, "measurement_task_id": assignment.measurement_task_id}
-        registers = [
-            register
-            for register in known.find(Register, **tasks)
-            if _holds_within(register, assignment, zone=origin.zone)
-        ]
+        registers = holders(known.find(Register, **tasks), assignment, zone=origin.zone)
         if not registers:
             arrival = task_arrival(origin.sender_system, assignment.measurement_task_id)
             return Park(waits_for=arrival, until=origin.park_until, otherwise=TaskUnknown(_of(assignment)))
         _check_registers(assignment, registers, known, policy)
-    named = {assignment.key for assignment in listed}
-    others = [each for each in stored if each.key not in named]
-    _check_spans((*listed, *(() if request.complete else others)))
-    return Done(changes=tuple(_changes(request, listed, others=others, stored=stored, policy=policy, now=now)))
+    anew = Reassignment(listed=listed, stored=stored, complete=request.complete)
+    if (overlap := anew.overlap) is not None:
+        earlier, later = overlap
+        numbers = f"{earlier.measurement_task_id} and {later.measurement_task_id}"
+        raise PeriodsOverlap(f"The profile would be on {numbers} at once, from {later.valid_from:%Y-%m-%d %H:%MZ}")
+    look = anew.look(zone=origin.zone, backfill=policy.backfill, now=now)
+    return Done(changes=(*anew.changes(), *(() if look is None else (look,))))
 
 
 def _minutes(request: Request, policy: TimeSeriesPolicy) -> int | None:
@@ -229,77 +218,23 @@ def _of(assignment: TimeSeriesAssignment) -> str:
     return f"No register has the number {assignment.measurement_task_id} in the time of the assignment"
 
 
-def _holds_within(register: Register, assignment: TimeSeriesAssignment, *, zone: str) -> bool:
-    start, end = register_span(register, zone=zone)
-    return (assignment.valid_to is None or start < assignment.valid_to) and (end is None or assignment.valid_from < end)
-
-
 def _check_registers(
     assignment: TimeSeriesAssignment, registers: Sequence[Register], known: Known, policy: TimeSeriesPolicy
 ) -> None:
     """Raise unless these registers can feed the profile, one at a time."""
     matrix = known.one(Capabilities) or Capabilities()
-    for one, other in combinations(registers, 2):
-        if one.overlaps(other):
-            devices = " and ".join(sorted({f"{each.reading_type} of device {each.device_id}" for each in (one, other)}))
-            raise TaskNotUnique(f"The number {assignment.measurement_task_id} is on {devices} at once")
+    if (pair := held_at_once(registers)) is not None:
+        devices = " and ".join(sorted({f"{each.reading_type} of device {each.device_id}" for each in pair}))
+        raise TaskNotUnique(f"The number {assignment.measurement_task_id} is on {devices} at once")
     for register in registers:
         device = known.one(EndDevice, register.sender_system, register.device_id)
-        if device is not None and device.ams_id not in (None, assignment.ams_id):
-            raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        if device is not None:
+            check_system(device, assignment.ams_id)
         lack = device and matrix.lack(device, Capability.LOAD_PROFILE)
         if lack:
             raise NotCapable(lack)
         if not policy.interval_types(register):
             raise NoIntervals(f"The register {register.reading_type} has no interval values, see load_profiles.toml")
-
-
-def _check_spans(assignments: Sequence[TimeSeriesAssignment]) -> None:
-    for earlier, later in pairwise(sorted(assignments, key=lambda each: each.valid_from)):
-        if earlier.overlaps(later):
-            numbers = f"{earlier.measurement_task_id} and {later.measurement_task_id}"
-            raise PeriodsOverlap(f"The profile would be on {numbers} at once, from {later.valid_from:%Y-%m-%d %H:%MZ}")
-
-
-def _changes(
-    request: Request,
-    listed: Sequence[TimeSeriesAssignment],
-    *,
-    others: Sequence[TimeSeriesAssignment],
-    stored: Sequence[TimeSeriesAssignment],
-    policy: TimeSeriesPolicy,
-    now: datetime,
-) -> Iterator[Change]:
-    """Yield what makes the stored assignments those listed, and has all days looked at that this bears on."""
-    before = {each.key: each for each in stored}
-    fresh = [each for each in listed if not _says_the_same(each, before.get(each.key))]
-    removed = others if request.complete else ()
-    yield from (Remove(TimeSeriesAssignment, each.key) for each in removed)
-    yield from fresh
-    since = min((_differs_from(each, before.get(each.key)) for each in fresh), default=None)
-    if since is None or request.remotely_stored:
-        return
-    # From the day before, for the days of a channel may begin in another zone; a look at nothing does no harm.
-    first = local_day(max(since, now - policy.backfill) - _A_DAY, zone=request.origin.zone)
-    yield TimeSeriesLook(
-        sender_system=request.origin.sender_system,
-        time_series_id=request.time_series_id,
-        day=first,
-        due_at=now,
-        onward=True,
-    )
-
-
-def _says_the_same(assignment: TimeSeriesAssignment, before: TimeSeriesAssignment | None) -> bool:
-    return before is not None and replace(assignment, assigned_at=before.assigned_at) == before
-
-
-def _differs_from(assignment: TimeSeriesAssignment, before: TimeSeriesAssignment | None) -> datetime:
-    """Return the instant from which an assignment says something new."""
-    if before is None or not _says_the_same(replace(assignment, valid_to=before.valid_to), before):
-        return assignment.valid_from
-    ends = [end for end in (before.valid_to, assignment.valid_to) if end is not None]
-    return min(ends, default=assignment.valid_from)
 
 
 def confirm(request: Request, result: Result) -> Confirmation:

@@ -24,7 +24,7 @@ from typing import ClassVar, Final
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.command import Command
-from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.meter_reading_collection import READING_MISSING, document_owner, taken_back
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
@@ -164,7 +164,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         replace(document, status=DocumentStatus.CANCELLED, next_try_at=None),
         *((Remove(MeterReading, document.reading_key),) if is_entered else ()),
         *taken_back(commands, reason="The reading order was cancelled", now=now),
-        *(replace(case, closed_at=now) for case in cases if case.closed_at is None),
+        *closed(cases, now=now),
     )
     return _after_answer(document, known, changes=changes, now=now)
 

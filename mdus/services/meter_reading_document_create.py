@@ -16,15 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import lru_cache
+from datetime import date, datetime
 from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.capability import Capabilities, Capability
-from mdus.domain.end_device import EndDevice, device_arrival
-from mdus.domain.local_time import day_start, local_day
+from mdus.domain.end_device import EndDevice
 from mdus.domain.meter_reading_collection import read_command
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import (
@@ -32,11 +30,12 @@ from mdus.domain.meter_reading_selection import (
     ReadingPolicies,
     ReadingPolicy,
     ReadingReason,
-    Window,
     reason_number,
 )
-from mdus.domain.obis import Obis
+from mdus.domain.meter_reading_timing import AskedTooLate, Timing, of_stored_values, on_demand
+from mdus.domain.obis import printed
 from mdus.domain.register import Register, register_arrival, register_on
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -78,18 +77,6 @@ class Confirmation:
 
     document_id: str = wire("MeterReadingDocument/ID")
     log: Log = wire("Log")
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class NotCapable(BusinessError):
@@ -196,10 +183,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return _repeated(request, stored)
     device = known.one(EndDevice, origin.sender_system, request.device_id)
     if device is None:
-        waits_for = device_arrival(origin.sender_system, request.device_id)
-        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
-    if device.ams_id is not None and device.ams_id != request.ams_id:
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
     registers = known.find(
         Register,
         sender_system=origin.sender_system,
@@ -217,7 +202,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         raise RegisterNotValid(f"The register is not valid on {request.scheduled_on}")
     if not device.serves_on(request.scheduled_on, removal=at_removal):
         raise NotInService(f"The device is not in service on {request.scheduled_on}")
-    if not _is_same_channel(request.obis_text, register):
+    if not register.measures(request.obis_text):
         raise CodeTextDiffers(f"The register measures {register.obis_text or register.reading_type}")
     if device.head_end is None:
         raise NotReadable
@@ -225,17 +210,22 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         raise ReasonNotSupported(f"The meter reading reason {request.reason_code} is not supported")
     is_on_demand = _is_on_demand(request, policy)
     _check_ability(device, known, is_on_demand=is_on_demand)
-    if is_on_demand:
-        return _on_demand(request, device, register, policy=policy, policies=policies, now=now)
-    return _from_stored(request, register, policy=policy, policies=policies, now=now)
+    timing = _timing(request, is_on_demand=is_on_demand, policy=policy, policies=policies, now=now)
+    document = _document(request, register, timing, is_on_demand=is_on_demand)
+    if not is_on_demand:
+        return Done(changes=(document,))
+    lasts = policies.on_demand_timeout
+    command = read_command(document, device, attempt=1, not_before=document.due_at, lasts=lasts)
+    if command is None:
+        raise NotReadable
+    return Done(changes=(document, command))
 
 
 def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
-    is_same = (
-        stored.device_id == request.device_id
-        and stored.measurement_task_id == request.measurement_task_id
-        and reason_number(stored.reason_code) == reason_number(request.reason_code)
-        and stored.ams_id == request.ams_id
+    is_same = stored.ams_id == request.ams_id and stored.is_for(
+        device_id=request.device_id,
+        measurement_task_id=request.measurement_task_id,
+        reason_code=request.reason_code,
     )
     # A reading that a person made does not say what else its order, overtaken by it, asks for.
     is_entered = stored.status is DocumentStatus.ENTERED
@@ -248,24 +238,11 @@ def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
 
 def _is_ordered_alike(request: Request, stored: MeterReadingDocument) -> bool:
     return (
-        _printed(stored.obis_text) == _printed(request.obis_text)
+        printed(stored.obis_text) == printed(request.obis_text)
         and stored.scheduled_on == request.scheduled_on
         and stored.data_source_code == request.data_source_code
         and stored.point_of_delivery_id == request.point_of_delivery_id
     )
-
-
-def _is_same_channel(text: str, register: Register) -> bool:
-    """Tell whether the code text names what the register measures; OBIS codes may leave group F out."""
-    return _printed(text) in {_printed(register.obis_text or register.reading_type), _printed(register.reading_type)}
-
-
-@lru_cache(maxsize=1024)
-def _printed(text: str) -> str:
-    try:
-        return str(Obis.parse(text))
-    except ValueError:
-        return text
 
 
 def _is_on_demand(request: Request, policy: ReadingPolicy) -> bool:
@@ -284,64 +261,19 @@ def _check_ability(device: EndDevice, known: Known, *, is_on_demand: bool) -> No
         raise NotCapable(lack)
 
 
-def _window(request: Request, policy: ReadingPolicy) -> Window:
+def _timing(
+    request: Request, *, is_on_demand: bool, policy: ReadingPolicy, policies: ReadingPolicies, now: datetime
+) -> Timing:
+    of_kind = on_demand if is_on_demand else of_stored_values
     try:
-        return policy.window(request.scheduled_on, zone=request.origin.zone)
+        return of_kind(request.scheduled_on, zone=request.origin.zone, policy=policy, policies=policies, now=now)
     except OutOfReach as error:
         raise DateOutOfReach from error
+    except AskedTooLate as error:
+        raise TooLateOnDemand from error
 
 
-def _from_stored(
-    request: Request, register: Register, *, policy: ReadingPolicy, policies: ReadingPolicies, now: datetime
-) -> Done:
-    window = _window(request, policy)
-    first_look_at = window.complete_at(policy.choice) + policies.collection_delay
-    document = _document(request, register, window, on_demand=False, next_try_at=max(first_look_at, now))
-    return Done(changes=(document,))
-
-
-def _on_demand(
-    request: Request,
-    device: EndDevice,
-    register: Register,
-    *,
-    policy: ReadingPolicy,
-    policies: ReadingPolicies,
-    now: datetime,
-) -> Done:
-    zone = request.origin.zone
-    latest = max(_window(request, policy).ends_at, _day_end(request))
-    due_at = now
-    if request.scheduled_on > local_day(now, zone=zone):
-        due_at = day_start(request.scheduled_on, zone=zone)
-    elif now > latest:
-        raise TooLateOnDemand
-    patience = policies.on_demand_timeout + policies.on_demand_interval
-    # A meter tells whole seconds: what it reads within the second it was asked in carries that second's beginning.
-    starts_at = due_at.replace(microsecond=0)
-    window = Window(starts_at=starts_at, target_at=due_at, ends_at=due_at + policy.attempts * patience)
-    lasts = policies.on_demand_timeout
-    # Looked at again when the command ends; the instant is for a wake-up that was lost.
-    document = _document(request, register, window, on_demand=True, attempts=1, next_try_at=due_at + lasts + lasts)
-    command = read_command(document, device, attempt=1, not_before=due_at, lasts=lasts)
-    if command is None:
-        raise NotReadable
-    return Done(changes=(document, command))
-
-
-def _day_end(request: Request) -> datetime:
-    return day_start(request.scheduled_on + timedelta(days=1), zone=request.origin.zone)
-
-
-def _document(
-    request: Request,
-    register: Register,
-    window: Window,
-    *,
-    on_demand: bool,
-    next_try_at: datetime,
-    attempts: int = 0,
-) -> MeterReadingDocument:
+def _document(request: Request, register: Register, timing: Timing, *, is_on_demand: bool) -> MeterReadingDocument:
     origin = request.origin
     return MeterReadingDocument(
         sender_system=origin.sender_system,
@@ -355,13 +287,13 @@ def _document(
         data_source_code=request.data_source_code,
         ams_id=request.ams_id,
         point_of_delivery_id=request.point_of_delivery_id,
-        on_demand=on_demand,
+        on_demand=is_on_demand,
         time_zone=origin.zone,
-        due_at=window.target_at,
-        window_from=window.starts_at,
-        window_until=window.ends_at,
-        next_try_at=next_try_at,
-        attempts=attempts,
+        due_at=timing.window.target_at,
+        window_from=timing.window.starts_at,
+        window_until=timing.window.ends_at,
+        next_try_at=timing.next_try_at,
+        attempts=1 if is_on_demand else 0,
         order_item_id=origin.item_id,
         order_uuid=origin.uuid,
         order_id=origin.id,

@@ -19,9 +19,9 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from mdus.contracts.binding import wire, wire_text
+from mdus.contracts.binding import wire
 from mdus.contracts.log import ProcessingResultCode, SeverityCode
-from mdus.domain.exception_case import CONFIRMATION_UNMATCHED, ExceptionCase
+from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.meter_reading_collection import document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
@@ -30,9 +30,10 @@ from mdus.domain.meter_reading_document import (
     MeterReadingDocument,
 )
 from mdus.domain.value import Value
+from mdus.messaging.answer import Answer
 from mdus.messaging.known import Known
 from mdus.messaging.log_types import accepted_types
-from mdus.messaging.outcome import Change, Done, Outcome, Received
+from mdus.messaging.outcome import Done, Outcome
 from mdus.messaging.patterns import Due, RequestSent
 from mdus.messaging.sent_item import SentItem
 from mdus.settings import Settings
@@ -62,22 +63,10 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remark:
-    """One line of SAP's log; all its codes are open tokens."""
-
-    type_id: str | None = wire("TypeID")
-    severity: str | None = wire("SeverityCode")
-    note: str = wire_text("Note")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Confirmation(Received):
+class Confirmation(Answer):
     """SAP's answer to one result."""
 
     document_id: str | None = wire("MeterReadingDocument/ID")
-    result_code: str | None = wire("Log/BusinessDocumentProcessingResultCode")
-    max_severity: str | None = wire("Log/MaximumLogItemSeverityCode")
-    remarks: tuple[Remark, ...] = wire("Log/Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,16 +163,18 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     """
     document = _document(confirmation, known)
     if document is None or document.result_attempts == 0:
-        return Done(changes=(_unmatched(confirmation, now=now),))
+        what = f"a meter reading result that was never sent: {confirmation.document_id or 'no document'}"
+        return Done(changes=(confirmation.unmatched(what, now=now),))
     if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.ENTERED, DocumentStatus.CANCELLED):
         return Done()
     policy = known.one(Policy) or Policy()
     if _is_success(confirmation, policy):
         confirmed = replace(document, status=DocumentStatus.CONFIRMED, next_try_at=None, note=None)
-        return Done(changes=(confirmed, *_closed(document, known, now=now)))
+        cases = known.find(ExceptionCase, case_key=document_owner(document))
+        return Done(changes=(confirmed, *closed(cases, now=now)))
     if document.status is not DocumentStatus.RESULT_SENT:
         return Done()  # an earlier attempt's refusal: the present one is still to be answered, or all are given up
-    note = "; ".join(remark.note for remark in confirmation.remarks) or "SAP gave no reason"
+    note = confirmation.reason
     if document.result_attempts < policy.send_attempts:
         return Done(changes=(replace(document, next_try_at=now + policy.resend_interval, note=note),))
     refused = f"SAP refused the reading of document {document.document_id}: {note}"
@@ -203,31 +194,13 @@ def _document(confirmation: Confirmation, known: Known) -> MeterReadingDocument 
     return known.one(MeterReadingDocument, origin.sender_system, name)
 
 
-def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:
-    name = confirmation.document_id or "no document"
-    return ExceptionCase(
-        kind=CONFIRMATION_UNMATCHED,
-        case_key=str(confirmation.origin.item_id),
-        opened_at=now,
-        note=f"{confirmation.origin.sender_system} confirms a meter reading result that was never sent: {name}",
-    )
-
-
 def _is_success(confirmation: Confirmation, policy: Policy) -> bool:
     """Tell whether SAP took the result: any code but 5, or 5 for reasons that are all accepted by setting."""
     if confirmation.result_code is None:
         return confirmation.max_severity is None or confirmation.max_severity < SeverityCode.ERROR
     if confirmation.result_code.lstrip("0") != ProcessingResultCode.FAILED:
         return True
-    reasons = [remark.type_id or "" for remark in confirmation.remarks]
-    return bool(reasons and policy.accepted_type_ids) and all(
-        reason.startswith(policy.accepted_type_ids) for reason in reasons
-    )
-
-
-def _closed(document: MeterReadingDocument, known: Known, *, now: datetime) -> tuple[Change, ...]:
-    cases = known.find(ExceptionCase, case_key=document_owner(document))
-    return tuple(replace(case, closed_at=now) for case in cases if case.closed_at is None)
+    return confirmation.says_only(policy.accepted_type_ids)
 
 
 SERVICE = RequestSent(

@@ -14,15 +14,15 @@ SAP   <--ResultCreateConfirmation--   code 3, or 5 with the reason
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from mdus.contracts.binding import END_OF_DAY, wire
 from mdus.contracts.log import Log
 from mdus.domain.command import Command
-from mdus.domain.end_device import EndDevice, device_arrival
-from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.end_device import EndDevice
+from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.local_time import day_start, instant, local_day
 from mdus.domain.meter_reading_collection import READING_MISSING, document_owner, taken_back
 from mdus.domain.meter_reading_document import (
@@ -35,6 +35,7 @@ from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy, 
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.register import Register, register_arrival, register_on
 from mdus.domain.value import Value
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -75,18 +76,6 @@ class Confirmation:
 
     document_id: str = wire("MeterReadingDocument/ID")
     log: Log = wire("Log")
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class RegisterUnknown(BusinessError):
@@ -185,10 +174,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Done()
     device = known.one(EndDevice, origin.sender_system, request.device_id)
     if device is None:
-        waits_for = device_arrival(origin.sender_system, request.device_id)
-        return Park(waits_for=waits_for, until=origin.park_until, otherwise=DeviceUnknown())
-    if device.ams_id is not None and device.ams_id != request.ams_id:
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
     policy = known.one(Policy) or Policy()
     if reason_number(request.reason_code) not in policy.reasons:
         raise ReasonNotSupported(f"Readings for the reason {request.reason_code} are not taken over")
@@ -227,17 +214,16 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if stored is not None:
         key = document_owner(stored)
         changes += taken_back(known.find(Command, owner_key=key), reason="SAP has sent the reading itself", now=now)
-        open_cases = [case for case in known.find(ExceptionCase, case_key=key) if case.closed_at is None]
-        changes += [replace(case, closed_at=now) for case in open_cases]
+        changes += closed(known.find(ExceptionCase, case_key=key), now=now)
     return Done(changes=tuple(changes))
 
 
 def _is_repeated(request: Request, stored: MeterReadingDocument) -> bool:
     """Tell whether SAP has sent this very reading before. Raises DocumentDiffers when the document says otherwise."""
-    is_same = (
-        stored.device_id == request.device_id
-        and stored.measurement_task_id == request.measurement_task_id
-        and reason_number(stored.reason_code) == reason_number(request.reason_code)
+    is_same = stored.is_for(
+        device_id=request.device_id,
+        measurement_task_id=request.measurement_task_id,
+        reason_code=request.reason_code,
     )
     is_entered = stored.status is DocumentStatus.ENTERED
     has_same_reading = (stored.value, stored.measured_at) == (request.value, request.measured_at)

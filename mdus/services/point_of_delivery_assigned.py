@@ -13,19 +13,19 @@ MDUS  --smart meter event--> SAP     when it could not be done
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
-from itertools import pairwise
 
 from mdus.contracts.binding import wire
+from mdus.domain.dated_list import SpanReversed, SpansOverlap, ended, listed_instead
 from mdus.domain.end_device import EndDevice
 from mdus.domain.local_time import end_instant, instant
 from mdus.domain.register import Register, register_arrival
 from mdus.domain.usage_point import UsagePoint
-from mdus.domain.value import Remove
+from mdus.messaging.addressed_device import check_system
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received
+from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received
 from mdus.messaging.patterns import NotificationReceived
 from mdus.storage.session import UnitOfWork
 
@@ -58,12 +58,6 @@ class DatesReversed(BusinessError):
     """An assignment ends before it starts."""
 
     type_id = "106(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class RegisterUnknown(BusinessError):
@@ -108,11 +102,11 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         arrival = register_arrival(origin.sender_system, request.device_id, request.measurement_task_id)
         return Park(waits_for=arrival, until=origin.park_until, otherwise=RegisterUnknown())
     device = known.one(EndDevice, origin.sender_system, request.device_id)
-    if device is not None and device.ams_id not in (None, request.ams_id):
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+    if device is not None:
+        check_system(device, request.ams_id)
     stored = known.find(UsagePoint, **_owner(request))
     if not request.assignments:
-        return Done(changes=tuple(_ended(stored, origin.received_at)))
+        return Done(changes=ended(stored, at=origin.received_at))
     listed = [
         UsagePoint(
             sender_system=origin.sender_system,
@@ -124,7 +118,12 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         )
         for sent in request.assignments
     ]
-    return Done(changes=tuple(_listed(listed, stored=stored, complete=request.complete)))
+    try:
+        return Done(changes=listed_instead(listed, stored=stored, complete=request.complete))
+    except SpanReversed as error:
+        raise DatesReversed from error
+    except SpansOverlap as error:
+        raise AssignmentsOverlap from error
 
 
 def _owner(request: Request) -> dict[str, str]:
@@ -133,30 +132,6 @@ def _owner(request: Request) -> dict[str, str]:
         "device_id": request.device_id,
         "measurement_task_id": request.measurement_task_id,
     }
-
-
-def _listed(listed: Sequence[UsagePoint], *, stored: Sequence[UsagePoint], complete: bool) -> Iterator[Change]:
-    """Yield what makes the stored assignments those listed."""
-    named = {point.key for point in listed}
-    others = [point for point in stored if point.key not in named]
-    spans = sorted((*listed, *(() if complete else others)), key=lambda point: point.valid_from)
-    if any(point.valid_to is not None and point.valid_to <= point.valid_from for point in spans):
-        raise DatesReversed
-    for earlier, later in pairwise(spans):
-        if earlier.valid_to is None or later.valid_from < earlier.valid_to:
-            raise AssignmentsOverlap
-    if complete:
-        yield from (Remove(UsagePoint, point.key) for point in others)
-    yield from (point for point in listed if point not in stored)
-
-
-def _ended(stored: Sequence[UsagePoint], at: datetime) -> Iterator[Change]:
-    """Yield what ends the open assignment at an instant."""
-    for point in stored:
-        if point.valid_from >= at:
-            yield Remove(UsagePoint, point.key)
-        elif point.valid_to is None or point.valid_to > at:
-            yield replace(point, valid_to=at)
 
 
 SERVICE = NotificationReceived(

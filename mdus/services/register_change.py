@@ -23,7 +23,7 @@ from typing import Final
 
 from mdus.contracts.binding import wire, wire_end
 from mdus.contracts.log import Log
-from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.end_device import EndDevice
 from mdus.domain.local_time import local_day
 from mdus.domain.provisioning import provision
 from mdus.domain.register import Register, register_arrival
@@ -31,6 +31,7 @@ from mdus.domain.register_history import ContentMissing, Listed, conflicts, diff
 from mdus.domain.register_policy import DatesReversed, ReadingTypeRow, RegisterFault, RegisterPolicy, described
 from mdus.domain.usage_point import UsagePoint
 from mdus.domain.value import Remove, Value
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -93,18 +94,6 @@ class Confirmation:
 
     device_id: str = wire("UtilitiesDevice/ID")
     log: Log = wire("Log")
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class RegisterOverlaps(BusinessError):
@@ -197,9 +186,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     owner = {"sender_system": origin.sender_system, "device_id": request.device_id}
     device = known.one(EndDevice, *owner.values())
     if device is None:
-        return Park(waits_for=device_arrival(**owner), until=origin.park_until, otherwise=DeviceUnknown())
-    if device.ams_id not in (None, request.ams_id):
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
     policy = known.one(Policy) or Policy()
     if not request.registers:
         if not policy.reverses_installation:

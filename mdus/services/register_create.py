@@ -22,10 +22,11 @@ from typing import Final
 
 from mdus.contracts.binding import wire, wire_end
 from mdus.contracts.log import Log
-from mdus.domain.end_device import EndDevice, device_arrival
+from mdus.domain.end_device import EndDevice
 from mdus.domain.provisioning import provision
 from mdus.domain.register import Register, holder_elsewhere, taken
 from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterPolicy, described
+from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import RequestConfirmation
@@ -68,18 +69,6 @@ class Confirmation:
 
     device_id: str = wire("UtilitiesDevice/ID")
     log: Log = wire("Log")
-
-
-class DeviceUnknown(BusinessError):
-    """The device is not known: no create request for it has come."""
-
-    type_id = "110(MDUS)"
-
-
-class SystemDiffers(BusinessError):
-    """The device belongs to another advanced metering system."""
-
-    type_id = "111(MDUS)"
 
 
 class RegisterDiffers(BusinessError):
@@ -127,11 +116,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     sender = origin.sender_system
     device = known.one(EndDevice, sender, request.device_id)
     if device is None:
-        return Park(
-            waits_for=device_arrival(sender, request.device_id), until=origin.park_until, otherwise=DeviceUnknown()
-        )
-    if device.ams_id not in (None, request.ams_id):
-        raise SystemDiffers(f"The device belongs to the advanced metering system {device.ams_id}")
+        return awaited(origin, request.device_id)
+    check_system(device, request.ams_id)
 
     present = list(known.find(Register, sender_system=sender, device_id=request.device_id))
     fresh: list[Register] = []

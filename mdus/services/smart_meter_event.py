@@ -23,10 +23,11 @@ from mdus.contracts.log import ProcessingResultCode
 from mdus.contracts.printable import printable
 from mdus.domain.end_device_event import EVENT_REFUSED, EndDeviceEvent, EventState
 from mdus.domain.event_types import EventType, EventTypes
-from mdus.domain.exception_case import CONFIRMATION_UNMATCHED, ExceptionCase
+from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.value import Value
+from mdus.messaging.answer import Answer
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import Change, Done, Outcome, Received
+from mdus.messaging.outcome import Done, Outcome
 from mdus.messaging.patterns import Due, RequestSent
 from mdus.settings import TableRow
 from mdus.storage.session import UnitOfWork
@@ -58,20 +59,10 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remark:
-    """One line of SAP's log; all its codes are open tokens."""
-
-    note: str = wire_text("Note")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Confirmation(Received):
+class Confirmation(Answer):
     """SAP's answer to one event."""
 
     event_id: str = wire("UtilitiesSmartMeterEvent/ID")
-    result_code: str | None = wire("Log/BusinessDocumentProcessingResultCode")
-    max_severity: str | None = wire("Log/MaximumLogItemSeverityCode")
-    remarks: tuple[Remark, ...] = wire("Log/Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,10 +96,9 @@ def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
 
 def _due(mapped: MappedEvent, *, case: ExceptionCase | None, now: datetime) -> Due:
     event = mapped.event
-    changes: list[Change] = [replace(event, state=EventState.SENT, sent_at=now)]
-    if case is not None and case.closed_at is None:
-        changes.append(replace(case, closed_at=now))
-    return Due(subject=mapped, sender_system=event.sender_system, key=event.event_id, changes=tuple(changes))
+    cases = () if case is None else (case,)
+    changes = (replace(event, state=EventState.SENT, sent_at=now), *closed(cases, now=now))
+    return Due(subject=mapped, sender_system=event.sender_system, key=event.event_id, changes=changes)
 
 
 def build(mapped: MappedEvent) -> Content:
@@ -152,15 +142,15 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     """
     event = known.one(EndDeviceEvent, confirmation.origin.sender_system, confirmation.event_id)
     if event is None or event.sent_at is None:
-        return Done(changes=(_unmatched(confirmation, now=now),))
+        what = f"an event that was never sent: {confirmation.event_id}"
+        return Done(changes=(confirmation.unmatched(what, now=now),))
     key = f"{event.sender_system}/{event.event_id}"
-    case = known.one(ExceptionCase, EVENT_REFUSED, key)
     if not _is_refused(confirmation):
-        closed = (replace(case, closed_at=now),) if case is not None and case.closed_at is None else ()
-        return Done(changes=(replace(event, state=EventState.ANSWERED, note=None), *closed))
+        cases = known.find(ExceptionCase, case_key=key)
+        return Done(changes=(replace(event, state=EventState.ANSWERED, note=None), *closed(cases, now=now)))
     if event.state is not EventState.SENT:
         return Done()
-    note = "; ".join(remark.note for remark in confirmation.remarks) or "SAP gave no reason"
+    note = confirmation.reason
     refused = f"SAP refused the event {event.event_type} of device {event.device_id or 'none'} at {event.at}: {note}"
     return Done(
         changes=(
@@ -176,15 +166,6 @@ def _is_refused(confirmation: Confirmation) -> bool:
     if not codes:
         return confirmation.max_severity not in ("1", "2")
     return ProcessingResultCode.FAILED in codes
-
-
-def _unmatched(confirmation: Confirmation, *, now: datetime) -> ExceptionCase:
-    return ExceptionCase(
-        kind=CONFIRMATION_UNMATCHED,
-        case_key=str(confirmation.origin.item_id),
-        opened_at=now,
-        note=f"{confirmation.origin.sender_system} confirms an event that was never sent: {confirmation.event_id}",
-    )
 
 
 SERVICE = RequestSent(

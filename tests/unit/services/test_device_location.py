@@ -11,6 +11,7 @@ import pytest
 from mdus.domain.end_device import device_arrival
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation
 from mdus.domain.value import Remove, Value
+from mdus.messaging.addressed_device import SystemDiffers
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done, Outcome, Park
 from mdus.services import device_location
@@ -75,7 +76,7 @@ class TestADeviceNotThereYet:
         assert outcome.otherwise.type_id == "110(MDUS)"
 
     def test_of_another_metering_system_is_refused(self) -> None:
-        with pytest.raises(device_location.SystemDiffers):
+        with pytest.raises(SystemDiffers):
             decide(location_request(sent_location(), ams_id="AM02"))
 
 

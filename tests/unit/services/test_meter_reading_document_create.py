@@ -16,6 +16,7 @@ from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocum
 from mdus.domain.meter_reading_selection import Anchor, Choice, ReadingPolicies, ReadingPolicy
 from mdus.domain.register import Register, register_arrival
 from mdus.domain.value import Value
+from mdus.messaging.addressed_device import SystemDiffers
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Result
 from mdus.services.meter_reading_document_create import (
@@ -31,7 +32,6 @@ from mdus.services.meter_reading_document_create import (
     ReasonNotSupported,
     RegisterNotValid,
     Request,
-    SystemDiffers,
     TooLateOnDemand,
     confirm,
     decide,

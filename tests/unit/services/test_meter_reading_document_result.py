@@ -17,6 +17,7 @@ from mdus.domain.meter_reading_document import (
     DocumentStatus,
     MeterReadingDocument,
 )
+from mdus.messaging.answer import Remark
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done
 from mdus.messaging.patterns import Due
@@ -25,7 +26,6 @@ from mdus.services.meter_reading_document_result import (
     SERVICE,
     Confirmation,
     Policy,
-    Remark,
     build,
     select,
     settle,

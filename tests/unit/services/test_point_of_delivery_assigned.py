@@ -10,6 +10,7 @@ import pytest
 from mdus.domain.register import register_arrival
 from mdus.domain.usage_point import UsagePoint
 from mdus.domain.value import Remove
+from mdus.messaging.addressed_device import SystemDiffers
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done, Outcome, Park
 from mdus.services import point_of_delivery_assigned
@@ -80,7 +81,7 @@ class TestARegisterNotThereYet:
         assert isinstance(point_of_delivery_assigned.decide(assignment_request(), known, now=NOW), Park)
 
     def test_of_another_metering_system_is_refused(self) -> None:
-        with pytest.raises(point_of_delivery_assigned.SystemDiffers):
+        with pytest.raises(SystemDiffers):
             decide(assignment_request(sent_assignment(), ams_id="AM02"))
 
 

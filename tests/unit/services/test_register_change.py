@@ -12,6 +12,7 @@ from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import device_arrival
 from mdus.domain.register import Register, register_arrival
 from mdus.domain.value import Remove
+from mdus.messaging.addressed_device import SystemDiffers
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done, Outcome, Park, Result
 from mdus.services import register_change, register_create
@@ -291,7 +292,7 @@ class TestWhatIsRefused:
         assert [item.note[:3] for item in log.items] == ["[0]", "[1]", "[2]"]
 
     def test_is_the_metering_system_of_another_device(self) -> None:
-        with pytest.raises(register_change.SystemDiffers, match="AM01"):
+        with pytest.raises(SystemDiffers, match="AM01"):
             decide(change(sent(), ams_id="AM02"), known_register())
 
     def test_is_a_device_that_never_comes(self) -> None:

@@ -18,6 +18,7 @@ from mdus.domain.end_device_event import EVENT_REFUSED, EndDeviceEvent, EventSta
 from mdus.domain.event_types import EventType
 from mdus.domain.exception_case import CONFIRMATION_UNMATCHED, ExceptionCase
 from mdus.domain.value import Value
+from mdus.messaging.answer import Remark
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Done
 from mdus.messaging.patterns import Due
@@ -28,7 +29,6 @@ from mdus.services.smart_meter_event import (
     Content,
     MappedEvent,
     Property,
-    Remark,
     build,
     select,
     settle,
@@ -268,7 +268,7 @@ class TestOnTheWire:
         )
         assert validate(element, catalog().root(SERVICE.bulk_confirmation or "")).accepted
         found = bind(Confirmation, element.find(item))
-        assert (found.event_id, found.result_code, found.remarks) == (ID, "5", (Remark(note="no"),))
+        assert (found.event_id, found.result_code, found.remarks) == (ID, "5", (Remark(type_id="001(EV)", note="no"),))
 
     def test_has_no_single_form_and_may_stay_unconfirmed(self) -> None:
         assert (SERVICE.request, SERVICE.confirmation, SERVICE.always_confirmed) == (None, None, False)

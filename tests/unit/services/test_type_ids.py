@@ -11,14 +11,14 @@ from mdus.messaging.outcome import BusinessError
 
 
 def errors() -> list[type[BusinessError | RegisterFault]]:
-    """Every business error that a service defines, and the faults of registers that several have in common."""
+    """Every business error that a service defines, and those that several have in common."""
     assert discover().problems == ()
     found: list[type[BusinessError | RegisterFault]] = [*RegisterFault.__subclasses__()]
     waiting = [BusinessError]
     while waiting:
         kinds = waiting.pop().__subclasses__()
         waiting += kinds
-        found += [kind for kind in kinds if kind.__module__.startswith("mdus.services.")]
+        found += [kind for kind in kinds if kind.__module__.startswith(("mdus.messaging.", "mdus.services."))]
     return found
 
 
