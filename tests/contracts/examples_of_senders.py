@@ -1,7 +1,7 @@
 """What each service sends, in values at the edge of what may come: the longest ids, the worst texts, nothing optional.
 
 One entry per service that sends anything. A confirmation is made from a request and each of its results, a message we
-start from its subjects.
+start from its subjects, the answer to a query from what is known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from mdus.contracts.log import SeverityCode
 from mdus.domain.end_device_event import EndDeviceEvent, LateFailure, late_failure
 from mdus.domain.event_types import EventType
 from mdus.domain.meter_reading_document import MeterReadingDocument
+from mdus.domain.reading_quality import QualitySet
+from mdus.domain.time_series import Grid
+from mdus.domain.time_series_upload import Operation, Run, TimeSeriesUpload
+from mdus.domain.time_series_upload import stored as stored_runs
 from mdus.domain.value import Value
+from mdus.messaging.known import Known
 from mdus.messaging.outcome import Problem, Received, Result
 from mdus.services import (
     connection_status_change_cancellation,
@@ -23,6 +28,7 @@ from mdus.services import (
     device_change,
     device_create,
     device_registered,
+    measurement_task_assignment_change,
     meter_reading_document_cancellation,
     meter_reading_document_create,
     meter_reading_document_result,
@@ -30,8 +36,12 @@ from mdus.services import (
     register_change,
     register_create,
     smart_meter_event,
+    time_series_item_change,
+    time_series_item_create,
+    time_series_query,
 )
 from mdus.settings import load_settings
+from tests.unit.domain import profiles
 
 AT = datetime(2026, 3, 29, 1, 0, 0, 123456, tzinfo=UTC)
 DEVICE, TASK, DOCUMENT, POINT = "Z" * 18, "0" * 17 + "7", "0" * 19 + "7", "P" * 50
@@ -56,6 +66,14 @@ class Started:
     """What a message that we start is about."""
 
     subjects: Sequence[Value]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A question, and what is known when it is answered: of an answer, and of a refusal."""
+
+    request: Received
+    known: Sequence[Known]
 
 
 def _document(**facts: object) -> MeterReadingDocument:
@@ -124,7 +142,51 @@ _SWITCHED = tuple(
     for device in _ORDERED
 )
 
-EXAMPLES: Mapping[str, Answered | Started] = {
+
+def _upload(operation: Operation, **facts: object) -> TimeSeriesUpload:
+    quarters = Run(start=AT.replace(microsecond=0), minutes=15, status="ACTL", values=(0, 10**15, -1))
+    day = Run(start=AT, minutes=1440, status="0", values=(5,))
+    told: dict[str, object] = {
+        "sender_system": "P11",
+        "time_series_id": "9" * 18,
+        "number": 1,
+        "day": date(2026, 3, 29),
+        "operation": operation,
+        "unit": "KWH",
+        "decimals": 14,
+        "count": 4,
+        "content": stored_runs([quarters, day]),
+        "made_at": AT,
+    }
+    return TimeSeriesUpload(**{**told, **facts})  # type: ignore[arg-type]
+
+
+def _asked() -> Asked:
+    found, there = profiles.sources(), profiles.assignment()
+    start, end = profiles.MIDNIGHT, profiles.MIDNIGHT + timedelta(days=1)
+    segments = found.segments([there], start=start, end=end)
+    block = profiles.block(["1.5", None, "0.000001", "99999"])
+    values = time_series_query.Stored(
+        segments=segments,
+        grid=Grid.of(segments, zone=found.zone),
+        blocks={(block.channel, block.day): block},
+        qualities={0: QualitySet()},
+    )
+    said = time_series_query.Policy(time_zones={"INDIA": "Asia/Kolkata"}, most_values=1000)
+    request = time_series_query.Request(
+        time_series_id=profiles.PROFILE,
+        time_zone_code="INDIA",
+        start=start.replace(tzinfo=None) - timedelta(days=1),
+        end=end.replace(tzinfo=None) + timedelta(days=1),
+    )
+    policy = profiles.policy()
+    return Asked(
+        request=request,
+        known=[Known([said], [policy], [there], [values]), Known([said], [policy], [there]), Known([said], [policy])],
+    )
+
+
+EXAMPLES: Mapping[str, Answered | Started | Asked] = {
     connection_status_change_cancellation.SERVICE.name: Answered(
         request=connection_status_change_cancellation.Request(
             request_id="9" * 12,
@@ -160,6 +222,9 @@ EXAMPLES: Mapping[str, Answered | Started] = {
             ),
             device_registered.Registration(sender_system="P11", device_id="1", ams_id="A", start_on=None),
         ]
+    ),
+    measurement_task_assignment_change.SERVICE.name: Answered(
+        request=measurement_task_assignment_change.Request(time_series_id="9" * 18, complete=True)
     ),
     meter_reading_document_cancellation.SERVICE.name: Answered(
         request=meter_reading_document_cancellation.Request(document_id=DOCUMENT, ams_id="AM01")
@@ -198,4 +263,9 @@ EXAMPLES: Mapping[str, Answered | Started] = {
     register_change.SERVICE.name: Answered(request=register_change.Request(device_id=DEVICE, ams_id="AM01")),
     register_create.SERVICE.name: Answered(request=register_create.Request(device_id=DEVICE, registers=(), ams_id="A")),
     smart_meter_event.SERVICE.name: Started(subjects=_events()),
+    time_series_item_change.SERVICE.name: Started(subjects=[_upload(Operation.CHANGE)]),
+    time_series_item_create.SERVICE.name: Started(
+        subjects=[_upload(Operation.CREATE), _upload(Operation.CREATE, time_series_id="1", unit="M3", decimals=0)]
+    ),
+    time_series_query.SERVICE.name: _asked(),
 }

@@ -23,10 +23,15 @@ from mdus.bootstrap.discovery import discover
 from mdus.cis.client import Delivery
 from mdus.contracts.binding import shape_version, to_json
 from mdus.contracts.catalog import catalog
+from mdus.endpoints.intake import Asked as AskedBy
+from mdus.endpoints.message_reading import Question
+from mdus.endpoints.query import answered
+from mdus.messaging.known import Known
 from mdus.messaging.outcome import Result
 from mdus.messaging.patterns import (
     Due,
     NotificationSent,
+    Query,
     RequestConfirmation,
     RequestSent,
     Service,
@@ -38,10 +43,10 @@ from mdus.messaging.status import ItemStatus
 from mdus.settings import data_folder, load_settings
 from mdus.storage.intake import ReceivedItem, ReceivedMessage, StoredBody, store_message
 from mdus.storage.message import ITEM
-from mdus.storage.session import Database
 from mdus.workers.outbox import OutboxWorker
 from tests.contracts import sap_tables
-from tests.contracts.examples_of_senders import EXAMPLES, Answered, Started
+from tests.contracts.examples_of_senders import EXAMPLES, Answered, Asked, Started
+from tests.flows.intake.installation import Installation
 
 NOW = datetime(2026, 3, 29, 1, 0, 0, 123456, tzinfo=UTC)
 SERVICES = discover().services
@@ -79,7 +84,8 @@ class Sender:
 
     def __init__(self, url: str) -> None:
         settings = load_settings({})
-        self.database = Database(url, settings=settings)
+        self.runtime = Installation(url).runtime
+        self.database = self.runtime.database
         self.sap = Sap()
         self.services: dict[str, Service] = dict(SERVICES)
         self.outbox = OutboxWorker(
@@ -107,6 +113,8 @@ class Sender:
                 self.outbox.form_confirmations()
             case ((NotificationSent() | RequestSent()), Started()):
                 self._start(service, example, bulk=bulk)
+            case (Query(), Asked()):
+                return [self._answer(service, example, known) for known in example.known]
             case _:
                 raise TypeError(f"the example of {name} does not fit its pattern")
         while self.outbox.deliver():
@@ -170,6 +178,12 @@ class Sender:
         self.outbox._start(self.services[service.name])  # type: ignore[arg-type]
         self.services[service.name] = service
 
+    def _answer(self, service: Query, example: Asked, known: Known) -> bytes:
+        """Answer a query as the endpoint does, by what a test says is stored."""
+        told = replace(service, load=lambda requests, uow: known)
+        question = Question(interface="any", service=told, request=example.request, set_aside=0)
+        return answered(AskedBy(question=question, sender_system="P11"), self.runtime)
+
 
 @pytest.fixture
 def sender(sqlite_url: str) -> Iterator[Sender]:
@@ -213,6 +227,10 @@ def test_a_service_without_an_example_is_noticed(monkeypatch: pytest.MonkeyPatch
         test_every_service_that_sends_has_an_example()
 
 
-def test_nothing_is_sent_that_sap_should_send() -> None:
-    ours = {row["root_element"] for row in sap_tables.services() if row["direction"] == "MDUS->CIS"}
-    assert {root for _, root, _ in FORMS} <= ours
+def test_every_message_that_sap_awaits_of_us_has_a_sender() -> None:
+    awaited = {
+        row["root_element"]
+        for row in sap_tables.services()
+        if row["direction"] == "MDUS->CIS" or row["mode"] == "request-response/output"
+    }
+    assert {root for _, root, _ in FORMS} == awaited
