@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
-from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.settings import load_settings
@@ -138,7 +138,7 @@ class TestAReading:
         assert "NOT_CAPABLE" in document.note
         [case] = sides.all(ExceptionCase)
         assert case.kind == "reading_missing"
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
         assert sides.head_end.submitted == []
 
 
