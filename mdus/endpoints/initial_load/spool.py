@@ -45,7 +45,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         """Make the spool; close it before the folder goes."""
         self._database = sqlite3.connect(folder / "rows.db", isolation_level=None)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-32768"):
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-8192"):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(_TABLES)
         self._database.execute("BEGIN")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -83,3 +84,19 @@ def test_ten_thousand_devices_are_the_same_by_file_and_by_bulk(sqlite_url: str, 
             assert uow.connection.execute(decided).scalar_one() == waiting
     imported.close()
     sides.close()
+
+
+def test_a_larger_file_needs_no_more_memory(tmp_path: Path) -> None:
+    """In a process of its own; 30,000 rows more, and none of them stays in memory."""
+    (tmp_path / "head_ends.toml").write_text(
+        '[[head_ends]]\nname = "city"\nkind = "rest"\nurl = "http://127.0.0.1:9"\nams_ids = ["AM01"]\n'
+    )
+    script = Path(__file__).with_name("memory_of_import.py")
+    command = [sys.executable, str(script), str(tmp_path)]
+    root = Path(__file__).resolve().parents[3]
+    environ = {**os.environ, "PYTHONPATH": str(root)}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout.splitlines()[-1])
+    assert told["rows"] == 45_000
+    assert told["growth_megabytes"] < 20

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mdus.domain.command import CommandKind
-from mdus.domain.domain_event import DomainEvent
+from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from tests.flows import orders
@@ -102,7 +102,7 @@ class TestAMove:
         sides.answer(CommandKind.READ_REGISTERS, status="failed", code="NO_DATA", text="nothing stored")
         sides.rest()
         assert [case.kind for case in sides.all(ExceptionCase)] == ["reading_missing"]
-        assert len(sides.all(DomainEvent)) == 1
+        assert len(sides.all(EndDeviceEvent)) == 1
         assert orders.results(sides) == {}
 
     def test_that_is_called_off_is_not_read(self, sides: BothSides) -> None:
