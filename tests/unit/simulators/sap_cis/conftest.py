@@ -37,6 +37,7 @@ METERS = [
     }
     for number in range(3)
 ]
+CHANNEL = {"obis": "1-0:1.29.0*255", "unit": "kWh", "interval_minutes": 15, "factor": "20"}
 
 
 def wait_for(condition: Callable[[], Any], *, seconds: float = 20.0) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from lxml import etree
@@ -11,6 +12,8 @@ from simulators.sap_cis.view import Document, Order, Sent, View
 
 CREATED = "2026-03-28T09:59:58Z"
 ENVELOPE = '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>{}</s:Body></s:Envelope>'
+
+PROFILE_STATUS = "<ItemStatus><UtilitiesTimeSeriesItemTypeCode>ACTL</UtilitiesTimeSeriesItemTypeCode></ItemStatus>"
 
 _REASON = (
     "<Item><TypeID>101(MDUS)</TypeID><CategoryCode>PRE</CategoryCode><SeverityCode>3</SeverityCode>"
@@ -133,6 +136,33 @@ def events(*devices: str, type_code: str = "0100", category: str = "0002", on: s
         for device in devices
     ]
     return _message(process.bulk, header() + "".join(f"<{process.item}>{body}</{process.item}>" for body in bodies))
+
+
+def value(
+    start: datetime = datetime(2026, 3, 28, 8, 0, tzinfo=UTC),
+    quantity: str = "1.5",
+    *,
+    minutes: int = 15,
+    unit: str = "KWH",
+    status: str = PROFILE_STATUS,
+) -> str:
+    """This will return one value of a load profile."""
+    end = start + timedelta(minutes=minutes)
+    return (
+        f'<Item><Quantity unitCode="{unit}">{quantity}</Quantity>'
+        f"<UTCValidityStartDateTime>{start:%Y-%m-%dT%H:%M:%SZ}</UTCValidityStartDateTime>"
+        f"<UTCValidityEndDateTime>{end:%Y-%m-%dT%H:%M:%SZ}</UTCValidityEndDateTime>{status}</Item>"
+    )
+
+
+def values(profile: str, *items: str, how: str = "Create") -> etree._Element:
+    """This will tell SAP values of a load profile, by a `Create` or a `Change`."""
+    item = f"UtilitiesTimeSeriesERPItem{how}RequestMessage"
+    return _message(
+        f"UtilitiesTimeSeriesERPItemBulk{how}Request",
+        f"{header()}<{item}>{header()}<UtilitiesTimeSeries><ID>{profile}</ID>{''.join(items)}</UtilitiesTimeSeries>"
+        f"</{item}>",
+    )
 
 
 def _message(root: str | None, content: str) -> etree._Element:

@@ -140,6 +140,9 @@ class TestView:
             "event_confirmation": (0, 0, 0),
             "connection_order": (3, 2, 1),
             "connection_cancellation": (0, 0, 0),
+            **dict.fromkeys(("device_change", "register_change", "manual_reading", "profile_assignment"), (0, 0, 0)),
+            **dict.fromkeys(("values", "values_confirmation"), (0, 0, 0)),
+            **dict.fromkeys(("values_change", "values_change_confirmation"), (0, 0, 0)),
         }
         assert view["processes"]["reading_result"]["cancelled"] == 1
         assert view["latencies"]["device_create"]["count"] == 3

@@ -12,12 +12,11 @@ from simulators.sap_cis.cis import Cis
 from simulators.sap_cis.contract import GLOBAL, QUERY, RESPONSE
 from simulators.sap_cis.profiles import Profiling
 from simulators.sap_cis.view import Profile
-from tests.unit.simulators.sap_cis.conftest import METERS, NOW
-from tests.unit.simulators.sap_cis.mdus_messages import header
+from tests.unit.simulators.sap_cis import mdus_messages as mdus
+from tests.unit.simulators.sap_cis.conftest import CHANNEL, METERS, NOW
+from tests.unit.simulators.sap_cis.mdus_messages import PROFILE_STATUS, value
 
-CHANNEL = {"obis": "1-0:1.29.0*255", "unit": "kWh", "interval_minutes": 15, "factor": "20"}
 START = datetime(2026, 3, 28, 8, 0, tzinfo=UTC)
-_STATUS = "<ItemStatus><UtilitiesTimeSeriesItemTypeCode>ACTL</UtilitiesTimeSeriesItemTypeCode></ItemStatus>"
 
 
 class Asker:
@@ -46,26 +45,9 @@ def profile(cis: Cis, business: Business) -> Profile:
     return cis.view.profiles[number]
 
 
-def value(
-    start: datetime = START, quantity: str = "1.5", *, minutes: int = 15, unit: str = "KWH", status: str = _STATUS
-) -> str:
-    """This will return one value as MDUS writes it."""
-    end = start + timedelta(minutes=minutes)
-    return (
-        f'<Item><Quantity unitCode="{unit}">{quantity}</Quantity>'
-        f"<UTCValidityStartDateTime>{start:%Y-%m-%dT%H:%M:%SZ}</UTCValidityStartDateTime>"
-        f"<UTCValidityEndDateTime>{end:%Y-%m-%dT%H:%M:%SZ}</UTCValidityEndDateTime>{status}</Item>"
-    )
-
-
 def send(cis: Cis, profile_id: str, values: Sequence[str], *, how: str = "Create") -> None:
     """This will let MDUS send values of a profile."""
-    root, item = (f"UtilitiesTimeSeriesERPItem{bulk}{how}Request" for bulk in ("Bulk", ""))
-    message = etree.fromstring(
-        f'<n0:{root} xmlns:n0="{GLOBAL}">{header()}<{item}Message>{header()}'
-        f"<UtilitiesTimeSeries><ID>{profile_id}</ID>{''.join(values)}</UtilitiesTimeSeries></{item}Message></n0:{root}>"
-    )
-    cis.receive(message, interface=f"{root}_In")
+    cis.receive(mdus.values(profile_id, *values, how=how), interface=f"UtilitiesTimeSeriesERPItemBulk{how}Request_In")
 
 
 def defects(cis: Cis) -> set[str]:
@@ -137,7 +119,7 @@ class TestValues:
             pytest.param(value(START + timedelta(minutes=5)), "Create", "profile_interval_differs", id="off_the_grid"),
             pytest.param(value(NOW), "Create", "profile_value_in_future", id="not_over"),
             pytest.param(value(START - timedelta(days=3)), "Create", "profile_value_too_early", id="too_early"),
-            pytest.param(value(status=_STATUS * 2), "Create", "profile_status_count", id="two_statuses"),
+            pytest.param(value(status=PROFILE_STATUS * 2), "Create", "profile_status_count", id="two_statuses"),
         ],
     )
     def test_each_defect_is_found_by_its_name(

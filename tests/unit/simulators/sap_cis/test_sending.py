@@ -11,9 +11,11 @@ from simulators.sap_cis.changing import changed
 from simulators.sap_cis.cis import Cis
 from simulators.sap_cis.contract import SENT, Contract, contract_folder
 from simulators.sap_cis.envelope import envelope_message
+from simulators.sap_cis.profiles import Profiling
 from simulators.sap_cis.sending import Sender, Wire, answer_of
+from simulators.sap_cis.technical import TechnicalWork
 from tests.unit.simulators.sap_cis import mdus_messages as mdus
-from tests.unit.simulators.sap_cis.conftest import METERS, Recorder, make_cis, wait_for
+from tests.unit.simulators.sap_cis.conftest import CHANNEL, METERS, Recorder, make_cis, wait_for
 
 FAULT = (
     b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault><faultcode>s:Client</faultcode>'
@@ -66,17 +68,31 @@ def idle(sender: Sender) -> Any:
     return wait_for(lambda: sender.activity()[0] == 0)
 
 
+def work_on_meters(cis: Cis, business: Business, devices: list[str], *, bulk: bool) -> None:
+    """This will have technical work done at meters: one message of each kind."""
+    work = TechnicalWork(cis, business)
+    work.change_devices(devices[:1], part="B")
+    work.change_tariffs(devices, tariff="02", since="2026-03-29", bulk=bulk)
+    reading = {"obis": "1-0:1.8.0*255", "reason": "08", "on": "2026-03-28", "at": "10:00:00", "value": "1.5"}
+    work.enter_readings([{**reading, "device": devices[0]}])
+
+
 class TestSender:
     @pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "single"])
     def test_sends_every_service_valid_by_its_schema(self, running: Any, recorder: Recorder, bulk: bool) -> None:
         cis, business, sender = running(confirmed_events=frozenset({"0100"}))
-        devices = [device.id for device in business.initialize_devices(METERS[:2], bulk=bulk)]
+        measured = [{**meter, "channels": [CHANNEL]} for meter in METERS[:2]]
+        devices = [device.id for device in business.initialize_devices(measured, bulk=bulk, profiles=True)]
+        work_on_meters(cis, business, devices, bulk=bulk)
+        profiles, _ = Profiling(cis, sender).assign(devices, start_on="2026-03-28")
         orders = business.order_readings("all", reason="01", scheduled_on="2026-03-27", data_source="0", bulk=bulk)
         documents = business.order_connections(devices, category="1", reason="01", immediate=True, bulk=bulk)
         business.cancel_readings([order.id for order in orders], bulk=bulk)
         business.cancel_connections(documents)
         cis.receive(mdus.results(tuple(orders[:1]), bulk=bulk), interface="")
         cis.receive(mdus.events(devices[0]), interface="")
+        for how in ("Create", "Change"):
+            cis.receive(mdus.values(profiles[0], mdus.value(), how=how), interface="")
         for sent in cis.view.sent.values():
             sent.due = None  # the clock stands still: let the confirmation of the result go at once
         idle(sender)
@@ -222,7 +238,10 @@ class TestResend:
 class TestChanged:
     def test_differs_under_the_same_uuid_and_stays_valid(self, running: Any, recorder: Recorder) -> None:
         cis, business, sender = running()
-        devices = [device.id for device in business.initialize_devices(METERS[:1])]
+        measured = [{**METERS[0], "channels": [CHANNEL]}]
+        devices = [device.id for device in business.initialize_devices(measured, profiles=True)]
+        work_on_meters(cis, business, devices, bulk=True)
+        Profiling(cis, sender).assign(devices, start_on="2026-03-28")
         orders = business.order_readings("all", reason="01", scheduled_on="2026-03-27")
         documents = business.order_connections(devices, category="1")
         business.cancel_readings([order.id for order in orders])
@@ -231,6 +250,8 @@ class TestChanged:
         assert {sent.process for sent in cis.view.sent.values()} == SENT.keys() - {
             "result_confirmation",
             "event_confirmation",
+            "values_confirmation",
+            "values_change_confirmation",
         }
         for sent in cis.view.sent.values():
             assert sent.xml is not None
