@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -110,3 +111,12 @@ def command_key(*, owner_kind: OwnerKind, owner_key: str, device_id: str, purpos
     It is the reference head ends return with a result, so it is a UUID: 36 characters, which all of them carry.
     """
     return str(uuid.uuid5(_NAME_SPACE, f"{owner_kind}/{owner_key}/{device_id}/{purpose}/{attempt}"))
+
+
+def called_back(commands: Iterable[Command], *, reason: str, now: datetime) -> tuple[Command, ...]:
+    """Return those of the commands that have not left yet, called back."""
+    return tuple(
+        replace(command, status=CommandStatus.CANCELLED, ended_at=now, result_text=reason)
+        for command in commands
+        if command.status is CommandStatus.READY
+    )

@@ -118,6 +118,32 @@ def taken_back(control: EndDeviceControl, *, now: datetime) -> EndDeviceControl:
     )
 
 
+def withdrawals(
+    device_ids: Iterable[str],
+    *,
+    sender_system: str,
+    request_id: str,
+    category: ControlCategory,
+    item_id: int,
+    now: datetime,
+) -> tuple[EndDeviceControl, ...]:
+    """Return the controls that keep an order from starting which SAP has cancelled before it came."""
+    return tuple(
+        EndDeviceControl(
+            sender_system=sender_system,
+            request_id=request_id,
+            category=category,
+            device_id=device_id,
+            planned_at=now,
+            effective_at=now,
+            expires_at=now,
+            status=ControlStatus.WITHDRAWN,
+            item_id=item_id,
+        )
+        for device_id in dict.fromkeys(device_ids)
+    )
+
+
 def is_rescheduled(stored: Collection[EndDeviceControl], *, planned_at: datetime) -> bool:
     """Tell whether an order planned for `planned_at` takes the place of one that SAP cancelled, under the same name.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -50,3 +51,9 @@ def end_instant(day: date, at: time, *, zone: str) -> datetime | None:
 def local_day(at: datetime, *, zone: str) -> date:
     """Return the date that calendars in an IANA zone show at an instant."""
     return at.astimezone(ZoneInfo(zone)).date()
+
+
+def hours_ahead(at: datetime, *, zone: str) -> Decimal:
+    """Return what an IANA zone is ahead of UTC at an instant, in hours with two decimals."""
+    offset = at.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
+    return (Decimal(int(offset.total_seconds())) / 3600).quantize(Decimal("0.01"))

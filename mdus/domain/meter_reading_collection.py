@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, command_key
+from mdus.domain.command import Command, CommandKind, OwnerKind, called_back, command_key
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_control import NOT_CAPABLE
 from mdus.domain.end_device_event import LateFailure, late_failure
@@ -103,7 +103,7 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     if due.device is not None and not due.device.serves_on(document.scheduled_on, removal=policy.removal):
         # It may well answer, from a shelf or another cellar: what it shows there is nobody's.
         reason = "The device is not in service on the scheduled date"
-        return (*_failed(document, reason, now=now), *taken_back(under_way, reason=reason, now=now))
+        return (*_failed(document, reason, now=now), *called_back(under_way, reason=reason, now=now))
     chosen = register and choose(
         due.readings,
         register=register,
@@ -122,7 +122,7 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
             unit=chosen.unit,
             measured_at=chosen.measured_at,
         )
-        return (read, *taken_back(under_way, reason="The value is there", now=now))
+        return (read, *called_back(under_way, reason="The value is there", now=now))
     if under_way:
         # It wakes the document when it ends; this is for a wake-up that was lost.
         ends_by = max(command.expires_at for command in under_way)
@@ -193,13 +193,4 @@ def _failed(document: MeterReadingDocument, reason: str, *, now: datetime) -> tu
             case_key=document_owner(document),
         ),
         ExceptionCase(kind=READING_MISSING, case_key=document_owner(document), opened_at=now, note=note),
-    )
-
-
-def taken_back(commands: Sequence[Command], *, reason: str, now: datetime) -> tuple[Command, ...]:
-    """Return those of the commands that have not left yet, taken back."""
-    return tuple(
-        replace(command, status=CommandStatus.CANCELLED, ended_at=now, result_text=reason)
-        for command in commands
-        if command.status is CommandStatus.READY
     )

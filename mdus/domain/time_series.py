@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mdus.domain.channel import MISSING, Channel, DayGrid, day_grid
 from mdus.domain.interval_block import Elements, IntervalBlock
-from mdus.domain.local_time import day_start
+from mdus.domain.local_time import day_start, local_day
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
@@ -37,6 +37,7 @@ Blocks = Mapping[ChannelDay, IntervalBlock]
 
 _LARGEST: Final = 2**63 - 1
 _SECOND: Final = timedelta(seconds=1)
+_A_DAY: Final = timedelta(days=1)
 
 #: More decimals than this no profile is sent with: an int64 then still holds nine digits before the point.
 _MOST_DECIMALS: Final = 9
@@ -183,6 +184,13 @@ class Grid:
     def day(self, on: date) -> DayGrid:
         """Return the intervals of a local day."""
         return day_grid(on, self.minutes, self.zone)
+
+    def days(self, start: datetime, end: datetime) -> Iterator[date]:
+        """Yield the local days between two instants, those of both included."""
+        on, last = local_day(start, zone=self.zone), local_day(end, zone=self.zone)
+        while on <= last:
+            yield on
+            on += _A_DAY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -19,9 +19,10 @@ from typing import ClassVar
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import ProcessingResultCode
-from mdus.domain.exception_case import ExceptionCase, closed
+from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_export import case_key
 from mdus.domain.time_series_policy import TimeSeriesPolicy
+from mdus.domain.time_series_settlement import refused, taken
 from mdus.domain.time_series_upload import (
     VALUES_REFUSED,
     VALUES_UNCONFIRMED,
@@ -36,7 +37,7 @@ from mdus.domain.value import Value
 from mdus.messaging.answer import Answer
 from mdus.messaging.known import Known
 from mdus.messaging.log_types import accepted_types
-from mdus.messaging.outcome import Change, Done, Outcome
+from mdus.messaging.outcome import Done, Outcome
 from mdus.messaging.patterns import Due, RequestSent
 from mdus.messaging.sent_item import SentItem
 from mdus.storage.session import UnitOfWork
@@ -202,25 +203,12 @@ def settle(confirmation: Confirmation, known: Known, *, now: datetime) -> Outcom
     if upload.status in (UploadStatus.CONFIRMED, UploadStatus.REFUSED):
         return Done()
     policy, accepted = known.one(TimeSeriesPolicy) or TimeSeriesPolicy(), known.one(Accepted) or Accepted()
-    day = known.one(TimeSeriesDay, upload.sender_system, upload.time_series_id, upload.day)
+    profile_day = (upload.sender_system, upload.time_series_id, upload.day)
+    day, look = known.one(TimeSeriesDay, *profile_day), known.one(TimeSeriesLook, *profile_day)
     if _is_success(confirmation, accepted.type_ids):
-        changes: list[Change] = [replace(upload, status=UploadStatus.CONFIRMED, note=None)]
-        if day is not None and day.refusals:
-            changes.append(replace(day, refusals=0))
-        cases = known.find(ExceptionCase, case_key=case_key(upload.sender_system, upload.time_series_id, upload.day))
-        return Done(changes=(*changes, *closed(cases, now=now)))
-    note = confirmation.reason
-    changes = [replace(upload, status=UploadStatus.REFUSED, note=note)]
-    refusals = 1 if day is None else day.refusals + 1
-    if day is not None:
-        changes.append(replace(day.taken_back(upload), refusals=refusals))
-    if refusals < policy.send_attempts:
-        changes.append(_look(upload, known, due_at=now + policy.resend_interval))
-    else:
-        what = f"SAP refused values of profile {upload.time_series_id} of {upload.day}: {note}"
-        key = case_key(upload.sender_system, upload.time_series_id, upload.day)
-        changes.append(ExceptionCase(kind=VALUES_REFUSED, case_key=key, opened_at=now, note=what))
-    return Done(changes=tuple(changes))
+        cases = known.find(ExceptionCase, case_key=case_key(*profile_day))
+        return Done(changes=taken(upload, day=day, cases=cases, now=now))
+    return Done(changes=refused(upload, day=day, look=look, note=confirmation.reason, policy=policy, now=now))
 
 
 def _answered(confirmation: Confirmation, known: Known) -> TimeSeriesUpload | None:
@@ -243,13 +231,3 @@ def _is_success(confirmation: Confirmation, accepted: tuple[str, ...]) -> bool:
 
 def _code(code: str | None) -> str | None:
     return None if code is None else code.lstrip("0") or None
-
-
-def _look(upload: TimeSeriesUpload, known: Known, *, due_at: datetime) -> TimeSeriesLook:
-    """Return when the day is looked at again; a look that is planned and leads to the next day still does."""
-    present = known.one(TimeSeriesLook, upload.sender_system, upload.time_series_id, upload.day)
-    if present is not None:
-        return replace(present, due_at=due_at)
-    return TimeSeriesLook(
-        sender_system=upload.sender_system, time_series_id=upload.time_series_id, day=upload.day, due_at=due_at
-    )

@@ -19,7 +19,7 @@ from datetime import datetime
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
-from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.command import Command, CommandKind, CommandStatus, called_back
 from mdus.domain.end_device_control import (
     CANCELLED,
     ControlCategory,
@@ -27,6 +27,7 @@ from mdus.domain.end_device_control import (
     EndDeviceControl,
     order_arrival,
     taken_back,
+    withdrawals,
 )
 from mdus.domain.value import Remove
 from mdus.messaging.known import Known
@@ -147,7 +148,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         if control.status is not ControlStatus.ORDERED:
             problems.append(_problem(control, AlreadyFinal()))
         elif all(command.status is CommandStatus.READY for command in commands if command.kind is CommandKind.SWITCH):
-            changes += _taken_back(control, commands, now=now)
+            changes.append(taken_back(control, now=now))
+            changes += called_back(commands, reason=CANCELLED.note, now=now)
         else:
             problems.append(_problem(control, CannotCancel()))
     result = CancellationResult(problems=tuple(problems), cancelled=len(standing) - len(problems))
@@ -167,38 +169,17 @@ def _too_early(
         return Done(changes=forgotten, result=CancellationResult(problems=(NothingToCancel().problem,)))
     if not withdrawn:
         # Stored first, then waited for: parking itself changes nothing.
-        return Await(commands=(), until=now, changes=_withdrawn(request, category, now=now))
-    waits_for = order_arrival(origin.sender_system, request.request_id, category)
-    return Park(waits_for=waits_for, until=origin.park_until, otherwise=NothingToCancel())
-
-
-def _withdrawn(request: Request, category: ControlCategory, *, now: datetime) -> tuple[EndDeviceControl, ...]:
-    origin = request.origin
-    return tuple(
-        EndDeviceControl(
+        controls = withdrawals(
+            (device.device_id for device in request.devices),
             sender_system=origin.sender_system,
             request_id=request.request_id,
             category=category,
-            device_id=device_id,
-            planned_at=now,
-            effective_at=now,
-            expires_at=now,
-            status=ControlStatus.WITHDRAWN,
             item_id=origin.item_id,
+            now=now,
         )
-        for device_id in dict.fromkeys(device.device_id for device in request.devices)
-    )
-
-
-def _taken_back(control: EndDeviceControl, commands: Sequence[Command], *, now: datetime) -> tuple[Change, ...]:
-    return (
-        taken_back(control, now=now),
-        *(
-            replace(command, status=CommandStatus.CANCELLED, ended_at=now, result_text=CANCELLED.note)
-            for command in commands
-            if command.status is CommandStatus.READY
-        ),
-    )
+        return Await(commands=(), until=now, changes=controls)
+    waits_for = order_arrival(origin.sender_system, request.request_id, category)
+    return Park(waits_for=waits_for, until=origin.park_until, otherwise=NothingToCancel())
 
 
 def _problem(control: EndDeviceControl, error: BusinessError) -> Problem:

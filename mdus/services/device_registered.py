@@ -15,29 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import ClassVar
 
 from mdus.contracts.binding import wire
 from mdus.domain.end_device import EndDevice
 from mdus.domain.local_time import local_day
 from mdus.domain.register import Register
-from mdus.domain.value import Value
+from mdus.domain.registration import Registration, registration
 from mdus.messaging.outcome import Change
 from mdus.messaging.patterns import Due, NotificationSent
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Registration(Value):
-    """A device that answers; `start_on` is the local date its first register that has not ended begins."""
-
-    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
-
-    sender_system: str
-    device_id: str
-    ams_id: str
-    start_on: date | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,17 +70,6 @@ def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
             )
         )
     return due
-
-
-def registration(device: EndDevice, *, registers: Sequence[Register], today: date) -> Registration:
-    """Return what SAP is told of a device on a local date."""
-    lasting = [register.valid_from for register in registers if register.valid_to is None or register.valid_to > today]
-    return Registration(
-        sender_system=device.sender_system,
-        device_id=device.device_id,
-        ams_id=device.ams_id or "",  # the service that creates devices never leaves it out
-        start_on=min(lasting, default=None),
-    )
 
 
 def _zone(settings: Settings, sender_system: str) -> str:

@@ -23,9 +23,9 @@ from typing import ClassVar, Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
-from mdus.domain.command import Command
+from mdus.domain.command import Command, called_back
 from mdus.domain.exception_case import ExceptionCase, closed
-from mdus.domain.meter_reading_collection import READING_MISSING, document_owner, taken_back
+from mdus.domain.meter_reading_collection import READING_MISSING, document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
     RESULT_UNCONFIRMED,
@@ -163,7 +163,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     changes: tuple[Change, ...] = (
         replace(document, status=DocumentStatus.CANCELLED, next_try_at=None),
         *((Remove(MeterReading, document.reading_key),) if is_entered else ()),
-        *taken_back(commands, reason="The reading order was cancelled", now=now),
+        *called_back(commands, reason="The reading order was cancelled", now=now),
         *closed(cases, now=now),
     )
     return _after_answer(document, known, changes=changes, now=now)

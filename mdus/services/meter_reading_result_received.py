@@ -20,11 +20,11 @@ from decimal import Decimal
 
 from mdus.contracts.binding import END_OF_DAY, wire
 from mdus.contracts.log import Log
-from mdus.domain.command import Command
+from mdus.domain.command import Command, called_back
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.local_time import day_start, instant, local_day
-from mdus.domain.meter_reading_collection import READING_MISSING, document_owner, taken_back
+from mdus.domain.meter_reading_collection import READING_MISSING, document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
     RESULT_UNCONFIRMED,
@@ -213,7 +213,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         changes.append(reading)
     if stored is not None:
         key = document_owner(stored)
-        changes += taken_back(known.find(Command, owner_key=key), reason="SAP has sent the reading itself", now=now)
+        changes += called_back(known.find(Command, owner_key=key), reason="SAP has sent the reading itself", now=now)
         changes += closed(known.find(ExceptionCase, case_key=key), now=now)
     return Done(changes=tuple(changes))
 

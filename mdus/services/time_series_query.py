@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Final
-from zoneinfo import ZoneInfo
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice
 from mdus.domain.interval_block import IntervalBlock
-from mdus.domain.local_time import instant, local_day
+from mdus.domain.local_time import hours_ahead, instant
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
 from mdus.domain.time_series import (
@@ -44,7 +43,6 @@ from mdus.messaging.patterns import Query
 from mdus.storage.session import UnitOfWork
 
 _SELECTION: Final = "UtilitiesTimeSeriesItemSelectionByID"
-_A_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,7 +172,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     grid = Grid.of(segments, zone=sources.zone)
     blocks: dict[tuple[Channel, date], IntervalBlock] = {}
     if (end - start) / timedelta(minutes=grid.minutes) <= policy.most_values:
-        wanted = {pair for on in _days(start, end, grid) for pair in channel_days(segments, grid.day(on))}
+        wanted = {pair for on in grid.days(start, end) for pair in channel_days(segments, grid.day(on))}
         blocks = uow.interval_blocks(wanted)
     stored = Stored(segments=segments, grid=grid, blocks=blocks, qualities=uow.quality_sets(blocks.values()))
     return Known(*known, [stored])
@@ -202,7 +200,7 @@ def answer(request: Request, known: Known) -> Response:
         if count > policy.most_values:
             raise PeriodTooLong(f"The period has {count} values; ask for at most {policy.most_values}")
         time_series = known.one(TimeSeriesPolicy) or TimeSeriesPolicy()
-        items = tuple(_items(stored, time_series, start=start, end=end, zone=ZoneInfo(zone)))
+        items = tuple(_items(stored, time_series, start=start, end=end, zone=zone))
     if stored is None or not items:
         return Response(log=Log.success(note="There are no values in this period"))
     series = Series(unit=stored.grid.unit, time_series_id=request.time_series_id, items=items)
@@ -224,24 +222,15 @@ def _period(request: Request, policy: Policy) -> tuple[datetime, datetime, str]:
     return start, end, zone
 
 
-def _days(start: datetime, end: datetime, grid: Grid) -> Iterator[date]:
-    on, last = local_day(start, zone=grid.zone), local_day(end, zone=grid.zone)
-    while on <= last:
-        yield on
-        on += _A_DAY
-
-
-def _items(
-    stored: Stored, policy: TimeSeriesPolicy, *, start: datetime, end: datetime, zone: ZoneInfo
-) -> Iterator[Item]:
+def _items(stored: Stored, policy: TimeSeriesPolicy, *, start: datetime, end: datetime, zone: str) -> Iterator[Item]:
     grid = stored.grid
-    for on in _days(start, end, grid):
+    for on in grid.days(start, end):
         day = grid.day(on)
         values = profile_day(day, stored.segments, stored.blocks, grid=grid, qualities=stored.qualities, policy=policy)
         yield from (item for item in _items_of(values, grid, policy, zone) if start <= item.start_at < end)
 
 
-def _items_of(values: ProfileDay, grid: Grid, policy: TimeSeriesPolicy, zone: ZoneInfo) -> Iterator[Item]:
+def _items_of(values: ProfileDay, grid: Grid, policy: TimeSeriesPolicy, zone: str) -> Iterator[Item]:
     day = values.day
     for place, (value, status, is_there) in enumerate(
         zip(values.values.tolist(), values.statuses.tolist(), values.present.tolist(), strict=True)
@@ -254,16 +243,10 @@ def _items_of(values: ProfileDay, grid: Grid, policy: TimeSeriesPolicy, zone: Zo
             unit=grid.unit,
             start_at=start,
             end_at=end,
-            start_ahead=_ahead(start, zone),
-            end_ahead=_ahead(end, zone),
+            start_ahead=hours_ahead(start, zone=zone),
+            end_ahead=hours_ahead(end, zone=zone),
             statuses=(Status(code=code, name=policy.name_of(code)),),
         )
-
-
-def _ahead(at: datetime, zone: ZoneInfo) -> Decimal:
-    """Return what a zone is ahead of UTC at an instant, in hours."""
-    offset = at.astimezone(zone).utcoffset() or timedelta()
-    return (Decimal(int(offset.total_seconds())) / 3600).quantize(Decimal("0.01"))
 
 
 def refuse(result: Result) -> Response:
