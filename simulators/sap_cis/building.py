@@ -12,6 +12,9 @@ from simulators.sap_cis.view import Device, Order, Register, Sent, View
 
 _OPEN_END = "9999-12-31"
 
+#: Digits of a profile's values, those after the point among them.
+_PROFILE_DIGITS = "14"
+
 #: Commodity -> UtilitiesDivisionCategoryCode.
 _DIVISIONS = {"electricity": "1", "gas": "2", "water": "3"}
 
@@ -308,7 +311,10 @@ class Builder:
                 "ID": profile.id,
                 "UtilitiesMeasurementRecurrenceCode": str(profile.minutes),
                 "MeasureUnitCode": profile.unit,
-                "DecimalValuePrecision": {"TotalDigitNumberValue": "14", "FractionDigitNumberValue": "6"},
+                "DecimalValuePrecision": {
+                    "TotalDigitNumberValue": _PROFILE_DIGITS,
+                    "FractionDigitNumberValue": str(profile.decimals),
+                },
                 "MeasurementTaskAssignmentRole": [
                     {
                         "StartDate": profile.start_on,

@@ -212,15 +212,19 @@ class Cis:
         return events
 
     def _values_answers(self, message: etree._Element, verdict: Verdict, now: datetime) -> list[Event]:
-        """The confirmation of values of load profiles: 5 for a profile SAP does not have."""
+        """The confirmation of values of load profiles: 5 for those this system did not book."""
         assert verdict.process is not None
-        unknown = {defect["key"]: defect["detail"] for defect in verdict.defects if defect["name"] == "profile_unknown"}
         references = {text(item, RECEIVED[verdict.process].key): text(item, "MessageHeader/UUID") for item in message}
-        items = []
-        for effect in verdict.effects:
-            key = effect["profile"]
-            item = {"key": key, "code": "5" if key in unknown else "3", "note": unknown.get(key, "")}
-            items.append(item | {"bulk_reference": verdict.uuid, "reference": references.get(key) or ""})
+        items = [
+            {
+                "key": (key := effect["profile"]),
+                "code": effect["code"],
+                "note": effect["note"],
+                "bulk_reference": verdict.uuid,
+                "reference": references.get(key) or "",
+            }
+            for effect in verdict.effects
+        ]
         delay = timedelta(seconds=self._random.uniform(*self.options.confirms_after))
         process = f"{verdict.process}_confirmation"
         return self.planned(process, items, bulk=True, due=now + delay, size=len(items) or 1)

@@ -57,6 +57,7 @@ class Control:
             "raw": self.raw,
             "reject_results": self.reject_results,
             "reject_events": self.reject_events,
+            "reject_values": self.reject_values,
         }
         looks: dict[str, Callable[[], Any]] = {
             "view": self.view,
@@ -166,6 +167,11 @@ class Control:
     def reject_events(self, body: Body) -> Body:
         """This will answer the next {count} events of types that are confirmed with result code 5."""
         self._cis.record({"event": "event_rejections", "left": int(body["count"])})
+        return {}
+
+    def reject_values(self, body: Body) -> Body:
+        """This will answer the next {count} profiles of messages with result code 5, and take none of their values."""
+        self._cis.record({"event": "value_rejections", "left": int(body["count"])})
         return {}
 
     # Looks --------------------------------------------------------------------------------------------------------

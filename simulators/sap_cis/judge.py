@@ -19,7 +19,7 @@ from simulators.sap_cis.checks import Finding, text
 from simulators.sap_cis.contract import CONFIRMATIONS, STARTED_BY_MDUS, Contract, Process
 from simulators.sap_cis.events import event_findings
 from simulators.sap_cis.results import result_findings
-from simulators.sap_cis.values import values_findings, values_of
+from simulators.sap_cis.values import UNBOOKABLE, statuses_of, values_findings, values_of
 from simulators.sap_cis.view import Sent, View
 
 
@@ -265,8 +265,20 @@ class Judge:
         series = item.find("UtilitiesTimeSeries")
         key = text(series, "ID") or ""
         is_change = verdict.process == "values_change"
-        verdict.found(values_findings(series, self._view, now=now, is_change=is_change), key=key)
-        self._apply(verdict, effect="values", profile=key, change=is_change, values=values_of(series))
+        findings = list(values_findings(series, self._view, now=now, zone=self._zone, is_change=is_change))
+        verdict.found(findings, key=key)
+        note = next((detail for name, detail in findings if name in UNBOOKABLE), "")
+        rejected = not note and self._view.value_rejections_left > 0
+        self._apply(
+            verdict,
+            effect="values",
+            profile=key,
+            values=values_of(series),
+            statuses=statuses_of(series),
+            code="5" if note or rejected else "3",
+            note="Implausible profile values" if rejected else note,
+            rejected=int(rejected),
+        )
 
     def _judge_result(self, item: etree._Element, verdict: Verdict, now: datetime) -> None:
         document = item.find("MeterReadingDocument")

@@ -1,7 +1,7 @@
 """Load profiles: SAP assigns one to each interval register, and may ask for its values."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from lxml import etree
@@ -11,7 +11,7 @@ from simulators.sap_cis.checks import text
 from simulators.sap_cis.cis import Cis
 from simulators.sap_cis.contract import QUERY, RESPONSE
 from simulators.sap_cis.sending import Sender
-from simulators.sap_cis.values import values_of
+from simulators.sap_cis.values import answer_findings, values_of
 
 
 class Profiling:
@@ -69,7 +69,12 @@ class Profiling:
             violations = self._cis.contract.violations(answer)
         if violations:
             self._cis.note_defect("schema_invalid", "; ".join(violations[:3]), root=RESPONSE)
+        series = answer.find("UtilitiesTimeSeries")
+        zone = self._cis.options.zone if self._cis.options.time_zone_code else UTC
+        begin, until = (datetime.fromisoformat(local).replace(tzinfo=zone) for local in (start, end))
+        for name, detail in answer_findings(series, profile, begin=begin, until=until):
+            self._cis.note_defect(name, detail, root=RESPONSE)
         code = text(answer, "Log/BusinessDocumentProcessingResultCode")
         # Here, and only here, the contract writes UTC without its Z.
-        values = {f"{start}Z": quantity for start, quantity in values_of(answer.find("UtilitiesTimeSeries")).items()}
+        values = {f"{start}Z": quantity for start, quantity in values_of(series).items()}
         return {"values": values, "code": code}

@@ -17,7 +17,7 @@ had answered for. Events (key `event`):
     received   a message of MDUS: {uuid, root, digest, real, effects, defects}      repeated  the same once more: {uuid}
     verified   results compared with the meter: {orders: [...], defects}
     fault      a fault fired: {name, hit}     defects  found elsewhere: {defects}
-    rejections, event_rejections  results, events still to be refused: {left}
+    rejections, event_rejections, value_rejections  results, events, profiles still to be refused: {left}
 """
 
 import zlib
@@ -28,6 +28,7 @@ from typing import Any
 
 from simulators.sap_cis.contract import RECEIVED, SENT
 from simulators.sap_cis.journal import Event
+from simulators.sap_cis.profile import Profile
 
 #: A confirmation's result code -> the column it counts in.
 _OUTCOMES = {"3": "confirmed", "4": "partial", "5": "failed"}
@@ -122,23 +123,6 @@ class MeterEvent:
 
 
 @dataclass(slots=True, kw_only=True)
-class Profile:
-    """A load profile assigned to an interval register. `status` is the assignment's; `values` maps the start of an
-    interval (UTC, as on the wire) to its quantity; `changed` counts the values that a Change brought."""
-
-    id: str
-    device: str
-    lrn: str
-    obis: str
-    unit: str
-    minutes: int
-    start_on: str
-    status: str = "requested"
-    values: dict[str, str] = field(default_factory=dict)
-    changed: dict[str, list[str]] = field(default_factory=dict)  # start -> the quantities it had before
-
-
-@dataclass(slots=True, kw_only=True)
 class Sent:
     """A message of SAP. `state`: waiting, delivered, refused; `confirmed` maps item key -> (result code, the
     confirmation's UUID). `posted` is the real instant (epoch seconds) of the first attempt."""
@@ -192,6 +176,7 @@ class View:
         self.faults: list[tuple[str, str]] = []
         self.rejections_left = 0
         self.event_rejections_left = 0
+        self.value_rejections_left = 0
         self._device_posted: dict[str, float] = {}
         self._order_posted: dict[str, float] = {}
 
@@ -320,11 +305,9 @@ class View:
             facts = {name: effect[name] for name in ("device", "at", "type", "severity", "text")}
             self.events.setdefault(effect["event"], MeterEvent(id=effect["event"], **facts))
         elif kind == "values":
-            if profile := self.profiles.get(effect["profile"]):
-                for start, quantity in effect["values"].items():
-                    if effect["change"] and start in profile.values:
-                        profile.changed.setdefault(start, []).append(profile.values[start])
-                    profile.values[start] = quantity
+            self.value_rejections_left -= effect["rejected"]
+            if effect["code"] == "3" and (profile := self.profiles.get(effect["profile"])):
+                profile.book(effect["values"], effect["statuses"])
         elif order := self.orders.get(effect["order"]):
             order.result = {name: effect[name] for name in ("value", "date", "time")}
             order.result_code = None
@@ -402,6 +385,9 @@ class View:
     def _set_event_rejections(self, event: Event) -> None:
         self.event_rejections_left = event["left"]
 
+    def _set_value_rejections(self, event: Event) -> None:
+        self.value_rejections_left = event["left"]
+
     # Figures ------------------------------------------------------------------------------------------------------
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -449,9 +435,12 @@ class View:
             events["failed"] += event.code == "5"
             events["confirmed"] += event.code != "5"  # taken: SAP answers only what its customizing says
         for name in ("values", "values_change"):
-            # SAP answers each with success: those that came count.
-            answered = table[f"{name}_confirmation"]
-            table[name] |= {"sent": answered["sent"], "delivered": answered["sent"], "confirmed": answered["delivered"]}
+            # It expects none either; an item is a profile of a message.
+            answers = [sent for sent in self.sent.values() if sent.process == f"{name}_confirmation"]
+            came = sum(len(sent.items) for sent in answers)
+            codes = [i["code"] for sent in answers if sent.state == "delivered" for i in sent.items.values()]
+            counts = {"confirmed": codes.count("3"), "failed": codes.count("5")}
+            table[name] |= {"sent": came, "delivered": came, **counts}
         for row in table.values():
             row["open"] = row["sent"] - row["confirmed"] - row["partial"] - row["failed"] - row["cancelled"]
         return table
@@ -490,4 +479,5 @@ _KINDS = {
     "defects": "add_defects",
     "rejections": "set_rejections",
     "event_rejections": "set_event_rejections",
+    "value_rejections": "set_value_rejections",
 }
