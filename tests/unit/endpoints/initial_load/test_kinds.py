@@ -15,6 +15,7 @@ from mdus.domain.register_policy import RegisterFault
 from mdus.endpoints.initial_load.findings import REFUSALS, Fault
 from mdus.endpoints.initial_load.kinds import COLUMNS, KINDS, Unfit
 from mdus.endpoints.initial_load.rows import Number
+from mdus.messaging import addressed_device
 from mdus.messaging.outcome import BusinessError, Received
 from mdus.services import device_create, device_location, point_of_delivery_assigned, register_create
 
@@ -270,10 +271,11 @@ class TestTheKinds:
             assert inner == set(of.listing.__dataclass_fields__)
 
     def test_know_what_is_behind_every_error_of_their_services(self) -> None:
+        services = (importlib.import_module(kind.service.shape.__module__) for kind in KINDS.values())
         raised = {
             error.type_id
-            for kind in KINDS.values()
-            for _, error in inspect.getmembers(importlib.import_module(kind.service.shape.__module__), inspect.isclass)
+            for module in (*services, addressed_device)
+            for _, error in inspect.getmembers(module, inspect.isclass)
             if issubclass(error, BusinessError) and error is not BusinessError
         }
         raised |= {fault.type_id for fault in RegisterFault.__subclasses__()}
