@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,3 +59,13 @@ def sides_on_sqlite(empty_sides_on_sqlite: BothSides) -> BothSides:
     empty_sides_on_sqlite.meter(METER)
     empty_sides_on_sqlite.meter(OTHER)
     return empty_sides_on_sqlite
+
+
+@pytest.fixture(params=["UTC", "Asia/Kolkata", "America/New_York"])
+def zone_of_the_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Let the machine stand somewhere else."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()

@@ -24,6 +24,11 @@ LOCATION = "UtilitiesDeviceERPSmartMeterLocationNotification"
 POINT_OF_DELIVERY = "SmartMeterUtilitiesMeasurementTaskERPPointOfDeliveryAssignedNotification"
 REGISTERED = "UtilitiesDeviceERPSmartMeterRegisteredBulkNotification"
 
+REGISTER_CHANGE = "UtilitiesDeviceERPSmartMeterRegisterChangeRequest"
+REGISTER_CHANGED = "UtilitiesDeviceERPSmartMeterRegisterChangeConfirmation"
+MANUAL = "SmartMeterMeterReadingDocumentERPResultCreateRequest"
+MANUAL_TAKEN = "SmartMeterMeterReadingDocumentERPResultCreateConfirmation"
+
 READ = "SmartMeterMeterReadingDocumentERPCreateRequest"
 READ_BULK = "SmartMeterMeterReadingDocumentERPBulkCreateRequest"
 READ_ACCEPTED = "SmartMeterMeterReadingDocumentERPCreateConfirmation"
@@ -125,6 +130,18 @@ def register(
     )
 
 
+def specified(task: str, starts: str, ends: str = OPEN, *, obis: str = ENERGY, factor: str = "1.0") -> str:
+    """Return one register as a change has it, specified for all its days."""
+    return (
+        f"<Register>{span(starts, ends)}<UtilitiesMeasurementTaskID>{task}</UtilitiesMeasurementTaskID>"
+        f"<UtilitiesObjectIdentificationSystemCodeText>{obis}</UtilitiesObjectIdentificationSystemCodeText>"
+        f"<Specifications>{span(starts, ends)}<MeasureUnitCode>KWH</MeasureUnitCode><DecimalValuePrecision>"
+        "<TotalDigitNumberValue>8</TotalDigitNumberValue><FractionDigitNumberValue>2</FractionDigitNumberValue>"
+        f"</DecimalValuePrecision><MeterReadingResultAdjustmentFactorValue>{factor}"
+        "</MeterReadingResultAdjustmentFactorValue></Specifications></Register>"
+    )
+
+
 def registers(*listed: str, device_id: str = METER, system: str = smart_meter()) -> str:
     """Return the registers of a meter."""
     return f"<UtilitiesDevice><ID>{device_id}</ID>{''.join(listed)}{system}</UtilitiesDevice>"
@@ -205,6 +222,26 @@ def reading(
         f"<UtilitiesObjectIdentificationSystemCodeText>{obis}</UtilitiesObjectIdentificationSystemCodeText>"
         f"<UtiltiesDevice><UtilitiesDeviceID>{device_id}</UtilitiesDeviceID>{system}</UtiltiesDevice>"
         "</UtiltiesMeasurementTask></MeterReadingDocument>"
+    )
+
+
+def manual_reading(
+    document: str = DOCUMENT,
+    *,
+    device_id: str = METER,
+    on: str,
+    at: str,
+    value: str = "12345.67",
+    reason: str = "21",
+) -> str:
+    """Return a reading that a person has made."""
+    return (
+        f"<MeterReadingDocument><ID>{document}</ID><MeterReadingReasonCode>{reason}</MeterReadingReasonCode>"
+        f"<UtilitiesMeasurementTask><UtilitiesMeasurementTaskID>{device_id}</UtilitiesMeasurementTaskID>"
+        f"<UtilitiesDevice><UtilitiesDeviceID>{device_id}</UtilitiesDeviceID>{smart_meter()}</UtilitiesDevice>"
+        f"</UtilitiesMeasurementTask><Result><MeterReadingDate>{on}</MeterReadingDate>"
+        f"<MeterReadingTime>{at}</MeterReadingTime><MeterReadingTypeCode>01</MeterReadingTypeCode>"
+        f"<MeterReadingResultValue>{value}</MeterReadingResultValue></Result></MeterReadingDocument>"
     )
 
 

@@ -5,8 +5,6 @@ A table maps each; a code that is not in it is refused, never taken for UTC. The
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,16 +27,6 @@ from tests.flows.hard_cases.sap_messages import (
     registers,
 )
 from tests.flows.hard_cases.steps import answers, document, late_failures
-
-
-@pytest.fixture(params=["UTC", "Asia/Kolkata", "America/New_York"])
-def zone_of_the_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Let the machine stand somewhere else."""
-    monkeypatch.setenv("TZ", request.param)
-    time.tzset()
-    yield request.param
-    monkeypatch.undo()
-    time.tzset()
 
 
 class TestACode:
