@@ -18,7 +18,7 @@ from mdus.storage.command import COMMAND
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.message import ITEM
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
-from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS, REGISTER
+from mdus.storage.registry import DEVICE_LOCATION, END_DEVICE, END_DEVICE_STATUS, REGISTER
 
 REGISTER_MISSING: Final = "register_missing"
 NEVER_HEARD: Final = "device_never_heard"
@@ -47,8 +47,15 @@ def devices_out_of_step(
 ) -> Iterator[Contradiction]:
     """Yield valid devices without a register, never heard, silent since `heard_before`, or heard and not registered.
 
-    Devices SAP created after `created_before` are given time.
+    Devices SAP created after `created_before` are given time; one that was removed and hangs nowhere is in stock, where
+    it measures nothing.
     """
+    location = DEVICE_LOCATION.table
+    has_hung = (
+        select(func.max(func.coalesce(location.c.valid_to, date.max)))
+        .where(location.c.sender_system == _DEVICE.c.sender_system, location.c.device_id == _DEVICE.c.device_id)
+        .scalar_subquery()
+    )
     has_register = (
         select(REGISTER.table.c.id)
         .where(
@@ -77,6 +84,7 @@ def devices_out_of_step(
             _DEVICE.c.valid_from <= day,
             or_(_DEVICE.c.valid_to.is_(None), _DEVICE.c.valid_to > day),
             ~young,
+            or_(has_hung.is_(None), has_hung > day),
             or_(
                 ~has_register,
                 _STATUS.c.first_heard_at.is_(None),

@@ -31,8 +31,8 @@ class EventActs:
         self._raise(told[0]["serial"], told[0]["code"], at=told[0]["at"], event_id=told[0]["event_id"])
         if "electricity" in first:
             self._raise(first["electricity"], _VOLTAGE_SAG)
-        if scenario.spares:
-            self._raise(scenario.spares[-1]["serial"], _COVER_OPENED)
+        for serial in scenario.technical.strangers()[:1]:
+            self._raise(serial, _COVER_OPENED)
         steering.settle(within=timedelta(minutes=6))
         self._raise(told[0]["serial"], told[0]["code"])
         size = min(len(scenario.meters), 3 * scenario.storm_limit)
@@ -40,8 +40,8 @@ class EventActs:
         steering.settle(within=timedelta(minutes=30))
 
     def tell_early(self, serials: list[str]) -> None:
-        """Meters tell something before MDUS, or even SAP, may speak of them."""
-        for serial in serials:
+        """Some of these meters tell something before MDUS, or even SAP, may speak of them."""
+        for serial in serials[:3]:
             self._raise(serial, _CODES["water"])
 
     def _raise(self, serial: str, code: str, **facts: Any) -> dict[str, Any]:

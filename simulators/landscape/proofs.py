@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -31,9 +31,9 @@ _SAP_TYPES = {
 _STORM_TYPE = "1006"
 _REPEATED_WITHIN = timedelta(minutes=15)
 _WINDOW = timedelta(hours=1)
-_DAY = timedelta(days=1)
-
-Named = tuple[str | None, str, datetime]  # device, type, second
+#: MDUS and the head end look at the clock apart: what a meter tells of the future happened when it was told.
+_TOLERANCE = timedelta(minutes=2)
+_OWN_TYPES = "1000"  # from here on MDUS tells of itself
 
 
 class EventProof:
@@ -45,17 +45,35 @@ class EventProof:
         begin, end = scenario.at(0, 0), scenario.at(4, 0)
         self._told = list(_pages(clients, "/v1/events", "events", begin, end))
         self._at_sap = clients.sap.get("/control/events")["events"]
-        mdus = list(clients.mdus.pages("/api/v1/events"))
-        self._fates = {(row["device_id"], row["event_type"], _second(row["at"])): row for row in mdus}
-        self._count: Counter[Named] = Counter(
-            (event["device"], event["type"], _second(event["at"])) for event in self._at_sap
-        )
+        self._fates = list(clients.mdus.pages("/api/v1/events"))
+        #: How many events at SAP are an event of the head end, by its id; and those that are none.
+        self._counts, self._invented = self._matched()
         #: How many events of a type SAP got in a window of MDUS's policy, by when MDUS was told.
         self._passed: Counter[tuple[str, datetime]] = Counter()
-        for row in mdus:
+        exactly = {(event["device"], event["type"], _second(event["at"])) for event in self._at_sap}
+        for row in self._fates:
             kind = _sap_type(row["event_type"])
-            if kind and self._count[row["device_id"], kind, _second(row["at"])]:
+            if kind and (row["device_id"], kind, _second(row["at"])) in exactly:
                 self._passed[kind, _window(row["told_at"])] += 1
+
+    def _matched(self) -> tuple[Counter[str], int]:
+        """Match what SAP has of meters with what they told, each with the nearest of its kind; the rest nobody told."""
+        told: defaultdict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
+        for event in self._told:
+            if (device := self._devices.get(event["serial"])) is not None:
+                told[device["id"], _sap_type(event["code"])].append(event)
+        counts: Counter[str] = Counter()
+        invented = 0
+        for at_sap in self._at_sap:
+            if at_sap["type"] >= _OWN_TYPES:
+                continue
+            near = [event for event in told[at_sap["device"], at_sap["type"]] if _apart(event, at_sap) <= _TOLERANCE]
+            best = min(near, key=lambda event: (counts[event["event_id"]], _apart(event, at_sap)), default=None)
+            if best is None:
+                invented += 1
+            else:
+                counts[best["event_id"]] += 1
+        return counts, invented
 
     def row(self) -> Row:
         """This will count the events: at SAP once, held back as the policy says, or lost."""
@@ -63,7 +81,7 @@ class EventProof:
         for event in self._told:
             row.sent += 1
             device, kind = self._devices.get(event["serial"]), _sap_type(event["code"])
-            count = self._count[device["id"], kind, _second(event["at"])] if device and kind else 0
+            count = self._counts[event["event_id"]]
             if count == 1:
                 row.confirmed += 1
             elif count == 0 and (device is None or kind is None or self._is_held_back(event, device, kind)):
@@ -75,21 +93,12 @@ class EventProof:
 
     def checks(self) -> Iterator[Check]:
         """This will say whether SAP has anything nobody told, and how storms ended."""
-        told = {
-            (self._devices[event["serial"]]["id"], _sap_type(event["code"]), _second(event["at"]))
-            for event in self._told
-            if event["serial"] in self._devices
-        }
-        of_meters = [named for named in self._count if named[1] < "1000"]
-        invented = [named for named in of_meters if named not in told]
         yield Check(
             name="a meter told every event SAP has of one",
-            held=not invented,
-            seen=f"{len(of_meters)} events of meters, {len(invented)} that none told",
+            held=not self._invented,
+            seen=f"{self._counts.total() + self._invented} events of meters, {self._invented} that none told",
         )
-        storms = {
-            (row["event_type"], _window(row["told_at"])) for row in self._fates.values() if row["reason"] == "storm"
-        }
+        storms = {(row["event_type"], _window(row["told_at"])) for row in self._fates if row["reason"] == "storm"}
         reports = sum(event["type"] == _STORM_TYPE for event in self._at_sap)
         most = max(self._passed.values(), default=0)
         size = min(len(self._scenario.meters), 3 * self._scenario.storm_limit)
@@ -106,18 +115,18 @@ class EventProof:
         if any("meters" in hit for hit in hits):
             return f"{sum(hit.get('meters', 0) for hit in hits)} meters without power, SAP told of the storm"
         ids = {hit["event_id"] for hit in hits if "event_id" in hit}
-        events = [event for event in self._told if event["event_id"] in ids]
-        counts: Counter[int] = Counter()
-        for event in events:
-            device = self._devices.get(event["serial"])
-            kind = _sap_type(event["code"])
-            counts[self._count[device["id"], kind, _second(event["at"])] if device and kind else 0] += 1
+        counts = Counter(self._counts[event_id] for event_id in ids)
         return ", ".join(f"{number} at SAP {'once' if n == 1 else f'{n} times'}" for n, number in counts.items())
 
     def _is_held_back(self, event: Mapping[str, Any], device: Mapping[str, Any], kind: str) -> bool:
         """Tell whether the policy keeps this event of a known device from SAP."""
-        fate = self._fates.get((device["id"], event["code"], _second(event["at"])))
-        if fate is None:
+        # Held until a register of the meter counts: never, where it counted on another day.
+        day = instant(event["at"]).astimezone(self._scenario.zone).date()
+        if not device["start_on"] <= day.isoformat() <= (device["last_day"] or "9999-12-31"):
+            return True
+        fates = [row for row in self._fates if (row["device_id"], row["event_type"]) == (device["id"], event["code"])]
+        fate = min(fates, key=lambda row: _apart(event, row), default=None)
+        if fate is None or _apart(event, fate) > _TOLERANCE:
             return False
         if fate["reason"] == "repeated":
             return any(
@@ -127,11 +136,7 @@ class EventProof:
                 and abs(instant(other["at"]) - instant(event["at"])) < _REPEATED_WITHIN
                 for other in self._told
             )
-        if fate["reason"] == "storm":
-            return self._passed[kind, _window(fate["told_at"])] >= self._scenario.storm_limit
-        # Held until a register of the meter counts: never, once the meter has left its place.
-        day = instant(event["at"]).astimezone(self._scenario.zone).date()
-        return device["last_day"] is not None and day > date.fromisoformat(device["last_day"])
+        return fate["reason"] == "storm" and self._passed[kind, _window(fate["told_at"])] >= self._scenario.storm_limit
 
 
 class ProfileProof:
@@ -208,7 +213,7 @@ class ProfileProof:
             row.confirmed += 1
         elif not wrong and all(at in self._unread[device["serial"], profile["obis"]] for at in missing):
             row.failed += 1
-            row.notes.append(f"profile {profile['id']}: the meter measured nothing in {len(missing)} intervals")
+            row.notes.append(f"profile {profile['id']}: the head end has no value of {len(missing)} intervals")
         else:
             row.lost += 1
             first = min([*wrong, *missing])
@@ -313,6 +318,10 @@ def _pages(clients: Clients, path: str, name: str, begin: datetime, end: datetim
 
 def _sap_type(code: str) -> str | None:
     return _SAP_TYPES.get(code.partition(".")[2])
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> timedelta:
+    return abs(instant(one["at"]) - instant(other["at"]))
 
 
 def _second(text: str) -> datetime:

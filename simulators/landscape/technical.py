@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # SAP's meter reading reasons: technical installation; one that people's readings are not taken over for.
 _BY_A_PERSON, _PERIODIC, _CONTROL = "08", "01", "10"
 _ON_DEMAND = "1"
-_MOST_REPLACED = 10
+_MOST_REPLACED = 8
 
 
 class TechnicalActs:
@@ -27,6 +27,11 @@ class TechnicalActs:
     def leaving(self) -> list[str]:
         """This will return the devices whose place a spare meter takes: some of each commodity."""
         return [device for device, _ in self._replacements()]
+
+    def strangers(self) -> list[str]:
+        """This will return the meters of the head end that SAP never hears of."""
+        coming = {meter["serial"] for _, meter in self._replacements()}
+        return [meter["serial"] for meter in self._scenario.spares if meter["serial"] not in coming]
 
     def change(self) -> None:
         """Tariffs and part numbers change, people read meters, and SAP, restored, is told again who is registered."""

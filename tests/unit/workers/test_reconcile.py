@@ -16,6 +16,7 @@ from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDe
 from mdus.domain.head_end import FieldMeter
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.register import Register
+from mdus.domain.usage_point import DeviceLocation
 from mdus.domain.value import Value
 from mdus.messaging.retry import TransientError
 from mdus.messaging.status import ItemStatus
@@ -149,6 +150,27 @@ class TestDevices:
     )
     def test_register_that_has_ended_does_not_count(self, database: Database, valid_to: date, found: list[str]) -> None:
         save(database, DEVICE, STATUS, replace(REGISTER, valid_to=valid_to))
+        assert cases(database) == found
+
+    @pytest.mark.parametrize(
+        ("valid_to", "found"),
+        [
+            pytest.param(TODAY, [], id="removed"),
+            pytest.param(TODAY + DAY, ["register_missing"], id="still hangs there"),
+            pytest.param(None, ["register_missing"], id="stays there"),
+        ],
+    )
+    def test_device_that_was_removed_needs_no_register(
+        self, database: Database, valid_to: date | None, found: list[str]
+    ) -> None:
+        location = DeviceLocation(
+            **KEY,
+            installation_point_id="IP1",
+            parent_installation_point_id="CO1",
+            valid_from=date(2026, 1, 1),
+            valid_to=valid_to,
+        )
+        save(database, DEVICE, STATUS, replace(REGISTER, valid_to=TODAY), location)
         assert cases(database) == found
 
     @pytest.mark.parametrize(

@@ -15,7 +15,13 @@ from simulators.landscape.proofs import EventProof, ProfileProof
 
 ZONE = ZoneInfo("Europe/Berlin")
 AT = datetime(2027, 3, 27, 16, 5, tzinfo=UTC)
-DEVICE = {"id": "D1", "serial": "S1", "last_day": None, "registers": [{"lrn": "1", "obis": "O", "factor": "20"}]}
+DEVICE: dict[str, Any] = {
+    "id": "D1",
+    "serial": "S1",
+    "start_on": "2027-03-27",
+    "last_day": None,
+    "registers": [{"lrn": "1", "obis": "O", "factor": "20"}],
+}
 POWER_FAILED, SAG = "3.26.0.85", "3.26.79.223"
 
 
@@ -79,6 +85,8 @@ class TestEvents:
         ("field_told", "sap", "fates", "counts"),
         [
             pytest.param([told()], [at_sap()], [], (1, 0, 0), id="once"),
+            pytest.param([told()], [at_sap(at=AT - timedelta(seconds=40))], [], (1, 0, 0), id="clocks_apart"),
+            pytest.param([told()], [at_sap(at=AT - timedelta(minutes=3))], [], (0, 0, 1), id="another_one"),
             pytest.param([told()], [at_sap(), at_sap()], [], (0, 0, 1), id="twice"),
             pytest.param([told()], [], [], (0, 0, 1), id="never"),
             pytest.param([told()], [], [fate(None)], (0, 0, 1), id="held_without_reason"),
@@ -107,9 +115,16 @@ class TestEvents:
         assert (row.confirmed, row.refused, row.lost) == counts
         assert row.held is (counts[2] == 0)
 
-    @pytest.mark.parametrize(("last_day", "held"), [("2027-03-26", True), ("2027-03-27", False)])
-    def test_a_meter_that_left_is_heard_no_more(self, last_day: str, held: bool) -> None:
-        assert events([told()], [], [fate(None)], last_day=last_day).row().held is held
+    @pytest.mark.parametrize(
+        ("days", "held"),
+        [
+            pytest.param({"last_day": "2027-03-26"}, True, id="after_its_last_day"),
+            pytest.param({"last_day": "2027-03-27"}, False, id="on_its_last_day"),
+            pytest.param({"start_on": "2027-03-28"}, True, id="before_its_first_day"),
+        ],
+    )
+    def test_a_meter_is_not_heard_on_days_it_does_not_count(self, days: dict[str, str], held: bool) -> None:
+        assert events([told()], [], [fate(None)], **days).row().held is held
 
     @pytest.mark.parametrize(("sap", "held"), [([at_sap()], True), ([at_sap(), at_sap("0101")], False)])
     def test_sap_has_nothing_that_no_meter_told(self, sap: list[dict[str, Any]], held: bool) -> None:
