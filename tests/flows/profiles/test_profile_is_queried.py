@@ -138,7 +138,7 @@ class TestAQuestionThatCannotBeAnswered:
             sqlite_url, tmp_path, now=MIDNIGHT, MDUS_AUTH__DEFAULT_SYSTEM="P11", MDUS_CIS__MESSAGE_CLASS="ZAMI"
         )
         response = answered(metering.mdus.post(asked()))
-        assert texts(response, "Log/Item/TypeID") == ["146(ZAMI)"]
+        assert texts(response, "Log/Item/TypeID") == ["166(ZAMI)"]
         metering.close()
 
     def test_is_just_short_enough(self, metering: Metering) -> None:
