@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -146,6 +146,11 @@ def retry_policy(settings: Settings) -> RetryPolicy:
     )
 
 
+def delivery_policy(settings: Settings) -> RetryPolicy:
+    """Return how messages to SAP are tried again, from `[retry]`: as all else, but for much longer."""
+    return replace(retry_policy(settings), attempts=settings.retry.delivery_attempts)
+
+
 def loops_of(parts: Parts) -> list[Loop]:
     """Return the loops of a worker process."""
     runtime = parts.runtime
@@ -156,7 +161,7 @@ def loops_of(parts: Parts) -> list[Loop]:
         services=runtime.services,
         settings=settings,
         clock=clock,
-        retry=retry,
+        retry=delivery_policy(settings),
         contract=runtime.catalog,
         client=CisClient(settings),
     )

@@ -114,6 +114,7 @@ class Retry(Section):
     base_seconds: Seconds
     cap_seconds: Seconds
     attempts: Whole
+    delivery_attempts: Whole
 
 
 class Parking(Section):

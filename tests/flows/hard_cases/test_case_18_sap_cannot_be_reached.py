@@ -6,6 +6,7 @@ what SAP must read first.
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from mdus.bootstrap.composition import delivery_policy
 from mdus.cis.client import CisClient, Delivery
 from mdus.domain.head_end import RawDelivery
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import MessageStatus
+from mdus.settings import load_settings
 from mdus.storage import delivery
 from mdus.storage.message import MESSAGE
 from tests.flows.both_sides import BothSides, texts
@@ -146,6 +149,21 @@ class TestAnAnswerThatIsNoDelivery:
         assert [message.status for message in outgoing(sides)] == [MessageStatus.DELIVERED]
         assert len(set(endpoint.bodies)) == 1
         assert cases(sides) == []
+
+    def test_is_tried_over_a_long_weekend_before_it_is_given_up(self) -> None:
+        policy = delivery_policy(load_settings({}))
+        at_least = sum((policy.delay(n, spread=Shortest()) for n in range(1, policy.attempts)), start=timedelta())
+
+        assert timedelta(days=4) < at_least < timedelta(days=14)
+        assert not policy.is_exhausted(policy.attempts - 1)
+        assert policy.is_exhausted(policy.attempts)
+
+
+class Shortest(random.Random):
+    """Makes every pause the shortest it can be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a
 
 
 class TestAnAnswerThatIs:

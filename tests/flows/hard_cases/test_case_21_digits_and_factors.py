@@ -7,7 +7,7 @@ factor. The bill is made here of nothing but what SAP has received.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,6 +34,8 @@ from tests.flows.hard_cases.sap_messages import (
     result_confirmed,
 )
 from tests.flows.hard_cases.steps import MIDNIGHT, answers, document, late_failures
+from tests.flows.profiles.metering import CREATE as CREATE_VALUES
+from tests.flows.profiles.metering import Metering, role
 
 
 def sent(sides: BothSides, value: str, *, total: int = 8, decimals: int = 2, unit: str = "KWH") -> list[str]:
@@ -151,6 +153,24 @@ class TestAFactorOfForty:
         first, last = (Decimal(value) for value in told(sides))
         assert (first, last) == (Decimal("1000.50"), Decimal("1010.75"))
         assert (last - first) * self.FACTOR * self.PRICE == Decimal("102.50")
+
+    @pytest.mark.parametrize("applied_by", ["mdus", "head_end"])
+    def test_is_billed_exactly_once_by_a_profile(self, sqlite_url: str, tmp_path: Path, applied_by: str) -> None:
+        """SAP applies no factor to a profile: what it is sent is what was consumed, whoever multiplies."""
+        begins = datetime(2026, 3, 26, 23, tzinfo=UTC)
+        rows = f'[[load_profiles]]\nname = "active_import"\nfactor_applied_by = "{applied_by}"\n'
+        metering = Metering(sqlite_url, tmp_path, now=begins, settings=rows)
+        metering.meter(factor=self.FACTOR)
+        metering.assign(role())
+        shown = Decimal(1) if applied_by == "mdus" else self.FACTOR
+        metering.deliver(begins, [str(shown * value) for value in [Decimal("0.1")] * 95 + [Decimal("0.75")]])
+        metering.export(at=begins + timedelta(hours=26))
+        received = [Decimal(told.split()[1]) for told in metering.sent(CREATE_VALUES).values()]
+        metering.close()
+
+        # The same day as by the readings above: 10.25 shown, times forty.
+        assert len(received) == 96
+        assert sum(received) * self.PRICE == Decimal("102.50")
 
     @pytest.mark.parametrize(("factor", "answer"), [("0", ("5", ["116(MDUS)"])), ("0.00001", ("3", []))])
     def test_of_nothing_is_refused(
