@@ -106,7 +106,7 @@ class TestClock:
         told = steered.get("/clock").json()
         assert told["speed"] == 1.0
         assert abs(datetime.fromisoformat(told["now"]) - datetime.now(UTC)) < timedelta(minutes=1)
-        kinds = ("messages", "items", "commands", "deliveries", "documents", "profiles")
+        kinds = ("messages", "items", "commands", "deliveries", "documents", "events", "profiles")
         assert told["in_flight"] == dict.fromkeys(kinds, 0)
         assert told["next_due"] is None
 
