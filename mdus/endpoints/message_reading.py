@@ -393,8 +393,9 @@ class _Draft:
         return list(map(ReceivedItem._make, rows))
 
     def _key(self, uuid: str | None, header_id: str | None, position: int) -> str:
-        """Return what makes an item of a bulk one of its kind."""
-        return uuid.lower() if uuid else header_id or f"{self._message_key}/{position}"
+        """Return what makes an item of a bulk one of its kind; a copy of the bulk's own header names none of them."""
+        own = uuid.lower() if uuid else header_id
+        return own if own and own != self._message_key else f"{self._message_key}/{position}"
 
     def _ordering_key(self, value: str | None) -> str:
         return f"{self._system}/{value or ''}"

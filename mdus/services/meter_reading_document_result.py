@@ -195,10 +195,16 @@ def _document(confirmation: Confirmation, known: Known) -> MeterReadingDocument 
 
 
 def _is_success(confirmation: Confirmation, policy: Policy) -> bool:
-    """Tell whether SAP took the result: any code but 5, or 5 for reasons that are all accepted by setting."""
-    if confirmation.result_code is None:
+    """Tell whether SAP took the result: any code but 5, or 5 for reasons that are all accepted by setting.
+
+    Where the item's own log says nothing, the code of the whole message counts.
+    """
+    code = confirmation.result_code
+    if code is None and confirmation.max_severity is None:
+        code = confirmation.origin.overall_code
+    if code is None:
         return confirmation.max_severity is None or confirmation.max_severity < SeverityCode.ERROR
-    if confirmation.result_code.lstrip("0") != ProcessingResultCode.FAILED:
+    if code.lstrip("0") != ProcessingResultCode.FAILED:
         return True
     return confirmation.says_only(policy.accepted_type_ids)
 

@@ -13,12 +13,17 @@ from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import (
     DOCUMENT,
     HEADER_UUID,
+    METER,
+    READ_BULK,
     RESULT,
+    RESULT_BULK,
+    RESULT_BULK_CONFIRMED,
     RESULT_CONFIRMED,
     VALUE,
+    reading,
     result_confirmed,
 )
-from tests.flows.hard_cases.steps import cases, document, message, read_and_sent, take
+from tests.flows.hard_cases.steps import MIDNIGHT, cases, document, message, read_and_sent, take
 from tests.flows.intake.messages import header, new_uuid
 
 
@@ -149,6 +154,39 @@ class TestAnAnswerThatIsHardToRead:
         answer(sides_on_sqlite, code, to=0)
 
         assert document(sides_on_sqlite).status is status
+
+    @pytest.mark.parametrize(
+        ("own", "overall", "status"),
+        [
+            pytest.param("", "5", DocumentStatus.RESULT_SENT, id="only the whole is refused"),
+            pytest.param("3", "5", DocumentStatus.CONFIRMED, id="the whole is refused, it is not"),
+            pytest.param("5", "4", DocumentStatus.RESULT_SENT, id="it is refused"),
+            pytest.param("", "3", DocumentStatus.CONFIRMED, id="only the whole is taken"),
+            pytest.param("", "", DocumentStatus.CONFIRMED, id="nothing is said at all"),
+        ],
+    )
+    def test_in_a_bulk_is_what_its_item_says_else_what_the_whole_says(
+        self, sides_on_sqlite: BothSides, own: str, overall: str, status: DocumentStatus
+    ) -> None:
+        sides = sides_on_sqlite
+        sides.tell(READ_BULK, reading())
+        sides.clock.instant = MIDNIGHT
+        sides.snapshot(MIDNIGHT, (METER, "1.25"))
+        sides.clock.move(hours=1)
+        sides.rest()
+        [sent] = sides.sap.messages(RESULT_BULK)
+        code = f"<BusinessDocumentProcessingResultCode>{overall}</BusinessDocumentProcessingResultCode>"
+        answered = message(
+            RESULT_BULK_CONFIRMED,
+            result_confirmed(own),
+            header_xml=header(uuid=new_uuid(), sender="P11", reference=texts(sent, HEADER_UUID)[0]),
+        )
+        end = f"</n0:{RESULT_BULK_CONFIRMED}>"
+        take(sides, answered.replace(end.encode(), f"<Log>{code if overall else ''}</Log>{end}".encode()))
+        sides.rest()
+
+        assert document(sides).status is status
+        assert (document(sides).note is None) is (status is DocumentStatus.CONFIRMED)
 
     def test_and_names_no_document_is_tied_to_it_by_the_message_it_answers(self, sides: BothSides) -> None:
         read_and_sent(sides)

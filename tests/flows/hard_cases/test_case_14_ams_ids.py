@@ -1,4 +1,4 @@
-"""Hard case 14: an AMS id that is unknown, foreign or missing; one SAP with several AMS; several SAP systems.
+"""Case 14. An AMS id that is unknown, foreign or missing; one SAP with several AMS; several SAP systems.
 
 Unknown: no head end stands for it. Foreign: it is another one than the device's. Both are refused with the reason;
 nothing is ever routed by guess.

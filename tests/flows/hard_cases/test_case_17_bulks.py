@@ -94,6 +94,23 @@ class TestANightsBulk:
         told = [code for part in sides.sap.messages(READ_BULK_ACCEPTED) for code in by_document(part, CODE).values()]
         assert told == ["3"] * 4
 
+    @pytest.mark.parametrize("form", ["uuid", "id"])
+    def test_whose_items_carry_a_copy_of_its_own_header_is_carried_out_item_by_item(
+        self, sides: BothSides, form: str
+    ) -> None:
+        """A sender that fills all headers alike: none of the items is a repetition of the first."""
+        head = header(uuid=new_uuid()) if form == "uuid" else header(number="0000004711")
+        bodies = [reading(f"{place}", device_id=METERS[place]) for place in range(3)]
+        content = message(READ_BULK, *bodies, header_xml=head, item_headers=(head,) * 3)
+        take(sides, content)
+        sides.rest()
+        take(sides, content)
+        sides.rest()
+
+        first, again = sides.sap.messages(READ_BULK_ACCEPTED)
+        assert by_document(first, CODE) == by_document(again, CODE) == {"0": "3", "1": "3", "2": "3"}
+        assert len([row for row in sides.mdus.rows(ITEM) if row.direction == "in"]) == 3
+
 
 class TestABulkThatIsNone:
     def test_without_an_item_is_refused(self, sides: BothSides) -> None:
