@@ -6,7 +6,7 @@ TOLD --sorted--> HELD --its device may be spoken of--> DUE --> SENT --SAP confir
           |        +--never registered--> WITHHELD              +--SAP refuses--> REFUSED, with a case
           +--not in config/event_types.toml--> WITHHELD
           +--a repetition, a storm--> SUPPRESSED
-          +--of MDUS itself--> DUE
+          +--of MDUS itself--> DUE (that a confirmation is undelivered: HELD until SAP takes other messages)
 ```
 Nothing told is ever dropped: what is not sent is stored with the reason.
 """
@@ -50,6 +50,7 @@ class EventReason(StrEnum):
     EXPIRED = "expired"  # its device was not registered within events.held_days
     REPEATED = "repeated"  # the same was told shortly before
     STORM = "storm"  # one of too many of its type and area
+    MOOT = "moot"  # what it was to tell is not so any more
 
 
 class LateFailure(StrEnum):
@@ -71,7 +72,7 @@ class EndDeviceEvent(Value):
     `event_type` is an IEC 61968-9 EndDeviceEventType (`d.d.d.d`), of MDUS's own events a LateFailure. `at` is when it
     happened, `happened_on` the same as a local date of the sender system (set when it is sorted). `source` is the head
     end or `mdus`; `area` what storms are counted by beside the type. `case_key` names the case that a late failure
-    opened, whose kind is the event's type.
+    opened, whose kind is the event's type; of an undelivered confirmation it is the message's UUID.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "event_id")

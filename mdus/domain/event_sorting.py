@@ -98,7 +98,8 @@ def sort_events(told: Sequence[EndDeviceEvent], around: Surroundings, *, now: da
       told of in between: power that failed, came back and failed again has failed twice.
     - Beyond the limit of type and area in a window the others are a storm: suppressed, and one event tells of it.
     - What MDUS itself has to tell is neither: each is the only word SAP gets about one order. It is due at once, for
-      it may be about a device that is not registered, or about none.
+      it may be about a device that is not registered, or about none. Only that a confirmation could not be delivered
+      is held: while SAP takes nothing, this would end like the confirmation.
     - All else is held until its device may be spoken of.
     """
     rules, history = around.rules, _History(around.near)
@@ -109,7 +110,8 @@ def sort_events(told: Sequence[EndDeviceEvent], around: Surroundings, *, now: da
             reason = EventReason.UNMAPPED if row is None else EventReason.UNWANTED
             done.events.append(replace(event, state=EventState.WITHHELD, reason=reason))
         elif event.source == MDUS:
-            done.events.append(replace(event, state=EventState.DUE))
+            waits = event.event_type == LateFailure.CONFIRMATION_UNTOLD
+            done.events.append(replace(event, state=EventState.HELD if waits else EventState.DUE))
             continue
         elif history.repeats(event, within=rules.repeat_within):
             done.events.append(replace(event, state=EventState.SUPPRESSED, reason=EventReason.REPEATED))

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from mdus.domain.end_device_event import EndDeviceEvent, EventReason, EventState, EventWindow
+from mdus.domain.end_device_event import EndDeviceEvent, EventReason, EventState, EventWindow, LateFailure
 from mdus.messaging.status import MessageStatus
 from mdus.storage.column_types import EnumText
 from mdus.storage.keys import among, given
@@ -54,6 +54,8 @@ _WINDOW = EVENT_WINDOW.table
 EVENT_IS_TOLD: Final[ColumnElement[bool]] = literal_column("end_device_event.state = 'told'")
 EVENT_IS_DUE: Final[ColumnElement[bool]] = literal_column("end_device_event.state = 'due'")
 _IS_HELD: Final[ColumnElement[bool]] = literal_column("end_device_event.state = 'held'")
+
+_DELIVERED: Final[ColumnElement[bool]] = literal_column("message.direction = 'out' AND message.status = 'delivered'")
 
 #: The number of the advisory lock of whoever sorts.
 _SORTING: Final = 7306
@@ -162,14 +164,44 @@ def expired(connection: Connection, *, told_before: datetime, limit: int) -> lis
     return list(connection.scalars(query))
 
 
+def untold(connection: Connection, *, limit: int) -> tuple[list[int], list[int]]:
+    """Return the held events of undelivered confirmations that may go, and those that are moot.
+
+    One may go once SAP has taken another message since the confirmation was given up, and is moot once the confirmation
+    is not given up any more.
+    """
+    confirmation = MESSAGE.alias()
+    reached = (
+        select(MESSAGE.c.id)
+        .where(_DELIVERED, MESSAGE.c.ended_at > _TABLE.c.told_at, MESSAGE.c.sender_system == _TABLE.c.sender_system)
+        .correlate(_TABLE)
+        .exists()
+    )
+    query = (
+        select(_TABLE.c.id, confirmation.c.status, reached.label("reached"))
+        .join(confirmation, confirmation.c.uuid == _TABLE.c.case_key)
+        .where(
+            _IS_HELD,
+            _TABLE.c.event_type == LateFailure.CONFIRMATION_UNTOLD.value,
+            confirmation.c.direction == "out",
+            confirmation.c.sender_system == _TABLE.c.sender_system,
+        )
+        .order_by(_TABLE.c.id)
+        .limit(limit)
+    )
+    rows = connection.execute(query).all()
+    ready = [row.id for row in rows if row.status is MessageStatus.DEAD and row.reached]
+    return ready, [row.id for row in rows if row.status is not MessageStatus.DEAD]
+
+
 def release(connection: Connection, ids: Collection[int]) -> int:
     """Make held events due; returns how many still were held."""
     return _move(connection, _held(connection, ids), EventState.DUE) if ids else 0
 
 
-def expire(connection: Connection, ids: Collection[int]) -> int:
+def withhold(connection: Connection, ids: Collection[int], reason: EventReason) -> int:
     """Withhold held events for good; returns how many still were held."""
-    return _move(connection, _held(connection, ids), EventState.WITHHELD, reason=EventReason.EXPIRED) if ids else 0
+    return _move(connection, _held(connection, ids), EventState.WITHHELD, reason=reason) if ids else 0
 
 
 def _held(connection: Connection, ids: Collection[int]) -> Any:

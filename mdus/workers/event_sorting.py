@@ -19,7 +19,7 @@ import structlog
 
 from mdus.domain.clock import Clock
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
-from mdus.domain.end_device_event import EndDeviceEvent, EventWindow, LateFailure
+from mdus.domain.end_device_event import EndDeviceEvent, EventReason, EventWindow, LateFailure
 from mdus.domain.event_sorting import EventRules, Sorted, Surroundings, sort_events
 from mdus.domain.event_types import EventTypes
 from mdus.services.device_registered import SERVICE as REGISTERED
@@ -117,15 +117,17 @@ class EventSorter:
         now = self._clock.now()
         with self._database.read() as uow:
             releasable = self._releasable(uow)
+            tellable, moot = events.untold(uow.connection, limit=_LOOKED_AT)
             held_since = now - timedelta(days=self._settings.events.held_days)
             expired = events.expired(uow.connection, told_before=held_since, limit=_LOOKED_AT)
             unmapped = [one for one in events.types_due(uow.connection) if self._types.sent(*one) is None]
             is_stormy = LateFailure.EVENT_STORM.value in open_cases(uow.connection)
-        if not (releasable or expired or unmapped or is_stormy):
+        if not (releasable or tellable or moot or expired or unmapped or is_stormy):
             return 0
         with self._database.begin() as uow:
-            moved = events.release(uow.connection, releasable)
-            moved += events.expire(uow.connection, expired)
+            moved = events.release(uow.connection, [*releasable, *tellable])
+            moved += events.withhold(uow.connection, moot, EventReason.MOOT)
+            moved += events.withhold(uow.connection, expired, EventReason.EXPIRED)
             if unmapped:
                 moved += events.withhold_due(uow.connection, unmapped)
             if is_stormy:

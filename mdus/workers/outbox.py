@@ -292,6 +292,7 @@ class OutboxWorker:
                     told_at=now,
                     about=row.uuid,
                     note=f"{row.root} for {row.reference_uuid or row.reference_id} could not be delivered",
+                    case_key=row.uuid,
                 )
             )
         return told

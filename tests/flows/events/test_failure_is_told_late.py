@@ -214,12 +214,30 @@ class TestAConfirmation:
         serial = "<SerialID>0000001234</SerialID><MaterialID>LX100</MaterialID>"
         uuid = sides.tell(CREATE, f"<UtilitiesDevice><ID>{METER}</ID>{_SPAN}{serial}{_SYSTEM}</UtilitiesDevice>")
         sides.rest()
+        assert states(sides) == ["held"]  # SAP may take nothing at all
+        sides.clock.move(minutes=1)
+        meter(sides, "1")
+        sides.tell(READING, reading_order("1", "1", on="2026-03-28"))  # which SAP is confirmed
+        sides.rest()
 
         event = only_event(sides)
         assert event.findtext("TypeCode") == "1005"
         assert event.find("UtilitiesDeviceID") is None
         assert event.findtext("Property/ObjectPropertyValue/Text") == f"{CREATED} for {uuid} could not be delivered"
         assert cases(sides) == [("dead_message", True)]
+
+    def test_that_was_told_after_all_makes_no_event(self, sides: BothSides) -> None:
+        meter(sides)
+        sides.sap.closed = True
+        uuid = sides.tell(READING, reading_order(on="2026-03-28"))
+        sides.rest()
+        assert (states(sides), cases(sides)) == (["held"], [("dead_message", True)])
+
+        sides.sap.closed = False
+        sides.tell(READING, reading_order(on="2026-03-28"), uuid_=uuid)
+        sides.rest()
+        assert (states(sides), cases(sides)) == (["withheld: moot"], [("dead_message", False)])
+        assert told(sides) == []
 
     def test_is_the_only_message_of_ours_whose_end_makes_an_event(self, sides: BothSides) -> None:
         """Else an event that could not be delivered would make another one, and so on."""

@@ -36,6 +36,7 @@ TYPES = EventTypes(
         EventType(name="sag", event=SAG, send=False),
         EventType(name="breaker", event=BREAKER, type="4", severity="1", read_back=True),
         EventType(name="reading", event="reading_missing", type="5", severity="1"),
+        EventType(name="untold", event="confirmation_untold", type="6", severity="1"),
     ]
 )
 METER = EndDevice(
@@ -227,6 +228,18 @@ class TestStorm:
         ]
         assert fates(sort(*failures, rules=RULES)) == ["due"] * 5
         assert len({one.event_id for one in failures}) == 5
+
+    def test_holds_that_a_confirmation_is_untold_for_sap_may_be_away(self) -> None:
+        failure = late_failure(
+            LateFailure.CONFIRMATION_UNTOLD,
+            sender_system="P11",
+            device_id=None,
+            at=NOON,
+            told_at=NOON,
+            about="x",
+            note="x",
+        )
+        assert fates(sort(failure)) == ["held"]
 
     def test_withholds_what_mdus_has_to_tell_where_the_table_has_no_row(self) -> None:
         failure = late_failure(

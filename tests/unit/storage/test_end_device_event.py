@@ -207,7 +207,7 @@ class TestRelease:
         found = events.releasable(uow.connection, registered_service=REGISTERED, needs_register=True, limit=10)
         uow.save([event(state=EventState.SENT, sent_at=NOON)])
         assert events.release(uow.connection, found) == 0
-        assert events.expire(uow.connection, found) == 0
+        assert events.withhold(uow.connection, found, EventReason.EXPIRED) == 0
 
     def test_lets_so_many_go_at_once(self, uow: UnitOfWork) -> None:
         self._device(uow)
@@ -217,12 +217,52 @@ class TestRelease:
         assert [one.state for one in stored(uow)] == [EventState.DUE, EventState.DUE, EventState.HELD]
 
 
+class TestUntold:
+    @pytest.mark.parametrize(
+        ("status", "taken_at", "fate"),
+        [
+            pytest.param(MessageStatus.DEAD, None, "", id="SAP takes nothing"),
+            pytest.param(MessageStatus.DEAD, NOON, "", id="SAP took something before"),
+            pytest.param(MessageStatus.DEAD, NOON + MINUTE, "ready", id="SAP takes other messages"),
+            pytest.param(MessageStatus.READY, NOON + MINUTE, "moot", id="tried again"),
+            pytest.param(MessageStatus.DELIVERED, None, "moot", id="delivered after all"),
+        ],
+    )
+    def test_waits_until_sap_takes_messages_again(
+        self, uow: UnitOfWork, status: MessageStatus, taken_at: datetime | None, fate: str
+    ) -> None:
+        def message(status: MessageStatus, uuid: str, ended_at: datetime | None, system: str = "P11") -> None:
+            uow.connection.execute(
+                insert(MESSAGE).values(
+                    direction="out",
+                    sender_system=system,
+                    service="S",
+                    root="S",
+                    bulk=False,
+                    status=status,
+                    uuid=uuid,
+                    created_at=NOON,
+                    stored_at=NOON,
+                    ended_at=ended_at,
+                )
+            )
+
+        message(status, "given-up", NOON if status is MessageStatus.DELIVERED else None)
+        message(MessageStatus.DELIVERED, "elsewhere", NOON + MINUTE, system="P12")
+        if taken_at is not None:
+            message(MessageStatus.DELIVERED, "other", taken_at)
+        untold = event(device_id=None, event_type="confirmation_untold", case_key="given-up", state=EventState.HELD)
+        uow.save([untold, event(2, state=EventState.HELD)])
+        ready, moot = events.untold(uow.connection, limit=10)
+        assert (len(ready), len(moot)) == (int(fate == "ready"), int(fate == "moot"))
+
+
 class TestWithhold:
     def test_gives_up_what_was_held_too_long(self, uow: UnitOfWork) -> None:
         late, fresh = event(1, state=EventState.HELD), event(2, state=EventState.HELD, told_at=NOON + MINUTE)
         uow.save([late, fresh])
         found = events.expired(uow.connection, told_before=NOON, limit=10)
-        assert events.expire(uow.connection, found) == 1
+        assert events.withhold(uow.connection, found, EventReason.EXPIRED) == 1
         assert stored(uow) == [replace(late, state=EventState.WITHHELD, reason=EventReason.EXPIRED), fresh]
 
     def test_gives_up_due_events_of_types_nobody_sends(self, uow: UnitOfWork) -> None:
