@@ -17,7 +17,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
-from mdus.domain.end_device_event import EndDeviceEvent
+from mdus.domain.end_device_event import EndDeviceEvent, LateFailure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals
 from mdus.domain.reading import MeterReading, ReadingOrigin
@@ -353,7 +353,12 @@ class TestSwitching:
         city.save(replace(control, status=ControlStatus.FAILED, reported_success=False))
 
         city.clock.advance(minutes=11)
-        city.until(lambda: city.all(EndDeviceEvent), what="the event of the late result")
+        # The meter itself tells of its relay too: what is waited for is what MDUS has to say of it.
+        contradicted = LateFailure.SWITCH_CONTRADICTION
+        city.until(
+            lambda: [event for event in city.all(EndDeviceEvent) if event.event_type == contradicted],
+            what="the event of the late result",
+        )
 
         assert city.stored(switch).status is CommandStatus.TIMED_OUT
         assert city.status(device).switch_state is SwitchState.DISCONNECTED

@@ -135,5 +135,5 @@ class TestInstallation:
         assert "--state" in done.stdout
 
     def test_runs_the_landscape_with_ten_meters(self, installation: Installation) -> None:
-        done = installation.run("mdus", "demo", "--meters", "10", timeout=300)
+        done = installation.run("mdus", "demo", "--meters", "10", timeout=600)
         assert done.returncode == 0, done.stdout
