@@ -101,9 +101,9 @@ class TestAReadingOfAPerson:
         ],
     )
     def test_is_of_a_day_the_meter_has_had(
-        self, empty_sides: BothSides, on: str, answer: tuple[str, list[str]]
+        self, empty_sides_on_sqlite: BothSides, on: str, answer: tuple[str, list[str]]
     ) -> None:
-        sides = empty_sides
+        sides = empty_sides_on_sqlite
         sides.tell(CREATE, device(starts="2026-03-01"))
         sides.tell(REGISTERS, registers(register(starts="2026-03-01")))
         sides.tell(MANUAL, manual_reading(on=on, at="00:00:00"))

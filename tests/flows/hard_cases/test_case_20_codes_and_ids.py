@@ -105,7 +105,8 @@ class TestAnId:
         told = [texts(found, "UtilitiesDevice/ID")[0] for found in sides.sap.messages(CREATED)]
         assert sorted(told) == sorted([METER, PLAIN])
 
-    def test_is_never_taken_for_the_padded_one(self, sides: BothSides) -> None:
+    def test_is_never_taken_for_the_padded_one(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(READ, reading("1", device_id=PLAIN, task=METER))
         sides.tell(READ, reading("2", device_id=METER, task=PLAIN))
         sides.tell(SWITCH, switch(PLAIN, planned_at=START))
@@ -117,7 +118,8 @@ class TestAnId:
         assert answers(sides, SWITCHED) == [("5", ["110(MDUS)"])]
         assert switches(sides) == []
 
-    def test_comes_back_in_the_result_as_sap_wrote_it(self, sides: BothSides) -> None:
+    def test_comes_back_in_the_result_as_sap_wrote_it(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         read_and_sent(sides, reading("00000000000000000007"))
         task = "MeterReadingDocument/UtiltiesMeasurementTask"
         [result] = sides.sap.messages(RESULT)
@@ -126,7 +128,8 @@ class TestAnId:
         assert texts(result, f"{task}/UtilitiesMeasurementTaskID") == [METER]
         assert texts(result, f"{task}/UtiltiesDevice/UtilitiesDeviceID") == [METER]
 
-    def test_of_a_document_without_its_zeros_is_another_document(self, sides: BothSides) -> None:
+    def test_of_a_document_without_its_zeros_is_another_document(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         read_and_sent(sides, reading("0007"))
         sides.tell(RESULT_CONFIRMED, result_confirmed(document="7"))
         sides.rest()

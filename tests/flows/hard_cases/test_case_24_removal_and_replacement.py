@@ -54,7 +54,8 @@ def spans(sides: BothSides) -> list[tuple[str, date, date | None]]:
 
 
 class TestALocationMessageWithoutALocation:
-    def test_is_the_removal_of_the_meter_on_the_day_it_came(self, sides: BothSides) -> None:
+    def test_is_the_removal_of_the_meter_on_the_day_it_came(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(LOCATION, locations(place("IP1")))
         sides.rest()
         for _ in range(2):
@@ -64,7 +65,8 @@ class TestALocationMessageWithoutALocation:
         assert spans(sides) == [("IP1", date(2026, 1, 1), date(2026, 3, 28))]
         assert late_failures(sides) == []
 
-    def test_of_a_meter_installed_today_leaves_no_trace(self, sides: BothSides) -> None:
+    def test_of_a_meter_installed_today_leaves_no_trace(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         sides.tell(LOCATION, locations(place("IP1", starts=TODAY)))
         sides.rest()
         sides.tell(LOCATION, locations())
@@ -85,7 +87,8 @@ class TestALocationMessageWithoutALocation:
             ("IP2", date(2026, 3, 28), None),
         ]
 
-    def test_but_with_logical_locations_only_is_none(self, sides: BothSides) -> None:
+    def test_but_with_logical_locations_only_is_none(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
         logical = "<LogicalLocation><StartDate>2026-01-01</StartDate><EndDate>9999-12-31</EndDate>"
         logical += "<LogicalInstallationPointID>L1</LogicalInstallationPointID></LogicalLocation>"
         sides.tell(LOCATION, locations(place("IP1")))
@@ -118,9 +121,9 @@ class TestAnInstallation:
 
 class TestAReplacement:
     @pytest.fixture
-    def replaced(self, empty_sides: BothSides) -> BothSides:
+    def replaced(self, empty_sides_on_sqlite: BothSides) -> BothSides:
         """The number is on the old meter till yesterday and on the new one from today on."""
-        sides = empty_sides
+        sides = empty_sides_on_sqlite
         for device_id in (METER, OTHER):
             sides.tell(CREATE, device(device_id))
         sides.tell(REGISTERS, registers(register(TASK)))

@@ -38,9 +38,9 @@ Spans = dict[str, list[tuple[date, date | None]]]
 
 
 @pytest.fixture
-def sides(empty_sides: BothSides) -> BothSides:
+def sides(empty_sides_on_sqlite: BothSides) -> BothSides:
     """A meter with one register that counts everything."""
-    return with_one(empty_sides)
+    return with_one(empty_sides_on_sqlite)
 
 
 def with_one(sides: BothSides) -> BothSides:
@@ -117,7 +117,8 @@ class TestManyRegisters:
         specified(LOW, "2026-06-01", obis=LOW_TARIFF),
     )
 
-    def test_change_the_tariff_on_a_day_all_of_them_or_none(self, sides: BothSides) -> None:
+    def test_change_the_tariff_on_a_day_all_of_them_or_none(self, empty_sides: BothSides) -> None:
+        sides = with_one(empty_sides)
         wrong = (*self.TARIFF[:2], specified(LOW, "2026-06-01", obis=HIGH_TARIFF))
         assert change(sides, *wrong)[0] == "5"
         assert spans(sides) == {DAY: [(date(2026, 1, 1), None)]}

@@ -30,12 +30,12 @@ STREET = [f"{number:018}" for number in range(100, 160)]
 
 
 @pytest.fixture
-def play(database_url: str, tmp_path: Path) -> Iterator[Play]:
+def play(sqlite_url: str, tmp_path: Path) -> Iterator[Play]:
     """What plays both sides under settings of [events]."""
     opened = []
 
     def make(settings: str = "") -> BothSides:
-        opened.append(playing(database_url, tmp_path, settings=settings))
+        opened.append(playing(sqlite_url, tmp_path, settings=settings))
         return opened[-1].__enter__()
 
     yield make
