@@ -182,7 +182,8 @@ def loops_of(parts: Parts) -> list[Loop]:
     for row in settings.head_ends:
         worker = parts.head_end_workers[row.name]
         # One thread per call that may be under way: a head end that takes its time holds up its own calls only.
-        loops += [Loop(f"head_end {row.name} {number}", worker.turn) for number in range(1, row.calls + 1)]
+        first, *others = (f"head_end {row.name} {number}" for number in range(1, row.calls + 1))
+        loops += [Loop(first, worker.turn), *(Loop(name, worker.turn, crew=first) for name in others)]
     return loops
 
 

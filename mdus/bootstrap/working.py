@@ -8,20 +8,25 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from mdus.bootstrap.composition import compose, loops_of, start_logs
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
-from mdus.storage.session import Database
+from mdus.domain.clock import Clock
+from mdus.storage.session import Database, StoredClock
 from mdus.telemetry import logs
 from mdus.workers.running import Loops
 
 log = logs.logger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
+#: The same where business time may be steered: whatever a jump makes due is looked for at once.
+_STEERED_LOOK_SECONDS: Final = 0.1
 
 #: New objects after which the youngest are looked through for garbage; Python's own 700 suits smaller work.
 _COLLECTED_AFTER: Final = 20_000
@@ -57,7 +62,10 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
         gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
         loops.start()
         log.info("worker_works", pid=os.getpid())
-        while loops.wait(_LOOK_SECONDS):
+        steered = steering_of(parts.runtime.clock)
+        while loops.wait(_STEERED_LOOK_SECONDS if simulated_clock else _LOOK_SECONDS):
+            if next(steered):
+                loops.wake()
             if parent is not None and os.getppid() != parent:
                 log.warning("parent_died", parent=parent)
                 told_to_end = True
@@ -67,6 +75,19 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
     parts.close()
     log.info("worker_ended", pid=os.getpid())
     return 0 if told_to_end else 1
+
+
+def steering_of(clock: Clock) -> Iterator[bool]:
+    """Yield at each look whether business time was steered since the one before; never on the real clock."""
+    seen = None
+    while True:
+        steered_at = None
+        if isinstance(clock, StoredClock):
+            with suppress(SQLAlchemyError):  # the loops say so themselves when the database is away
+                clock.now()
+            steered_at = clock.steered_at()
+        yield steered_at != seen
+        seen = steered_at
 
 
 @contextmanager

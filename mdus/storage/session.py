@@ -293,6 +293,10 @@ class StoredClock:
                 self._read_at = real.timestamp()
             return real if self._time is None else self._time.at(real)
 
+    def steered_at(self) -> datetime | None:
+        """Return the real instant at which the clock was steered last, as now() has seen it; None on the real clock."""
+        return None if self._time is None else self._time.anchor
+
     def forget(self) -> None:
         """Read the row again at the next question: the clock was steered by this process."""
         self._read_at = -1e9
@@ -314,10 +318,16 @@ def migrate(url: str) -> None:
 
 def _engine(url: str, *, settings: Settings) -> Engine:
     patience, connections = settings.database.timeout_seconds, settings.database.pool_size
+    made = _with_driver(url)
+    is_sqlite = made.get_backend_name() == "sqlite"
     engine = create_engine(
-        _with_driver(url), pool_size=connections, max_overflow=connections, pool_timeout=patience, pool_pre_ping=True
+        made,
+        pool_size=connections,
+        max_overflow=connections,
+        pool_timeout=patience,
+        pool_pre_ping=not is_sqlite,  # a file does not go away; a server restarts
     )
-    if engine.dialect.name != "sqlite":
+    if not is_sqlite:
         return engine
 
     @event.listens_for(engine, "connect")

@@ -136,16 +136,13 @@ class OutboxWorker:
 
     def start_messages(self) -> int:
         """Store messages for everything the sending services find due; returns the number of items."""
-        started = 0
-        for service in self._services.values():
-            if isinstance(service, NotificationSent | RequestSent):
-                started += self._start(service)
-        return started
+        sending = [each for each in self._services.values() if isinstance(each, NotificationSent | RequestSent)]
+        with self._database.read() as uow:
+            now = self._clock.now()
+            due = [service for service in sending if service.select(uow, now=now, limit=1)]
+        return sum(self._start(service) for service in due)
 
     def _start(self, service: NotificationSent | RequestSent) -> int:
-        with self._database.read() as uow:
-            if not service.select(uow, now=self._clock.now(), limit=1):
-                return 0
         with self._database.begin() as uow:
             now = self._clock.now()
             due = service.select(uow, now=now, limit=_SUBJECTS_AT_ONCE)

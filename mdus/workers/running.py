@@ -1,14 +1,15 @@
 """The loops of one worker process: each a thread that takes turns until it is told to stop.
 
 A loop that moved something turns again at once and wakes the others of its process: what one worker decides, another
-sends. With nothing to do it looks again after a pause that grows up to `poll_seconds`. An error of a turn never ends
-the loop: whatever is wrong may pass, such as a database that restarts.
+sends. With nothing to do it looks again after a pause that grows up to `poll_seconds`. Of several loops that share one
+kind of work the helpers are woken by their own crew only: until one of it has found work, there is none to share. An
+error of a turn never ends the loop: whatever is wrong may pass, such as a database that restarts.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -35,13 +36,15 @@ _AFTER_ERROR: Final = RetryPolicy(base=timedelta(seconds=0.5), cap=timedelta(sec
 class Loop:
     """One loop: `turn` moves what it can and returns how much that was; `close` ends it in good order.
 
-    A loop that is not `wakeful` takes nothing from the others, and only looks now and then.
+    A loop that is not `wakeful` takes nothing from the others, and only looks now and then. A loop with a `crew` helps
+    the loop of that name.
     """
 
     name: str
     turn: Callable[[], int]
     close: Callable[[], None] | None = None
     wakeful: bool = True
+    crew: str = ""
     woken: threading.Event = field(default_factory=threading.Event)
 
 
@@ -62,6 +65,11 @@ class Loops:
     def stop(self) -> None:
         """Tell every loop to end after its present turn; safe in a signal handler."""
         self._stopping.set()
+        for loop in self._loops:
+            loop.woken.set()
+
+    def wake(self) -> None:
+        """Have every loop look at once: a steered clock has jumped."""
         for loop in self._loops:
             loop.woken.set()
 
@@ -96,15 +104,19 @@ class Loops:
                 continue
             if moved:
                 pause = _FIRST_PAUSE
-                for other in self._loops:
-                    if other is not loop and other.wakeful:
-                        other.woken.set()
+                for other in self._woken_by(loop):
+                    other.woken.set()
                 continue
             if loop.woken.wait(pause):
                 self._stopping.wait(_AFTER_WAKING)
-                pause = _FIRST_PAUSE
             else:
                 pause = min(pause * 2, self._poll_seconds)
+
+    def _woken_by(self, loop: Loop) -> Iterator[Loop]:
+        crew = loop.crew or loop.name
+        for other in self._loops:
+            if other is not loop and other.wakeful and other.crew in ("", crew):
+                yield other
 
 
 def _tell(loop: Loop, error: Exception, *, failures: int, rest: float) -> None:

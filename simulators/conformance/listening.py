@@ -72,6 +72,7 @@ class Listener:
         )
         server = _Server(config)
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listening.listen(128)
             bound = listening.getsockname()[1]
             serving = asyncio.create_task(server.serve(sockets=[listening]))

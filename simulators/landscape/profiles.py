@@ -37,12 +37,12 @@ class ProfileActs:
         return rows
 
     def assign(self) -> None:
-        """All interval registers are assigned from the first day on; an interval of the second is estimated."""
+        """All interval registers are assigned from the second day on, the first whole one; one of its intervals is estimated."""
         scenario = self._scenario
         channels = {meter["serial"]: meter["channels"] for meter in scenario.meters}
         devices = scenario.process("device initialization").devices
         profiled = [device for device, meter in zip(devices, scenario.meters, strict=True) if channels[meter["serial"]]]
-        made = scenario.clients.sap.post("/control/assign_profiles", devices=profiled, start_on=scenario.day_names[0])
+        made = scenario.clients.sap.post("/control/assign_profiles", devices=profiled, start_on=scenario.day_names[1])
         self.ids = made["profiles"]
         scenario.process("profile assignment").messages += made["messages"]
         serial = next(serial for serial, rows in channels.items() if rows)

@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 #: Real seconds all must have been idle before the clock jumps. What a jump makes due shows as overdue at once, whoever
 #: has not seen the jump yet; this pause is for what nobody announced.
-_SETTLED_SECONDS = 0.2
-_LOOK_SECONDS = 0.05
+_SETTLED_SECONDS = 0.1
+_LOOK_SECONDS = 0.03
 #: How long a process may take to come up again.
 _PATIENCE_SECONDS = 60.0
 _CONFLICT = 409
@@ -79,7 +79,6 @@ class Steering:
                     raise Stalled(f"still in flight at {look.now}: {look.what}")
             else:
                 idle_since = idle_since or time.monotonic()
-                self._run_at(1.0)
                 if time.monotonic() - idle_since >= _SETTLED_SECONDS:
                     due = min(filter(None, (look.next_due, target)))
                     self._jump(max(look.now, min(due, look.now + _LONGEST_JUMP)))
@@ -130,13 +129,13 @@ class Steering:
     def _jump(self, to: datetime) -> None:
         with self._lock:
             try:
-                self._steer(speed=1.0, jump_to=stamp(to))
+                self._steer(speed=self._busy_speed, jump_to=stamp(to))
             except ControlRefused as error:
                 if error.status != _CONFLICT:
                     raise
                 self._pace = None  # it is past that already: perhaps by this very jump, whose answer was lost
             else:
-                self._pace = 1.0
+                self._pace = self._busy_speed
             self.jumps += 1
 
     def _steer(self, **wanted: object) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -152,6 +153,7 @@ async def serve(app: Starlette, *, host: str, port: int) -> None:
         timeout_graceful_shutdown=2,
     )
     listening = config.bind_socket()
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.listen(128)  # who is told the address may connect at once, and waits until it is served
     print(json.dumps({"listening": f"http://{host}:{listening.getsockname()[1]}"}), flush=True)
     await uvicorn.Server(config).serve(sockets=[listening])

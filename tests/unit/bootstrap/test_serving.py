@@ -51,6 +51,13 @@ class TestListening:
         with _listening("127.0.0.1", 0) as listener:
             assert listener.getsockname()[1] > 0
 
+    def test_answers_leave_at_once(self) -> None:
+        """What a listener accepts sends without waiting for acknowledgements, which a caller delays by 40 ms."""
+        with _listening("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
     def test_names_every_problem_of_the_settings(self) -> None:
         environ = {"MDUS_HTTP__PORT": "x", "MDUS_CIS__URL": "ftp://sap", "MDUS_TIME_ZONE": "Mars"}
         with pytest.raises(CannotStart) as error:

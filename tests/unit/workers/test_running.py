@@ -126,3 +126,37 @@ class TestLoops:
         running = run(Loop("dying", die), Loop("living", Turns()))
         until(lambda: not running.wait(0.01))
         end(running)
+
+    def test_wake_a_helper_only_for_the_work_of_its_crew(self) -> None:
+        busy, leader = Turns(left=50), Turns()
+        helper = Loop("head end 2", Turns(), crew="head end 1")
+        running = run(Loop("outbox", busy), Loop("head end 1", leader), helper)
+        until(lambda: busy.left == 0)
+        was_woken = helper.woken.is_set()
+        end(running)
+        assert not was_woken
+
+    def test_wake_a_helper_when_its_leader_finds_work(self) -> None:
+        helper, leader, begin = Turns(), Turns(), threading.Event()
+        running = run(
+            Loop("head end 2", helper, crew="head end 1"),
+            Loop("head end 1", lambda: (begin.wait(20) and leader()) or 0),
+        )
+        until(lambda: helper.count > 8)  # its pauses have grown to five seconds
+        before, leader.left = helper.count, 1
+        woken_at = time.monotonic()
+        begin.set()
+        until(lambda: helper.count > before)
+        assert time.monotonic() - woken_at < 4.0
+        end(running)
+
+    def test_wake_all_when_business_time_has_jumped(self) -> None:
+        idle, helper = Turns(), Turns()
+        running = run(Loop("idle", idle), Loop("helper", helper, crew="idle"), Loop("jobs", Turns(), wakeful=False))
+        until(lambda: idle.count > 8 and helper.count > 8)
+        before = idle.count, helper.count
+        running.wake()
+        woken_at = time.monotonic()
+        until(lambda: idle.count > before[0] and helper.count > before[1])
+        assert time.monotonic() - woken_at < 4.0
+        end(running)
