@@ -115,11 +115,12 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
         morning = datetime.combine(days[0], FIRST_HOUR, zone).astimezone(UTC)
         clients.mdus.post("/clock", speed=1.0, jump_to=morning.isoformat())
         progress.update(bar, description="starting SAP and the head end")
+        spoiling = [name for name in wanted["head end"] if FIELD_FAULTS[name].kinds == ("intervals",)]
         field = head_end_process(
             layout,
             seed=options.seed,
             meters=options.meters + SPARES,
-            faults=",".join(wanted["head end"]),
+            faults=",".join(name for name in wanted["head end"] if name not in spoiling),
             profiles="daily",
         )
         sap = sap_process(layout, seed=options.seed, faults=",".join(wanted["sap"]))
@@ -142,6 +143,7 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
             spares=SPARES,
             progress=lambda done, of, what: progress.update(bar, description=what, completed=done, total=of),
         )
+        scenario.profiles.faults = spoiling
         scenario.play()
         progress.update(bar, description="judging")
         judge = Judge(clients, scenario, wanted_faults=wanted)

@@ -24,6 +24,7 @@ class ProfileActs:
         self._scenario = scenario
         self.ids: list[str] = []
         self.revised: tuple[str, datetime] | None = None  # serial and start of an interval estimated at first
+        self.faults: list[str] = []  # to befall the values of the second day
 
     def measured(self, meters: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """This will return the meters with those interval registers only that SAP is to know, some with a factor."""
@@ -37,7 +38,7 @@ class ProfileActs:
         return rows
 
     def assign(self) -> None:
-        """All interval registers are assigned from the second day on, the first whole one; one of its intervals is estimated."""
+        """All interval registers are assigned from the first whole day on; one interval of that is estimated at first."""
         scenario = self._scenario
         channels = {meter["serial"]: meter["channels"] for meter in scenario.meters}
         devices = scenario.process("device initialization").devices
@@ -53,3 +54,8 @@ class ProfileActs:
         )
         self.revised = (serial, begin)
         scenario.steering.settle(within=timedelta(minutes=10))
+
+    def spoil(self) -> None:
+        """The faults of interval values that were asked for befall the second day, the one that is judged."""
+        for name in self.faults:
+            self._scenario.clients.head_end.post("/control/faults", name=name, times=1)

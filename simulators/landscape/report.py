@@ -269,8 +269,10 @@ class Judge:
             for name in names:
                 hit = fired.get(name, {"count": 0, "hits": []})
                 hits = [_name_of(one) for one in hit["hits"]]
-                led_to = self._messages_led_to(hits) if side == "sap" else self._field_led_to(hit["hits"])
-                faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=led_to))
+                led_to, held = (
+                    (self._messages_led_to(hits), True) if side == "sap" else self._field_led_to(name, hit["hits"])
+                )
+                faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=led_to, held=held))
         return faults
 
     def _messages_led_to(self, hits: Sequence[str]) -> str:
@@ -279,14 +281,14 @@ class Judge:
         ends = Counter(messages[hit.lower()]["status"] for hit in hits if hit.lower() in messages)
         return ", ".join(f"{count} {name}" for name, count in ends.items()) or "all confirmed after their device came"
 
-    def _field_led_to(self, hits: Sequence[Mapping[str, Any]]) -> str:
-        """Say what came of a fault of the head end, by what it hit."""
+    def _field_led_to(self, name: str, hits: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+        """Say what came of a fault of the head end, by what it hit, and whether that may be."""
         kind = hits[0]["kind"] if hits else None
         if kind == "events":
-            return self._proof_of_events.led_to(hits)
+            return self._proof_of_events.led_to(hits), True
         if kind == "intervals":
-            return self._proof_of_profiles.led_to(hits)
-        return self._commands_led_to(hits)
+            return self._proof_of_profiles.led_to(name, hits)
+        return self._commands_led_to(hits), True
 
     def _commands_led_to(self, hits: Sequence[Mapping[str, Any]]) -> str:
         """Say how the orders to meters ended that a fault hit, from the head end's own log of all attempts."""
@@ -313,6 +315,12 @@ def _name_of(hit: Any) -> str:
 
 def _end_of(result: Mapping[str, Any]) -> str:
     return "carried out" if result.get("status") == "ok" else f"failed ({result.get('code')})"
+
+
+def _verdict_of(fault: Fault) -> str:
+    if not fault.fired:
+        return "[red]never[/]"
+    return "[green]met[/]" if fault.held else "[red]not met[/]"
 
 
 def _take(seconds: list[float], thing: Mapping[str, Any]) -> None:
@@ -348,9 +356,7 @@ def show(report: Report, console: Console) -> None:
         for name in ("fault", "fired", "led to", ""):
             faults.add_column(name, justify="right" if name == "fired" else "left")
         for fault in report.faults:
-            faults.add_row(
-                fault.name, str(fault.fired), fault.led_to, "[green]met[/]" if fault.fired else "[red]never[/]"
-            )
+            faults.add_row(fault.name, str(fault.fired), fault.led_to, _verdict_of(fault))
         console.print(faults)
     checks = Table(title="Reconciliation and proofs", box=SIMPLE)
     for name in ("statement", "seen", ""):

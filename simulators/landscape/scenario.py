@@ -223,6 +223,7 @@ class Scenario:
         self.order("move-in reading", movers, reason=_MOVE_IN, on=1, source=_STORED)
         # A back-dated order: its value was stored the night before.
         self.order("back-dated reading", self.some(self.devices(), 0.01), reason=_CONTROL, on=0, source=_STORED)
+        self.profiles.spoil()
         self.steering.settle(within=timedelta(hours=1))
 
     def _third_day(self) -> None:

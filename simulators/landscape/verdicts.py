@@ -37,12 +37,13 @@ class Check:
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One fault asked for: how often it fired, on what, and what it led to."""
+    """One fault asked for: how often it fired, on what, and what it led to; `held` unless that must not be."""
 
     name: str
     fired: int
     hits: list[str]
     led_to: str
+    held: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +61,8 @@ class Report:
     @property
     def held(self) -> bool:
         """Whether everything held."""
-        return all(row.held for row in self.rows) and all(check.held for check in self.checks)
+        parts = (*self.rows, *self.checks, *self.faults)
+        return all(part.held for part in parts)
 
     def as_json(self) -> dict[str, Any]:
         """This will return the report as it is written to `--report FILE`."""
@@ -72,7 +74,8 @@ class Report:
             "days": self.days,
             "processes": {row.process: {**asdict(row), "held": row.held} for row in self.rows},
             "faults": {
-                fault.name: {"fired": fault.fired, "hits": fault.hits, "led_to": fault.led_to} for fault in self.faults
+                fault.name: {"fired": fault.fired, "hits": fault.hits, "led_to": fault.led_to, "held": fault.held}
+                for fault in self.faults
             },
             "checks": [asdict(check) for check in self.checks],
         }
