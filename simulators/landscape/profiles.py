@@ -38,7 +38,7 @@ class ProfileActs:
         return rows
 
     def assign(self) -> None:
-        """All interval registers are assigned from the first whole day on; one interval of that is estimated at first."""
+        """All interval registers are assigned from the first whole day on; one interval is estimated at first."""
         scenario = self._scenario
         channels = {meter["serial"]: meter["channels"] for meter in scenario.meters}
         devices = scenario.process("device initialization").devices
