@@ -3,7 +3,7 @@
 ```
 day in windows -- not over, or its cut-off is to come ----> later
                   complete enough -------------------------> what SAP lacks: Create; what it has otherwise: Change
-                  not, and the second limit is to come ----> later
+                  not, and the second limit is to come ----> the meter is asked for them, later
                   not, and the second limit has passed ----> what there is, and a case that says what is missing
 ```
 
@@ -21,6 +21,8 @@ from typing import Final
 import numpy as np
 
 from mdus.domain.channel import MISSING, DayGrid
+from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
+from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import LATE_AFTER
 from mdus.domain.local_time import day_start, local_day
@@ -162,6 +164,7 @@ def looked_at(
     *,
     qualities: Mapping[int, QualitySet],
     held: Collection[DeviceKey],
+    devices: Mapping[DeviceKey, EndDevice],
     policy: TimeSeriesPolicy,
     now: datetime,
 ) -> Looked:
@@ -180,6 +183,7 @@ def looked_at(
     judged = _judged(values, there, now=now)
     _hand_over(result, there, values, judged, background, policy=policy, now=now)
     result.changes += _case(there, judged, background, now=now)
+    result.changes += _asks(there, judged, devices, policy=policy, now=now)
     due_at = judged.due_at
     if due_at is None and judged.lacks.any() and now < there.day.end + _LOOKED_FOR:
         due_at = now + _LATER
@@ -210,19 +214,21 @@ def _is_covered(there: Prepared) -> bool:
 class _Judged:
     """Which intervals may go, which of them have no value, and when the next window is to be judged.
 
-    `gaps` are those without a value that were to have one, `missing` those of them that were waited for in vain.
+    `gaps` are those without a value that were to have one, `missing` those of them that were waited for in vain;
+    `awaited` those without a value whose cut-off is over.
     """
 
     goes: Mask
     lacks: Mask
     gaps: Mask
     missing: Mask
+    awaited: Mask
     due_at: datetime | None
 
 
 def _judged(values: ProfileDay, there: Prepared, *, now: datetime) -> _Judged:
     schedule, count = there.schedule, there.day.count
-    goes, gaps, missing = (np.zeros(count, dtype=np.bool_) for _ in range(3))
+    goes, gaps, missing, awaited = (np.zeros(count, dtype=np.bool_) for _ in range(4))
     lacks = values.expected & ~values.held & ~values.present
     assigned_at = there.segments[-1].assignment.assigned_at
     dues: list[datetime] = []
@@ -230,6 +236,8 @@ def _judged(values: ProfileDay, there: Prepared, *, now: datetime) -> _Judged:
         if ended_at + schedule.cut_off > now:
             dues.append(ended_at + schedule.cut_off)
             break  # those after it end later still
+        if ended_at > assigned_at:
+            awaited[span] = lacks[span]
         if values.held[span].any():
             dues.append(now + _LATER)
         wanted = int((values.expected[span] & ~values.held[span]).sum())
@@ -241,7 +249,9 @@ def _judged(values: ProfileDay, there: Prepared, *, now: datetime) -> _Judged:
         if ended_at > assigned_at:  # of the time before SAP asked for values nobody has promised any
             gaps[span] = lacks[span]
             missing[span] = lacks[span] & ~is_enough
-    return _Judged(goes=goes, lacks=goes & lacks, gaps=gaps, missing=missing, due_at=min(dues, default=None))
+    return _Judged(
+        goes=goes, lacks=goes & lacks, gaps=gaps, missing=missing, awaited=awaited, due_at=min(dues, default=None)
+    )
 
 
 def _windows(day: DayGrid, cadence: timedelta) -> Iterator[tuple[slice, datetime]]:
@@ -251,6 +261,64 @@ def _windows(day: DayGrid, cadence: timedelta) -> Iterator[tuple[slice, datetime
     for first in range(0, count, size):
         last = min(first + size, count)
         yield slice(first, last), day.ends_at(last - 1)
+
+
+# -- asking -----------------------------------------------------------------------------------------------------------
+
+
+def _asks(
+    there: Prepared,
+    judged: _Judged,
+    devices: Mapping[DeviceKey, EndDevice],
+    *,
+    policy: TimeSeriesPolicy,
+    now: datetime,
+) -> Iterator[Command]:
+    """Yield the readings of what meters have stored and nobody has told: from the first gap of each to the last.
+
+    Each is asked at the cut-off, and again after a pause; profiles with the same gap share one command.
+    """
+    pause, day = policy.ask_again, there.day
+    if pause is None or not judged.awaited.any() or now >= day.end + _LOOKED_FOR:
+        return
+    for segment in there.segments:
+        device = None if segment.device is None else devices.get(segment.device)
+        if device is None or device.head_end is None:
+            continue
+        # An interval is the register's in whose time it ends.
+        gaps = [
+            place
+            for place in np.flatnonzero(judged.awaited).tolist()
+            if segment.start < day.ends_at(place) <= segment.end
+        ]
+        if not gaps:
+            continue
+        first = gaps[0]
+        ended_at = next(end for span, end in _windows(day, there.schedule.cadence) if span.start <= first < span.stop)
+        begin = day.starts_at(first)
+        owner_key = f"{device.sender_system}/{device.device_id}"
+        purpose = f"intervals from {begin:%Y-%m-%dT%H:%MZ}"
+        yield Command(
+            command_key=command_key(
+                owner_kind=OwnerKind.REGISTRY,
+                owner_key=owner_key,
+                device_id=device.device_id,
+                purpose=purpose,
+                attempt=1 + (now - ended_at - there.schedule.cut_off) // pause,
+            ),
+            owner_kind=OwnerKind.REGISTRY,
+            owner_key=owner_key,
+            sender_system=device.sender_system,
+            device_id=device.device_id,
+            serial_id=device.serial_id,
+            head_end=device.head_end,
+            kind=CommandKind.READ_INTERVALS,
+            purpose=purpose,
+            not_before=now,
+            expires_at=now + pause,
+            period_from=begin,
+            period_to=day.ends_at(gaps[-1]),
+        )
 
 
 # -- handing over -----------------------------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ class TimeSeriesPolicy(Value):
     skipped_roles: frozenset[str] = frozenset()  # plain codes
     values_per_message: int = 1500
     backfill: timedelta = timedelta(days=40)
+    ask_again: timedelta | None = timedelta(hours=6)  # None: meters are not asked for values that have not come
     send_attempts: int = 3
     resend_interval: timedelta = timedelta(minutes=10)
     confirmation_timeout: timedelta = timedelta(hours=1)
@@ -137,6 +138,7 @@ class TimeSeriesPolicy(Value):
             skipped_roles=frozenset(map(plain_code, intervals.skipped_roles)),
             values_per_message=intervals.values_per_message,
             backfill=timedelta(days=intervals.backfill_days),
+            ask_again=timedelta(minutes=intervals.ask_again_minutes) or None,
             send_attempts=intervals.send_attempts,
             resend_interval=timedelta(minutes=intervals.resend_interval_minutes),
             confirmation_timeout=timedelta(minutes=intervals.confirmation_timeout_minutes),

@@ -155,6 +155,7 @@ class Intervals(Section):
     missing_status: Annotated[str, Field(pattern=r"^\S{1,4}$")]
     skipped_roles: Texts
     backfill_days: Whole
+    ask_again_minutes: Annotated[int, Field(ge=0)]
     values_per_message: Whole
     confirmation_timeout_minutes: Whole
     send_attempts: Whole

@@ -235,6 +235,7 @@ def _looked_at(
     blocks = _newest(uow, {pair for some in parts for pair in some})
     qualities = uow.quality_sets(blocks.values())
     held = _unregistered(uow, prepared_looks)
+    devices = {(each.sender_system, each.device_id): each for each in _devices(uow, prepared_looks)}
     told = {day.key: day for day in uow.load(TimeSeriesDay, TimeSeriesDay.KEY, days)}
     under_way = profiles.days_under_way(uow.connection, days)  # type: ignore[arg-type]
     numbers = profiles.newest_numbers(uow.connection, {key[:2] for key in days})  # type: ignore[misc]
@@ -249,7 +250,9 @@ def _looked_at(
             next_number=numbers.get(profile, 0) + 1,
             case=cases.get(case_key(*profile, look.day)),
         )
-        result = looked_at(there, blocks, background, qualities=qualities, held=held, policy=policy, now=now)
+        result = looked_at(
+            there, blocks, background, qualities=qualities, held=held, devices=devices, policy=policy, now=now
+        )
         numbers[profile] = numbers.get(profile, 0) + result.uploads
         changes += result.changes
         if result.is_settled:
@@ -317,9 +320,17 @@ def _newest(uow: UnitOfWork, days: Collection[ChannelDay]) -> dict[ChannelDay, I
     return {**raw, **current_blocks(uow.connection, days, layer=Layer.FINAL, lock=True)}
 
 
+def _keys(looks: Sequence[Prepared]) -> set[DeviceKey]:
+    return {segment.device for there in looks for segment in there.segments if segment.device is not None}
+
+
+def _devices(uow: UnitOfWork, looks: Sequence[Prepared]) -> Iterable[EndDevice]:
+    return uow.load(EndDevice, EndDevice.KEY, _keys(looks), lock=False)
+
+
 def _unregistered(uow: UnitOfWork, looks: Sequence[Prepared]) -> set[DeviceKey]:
     """Return the devices that SAP has not been told to be registered."""
-    devices = {segment.device for there in looks for segment in there.segments if segment.device is not None}
+    devices = _keys(looks)
     statuses = uow.load(EndDeviceStatus, EndDeviceStatus.KEY, devices, lock=False)
     return devices - {(each.sender_system, each.device_id) for each in statuses if each.registered_at is not None}
 

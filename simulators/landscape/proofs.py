@@ -139,10 +139,6 @@ class EventProof:
         return fate["reason"] == "storm" and self._passed[kind, _window(fate["told_at"])] >= self._scenario.storm_limit
 
 
-#: The fault whose values no head end tells.
-_NEVER_TOLD = "interval_gap"
-
-
 class ProfileProof:
     """This will compare the load profiles SAP has of the second day with what truly passed."""
 
@@ -193,8 +189,8 @@ class ProfileProof:
             seen=f"{self._changed} values changed, {'that' if came else 'not that'} of {serial} at {at:%H:%M} UTC",
         )
 
-    def led_to(self, name: str, hits: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
-        """This will say what SAP has of the intervals a fault hit, and whether that is all the head end ever told."""
+    def led_to(self, hits: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+        """This will say what SAP has of the intervals a fault hit, and whether that is all of them."""
         had = 0
         wanted = 0
         for hit in hits:
@@ -203,8 +199,7 @@ class ProfileProof:
                 if self._devices[profile["device"]]["serial"] == hit["serial"]:
                     wanted += int((end - begin) / timedelta(minutes=profile["minutes"]))
                     had += sum(begin <= at < end for at in _starts(profile["values"]))
-        told = 0 if name == _NEVER_TOLD else wanted
-        return f"SAP has {had} of {wanted} values" + (", the head end none" if not told else ""), had == told
+        return f"SAP has {had} of {wanted} values", had == wanted
 
     def _count(self, row: Row, profile: Mapping[str, Any]) -> None:
         row.sent += 1

@@ -269,9 +269,7 @@ class Judge:
             for name in names:
                 hit = fired.get(name, {"count": 0, "hits": []})
                 hits = [_name_of(one) for one in hit["hits"]]
-                led_to, held = (
-                    (self._messages_led_to(hits), True) if side == "sap" else self._field_led_to(name, hit["hits"])
-                )
+                led_to, held = (self._messages_led_to(hits), True) if side == "sap" else self._field_led_to(hit["hits"])
                 faults.append(Fault(name=name, fired=hit["count"], hits=hits, led_to=led_to, held=held))
         return faults
 
@@ -281,13 +279,13 @@ class Judge:
         ends = Counter(messages[hit.lower()]["status"] for hit in hits if hit.lower() in messages)
         return ", ".join(f"{count} {name}" for name, count in ends.items()) or "all confirmed after their device came"
 
-    def _field_led_to(self, name: str, hits: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+    def _field_led_to(self, hits: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
         """Say what came of a fault of the head end, by what it hit, and whether that may be."""
         kind = hits[0]["kind"] if hits else None
         if kind == "events":
             return self._proof_of_events.led_to(hits), True
         if kind == "intervals":
-            return self._proof_of_profiles.led_to(name, hits)
+            return self._proof_of_profiles.led_to(hits)
         return self._commands_led_to(hits), True
 
     def _commands_led_to(self, hits: Sequence[Mapping[str, Any]]) -> str:

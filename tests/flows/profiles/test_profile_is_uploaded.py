@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import Layer
@@ -248,6 +249,22 @@ class TestACorrection:
 
 
 class TestValuesThatAreMissing:
+    def test_are_read_from_the_meter_once_in_a_pause(self, metering: Metering) -> None:
+        metering.assign(role())
+        metering.deliver(MIDNIGHT, [*day_of(40), None, None, *day_of(54, first=43)])
+        metering.export(at=CUT_OFF)
+        metering.export(at=CUT_OFF + timedelta(minutes=15))
+        [asked] = [one for one in metering.all(Command) if one.kind is CommandKind.READ_INTERVALS]
+        assert (asked.device_id, asked.status) == (DEVICE, CommandStatus.READY)
+        assert (asked.period_from, asked.period_to) == (
+            MIDNIGHT + timedelta(hours=10),
+            MIDNIGHT + timedelta(hours=10, minutes=30),
+        )
+        metering.deliver(MIDNIGHT + timedelta(hours=10), ["0.041", "0.042"])
+        metering.export(at=CUT_OFF + timedelta(minutes=30))
+        assert len(metering.sent(CREATE)) == 96
+        assert metering.cases() == []
+
     def test_are_waited_for_then_told_and_the_others_go(self, metering: Metering) -> None:
         metering.assign(role())
         metering.deliver(MIDNIGHT, [*day_of(40), None, None, *day_of(54, first=43)])

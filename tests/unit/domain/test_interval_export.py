@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mdus.domain.command import Command, CommandKind, command_key
+from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.interval_export import Background, Looked, Prepared, case_key, looked_at, prepared
@@ -44,6 +46,9 @@ END = MIDNIGHT + timedelta(days=1)
 CUT_OFF = END + timedelta(hours=2)
 GIVEN_UP = END + timedelta(days=1)
 FULL = [f"0.{place:03}" for place in range(96)]
+METER = EndDevice(
+    sender_system=SENDER, device_id=DEVICE, serial_id="S42", head_end="north", material_id="M", valid_from=DAY
+)
 HOURLY = IntervalExportRow(
     name="hourly", cadence_minutes=60, cut_off_minutes=10, give_up_minutes=120, complete_percent=100
 )
@@ -83,6 +88,7 @@ def looked(
         Background(**background),
         qualities={0: QualitySet()},
         held={(SENDER, DEVICE)} if held else set(),
+        devices={(SENDER, DEVICE): METER},
         policy=said,
         now=at,
     )
@@ -180,10 +186,62 @@ class TestWindows:
             Background(),
             qualities={0: QualitySet()},
             held=set(),
+            devices={},
             policy=said,
             now=midnight + timedelta(hours=23, minutes=10),
         )
         assert (len(sent(result)), result.is_settled) == (92, True)
+
+
+class TestAMeterWhoseValuesHaveNotCome:
+    """It is asked for them, from the first gap to the last."""
+
+    def asked(self, at: datetime, **kwargs: Any) -> list[Command]:
+        return of_kind(looked([*FULL[:40], None, None, *FULL[42:90], None, *FULL[91:]], at=at, **kwargs), Command)
+
+    def test_is_asked_when_the_cut_off_is_over(self) -> None:
+        assert self.asked(CUT_OFF - timedelta(minutes=1)) == []
+        [command] = self.asked(CUT_OFF)
+        assert (command.kind, command.serial_id, command.head_end) == (CommandKind.READ_INTERVALS, "S42", "north")
+        assert command.period_from == MIDNIGHT + 40 * QUARTER
+        assert command.period_to == MIDNIGHT + 91 * QUARTER
+        assert (command.not_before, command.expires_at) == (CUT_OFF, CUT_OFF + timedelta(hours=6))
+
+    def test_is_asked_once_in_a_pause(self) -> None:
+        asked = [self.asked(CUT_OFF + minutes * timedelta(minutes=15))[0].command_key for minutes in range(60)]
+        assert len(set(asked)) == 3  # at the cut-off, after 6 and after 12 hours
+        assert asked[0] != asked[24] != asked[48]
+
+    def test_is_asked_by_one_command_for_all_its_profiles(self) -> None:
+        """The key of the command says meter, gap and attempt, nothing of the profile."""
+        [command] = self.asked(CUT_OFF)
+        assert command.command_key == command_key(
+            owner_kind=command.owner_kind,
+            owner_key=f"{SENDER}/{DEVICE}",
+            device_id=DEVICE,
+            purpose="intervals from 2026-03-27T09:00Z",
+        )
+
+    def test_is_left_alone_when_nothing_lacks(self) -> None:
+        assert of_kind(looked(FULL), Command) == []
+
+    def test_is_left_alone_in_the_end(self) -> None:
+        assert self.asked(END + timedelta(days=2)) == []
+
+    def test_is_left_alone_where_the_setting_says_so(self) -> None:
+        assert self.asked(CUT_OFF, said=policy(ask_again=None)) == []
+
+    def test_is_left_alone_while_sap_may_not_hear_of_it(self) -> None:
+        assert self.asked(CUT_OFF, held=True) == []
+
+    def test_is_left_alone_without_a_head_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tests.unit.domain.test_interval_export.METER", replace(METER, head_end=None))
+        assert self.asked(CUT_OFF) == []
+
+    def test_is_asked_for_each_window_on_its_own(self) -> None:
+        said = policy(exports=(HOURLY,))
+        [command] = of_kind(looked([None, *FULL[1:8]], at=MIDNIGHT + timedelta(minutes=70), said=said), Command)
+        assert (command.period_from, command.period_to) == (MIDNIGHT, MIDNIGHT + QUARTER)
 
 
 class TestWhatSapHas:
@@ -254,7 +312,7 @@ class TestANumberOnNoDevice:
         told = sources(registers=[register(valid_to=DAY)])
         there = ready(GIVEN_UP, told=told)
         assert isinstance(there, Prepared)
-        result = looked_at(there, {}, Background(), qualities={}, held=set(), policy=policy(), now=GIVEN_UP)
+        result = looked_at(there, {}, Background(), qualities={}, held=set(), devices={}, policy=policy(), now=GIVEN_UP)
         assert of_kind(result, ExceptionCase) == []
         assert due_at(result) == GIVEN_UP + timedelta(days=1)
 
