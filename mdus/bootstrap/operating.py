@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from mdus.bootstrap.database import refuse_other_schema, state_of
+from mdus.bootstrap.discovery import discover
 from mdus.domain.clock import Clock
+from mdus.messaging.trace import Patience, Trace, traced
 from mdus.settings import load_settings
 from mdus.storage import end_device_control
 from mdus.storage.registration_resend import order_resends
 from mdus.storage.session import Database, StoredClock
+from mdus.storage.tracing import gather, resolve
 
 
 @contextmanager
@@ -51,3 +54,14 @@ def order_registered_again(database: Database, which: Mapping[str, str], *, reas
     at = clock_of(database).now()
     with database.begin() as uow:
         return order_resends(uow.connection, which, reason=reason, ordered_by=ordered_by, at=at)
+
+
+def trace(database: Database, name: str, *, limit: int, payloads: bool) -> Trace | None:
+    """Return the account of what a name stands for (see `storage.tracing`), None when it stands for nothing."""
+    patience = Patience.of(discover().services, database.settings)
+    with database.read() as uow:
+        subject = resolve(uow.connection, name, systems=None)
+        if not subject.is_known:
+            return None
+        found = gather(uow.connection, subject, limit=limit, content=payloads)
+    return traced(found, patience=patience, now=clock_of(database).now())

@@ -16,6 +16,7 @@ from mdus.cli.processes import conformance, demo, migrate, serve, work
 from mdus.cli.registered import app as registered
 from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
+from mdus.cli.tracing import trace
 
 app = typer.Typer(
     name="mdus",
@@ -34,6 +35,7 @@ app.command("conformance", context_settings=_PASSED_ON)(conformance)
 app.command("check")(check)
 app.command("import")(import_file)
 app.command("send")(send)
+app.command("trace")(trace)
 app.add_typer(jobs, name="jobs")
 app.add_typer(registered, name="registered")
 app.add_typer(switching, name="switching")

@@ -122,6 +122,8 @@ ITEM = Table(
     _partial("message_item_decided", "message_id", where="status = 'decided'"),
     _partial("message_item_confirmation_id", "confirmation_id", where="confirmation_id IS NOT NULL"),
     _partial("message_item_sent", "ordering_key", where="status = 'sent'"),
+    # For traces; not of what waits to be decided, lest the intake of a bulk pays for it.
+    _partial("message_item_taken", "ordering_key", where="status <> 'ready'"),
 )
 
 # Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value, so a query with one

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, literal, or_, select, update
 
 from mdus.messaging.sent_item import SentItem
 from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
@@ -428,6 +429,27 @@ def settle_answered(
         update_rows(connection, ITEM, ("status",), [(status, row.id) for row in found], by=("id",))
         rows = [(row.message_id, row.id, status.value, now) for row in found]
         insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at"), rows)
+        _confirm_unnamed(connection, [row for row in found if row.key not in references], now=now)
+
+
+def _confirm_unnamed(connection: Connection, answered: Sequence[AnyRow], *, now: datetime) -> None:
+    """Mark messages CONFIRMED that SAP took and answered without naming them: those whose last item was answered.
+
+    Where several messages wait under one key nobody knows which one is meant, and each stays as it is.
+    """
+    waited = Counter((row.service, row.ordering_key) for row in answered)
+    alone = {row.message_id for row in answered if waited[row.service, row.ordering_key] == 1}
+    if not alone:
+        return
+    is_open = exists().where(ITEM.c.message_id == MESSAGE.c.id, ITEM_IS_SENT)
+    confirmed = connection.scalars(
+        update(MESSAGE)
+        .where(MESSAGE.c.id.in_(sorted(alone)), MESSAGE.c.status == MessageStatus.DELIVERED, ~is_open)
+        .values(status=MessageStatus.CONFIRMED)
+        .returning(MESSAGE.c.id)
+    ).all()
+    rows = [(message_id, MessageStatus.CONFIRMED.value, now) for message_id in confirmed]
+    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
 
 
 def _known(connection: Connection, keys: Collection[str], *, sender_system: str) -> set[str]:

@@ -13,10 +13,11 @@ is sent again, and when it is given up, is each service's own business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from mdus.messaging.patterns import RequestConfirmation, RequestSent, Service
+from mdus.messaging.patterns import Service
+from mdus.messaging.trace import Patience
 from mdus.settings import Settings
 from mdus.storage import unanswered
 from mdus.storage.exception_case import keep_cases
@@ -37,18 +38,13 @@ _SAYS: Final[Mapping[str, str]] = {
 
 def run(database: Database, *, services: Mapping[str, Service], settings: Settings, now: datetime) -> str:
     """Look for what is unanswered, keep the cases and gauges by it; returns what was found."""
-    we_confirm = [name for name, service in services.items() if isinstance(service, RequestConfirmation)]
-    sap_confirms = [
-        name for name, service in services.items() if isinstance(service, RequestSent) and service.always_confirmed
-    ]
-    silent_before = now - timedelta(minutes=settings.reading.confirmation_timeout_minutes)
-    # SAP waits for a confirmation about as long as an item may be parked.
-    late_before = now - timedelta(minutes=settings.parking.confirmed_minutes)
+    patience = Patience.of(services, settings)
+    silent_before, late_before = now - patience.sap, now - patience.us
     with database.read() as uow:
         found = {
-            SAP_SILENT: unanswered.awaiting_sap(uow.connection, sap_confirms, before=silent_before),
+            SAP_SILENT: unanswered.awaiting_sap(uow.connection, patience.confirmed_by_sap, before=silent_before),
             DELIVERY_STUCK: unanswered.undelivered(uow.connection, before=late_before),
-            REQUEST_UNCONFIRMED: unanswered.awaiting_us(uow.connection, we_confirm, before=late_before),
+            REQUEST_UNCONFIRMED: unanswered.awaiting_us(uow.connection, patience.confirmed_by_us, before=late_before),
         }
     notes = {
         (kind, f"{one.sender_system}/{one.service}"): _note(kind, one) for kind, some in found.items() for one in some

@@ -29,6 +29,7 @@ from mdus.endpoints.rest.shapes import (
     ReadingOrder,
     Shown,
 )
+from mdus.endpoints.rest.tracing import add_trace
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage import listing
@@ -66,6 +67,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     _add_device_events(router, runtime, caller)
     _add_messages(router, runtime, caller)
     _add_exceptions(router, runtime, caller)
+    add_trace(router, runtime, caller)
     return router
 
 

@@ -239,3 +239,36 @@ class Case(Shown):
     opened_at: datetime
     closed_at: datetime | None
     note: str
+
+
+class Happening(Shown):
+    """One line of a trace; `seconds` where it took time, `payload` (JSON) where it was asked for."""
+
+    at: datetime
+    what: str
+    of: str
+    status: str
+    note: str | None
+    seconds: float | None
+    payload: str | None
+
+
+class Step(Shown):
+    """An expected step: came (`at`), due or missing (`since`, `until` when it may still come), failed (`note`)."""
+
+    step: str
+    of: str
+    state: str
+    at: datetime | None
+    since: datetime | None
+    until: datetime | None
+    note: str | None
+
+
+class Traced(Shown):
+    """The account of what was asked for; `missing` are the steps whose time is up, `is_cut` says that there is more."""
+
+    missing: list[Step]
+    steps: list[Step]
+    happenings: list[Happening]
+    is_cut: bool

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from sqlalchemy import select
 
 from mdus.domain.time_series_upload import TimeSeriesUpload, UploadStatus
+from mdus.messaging.status import MessageStatus
+from mdus.storage.message import MESSAGE
 from tests.flows.profiles.metering import (
     CHANGE,
     CREATE,
@@ -187,3 +190,16 @@ class TestSilence:
         assert statuses(metering) == [UploadStatus.UNANSWERED]
         assert sorted(metering.cases()) == ["confirmation_unmatched", "profile_values_unconfirmed"]
         assert len(uuids(metering)) == 1
+
+
+class TestAnAnswerThatNamesNoMessage:
+    def test_leaves_several_that_wait_under_one_key_as_they_are(self, metering: Metering) -> None:
+        """Nobody knows which of the two days it is about: both may still have to be sent again."""
+        metering.deliver(MIDNIGHT + timedelta(days=1), VALUES)
+        metering.export(at=CUT_OFF + timedelta(days=1))
+        first = metering.sap.messages(CREATE)[0]
+        metering.tell(CREATE.replace("Request", "Confirmation"), answer_to(first, code="3", overall="3"))
+        metering.rest()
+        with metering.database.read() as uow:
+            query = select(MESSAGE.c.status).where(MESSAGE.c.direction == "out", MESSAGE.c.service == CREATE)
+            assert set(uow.connection.scalars(query)) == {MessageStatus.DELIVERED}

@@ -1,0 +1,43 @@
+"""GET /api/v1/trace: the account of a message, order, device, serial number or point of delivery, in one call."""
+
+# Not `from __future__ import annotations`: FastAPI reads the annotations, and the caller's systems are a local name.
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+
+from mdus.endpoints.rest.shapes import Traced
+from mdus.endpoints.runtime import Runtime
+from mdus.messaging.trace import Patience, traced
+from mdus.storage.tracing import gather, resolve
+
+Systems = tuple[str, ...] | None
+
+
+def add_trace(router: APIRouter, runtime: Runtime, caller: Any) -> None:
+    """Add the route to a router; `caller` gives the sender systems that the caller may see."""
+    patience = Patience.of(runtime.services, runtime.settings)
+
+    @router.get("/trace", tags=["trace"])
+    def trace(
+        of: Annotated[
+            str,
+            Query(
+                min_length=1,
+                max_length=100,
+                description="A UUID or id of a message, an order, a device, its serial number, or a point of delivery. "
+                "Leading zeros may be left out.",
+            ),
+        ],
+        systems: Systems = caller,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Most rows of each kind, the newest.")] = 200,
+        payloads: Annotated[bool, Query(description="With what each item says, as JSON.")] = False,
+    ) -> Traced:
+        """Tell what happened to it, oldest first, and of each expected step whether it came, is due, or is missing."""
+        with runtime.database.read() as uow:
+            subject = resolve(uow.connection, of.strip(), systems=systems)
+            if not subject.is_known:
+                raise HTTPException(404, f"Nothing is known of {of}")
+            found = gather(uow.connection, subject, limit=limit, content=payloads)
+        account = traced(found, patience=patience, now=runtime.clock.now())
+        return Traced.model_validate(account)
