@@ -11,6 +11,8 @@ from mdus import __version__
 from mdus.cli.checking import check
 from mdus.cli.importing import import_file
 from mdus.cli.jobs import app as jobs
+from mdus.cli.mending import app as dead
+from mdus.cli.mending import replay, resend
 from mdus.cli.output import explained, print_out
 from mdus.cli.processes import conformance, demo, migrate, serve, work
 from mdus.cli.registered import app as registered
@@ -35,7 +37,10 @@ app.command("conformance", context_settings=_PASSED_ON)(conformance)
 app.command("check")(check)
 app.command("import")(import_file)
 app.command("send")(send)
+app.command("resend")(resend)
+app.command("replay")(replay)
 app.command("trace")(trace)
+app.add_typer(dead, name="dead")
 app.add_typer(jobs, name="jobs")
 app.add_typer(registered, name="registered")
 app.add_typer(switching, name="switching")

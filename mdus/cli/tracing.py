@@ -68,10 +68,13 @@ def _show(found: Trace) -> None:
     print_out(steps)
     if found.is_cut:
         print_out("There is more than is shown: ask for a message or an order of it, or raise --limit.")
-    if not found.missing:
+    told = [step for step in found.steps if step.state in ("missing", "failed")]
+    for step in told:
+        note = f": {step.note}" if step.note else ""
+        line = escape(f"{step.step}, {step.of}, {_when(step)}{note}")
+        print_out(f"[{_COLOURS[step.state]}]{step.state}[/] {line}")
+    if not told:
         print_out("[green]Nothing is missing.[/]")
-    for step in found.missing:
-        print_out(f"[bold red]missing[/] {escape(step.step)}, {escape(step.of)}: {_when(step)}")
 
 
 def _when(step: Step) -> str:

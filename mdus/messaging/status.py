@@ -20,6 +20,7 @@ class MessageStatus(StrEnum):
     DELIVERED = "delivered"  # out: the receiver answered 2xx with an empty body
     CONFIRMED = "confirmed"  # out: the receiver's confirmation has come
     DEAD = "dead"  # out: attempts exhausted; visible, replayable, never silent
+    ABANDONED = "abandoned"  # out: was DEAD, and a human has left it so
 
 
 class ItemStatus(StrEnum):
@@ -52,7 +53,8 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
             {MessageStatus.CONFIRMED, MessageStatus.READY}
         ),  # READY: a deliberate resend
         MessageStatus.CONFIRMED: frozenset({MessageStatus.READY}),
-        MessageStatus.DEAD: frozenset({MessageStatus.READY, MessageStatus.CONFIRMED}),
+        MessageStatus.DEAD: frozenset({MessageStatus.READY, MessageStatus.CONFIRMED, MessageStatus.ABANDONED}),
+        MessageStatus.ABANDONED: frozenset({MessageStatus.READY, MessageStatus.CONFIRMED}),
     },
     ItemStatus: {
         ItemStatus.READY: frozenset(
@@ -62,7 +64,7 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         ItemStatus.PARKED: frozenset({ItemStatus.READY}),
         ItemStatus.DECIDED: frozenset({ItemStatus.CLOSED}),
         ItemStatus.CLOSED: frozenset(),
-        ItemStatus.DEAD: frozenset({ItemStatus.READY}),
+        ItemStatus.DEAD: frozenset({ItemStatus.READY, ItemStatus.CLOSED}),  # CLOSED: a human has left it so
         ItemStatus.SENT: frozenset({ItemStatus.ANSWERED}),
         ItemStatus.ANSWERED: frozenset(),
     },

@@ -108,6 +108,12 @@ HEAD_END_DELIVERY = Table(
         sqlite_where=text("status IN ('ready', 'unmatched')"),
         postgresql_where=text("status IN ('ready', 'unmatched')"),
     ),
+    Index(
+        "head_end_delivery_dead",
+        "id",
+        sqlite_where=text("status = 'dead'"),
+        postgresql_where=text("status = 'dead'"),
+    ),
 )
 
 # Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value.

@@ -31,6 +31,7 @@ class DeliveryStatus(StrEnum):
     DONE = "done"  # everything in it has found its place
     UNMATCHED = "unmatched"  # some of it belongs to no known meter or command yet
     DEAD = "dead"  # unreadable, or unmatched for too long: a case is open
+    ABANDONED = "abandoned"  # was DEAD, and a human has left it so
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

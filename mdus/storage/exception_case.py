@@ -21,6 +21,10 @@ DEAD_MESSAGE: Final = "dead_message"
 DEAD_ITEM: Final = "dead_item"
 
 
+#: A delivery of a head end that is unreadable, or found no place; the case's key is head end and id.
+DEAD_DELIVERIES: Final = ("delivery_unreadable", "delivery_unmatched")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
     """How many cases were opened, stayed open, and were closed."""

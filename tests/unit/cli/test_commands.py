@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from mdus import __version__
@@ -20,8 +21,11 @@ from mdus.cli import main
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.messaging.status import MessageStatus
+from mdus.storage.audit import AUDIT
 from mdus.storage.end_device_control import SWITCHING_ORDER
 from mdus.storage.job import JOB_RUN
+from mdus.storage.message import MESSAGE
 from mdus.storage.registration_resend import REGISTRATION_RESEND
 from mdus.storage.session import Database
 from tests.unit.workers.scripted import rows_of
@@ -425,3 +429,87 @@ class TestSend:
         ran = mdus("send", str(tmp_path / "absent.xml"))
         assert ran.code == 1
         assert "absent.xml" in ran.err
+
+
+def dead_message(database: Database) -> None:
+    with database.begin() as uow:
+        uow.connection.execute(
+            insert(MESSAGE).values(
+                direction="out",
+                sender_system="P11",
+                service="S",
+                root="Root",
+                bulk=False,
+                status=MessageStatus.DEAD,
+                key="k",
+                uuid="k",
+                created_at=datetime(2026, 3, 1, tzinfo=UTC),
+                stored_at=datetime(2026, 3, 1, tzinfo=UTC),
+                last_error="connection refused",
+            )
+        )
+
+
+class TestDead:
+    def test_lists_what_is_given_up_and_why(self, mdus: Run, database: Database) -> None:
+        assert "nothing is given up" in mdus("dead", "list").out
+        dead_message(database)
+        assert "connection refused" in mdus("dead", "list").out
+        [row] = json.loads(mdus("dead", "list", "--json").out)
+        assert (row["of"], row["what"], row["why"]) == ("P11", "Root", "connection refused")
+
+    def test_only_tells_what_it_would_do(self, mdus: Run, database: Database) -> None:
+        dead_message(database)
+        assert "1 would be tried again" in mdus("dead", "retry", "--reason", "x", "--dry-run").out
+        assert rows_of(database, MESSAGE)[0].status is MessageStatus.DEAD
+
+    def test_tries_again_and_keeps_who_and_why(self, mdus: Run, database: Database) -> None:
+        dead_message(database)
+        assert mdus("dead", "retry", "--reason", "SAP is back", "--before", "2026-03-02").code == 0
+        assert rows_of(database, MESSAGE)[0].status is MessageStatus.READY
+        [row] = rows_of(database, AUDIT)
+        assert (row.who, row.reason, row.count) == (getpass.getuser(), "SAP is back", 1)
+
+    def test_leaves_it(self, mdus: Run, database: Database) -> None:
+        dead_message(database)
+        assert mdus("dead", "leave", "--reason", "settled", "--system", "P11").code == 0
+        assert rows_of(database, MESSAGE)[0].status is MessageStatus.ABANDONED
+
+    def test_says_when_nothing_is_meant(self, mdus: Run, database: Database) -> None:
+        assert mdus("dead", "retry", "--reason", "x").code == 1
+
+    @pytest.mark.parametrize(
+        "arguments", [("dead", "list", "--kind", "cat"), ("dead", "retry", "--reason", " ")], ids=["kind", "no reason"]
+    )
+    def test_refuses(self, mdus: Run, database: Database, arguments: tuple[str, ...]) -> None:
+        assert mdus(*arguments).code == 2
+
+
+class TestResendAndReplay:
+    @pytest.mark.parametrize("command", ["resend", "replay"])
+    def test_name_a_message_that_is_not_known(self, mdus: Run, database: Database, command: str) -> None:
+        ran = mdus(command, "4711", "--reason", "x")
+        assert ran.code == 1
+        assert "message 4711 is not known" in ran.err
+        assert "mend:" in ran.err
+
+    def test_send_a_message_once_more(self, mdus: Run, database: Database) -> None:
+        dead_message(database)
+        [row] = rows_of(database, MESSAGE)
+        assert mdus("resend", str(row.id), "--reason", "lost").code == 0
+        assert rows_of(database, MESSAGE)[0].status is MessageStatus.READY
+
+
+class TestTrace:
+    def test_tells_what_happened_and_what_is_missing(self, mdus: Run, database: Database) -> None:
+        dead_message(database)
+        ran = mdus("trace", "K")
+        assert ran.code == 0
+        assert "connection refused" in ran.out
+        assert "failed" in ran.out
+        found = json.loads(mdus("trace", "k", "--json").out)
+        assert [step["state"] for step in found["steps"]] == ["failed"]
+
+    def test_says_that_nothing_is_known(self, mdus: Run, database: Database) -> None:
+        ran = mdus("trace", "nobody")
+        assert (ran.code, "nothing is known of nobody" in ran.out) == (1, True)
