@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 
 from mdus.bootstrap.database import refuse_other_schema, state_of
 from mdus.bootstrap.discovery import discover
+from mdus.domain.access import Role
 from mdus.domain.clock import Clock
 from mdus.messaging.trace import Patience, Trace, traced
 from mdus.settings import load_settings
-from mdus.storage import end_device_control
+from mdus.storage import access_token, end_device_control
+from mdus.storage.audit import Deed, note_deed
+from mdus.storage.mapping import AnyRow
 from mdus.storage.registration_resend import order_resends
 from mdus.storage.session import Database, StoredClock
 from mdus.storage.tracing import gather, resolve
@@ -65,3 +69,41 @@ def trace(database: Database, name: str, *, limit: int, payloads: bool) -> Trace
             return None
         found = gather(uow.connection, subject, limit=limit, content=payloads)
     return traced(found, patience=patience, now=clock_of(database).now())
+
+
+def make_token(
+    database: Database,
+    name: str,
+    *,
+    role: Role,
+    systems: Collection[str] | None,
+    lasts: timedelta | None,
+    created_by: str,
+) -> str | None:
+    """Make a token for a REST client and return it; None where it has one in force. The audit says who and what."""
+    with database.begin() as uow:
+        token = access_token.make_token(
+            uow.connection, name, role=role, systems=systems or None, lasts=lasts, created_by=created_by
+        )
+        if token is not None:
+            deed = Deed(who=created_by, reason=f"{role}, {' '.join(systems or ()) or 'all systems'}")
+            at = clock_of(database).now()
+            note_deed(uow.connection, deed, action="token created", target=f"rest:{name}", count=1, at=at)
+    return token
+
+
+def revoke_token(database: Database, name: str, *, revoked_by: str) -> bool:
+    """Let a client's token open nothing from now on; False where it has none in force."""
+    with database.begin() as uow:
+        done = access_token.revoke(uow.connection, name)
+        if done:
+            deed = Deed(who=revoked_by, reason="revoked")
+            at = clock_of(database).now()
+            note_deed(uow.connection, deed, action="token revoked", target=f"rest:{name}", count=1, at=at)
+    return done
+
+
+def tokens(database: Database) -> Sequence[AnyRow]:
+    """Return the clients that have or had a token."""
+    with database.read() as uow:
+        return access_token.tokens(uow.connection)

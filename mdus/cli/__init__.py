@@ -18,6 +18,7 @@ from mdus.cli.processes import conformance, demo, migrate, serve, work
 from mdus.cli.registered import app as registered
 from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
+from mdus.cli.tokens import app as token
 from mdus.cli.tracing import trace
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.add_typer(dead, name="dead")
 app.add_typer(jobs, name="jobs")
 app.add_typer(registered, name="registered")
 app.add_typer(switching, name="switching")
+app.add_typer(token, name="token")
 
 _WELCOME = """\
 [bold]MDUS[/bold] stands between SAP for Utilities and the advanced metering systems of a utility.

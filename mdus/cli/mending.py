@@ -16,7 +16,7 @@ from rich.table import Table
 from mdus.cli.output import print_out
 
 if TYPE_CHECKING:
-    from mdus.bootstrap.mending import Deed
+    from mdus.storage.audit import Deed
     from mdus.storage.mending import Which
 
 app = typer.Typer(help="What MDUS has given up: list it, try it again, or leave it for good.", no_args_is_help=True)
@@ -131,7 +131,7 @@ def _do(which: Which, reason: str, *, dry_run: bool, deed: Any, done: str) -> No
 
 
 def _deed(reason: str) -> Deed:
-    from mdus.bootstrap.mending import Deed
+    from mdus.storage.audit import Deed
 
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")

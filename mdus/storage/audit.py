@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Column, Connection, Index, Integer, Table, Text, insert, select
 
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.mapping import METADATA, AnyRow, Identity64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deed:
+    """Who does something, and why."""
+
+    who: str  # a user of the machine, or rest:<client>
+    reason: str
+
+    def note(self, what: str) -> str:
+        """Return the note on what is changed."""
+        return f"{what} by {self.who}: {self.reason}"
+
 
 AUDIT = Table(
     "audit",
@@ -24,13 +38,10 @@ AUDIT = Table(
 )
 
 
-def note_deed(
-    connection: Connection, *, who: str, action: str, target: str, count: int, reason: str, at: datetime
-) -> None:
+def note_deed(connection: Connection, deed: Deed, *, action: str, target: str, count: int, at: datetime) -> None:
     """Keep what somebody has done."""
-    connection.execute(
-        insert(AUDIT).values(at=at, who=who, action=action, target=target[:1000], count=count, reason=reason)
-    )
+    values = {"who": deed.who, "action": action, "target": target[:1000], "count": count, "reason": deed.reason}
+    connection.execute(insert(AUDIT).values(at=at, **values))
 
 
 def deeds(

@@ -18,6 +18,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, Table, literal, literal_column, null, select, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus, sources_of
+from mdus.storage.audit import Deed, note_deed
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.delivery import DeliveryStatus
@@ -47,6 +48,16 @@ class Which:
     head_end: str | None = None
     before: datetime | None = None
 
+    def __str__(self) -> str:
+        said = {
+            "ids": ",".join(map(str, sorted(self.ids))),
+            "sender_system": self.sender_system,
+            "service": self.service,
+            "head_end": self.head_end,
+            "before": self.before and self.before.isoformat(),
+        }
+        return " ".join([self.kind, *(f"{name}={value}" for name, value in said.items() if value)])
+
 
 # In the words of the partial indexes: SQLite uses them for nothing else.
 _MESSAGE_IS_DEAD: Final[ColumnElement[bool]] = literal_column("message.status = 'dead'")
@@ -72,8 +83,21 @@ def given_up(connection: Connection, which: Which, *, limit: int) -> Sequence[An
     return connection.execute(query).all()
 
 
-def try_again(connection: Connection, which: Which, *, note: str, now: datetime) -> int:
+def try_again(connection: Connection, which: Which, deed: Deed, *, now: datetime) -> int:
     """Make what is given up ready once more, at once and with all its attempts; returns how many."""
+    count = _tried_again(connection, which, note=deed.note("tried again"), now=now)
+    note_deed(connection, deed, action="retry", target=str(which), count=count, at=now)
+    return count
+
+
+def leave(connection: Connection, which: Which, deed: Deed, *, now: datetime) -> int:
+    """Leave what is given up as it is for good, and close its cases; returns how many."""
+    count = _left(connection, which, note=deed.note("left"), now=now)
+    note_deed(connection, deed, action="leave", target=str(which), count=count, at=now)
+    return count
+
+
+def _tried_again(connection: Connection, which: Which, *, note: str, now: datetime) -> int:
     match which.kind:
         case Kind.MESSAGE:
             return len(_ready_messages(connection, _conditions(which), note=note, now=now))
@@ -91,8 +115,7 @@ def try_again(connection: Connection, which: Which, *, note: str, now: datetime)
             return _end_deliveries(connection, which, DeliveryStatus.READY, note=note, now=now)
 
 
-def leave(connection: Connection, which: Which, *, note: str, now: datetime) -> int:
-    """Leave what is given up as it is for good, and close its cases; returns how many."""
+def _left(connection: Connection, which: Which, *, note: str, now: datetime) -> int:
     match which.kind:
         case Kind.MESSAGE:
             left = connection.execute(
@@ -119,7 +142,7 @@ def leave(connection: Connection, which: Which, *, note: str, now: datetime) -> 
             return _end_deliveries(connection, which, DeliveryStatus.ABANDONED, note=note, now=now)
 
 
-def send_once_more(connection: Connection, message_id: int, *, note: str, now: datetime) -> bool:
+def send_once_more(connection: Connection, message_id: int, deed: Deed, *, now: datetime) -> bool:
     """Make a message to SAP ready once more, delivered, confirmed or given up: the same bytes under its own UUID.
 
     False for one that is on its way, or that SAP has sent.
@@ -129,7 +152,10 @@ def send_once_more(connection: Connection, message_id: int, *, note: str, now: d
         MESSAGE.c.direction == "out",
         MESSAGE.c.status.in_([each for each in sources_of(MessageStatus.READY) if each is not MessageStatus.SENDING]),
     ]
-    return bool(_ready_messages(connection, conditions, note=note, now=now))
+    if not _ready_messages(connection, conditions, note=deed.note("sent once more"), now=now):
+        return False
+    note_deed(connection, deed, action="resend", target=f"message {message_id}", count=1, at=now)
+    return True
 
 
 def _ready_messages(

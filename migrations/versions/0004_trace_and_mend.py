@@ -1,4 +1,4 @@
-"""trace and mend: find items by what they are about, what was given up, and who did what
+"""trace and mend: find items by what they are about, what was given up, who did what, and who may
 
 Revision: 0004
 Follows: 0003
@@ -42,9 +42,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("audit_action", "audit", ["action", "id"])
+    op.create_table(
+        "access_token",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("systems", sa.Text(), nullable=True),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", UtcInstant(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at", UtcInstant(), nullable=True),
+        sa.Column("revoked_at", UtcInstant(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name", name="access_token_name"),
+        sa.UniqueConstraint("token_hash", name="access_token_hash"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("access_token")
     op.drop_table("audit")
     for name, table, _, _ in reversed(_INDEXES):
         op.drop_index(name, table_name=table)

@@ -1,4 +1,4 @@
-"""Read-only resources under /api/v1: devices, orders, messages, exceptions. Each caller sees its own systems only."""
+"""Resources under /api/v1, to be read: devices, orders, messages, exceptions. Each caller sees its own systems only."""
 
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the caller's systems are a local name.
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.security import HTTPBasic
+from fastapi.security import HTTPBasic, HTTPBearer
 from sqlalchemy import Connection, Row
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mdus.domain.access import Caller, Role
 from mdus.domain.capability import Capabilities
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
-from mdus.endpoints.authentication import CHALLENGE, NotAuthenticated, SenderAuthentication
+from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.shapes import (
     Case,
     ConnectionOrder,
@@ -50,24 +52,22 @@ _SHOWN_WITH_MESSAGE: Final = 100
 
 def rest_router(runtime: Runtime) -> APIRouter:
     """Return the routes of /api/v1."""
-    authenticate = SenderAuthentication(runtime.settings)
+    access = Access(runtime)
 
     def systems_of_caller(request: Request) -> Systems:
         """Return the sender systems the caller may see, None for all."""
-        try:
-            sender = authenticate(request)
-        except NotAuthenticated as error:
-            raise HTTPException(401, str(error), headers=dict(CHALLENGE)) from error
-        return None if sender is None or "*" in sender.systems else sender.systems
+        return access(request).systems
 
     caller = Depends(systems_of_caller)
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(HTTPBasic(auto_error=False))])
+    ways_in = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
+    router = APIRouter(prefix="/api/v1", dependencies=ways_in)
     _add_devices(router, runtime, caller)
     _add_orders(router, runtime, caller)
     _add_device_events(router, runtime, caller)
-    _add_messages(router, runtime, caller)
+    _add_messages(router, runtime, caller, Depends(access))
     _add_exceptions(router, runtime, caller)
-    add_trace(router, runtime, caller)
+    add_trace(router, runtime, access)
+    add_mending(router, runtime, access)
     return router
 
 
@@ -173,7 +173,7 @@ def _add_device_events(router: APIRouter, runtime: Runtime, caller: Any) -> None
             return _listed(DeviceEvent, listing.device_events(uow.connection, page, **filters), limit)
 
 
-def _add_messages(router: APIRouter, runtime: Runtime, caller: Any) -> None:
+def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> None:
     def found(connection: Connection, message_id: int, systems: Systems) -> Row[Any]:
         row = listing.message(connection, message_id)
         if row is None or not _may_see(systems, row.sender_system):
@@ -233,10 +233,12 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         return Listed(items=[Item.model_validate(row) for row in rows], next=following)
 
     @router.get("/messages/{message_id}/body", tags=["messages"], response_class=Response)
-    def body(message_id: int, systems: Systems = caller) -> Response:
-        """Return the message as it came or went, byte for byte."""
+    def body(message_id: int, reader: Caller = who) -> Response:
+        """Return the message as it came or went, byte for byte; it may tell where somebody lives."""
+        if not reader.sees_personal:
+            raise HTTPException(403, f"Whole messages take the role {Role.OPERATOR} or more")
         with runtime.database.read() as uow:
-            found(uow.connection, message_id, systems)
+            found(uow.connection, message_id, reader.systems)
             content = listing.raw_body(uow.connection, message_id)
         if content is None:
             raise HTTPException(404, f"The body of message {message_id} is not kept")

@@ -2,20 +2,20 @@
 
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the caller's systems are a local name.
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 
+from mdus.domain.access import Caller
+from mdus.endpoints.rest.access import Access, redacted
 from mdus.endpoints.rest.shapes import Traced
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.trace import Patience, traced
 from mdus.storage.tracing import gather, resolve
 
-Systems = tuple[str, ...] | None
 
-
-def add_trace(router: APIRouter, runtime: Runtime, caller: Any) -> None:
-    """Add the route to a router; `caller` gives the sender systems that the caller may see."""
+def add_trace(router: APIRouter, runtime: Runtime, access: Access) -> None:
+    """Add the route to a router."""
     patience = Patience.of(runtime.services, runtime.settings)
 
     @router.get("/trace", tags=["trace"])
@@ -29,15 +29,24 @@ def add_trace(router: APIRouter, runtime: Runtime, caller: Any) -> None:
                 "Leading zeros may be left out.",
             ),
         ],
-        systems: Systems = caller,
+        caller: Annotated[Caller, Depends(access)],
         limit: Annotated[int, Query(ge=1, le=1000, description="Most rows of each kind, the newest.")] = 200,
-        payloads: Annotated[bool, Query(description="With what each item says, as JSON.")] = False,
+        payloads: Annotated[
+            bool, Query(description="With what each item says, as JSON; addresses only for operators.")
+        ] = False,
     ) -> Traced:
         """Tell what happened to it, oldest first, and of each expected step whether it came, is due, or is missing."""
         with runtime.database.read() as uow:
-            subject = resolve(uow.connection, of.strip(), systems=systems)
+            subject = resolve(uow.connection, of.strip(), systems=caller.systems)
             if not subject.is_known:
                 raise HTTPException(404, f"Nothing is known of {of}")
             found = gather(uow.connection, subject, limit=limit, content=payloads)
         account = traced(found, patience=patience, now=runtime.clock.now())
-        return Traced.model_validate(account)
+        shown = Traced.model_validate(account)
+        if payloads and not caller.sees_personal:
+            hidden = [
+                one.model_copy(update={"payload": redacted(one.payload)}) if one.payload else one
+                for one in shown.happenings
+            ]
+            return shown.model_copy(update={"happenings": hidden})
+        return shown

@@ -13,12 +13,11 @@ from sqlalchemy import select
 
 from mdus.bootstrap import mending
 from mdus.bootstrap.errors import CannotStart
-from mdus.bootstrap.mending import Deed
 from mdus.domain.command import CommandKind
 from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.services import meter_reading_document_create
-from mdus.storage.audit import AUDIT, deeds
+from mdus.storage.audit import AUDIT, Deed, deeds
 from mdus.storage.mending import Kind, Which
 from mdus.storage.message import ITEM, MESSAGE
 from tests.flows.both_sides import SENDER, BothSides

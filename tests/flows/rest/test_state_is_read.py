@@ -382,7 +382,15 @@ class TestDescription:
             described["paths"]
         )
         assert not [path for path in described["paths"] if path.startswith("/sap")]
-        assert {verb for path in described["paths"].values() for verb in path} == {"get"}
+        verbs = {name: set(path) for name, path in described["paths"].items()}
+        assert {name for name, has in verbs.items() if "post" in has} == {
+            "/api/v1/dead/retry",
+            "/api/v1/dead/leave",
+            "/api/v1/messages/{message_id}/resend",
+            "/api/v1/messages/{message_id}/replay",
+            "/api/v1/switching",
+        }
+        assert set().union(*verbs.values()) == {"get", "post"}
 
     def test_is_a_problem_for_an_unknown_path(self, mdus_on_sqlite: Installation) -> None:
         response = mdus_on_sqlite.get("/api/v1/nothing")

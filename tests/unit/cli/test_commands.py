@@ -513,3 +513,24 @@ class TestTrace:
     def test_says_that_nothing_is_known(self, mdus: Run, database: Database) -> None:
         ran = mdus("trace", "nobody")
         assert (ran.code, "nothing is known of nobody" in ran.out) == (1, True)
+
+
+class TestToken:
+    def test_is_told_once_listed_and_revoked(self, mdus: Run, database: Database) -> None:
+        made = mdus("token", "create", "portal", "--role", "operator", "--system", "P11")
+        assert made.code == 0
+        assert made.out.startswith("mdus_")
+        [row] = json.loads(mdus("token", "list", "--json").out)
+        assert (row["name"], row["role"], row["systems"]) == ("portal", "operator", "P11")
+        assert made.out.strip() not in mdus("token", "list").out
+        assert mdus("token", "create", "portal").code == 1
+        assert mdus("token", "revoke", "portal").code == 0
+        assert mdus("token", "revoke", "portal").code == 1
+        assert [each.action for each in rows_of(database, AUDIT)] == ["token created", "token revoked"]
+        assert mdus("token", "create", "portal").code == 0
+
+    @pytest.mark.parametrize(
+        "arguments", [("portal", "--role", "king"), ("two words",), (" ",)], ids=["role", "blank inside", "no name"]
+    )
+    def test_is_refused(self, mdus: Run, database: Database, arguments: tuple[str, ...]) -> None:
+        assert mdus("token", "create", *arguments).code == 2
