@@ -261,19 +261,17 @@ class _Account:
             yield Happening(at=remark.at, what=remark.what, of=remark.of, note=remark.note)
 
     def _of_message(self, message: TracedMessage) -> Iterator[Happening]:
-        way = "from SAP" if message.direction == "in" else "to SAP"
-        note = message.refusal or message.last_error
-        yield Happening(at=message.stored_at, what=f"message {way}", of=_message(message), note=note)
-        began = message.stored_at
-        for change in self._of_messages.get(message.id, ()):
-            took = (change.at - began).total_seconds() if change.status in _ENDS else None
+        """Yield what happened to a message; the first line says what it is."""
+        what = "message from SAP" if message.direction == "in" else "message to SAP"
+        changes = self._of_messages.get(message.id, ())
+        told = f"{message.root} {message.uuid or ''}".strip()
+        if not changes:
+            yield Happening(at=message.stored_at, what=what, of=_message(message), status=message.status, note=told)
+        for place, change in enumerate(changes):
+            took = (change.at - message.stored_at).total_seconds() if change.status in _ENDS else None
+            note = ": ".join(filter(None, (told if place == 0 else None, change.note)))
             yield Happening(
-                at=change.at,
-                what=f"message {way}",
-                of=_message(message),
-                status=change.status,
-                note=change.note,
-                seconds=took,
+                at=change.at, what=what, of=_message(message), status=change.status, note=note or None, seconds=took
             )
 
     # ---- what is expected ----
@@ -343,7 +341,9 @@ class _Account:
         delivered = self._last(changes, MessageStatus.DELIVERED) or message.ended_at
         match message.status:
             case MessageStatus.DELIVERED | MessageStatus.CONFIRMED:
-                yield Step(step=what, of=name, state=StepState.CAME, at=delivered or message.stored_at)
+                yield Step(
+                    step=what, of=name, state=StepState.CAME, at=delivered or message.stored_at, note=message.root
+                )
             case MessageStatus.DEAD:
                 yield Step(step=what, of=name, state=StepState.FAILED, since=message.stored_at, note=message.last_error)
             case _:
@@ -445,7 +445,7 @@ def _by(changes: Iterable[Change], name: str) -> Mapping[int, list[Change]]:
 
 
 def _message(message: TracedMessage) -> str:
-    return f"message {message.id} {message.root}"
+    return f"message {message.id}"
 
 
 def _item(item: TracedItem) -> str:
