@@ -5,6 +5,7 @@ pulled by the trigger; where it cannot be, a cell is not triggered, never passed
 """
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -102,9 +103,9 @@ class Starting(Scene):
         except TimeoutError as error:
             raise NotSetUp(f"what was to be overtaken did not come within {stage.seconds:g} s") from error
 
+    @abstractmethod
     async def _stimulate(self, stage: Stage) -> None:
         """What must happen so that the message comes."""
-        raise NotImplementedError
 
     def _deliveries(self, stage: Stage, subject: Subject) -> list[Received]:
         return stage.ledger.about([self._key(subject)], roots=self.service.requests.values())
@@ -176,8 +177,9 @@ class Starting(Scene):
     #: Whether there is just one message about a subject.
     _once = True
 
+    @abstractmethod
     def _item_findings(self, stage: Stage, subject: Subject, items: list[ReceivedItem]) -> Iterator[Finding]:
-        raise NotImplementedError
+        """What is wrong with the items about a subject in one message."""
 
     def _order_findings(self, stage: Stage, subject: Subject) -> Iterator[Finding]:
         """What must have come before."""
