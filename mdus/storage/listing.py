@@ -9,11 +9,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
 
+from mdus.storage.command import COMMAND
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.job import JOB_RUN
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.reading import METER_READING
 from mdus.storage.registry import (
     DEVICE_LOCATION,
     END_DEVICE,
@@ -94,6 +97,21 @@ def device_events(connection: Connection, page: Page, **filters: Any) -> Sequenc
     """Return events of devices and of MDUS itself."""
     table = END_DEVICE_EVENT.table
     return _page(connection, select(table), table, page, filters)
+
+
+def readings(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return register readings; the filters name a device."""
+    return _page(connection, select(METER_READING.table), METER_READING.table, page, filters)
+
+
+def commands(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return commands to head ends; the filters name a device."""
+    return _page(connection, select(COMMAND.table), COMMAND.table, page, filters)
+
+
+def job_runs(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return runs of scheduled jobs."""
+    return _page(connection, select(JOB_RUN), JOB_RUN, page, filters)
 
 
 def messages(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:

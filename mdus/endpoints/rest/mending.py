@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from mdus.domain.access import Caller, Role
 from mdus.endpoints import replaying
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.shapes import Listed, Shown
+from mdus.endpoints.rest.shapes import Listed, Shown, listed
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import audit, listing, mending
 from mdus.storage.audit import Deed
@@ -196,8 +196,7 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
         """List what people have done, the newest first."""
         with database.read() as uow:
             rows = audit.deeds(uow.connection, before=cursor, limit=limit, action=action)
-        following = str(rows[-1].id) if len(rows) == limit else None
-        return Listed(items=[Deeds.model_validate(row) for row in rows], next=following)
+        return listed(Deeds, rows, limit)
 
     @router.get("/switching", tags=["switching"])
     def switching(_: Annotated[Caller, Depends(access)]) -> Switching:

@@ -3,7 +3,7 @@
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the caller's systems are a local name.
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.security import HTTPBasic, HTTPBearer
@@ -17,6 +17,7 @@ from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import add_mending
+from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.shapes import (
     Case,
     ConnectionOrder,
@@ -30,14 +31,13 @@ from mdus.endpoints.rest.shapes import (
     MessageDetail,
     ReadingOrder,
     Shown,
+    listed,
 )
 from mdus.endpoints.rest.tracing import add_trace
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage import listing
 from mdus.storage.listing import Page
-
-S = TypeVar("S", bound=Shown)
 
 #: The sender systems the caller may see, None for all.
 Systems = tuple[str, ...] | None
@@ -66,6 +66,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     _add_device_events(router, runtime, caller)
     _add_messages(router, runtime, caller, Depends(access))
     _add_exceptions(router, runtime, caller)
+    add_metering(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
     return router
@@ -91,7 +92,7 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
             "head_end": head_end,
         }
         with runtime.database.read() as uow:
-            return _listed(Device, listing.devices(uow.connection, page, **filters), limit)
+            return listed(Device, listing.devices(uow.connection, page, **filters), limit)
 
     @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
     def device(sender_system: str, device_id: str, systems: Systems = caller) -> DeviceDetail:
@@ -170,7 +171,7 @@ def _add_device_events(router: APIRouter, runtime: Runtime, caller: Any) -> None
             "reason": reason,
         }
         with runtime.database.read() as uow:
-            return _listed(DeviceEvent, listing.device_events(uow.connection, page, **filters), limit)
+            return listed(DeviceEvent, listing.device_events(uow.connection, page, **filters), limit)
 
 
 def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> None:
@@ -201,7 +202,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
             "uuid": uuid,
         }
         with runtime.database.read() as uow:
-            return _listed(Message, listing.messages(uow.connection, page, **filters), limit)
+            return listed(Message, listing.messages(uow.connection, page, **filters), limit)
 
     @router.get("/messages/{message_id}", tags=["messages"])
     def message(message_id: int, systems: Systems = caller) -> MessageDetail:
@@ -262,12 +263,7 @@ def _add_exceptions(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         """List what needs a human, the newest first."""
         page = Page(before=_number(cursor), limit=limit)
         with runtime.database.read() as uow:
-            return _listed(Case, listing.exception_cases(uow.connection, page, is_open=open, kind=kind), limit)
-
-
-def _listed(shape: type[S], rows: Sequence[Row[Any]], limit: int) -> Listed[S]:
-    following = str(rows[-1].id) if len(rows) == limit else None
-    return Listed(items=[shape.model_validate(row) for row in rows], next=following)
+            return listed(Case, listing.exception_cases(uow.connection, page, is_open=open, kind=kind), limit)
 
 
 def _number(cursor: str | None) -> int | None:

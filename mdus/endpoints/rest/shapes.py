@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -17,11 +18,20 @@ class Shown(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
+S = TypeVar("S", bound=Shown)
+
+
 class Listed(Shown, Generic[T]):
     """One page; `next` is the cursor of the following page, absent on the last."""
 
     items: list[T]
     next: str | None = None
+
+
+def listed(shape: type[S], rows: Sequence[Any], limit: int) -> Listed[S]:
+    """Return rows as a page, with the cursor of the next where this one is full."""
+    following = str(rows[-1].id) if len(rows) == limit else None
+    return Listed(items=[shape.model_validate(row) for row in rows], next=following)
 
 
 class Device(Shown):
@@ -272,3 +282,71 @@ class Traced(Shown):
     steps: list[Step]
     happenings: list[Happening]
     is_cut: bool
+
+
+class Reading(Shown):
+    """A register reading as it came from the field; `value` as shown on the register, before any factor."""
+
+    id: int
+    reading_type: str
+    measured_at: datetime
+    value: Decimal
+    unit: str | None
+    origin: str
+    received_at: datetime
+
+
+class Interval(Shown):
+    """What passed in one interval; `value` in the channel's unit, before any factor; no quality says valid."""
+
+    reading_type: str
+    start: datetime
+    end: datetime
+    value: str
+    unit: str
+    qualities: list[str]
+
+
+class CommandShown(Shown):
+    """An order to a head end about one device; `command_key` is the reference the head end returns."""
+
+    id: int
+    command_key: str
+    head_end: str
+    kind: str
+    purpose: str
+    status: str
+    not_before: datetime
+    expires_at: datetime
+    wanted_state: str | None
+    period_from: datetime | None
+    period_to: datetime | None
+    ended_at: datetime | None
+    acted_at: datetime | None
+    result_code: str | None
+    result_text: str | None
+    result_state: str | None
+    attempts: int
+    token: str | None
+
+
+class HeadEndShown(Shown):
+    """A head end of the settings, and the metering systems (AMS ids) it serves."""
+
+    name: str
+    kind: str
+    ams_ids: list[str]
+
+
+class JobRunShown(Shown):
+    """A run of a scheduled job; `slot` is its business date or instant, `outcome` what it did or why it failed."""
+
+    id: int
+    job: str
+    slot: str
+    status: str
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None
