@@ -71,7 +71,7 @@ class TestIntervals:
             "start": "2026-03-28T23:00:00Z",
             "end": "2026-03-28T23:15:00Z",
             "value": "0.000000",
-            "unit": "kWh",
+            "unit": "KWH",
             "qualities": [],
         }
         assert rows[1]["qualities"] == ["2.8.0"]
