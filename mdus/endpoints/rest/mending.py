@@ -3,15 +3,16 @@
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mdus.domain.access import Caller, Role
 from mdus.endpoints import replaying
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.shapes import Listed, Shown, listed
+from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, MessageId, Shown, listed
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import audit, listing, mending
 from mdus.storage.audit import Deed
@@ -21,6 +22,20 @@ from mdus.storage.mending import Kind, Which
 Reason = Annotated[str, Field(min_length=3, max_length=500, description="Why; kept in the audit.")]
 
 _MOST: Final = 1000
+
+
+def _number(value: Any) -> Any:
+    """Let numbers pass that are whole, and nothing that only looks like one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number")  # noqa: TRY004 - what the validation turns into an answer
+    return value
+
+
+def _instant(value: Any) -> Any:
+    """Let texts pass: a number is no instant."""
+    if value is not None and not isinstance(value, str | datetime):
+        raise ValueError("expected an instant such as 2026-03-28T10:00:00Z")
+    return value
 
 
 class Asked(BaseModel):
@@ -46,12 +61,16 @@ class GivenUpOnes(Asked):
 
     kind: Kind
     reason: Reason
-    ids: Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(max_length=_MOST)] = []
+    ids: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_number)]], Field(max_length=_MOST)
+    ] = []
     sender_system: str | None = None
     service: str | None = None
     head_end: str | None = None
-    before: Annotated[AwareDatetime | None, Field(description="Only what was stored before.")] = None
-    dry_run: Annotated[bool, Field(description="Only count.")] = False
+    before: Annotated[
+        AwareDatetime | None, BeforeValidator(_instant), Field(description="Only what was stored before.")
+    ] = None
+    dry_run: Annotated[bool, Field(strict=True, description="Only count.")] = False
 
     def which(self) -> Which:
         """Return the condition."""
@@ -68,7 +87,7 @@ class GivenUpOnes(Asked):
 class Replay(WhatFor):
     """A message to be taken in once more."""
 
-    dry_run: Annotated[bool, Field(description="Only tell what would become of it.")] = False
+    dry_run: Annotated[bool, Field(strict=True, description="Only tell what would become of it.")] = False
 
 
 class Replayed(Shown):
@@ -117,7 +136,7 @@ class Switching(Shown):
 class SwitchingOrder(Asked):
     """An order to let no disconnection leave, or to let them leave again."""
 
-    stopped: bool
+    stopped: Annotated[bool, Field(strict=True)]
     reason: Reason
 
 
@@ -159,11 +178,11 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
             deed = Deed(who=caller.name, reason=ones.reason)
             return Counted(count=mending.leave(uow.connection, which, deed, now=clock.now()))
 
-    @router.post("/messages/{message_id}/resend", tags=["mending"], status_code=202)
-    def resend(message_id: int, why: WhatFor, caller: Annotated[Caller, operator]) -> Counted:
+    @router.post("/messages/{message_id}/resend", tags=["mending"], status_code=202, responses=described(409))
+    def resend(message_id: MessageId, why: WhatFor, caller: Annotated[Caller, operator]) -> Counted:
         """Send a message to SAP once more: the same bytes under its own UUID."""
         with database.begin() as uow:
-            row = listing.message(uow.connection, message_id) if message_id < 2**63 else None
+            row = listing.message(uow.connection, message_id)
             if row is None or not caller.may_see(row.sender_system):
                 raise HTTPException(404, f"There is no message {message_id}")
             deed = Deed(who=caller.name, reason=why.reason)
@@ -174,14 +193,12 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
                 )
         return Counted(count=1)
 
-    @router.post("/messages/{message_id}/replay", tags=["mending"], status_code=202)
-    def replay(message_id: int, again: Replay, caller: Annotated[Caller, operator]) -> Replayed:
+    @router.post("/messages/{message_id}/replay", tags=["mending"], status_code=202, responses=described(409))
+    def replay(message_id: MessageId, again: Replay, caller: Annotated[Caller, operator]) -> Replayed:
         """Take a message of SAP's in once more: nothing is done twice, what was refused is judged anew."""
         deed = Deed(who=caller.name, reason=again.reason)
         try:
-            outcome = replaying.replay(
-                runtime, min(message_id, 2**63 - 1), deed, dry_run=again.dry_run, systems=caller.systems
-            )
+            outcome = replaying.replay(runtime, message_id, deed, dry_run=again.dry_run, systems=caller.systems)
         except replaying.NotReplayed as error:
             raise HTTPException(409 if error.is_known else 404, f"{error}; {error.mend}") from error
         return Replayed(outcome=outcome, dry_run=again.dry_run)
@@ -191,7 +208,7 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
         _: Annotated[Caller, operator],
         action: Annotated[str | None, Query(description="Only deeds of this kind.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST, description="Most rows of a page.")] = 100,
-        cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="`next` of the page before.")] = None,
+        cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before.")] = None,
     ) -> Listed[Deeds]:
         """List what people have done, the newest first."""
         with database.read() as uow:

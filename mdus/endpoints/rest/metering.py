@@ -4,12 +4,11 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,7 +18,16 @@ from mdus.domain.end_device import EndDevice
 from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.reading_quality import QualitySet
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.shapes import CommandShown, HeadEndShown, Interval, JobRunShown, Listed, Reading, listed
+from mdus.endpoints.rest.shapes import (
+    LARGEST_ID,
+    CommandShown,
+    HeadEndShown,
+    Interval,
+    JobRunShown,
+    Listed,
+    Reading,
+    listed,
+)
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import listing
 from mdus.storage.interval_block import newest_blocks
@@ -27,15 +35,15 @@ from mdus.storage.listing import Page
 from mdus.storage.session import UnitOfWork
 
 _MOST: Final = 1000
-#: The longest period of interval values in one answer: 31 days of quarters of an hour are 2,976.
-_LONGEST: Final = timedelta(days=31)
+#: Beyond, no meter has measured anything.
+_YEARS: Final = range(1970, 2200)
 _CSV: Final = "text/csv"
 _COLUMNS: Final = ("reading_type", "start", "end", "value", "unit", "qualities")
 
 SenderSystem = Annotated[str, Query(description="The sender system whose device it is.")]
 DeviceId = Annotated[str, Query(description="The device, by SAP's id with its zeros.")]
 Limit = Annotated[int, Query(ge=1, le=_MOST, description="Most rows of a page.")]
-Cursor = Annotated[int | None, Query(ge=1, lt=2**63, description="`next` of the page before.")]
+Cursor = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before.")]
 
 
 def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
@@ -87,8 +95,8 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
         caller: Annotated[Caller, who],
         sender_system: SenderSystem,
         device_id: DeviceId,
-        start: Annotated[AwareDatetime, Query(description="The first instant.")],
-        end: Annotated[AwareDatetime, Query(description="The instant after the last; at most 31 days later.")],
+        on: Annotated[date, Query(description="The first day, local where the meter is.")],
+        days: Annotated[int, Query(ge=1, le=31, description="How many days.")] = 1,
         reading_type: Annotated[str | None, Query(description="Only of this channel: an OBIS code.")] = None,
     ) -> Any:
         """Return the interval values of a device's channels, oldest first: JSON, or CSV where `Accept` says text/csv.
@@ -96,12 +104,10 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
         What counts of each day: validated values where there are some, else those of the meter. A gap has no row.
         """
         _check(caller, sender_system)
-        if not timedelta(0) < end - start <= _LONGEST:
-            raise HTTPException(422, f"end must be after start, by at most {_LONGEST.days} days")
         with database.read() as uow:
             rows = [
                 row
-                for row in _intervals(uow, (sender_system, device_id), start.astimezone(UTC), end)
+                for row in _intervals(uow, (sender_system, device_id), on, days)
                 if reading_type in (None, row.reading_type)
             ]
         if _CSV not in request.headers.get("accept", ""):
@@ -135,40 +141,35 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
         return listed(JobRunShown, rows, limit)
 
 
-def _intervals(uow: UnitOfWork, device: tuple[str, str], start: datetime, end: datetime) -> Iterator[Interval]:
-    """Yield the values of a device in a period, channel by channel."""
-    channels = uow.load(Channel, EndDevice.KEY, {device}, lock=False)
-    days = {(channel, on) for channel in channels for on in _days(channel, start, end)}
+def _intervals(uow: UnitOfWork, device: tuple[str, str], on: date, count: int) -> Iterator[Interval]:
+    """Yield the values of a device on some days, channel by channel."""
+    if on.year not in _YEARS:
+        return
+    days = {
+        (channel, on + timedelta(days=number))
+        for channel in uow.load(Channel, EndDevice.KEY, {device}, lock=False)
+        for number in range(count)
+    }
     blocks = newest_blocks(uow.connection, days)
     qualities = uow.quality_sets(blocks.values())
     for (channel, _), block in sorted(blocks.items(), key=lambda pair: (pair[0][0].reading_type, pair[0][1])):
-        yield from _values(channel, block, qualities, start, end)
+        yield from _values(channel, block, qualities)
 
 
-def _values(
-    channel: Channel, block: IntervalBlock, qualities: dict[int, QualitySet], start: datetime, end: datetime
-) -> Iterator[Interval]:
+def _values(channel: Channel, block: IntervalBlock, qualities: Mapping[int, QualitySet]) -> Iterator[Interval]:
     grid = channel.day(block.day)
     for place, element in enumerate(block.values.tolist()):
-        at = grid.starts_at(place)
         told = block.unfit.get(place) if element == MISSING else channel.quantity(element)
-        if told is None or not start <= at < end:
+        if told is None:
             continue
         yield Interval(
             reading_type=channel.reading_type,
-            start=at,
+            start=grid.starts_at(place),
             end=grid.ends_at(place),
             value=str(told),
             unit=channel.unit,
             qualities=list(qualities[int(block.qualities[place])].codes),
         )
-
-
-def _days(channel: Channel, start: datetime, end: datetime) -> Iterator[date]:
-    day = channel.day_of(start)
-    while day.start < end:
-        yield day.on
-        day = channel.day(day.on + timedelta(days=1))
 
 
 def _check(caller: Caller, sender_system: str) -> None:

@@ -18,6 +18,7 @@ from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
+from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.shapes import (
     Case,
     ConnectionOrder,
@@ -29,6 +30,7 @@ from mdus.endpoints.rest.shapes import (
     Listed,
     Message,
     MessageDetail,
+    MessageId,
     ReadingOrder,
     Shown,
     listed,
@@ -42,7 +44,7 @@ from mdus.storage.listing import Page
 #: The sender systems the caller may see, None for all.
 Systems = tuple[str, ...] | None
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
-Cursor = Annotated[str | None, Query(description="`next` of the page before.")]
+Cursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,16}$", description="`next` of the page before.")]
 SystemFilter = Annotated[str | None, Query(description="Only of this sender system.")]
 DeviceFilter = Annotated[str | None, Query(description="Only of this device id.")]
 
@@ -60,7 +62,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
 
     caller = Depends(systems_of_caller)
     ways_in = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    router = APIRouter(prefix="/api/v1", dependencies=ways_in)
+    router = APIRouter(prefix="/api/v1", dependencies=ways_in, responses=described(400, 401, 403, 404, 422, 503))
     _add_devices(router, runtime, caller)
     _add_orders(router, runtime, caller)
     _add_device_events(router, runtime, caller)
@@ -123,7 +125,10 @@ def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         device_id: DeviceFilter = None,
         status: Annotated[str | None, Query(description="Only in this status.")] = None,
         limit: Limit = 100,
-        cursor: Cursor = None,
+        cursor: Annotated[
+            str | None,
+            Query(pattern=r"^(reading|connection)-[0-9]{0,16}$", description="`next` of the page before."),
+        ] = None,
     ) -> Listed[ReadingOrder | ConnectionOrder]:
         """List SAP's orders: first those for readings, then those to disconnect or reconnect, each the newest first."""
         wanted = [kind] if kind else list(kinds)
@@ -205,7 +210,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
             return listed(Message, listing.messages(uow.connection, page, **filters), limit)
 
     @router.get("/messages/{message_id}", tags=["messages"])
-    def message(message_id: int, systems: Systems = caller) -> MessageDetail:
+    def message(message_id: MessageId, systems: Systems = caller) -> MessageDetail:
         """Show one message: its refusal if it was refused, what happened to it, and its first 100 items."""
         with runtime.database.read() as uow:
             row = found(uow.connection, message_id, systems)
@@ -219,7 +224,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
 
     @router.get("/messages/{message_id}/items", tags=["messages"])
     def items(
-        message_id: int,
+        message_id: MessageId,
         systems: Systems = caller,
         status: Annotated[ItemStatus | None, Query(description="Only in this status.")] = None,
         limit: Limit = 100,
@@ -234,7 +239,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
         return Listed(items=[Item.model_validate(row) for row in rows], next=following)
 
     @router.get("/messages/{message_id}/body", tags=["messages"], response_class=Response)
-    def body(message_id: int, reader: Caller = who) -> Response:
+    def body(message_id: MessageId, reader: Caller = who) -> Response:
         """Return the message as it came or went, byte for byte; it may tell where somebody lives."""
         if not reader.sees_personal:
             raise HTTPException(403, f"Whole messages take the role {Role.OPERATOR} or more")

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
+from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 T = TypeVar("T")
+
+#: Ids are numbers that every JSON reader keeps whole.
+LARGEST_ID: Final = 2**53 - 1
+
+MessageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The number of the message.")]
 
 
 class Shown(BaseModel):

@@ -20,7 +20,7 @@ from tests.flows.meter_reading.test_reading_is_ordered import DEVICE, ORDER, STA
 from tests.flows.profiles.metering import INTERVALS, Metering
 
 MIDNIGHT = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)  # the day of 23 hours in Berlin begins
-DAY = {"start": MIDNIGHT.isoformat(), "end": (MIDNIGHT + timedelta(hours=23)).isoformat()}
+DAY = {"on": "2026-03-29"}
 
 
 @pytest.fixture
@@ -92,19 +92,21 @@ class TestIntervals:
             "2.000000",
         )
 
-    def test_begin_and_end_where_they_are_asked_to(self, metering: Metering) -> None:
-        metering.deliver(MIDNIGHT, [str(place) for place in range(8)])
-        part = {
-            "start": (MIDNIGHT + timedelta(minutes=15)).isoformat(),
-            "end": (MIDNIGHT + timedelta(minutes=45)).isoformat(),
-        }
-        assert [row["value"] for row in get(metering.mdus, "/intervals", **part).json()] == ["1.000000", "2.000000"]
+    def test_of_several_days_follow_each_other(self, metering: Metering) -> None:
+        metering.deliver(MIDNIGHT, ["1"])
+        metering.deliver(MIDNIGHT + timedelta(hours=23), ["2"])
+        assert [row["value"] for row in get(metering.mdus, "/intervals", **DAY).json()] == ["1.000000"]
+        rows = get(metering.mdus, "/intervals", **DAY, days=2).json()
+        assert [row["start"] for row in rows] == ["2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]
 
-    @pytest.mark.parametrize(
-        "end", [MIDNIGHT.isoformat(), (MIDNIGHT + timedelta(days=32)).isoformat(), "2026-03-29T00:00:00", "tomorrow"]
-    )
-    def test_of_no_fit_period_are_refused(self, metering: Metering, end: str) -> None:
-        response = get(metering.mdus, "/intervals", start=MIDNIGHT.isoformat(), end=end)
+    @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-03-28"])
+    def test_of_days_without_any_are_none(self, metering: Metering, day: str) -> None:
+        metering.deliver(MIDNIGHT, ["1"])
+        assert get(metering.mdus, "/intervals", on=day).json() == []
+
+    @pytest.mark.parametrize("period", [{"on": "tomorrow"}, {**DAY, "days": 0}, {**DAY, "days": 32}, {}])
+    def test_of_no_fit_period_are_refused(self, metering: Metering, period: dict[str, Any]) -> None:
+        response = get(metering.mdus, "/intervals", **period)
         assert response.status_code == 422
         assert response.headers["content-type"] == "application/problem+json"
 
