@@ -1,0 +1,81 @@
+"""What the OpenAPI document says is so: requests made of it are answered as it says, wrong ones refused as it says."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from mdus.domain.access import Role
+from mdus.storage.access_token import make_token
+from mdus.storage.session import migrate
+from tests.flows.intake.installation import Installation
+
+#: Requests per operation that are drawn: beside those for every bound and every kind of wrong value.
+_DRAWN = 15
+#: Many times what it takes; it ends by itself.
+_PATIENCE_SECONDS = 400
+
+
+@pytest.fixture(scope="module")
+def mdus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An MDUS that lets nobody in unasked."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('described') / 'mdus.db'}"
+    migrate(url)
+    made = Installation(url, environ={"MDUS_AUTH__USER": "sap", "MDUS_AUTH__PASSWORD": "secret"})
+    yield made
+    made.database.close()
+
+
+@pytest.fixture(scope="module")
+def address(mdus: Installation) -> Iterator[str]:
+    """Where it listens."""
+    server = uvicorn.Server(uvicorn.Config(mdus.app, log_level="warning", access_log=False))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.timeout(_PATIENCE_SECONDS + 60)
+def test_schemathesis_finds_nothing(mdus: Installation, address: str, tmp_path: Path) -> None:
+    with mdus.database.begin() as uow:
+        token = make_token(uow.connection, "test", role=Role.ADMIN, systems=None, lasts=None, created_by="test")
+    ran = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("schemathesis")),
+            "run",
+            f"{address}/api/openapi.json",
+            *("--header", f"Authorization: Bearer {token}"),
+            *("--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", str(_DRAWN)),
+            *("--seed", "1"),
+            "--no-color",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_SECONDS,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
+    assert "Selected: 23/23" in ran.stdout
+
+
+def test_every_operation_and_parameter_is_described(mdus: Installation) -> None:
+    described = mdus.get("/api/openapi.json").json()
+    for path, operations in described["paths"].items():
+        for verb, operation in operations.items():
+            assert operation.get("description"), f"{verb} {path}"
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "query":
+                    assert parameter.get("description"), f"{verb} {path}: {parameter['name']}"
