@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import mdus.services
+from mdus.bootstrap.discovery import Found, contract_problems, discover
+from mdus.contracts.catalog import catalog
 
 FILES = sorted(Path(mdus.services.__file__).parent.rglob("*.py"))
 SERVICES = [file for file in FILES if not file.name.startswith("_")]
@@ -37,3 +44,55 @@ class TestAFile:
     def test_exposes_its_service(self, file: Path) -> None:
         module = importlib.import_module(f"mdus.services.{file.stem}")
         assert module.SERVICE.name
+
+
+def named_elsewhere() -> set[str]:
+    """The services that another module of MDUS names, such as the job that hands over to one."""
+    root = Path(mdus.services.__file__).parents[1]
+    found: set[str] = set()
+    for file in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "mdus.services":
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mdus.services."):
+                found.add(str(node.module).split(".")[2])
+    return found
+
+
+ALONE = [file for file in SERVICES if file.stem not in named_elsewhere()]
+
+
+class TestTheLastService:
+    """Whichever is written last: MDUS runs without it, and with its file it is there, no other module edited."""
+
+    @pytest.fixture
+    def package(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        folder = tmp_path / "services_but_one"
+        shutil.copytree(Path(mdus.services.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.syspath_prepend(tmp_path)
+        yield folder
+        self.forget()
+
+    def forget(self) -> None:
+        for module in [module for module in sys.modules if module.partition(".")[0] == "services_but_one"]:
+            del sys.modules[module]
+        importlib.invalidate_caches()
+
+    def found(self) -> Found:
+        self.forget()
+        package: ModuleType = importlib.import_module("services_but_one")
+        found = discover(services=package)
+        assert [*found.problems, *contract_problems(found.services, catalog())] == []
+        return found
+
+    def test_may_be_most_of_them(self) -> None:
+        assert len(ALONE) >= 10
+
+    @pytest.mark.parametrize("file", ALONE, ids=lambda file: file.stem)
+    def test_is_added_by_its_file_alone(self, package: Path, file: Path) -> None:
+        (package / file.name).unlink()
+        others = self.found().services
+        shutil.copy(file, package)
+        everything = self.found().services
+        assert len(everything) == len(others) + 1
+        assert set(others) < set(everything)
