@@ -20,6 +20,8 @@ T = TypeVar("T")
 #: has not seen the jump yet; this pause is for what nobody announced.
 _SETTLED_SECONDS = 0.1
 _LOOK_SECONDS = 0.03
+#: Real seconds after which every process has seen a jump: who acts before that speaks of what is the future to others.
+_SEEN_SECONDS = 0.4
 #: How long a process may take to come up again.
 _PATIENCE_SECONDS = 60.0
 _CONFLICT = 409
@@ -50,6 +52,7 @@ class Steering:
         self._pace: float | None = None
         self._lock = threading.Lock()
         self.jumps = 0
+        self._jumped_at = 0.0
         #: Real time by what the clock waited for.
         self.seconds = {"in flight": 0.0, "settling": 0.0}
         self._looked_at = time.monotonic()
@@ -70,6 +73,7 @@ class Steering:
             look = self._look()
             self._book(look)
             if look.now >= target:
+                time.sleep(max(0.0, self._jumped_at + _SEEN_SECONDS - time.monotonic()))
                 return
             if look.in_flight or look.overdue:
                 idle_since = None
@@ -137,6 +141,7 @@ class Steering:
             else:
                 self._pace = self._busy_speed
             self.jumps += 1
+            self._jumped_at = time.monotonic()
 
     def _steer(self, **wanted: object) -> None:
         # Harmless to ask twice: the clock only moves forward.
