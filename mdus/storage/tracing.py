@@ -251,16 +251,14 @@ class _Gathering:
                 self.documents.add((system, document))
 
     def _add_messages(self) -> None:
-        """Add the messages of the items, and what confirms them."""
+        """Add the messages of items and those that confirm them; of messages without items, their repeats."""
         if self.items:
             query = select(ITEM.c.message_id, ITEM.c.confirmation_id).where(self._among(ITEM.c.id, self.items))
             for row in self._connection.execute(query):
                 self.messages |= {each for each in row if each is not None}
-        if self.messages:
-            # The confirmations, and copies that came again.
-            query = select(MESSAGE.c.id).where(self._among(MESSAGE.c.original_id, self.messages)).limit(self._limit)
-            if not self.items:
-                self.messages |= set(self._connection.scalars(query))
+        elif self.messages:
+            repeats = select(MESSAGE.c.id).where(self._among(MESSAGE.c.original_id, self.messages)).limit(self._limit)
+            self.messages |= set(self._connection.scalars(repeats))
 
     # ---- rows ----
 
