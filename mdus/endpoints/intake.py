@@ -130,6 +130,8 @@ class Intake:
         log.warning("message_refused", interface=label, reason=refused.reason.value, why=refused.told[:500])
 
     def _store(self, reading: Reading, body: StoredBody) -> Stored:
+        if self._runtime.database.is_sqlite:
+            reading = reading.bound()  # a turn at its one writer is for writing; PostgreSQL stores beside the binding
         message, now = reading.message, self._runtime.clock.now()
         stored = self._transaction(
             lambda uow: store_message(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import IO, BinaryIO, Final, cast
 
 from lxml import etree
@@ -116,12 +117,21 @@ class ItemHeader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """A message that holds to the contract: its row and, in batches that can be gone through again, its items'."""
+    """A message that holds to the contract: its row and, in batches that can be gone through again, its items'.
+
+    Some are bound only when they are first asked for, so that a database can take them while the next are bound: going
+    through them may raise Refused.
+    """
 
     interface: str
     message: ReceivedMessage
     batches: Iterable[Sequence[ReceivedItem]]
     shape_version: str
+
+    def bound(self) -> Reading:
+        """Return this message with the Requests of all items bound: nothing of it is left to be refused."""
+        bound = [[*chain.from_iterable(self.batches)]] if isinstance(self.batches, _Rows) else self.batches
+        return replace(self, batches=bound)
 
     def imported(self) -> Reading:
         """Return this message as one made of a file, to which nothing is answered."""
@@ -202,9 +212,10 @@ class MessageReader:
         if isinstance(service, Query):
             return _question(root, service, element, set_aside=len(verdict.set_aside))
         draft = _draft(root, service, header, system_of)
-        rows = draft.rows(element, body.leftovers)
         log = element.find(LOG_ELEMENT)
-        return draft.reading(batches=[rows], items=len(rows), set_aside=len(verdict.set_aside), log=log)
+        items = [item for _, item in iter_items(element, root)] if root.is_bulk else [element]
+        rows = _Rows(draft.batches(items, body.leftovers))
+        return draft.reading(batches=rows, items=len(items), set_aside=len(verdict.set_aside), log=log)
 
     # -- a stream -----------------------------------------------------------------------------------------------------
 
@@ -274,6 +285,20 @@ class _Judged:
         self.violations += [str(violation) for violation in verdict.violations]
         self.set_aside += len(verdict.set_aside)
         return verdict.accepted
+
+
+class _Rows:
+    """Rows made as they are first gone through, and kept for the next time."""
+
+    def __init__(self, making: Iterator[list[ReceivedItem]]) -> None:
+        self._making = making
+        self._made: list[list[ReceivedItem]] = []
+
+    def __iter__(self) -> Iterator[list[ReceivedItem]]:
+        yield from self._made
+        for batch in self._making:
+            self._made.append(batch)
+            yield batch
 
 
 class _SpooledRows:
@@ -353,23 +378,21 @@ class _Draft:
             test_data=self._is_test(header.test_data),
         )
 
-    def rows(self, message: etree._Element, leftovers: list[object]) -> list[ReceivedItem]:
-        """Return the rows of all items of a bulk, or of a single message, that was parsed whole.
+    def batches(self, items: list[etree._Element], leftovers: list[object]) -> Iterator[list[ReceivedItem]]:
+        """Yield the rows of all items of a bulk, or of a single message, that was parsed whole.
 
         The items of a bulk are taken out of it, into elements that are left over.
         """
         if not self._is_bulk:
-            return [self.row(1, message)]
-        items = [item for _, item in iter_items(message, self._root)]
-        rows: list[ReceivedItem] = []
+            yield [self.row(1, *items)]
+            return
         for start in range(0, len(items), TOGETHER):
             some = etree.Element("items")
             leftovers.append(some)
             some.extend(items[start : start + TOGETHER])
-            rows += self._rows_together(start + 1, some) or (
+            yield self._rows_together(start + 1, some) or [
                 self.row(position, item) for position, item in enumerate(some, start=start + 1)
-            )
-        return rows
+            ]
 
     def _rows_together(self, first: int, items: etree._Element) -> list[ReceivedItem] | None:
         """Return the rows of the children of an element, or None if they are to be bound one by one."""

@@ -20,7 +20,7 @@ from mdus.storage.exception_case import DEAD_ITEM, DEAD_MESSAGE, close_cases
 from mdus.storage.keys import among
 from mdus.storage.mapping import chunks
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, store_body
-from mdus.storage.rows import insert_rows
+from mdus.storage.rows import insert_batches, insert_rows
 
 #: Statuses of a stored answer that is sent again when its request comes again; one still on its way just goes on.
 _SENT: Final = (MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD)
@@ -99,7 +99,8 @@ def store_message(
 ) -> Stored:
     """Store a message with its items in the caller's transaction, once per key.
 
-    Items whose key another message brought before are stored without a key, pointing at the first.
+    Items whose key another message brought before are stored without a key, pointing at the first. `batches` can be
+    gone through again; they may be made as they are asked for.
     """
     _store_body(connection, body)
     first = _with_key(connection, message)
@@ -257,8 +258,11 @@ def _store_items(
         "attempts": 0,
         "stored_at": now,
     }
-    for batch in batches:
-        insert_rows(connection, ITEM, ReceivedItem._fields, batch, shared=constants, key=_ITEM_KEY)
+    if message.item_count == 1:
+        [[item]] = batches
+        insert_rows(connection, ITEM, ReceivedItem._fields, [item], shared=constants, key=_ITEM_KEY)
+    else:
+        insert_batches(connection, ITEM, ReceivedItem._fields, batches, shared=constants, key=_ITEM_KEY)
     stored = connection.execute(select(func.count()).where(ITEM.c.message_id == message_id)).scalar_one()
     if stored == message.item_count:
         return 0

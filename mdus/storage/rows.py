@@ -2,7 +2,8 @@
 
 Building the parameters of each row by name costs more than storing the row. So the statement is made once per table and
 columns, and rows are tuples: SQLite gets them by the handful (`executemany` of an INSERT with many rows), PostgreSQL as
-one array per column (`unnest`), which it plans, executes and answers once.
+one array per column (`unnest`), which it plans, executes and answers once, or as a COPY, which it stores while the next
+rows are still being made.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
+import psycopg
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Boolean, Column, Connection, Dialect, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 #: Values of one row, in the order of the columns named.
@@ -22,6 +26,11 @@ _Process = Callable[[Any], Any]
 
 #: Rows in one INSERT of SQLite: going to the database and back costs half as much as storing a row.
 _HANDFUL: Final = 50
+
+#: COPY's word for NULL, and the characters that mean something to it.
+_NULL: Final = r"\N"
+_ESCAPED: Final = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_SPECIAL: Final = "\\\t\n\r"
 
 
 class _Statement(NamedTuple):
@@ -50,9 +59,7 @@ def insert_rows(
     """
     if not rows:
         return
-    same = {**_defaults(table), **(shared or {})}
-    for name in columns:
-        same.pop(name, None)
+    same = _same(table, columns, shared)
     becomes = tuple((merged or {name: f'excluded."{name}"' for name in replaced}).items())
     database = _Database.of(connection.dialect)
     names = (tuple(same), tuple(columns), tuple(key), becomes, database)
@@ -61,6 +68,70 @@ def insert_rows(
         _execute(connection, _insert(table, *names, _HANDFUL), rows[:in_handfuls], tuple(same.values()), _HANDFUL)
     if rows[in_handfuls:]:
         _execute(connection, _insert(table, *names), rows[in_handfuls:], tuple(same.values()))
+
+
+def insert_batches(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    batches: Iterable[Sequence[Values]],
+    *,
+    shared: Mapping[str, Any],
+    key: Sequence[str],
+) -> None:
+    """Insert many rows in batches that can be gone through again, leaving out those whose `key` is taken.
+
+    PostgreSQL takes each batch while the next is made. That a key is taken is rare, and takes a second turn.
+    """
+    if connection.dialect.name == "sqlite" or not _copy(connection, table, columns, batches, shared=shared):
+        for batch in batches:
+            insert_rows(connection, table, columns, batch, shared=shared, key=key)
+
+
+def _copy(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    batches: Iterable[Sequence[Values]],
+    *,
+    shared: Mapping[str, Any],
+) -> bool:
+    """Insert batches of rows by PostgreSQL's COPY; False when a unique key was taken: then none of them is in."""
+    same = _same(table, columns, shared)
+    names = (*same, *columns)
+    processors = _processors(table, names, _Database.of(connection.dialect))
+    statement = f'COPY "{table.name}" ({", ".join(_quoted(names))}) FROM STDIN'
+    before = "".join(
+        f"{_copied(process, [value])[0]}\t" for process, value in zip(processors, same.values(), strict=False)
+    )
+    try:
+        with connection.begin_nested(), connection.connection.cursor() as cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]
+            for batch in batches:
+                texts = map(_copied, processors[len(same) :], zip(*batch, strict=True))
+                copy.write("".join([f"{before}{row}\n" for row in map("\t".join, zip(*texts, strict=True))]))
+    except UniqueViolation:
+        return False
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error, dialect=connection.dialect) from error
+    return True
+
+
+def _copied(process: _Process | None, values: Sequence[Any]) -> Sequence[str]:
+    """Return the values of one column as COPY reads them."""
+    given = [process(value) for value in values] if process else values
+    texts = [value if type(value) is str else "" if value is None else str(value) for value in given]
+    together = "".join(texts)
+    if any(character in together for character in _SPECIAL):
+        texts = [text.translate(_ESCAPED) for text in texts]
+    return (
+        [_NULL if value is None else text for value, text in zip(given, texts, strict=True)] if None in given else texts
+    )
+
+
+def _same(table: Table, columns: Sequence[str], shared: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the columns that have one value in all rows: those given, and those with a default on our side."""
+    same = {**_defaults(table), **(shared or {})}
+    return {name: value for name, value in same.items() if name not in columns}
 
 
 @cache

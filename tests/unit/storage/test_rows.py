@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mdus.domain.end_device import EndDeviceStatus, SwitchState
 from mdus.domain.register import Register
 from mdus.messaging.status import ItemStatus
 from mdus.storage.message import BODY, MESSAGE, MESSAGE_EVENT
 from mdus.storage.registry import END_DEVICE_STATUS, REGISTER
-from mdus.storage.rows import insert_rows, update_rows
+from mdus.storage.rows import insert_batches, insert_rows, update_rows
 from mdus.storage.session import Database
 
 AT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
@@ -163,6 +163,48 @@ class TestInsertRows:
     def test_does_nothing_without_rows(self, connection: Connection) -> None:
         insert_rows(connection, BODY, ("content_hash", "data", "size"), [])
         assert stored(connection, BODY, "size") == []
+
+
+class TestInsertBatches:
+    COLUMNS = ("status", "at", "note", "item_id", "message_id")
+
+    def test_stores_every_batch_in_order(self, connection: Connection) -> None:
+        batches = [[("ready", AT, f"{batch}/{row}", row, batch) for row in range(60)] for batch in range(5)]
+        insert_batches(connection, MESSAGE_EVENT, self.COLUMNS, batches, shared={"command_id": None}, key=("id",))
+        assert stored(connection, MESSAGE_EVENT, *self.COLUMNS) == [row for batch in batches for row in batch]
+
+    @pytest.mark.parametrize("note", ["", "\\N", "a\\tb", "a\tb", "a\nb\r\n", '{"x":"\\"\\\\"ü"}', "NULL", None])
+    def test_text_stays_as_it_is(self, connection: Connection, note: str | None) -> None:
+        rows = [("ready", AT, note, 1, None), ("ready", AT, None, None, 2)]
+        insert_batches(connection, MESSAGE_EVENT, self.COLUMNS, [rows], shared={}, key=("id",))
+        assert stored(connection, MESSAGE_EVENT, *self.COLUMNS) == rows
+
+    def test_leaves_out_rows_whose_key_is_taken_by_a_stored_row(self, connection: Connection) -> None:
+        insert_rows(connection, MESSAGE_EVENT, ("id", "status", "at", "note"), [(2, "ready", AT, "first")])
+        batches = [[(1, "ready", AT, "a")], [(2, "ready", AT, "b"), (3, "ready", AT, "c")]]
+        columns = ("id", "status", "at", "note")
+        insert_batches(connection, MESSAGE_EVENT, columns, batches, shared={}, key=("id",))
+        assert stored(connection, MESSAGE_EVENT, "id", "note") == [(1, "a"), (2, "first"), (3, "c")]
+
+    def test_stores_the_first_of_two_rows_with_one_key(self, connection: Connection) -> None:
+        columns = ("id", "status", "at", "note")
+        batches = [[(1, "ready", AT, "first")], [(1, "ready", AT, "second"), (2, "ready", AT, "other")]]
+        insert_batches(connection, MESSAGE_EVENT, columns, batches, shared={}, key=("id",))
+        assert stored(connection, MESSAGE_EVENT, "id", "note") == [(1, "first"), (2, "other")]
+
+    def test_what_fails_while_a_batch_is_made_fails_the_whole(self, connection: Connection) -> None:
+        def making() -> Iterator[list[tuple[Any, ...]]]:
+            yield [("ready", AT, "made", 1, None)]
+            raise ArithmeticError
+
+        with pytest.raises(ArithmeticError), connection.begin_nested():
+            insert_batches(connection, MESSAGE_EVENT, self.COLUMNS, making(), shared={}, key=("id",))
+        assert stored(connection, MESSAGE_EVENT, "note") == []
+
+    def test_what_the_database_refuses_is_told_as_by_any_statement(self, connection: Connection) -> None:
+        rows = [(None, AT, "a status is missing", 1, None)]
+        with pytest.raises(DBAPIError), connection.begin_nested():
+            insert_batches(connection, MESSAGE_EVENT, self.COLUMNS, [rows], shared={}, key=("id",))
 
 
 class TestUpdateRows:
