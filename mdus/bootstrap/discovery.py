@@ -21,6 +21,7 @@ from mdus.contracts.binding import check
 from mdus.contracts.catalog import Catalog, Direction, UnknownRoot
 from mdus.domain.head_end import HeadEndKind
 from mdus.messaging.patterns import (
+    ClientRequest,
     NotificationReceived,
     NotificationSent,
     Query,
@@ -94,7 +95,7 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
             if shape is not None:
                 for misfit in check(shape, root):
                     yield _problem(misfit, service)
-        if isinstance(service, RequestConfirmation | NotificationReceived | RequestSent):
+        if isinstance(service, RequestConfirmation | NotificationReceived | RequestSent | ClientRequest):
             shape, name = service.shape, service.order_by
             if name not in {one.name for one in fields(shape)}:
                 yield _problem(f"order_by: {shape.__qualname__} has no field {name}", service)

@@ -58,6 +58,7 @@ _COMMANDS: Final[Mapping[Capability, frozenset[CommandKind]]] = {
     Capability.REMOTE_READING: frozenset({CommandKind.READ_REGISTERS}),
     Capability.ON_DEMAND_READING: frozenset({CommandKind.READ_ON_DEMAND}),
     Capability.LOAD_PROFILE: frozenset({CommandKind.READ_INTERVALS}),
+    Capability.OPERATIONAL_STATE: frozenset({CommandKind.PING}),
     # A switch counts only when the position has been read back.
     Capability.DISCONNECT: frozenset({CommandKind.SWITCH, CommandKind.SWITCH_STATE}),
     Capability.RECONNECT: frozenset({CommandKind.SWITCH, CommandKind.SWITCH_STATE}),
@@ -84,6 +85,8 @@ def needed_for(command: Command) -> Capability | None:
         case CommandKind.SWITCH:
             connects = command.wanted_state is SwitchState.CONNECTED
             return Capability.RECONNECT if connects else Capability.DISCONNECT
+        case CommandKind.PING:
+            return Capability.OPERATIONAL_STATE
         case _:
             return None
 

@@ -24,6 +24,7 @@ class CommandKind(StrEnum):
     READ_ON_DEMAND = "read_on_demand"  # the register values now
     SWITCH = "switch"  # move the breaker: not repeatable
     SWITCH_STATE = "switch_state"  # read the breaker's position back
+    PING = "ping"  # answer, and do nothing else
 
 
 class CommandStatus(StrEnum):

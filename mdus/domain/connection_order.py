@@ -53,6 +53,7 @@ class ConnectionOrder:
     item_id: int
     received_at: datetime
     zone: str
+    client: str | None = None
 
     def control(self, device_id: str, *, rules: SwitchRules) -> EndDeviceControl:
         """Return one device of the order, to be carried out."""
@@ -68,6 +69,7 @@ class ConnectionOrder:
             reason_code=self.reason_code,
             test_data=self.test_data,
             item_id=self.item_id,
+            client=self.client,
         )
 
     def repeats(self, stored: Sequence[EndDeviceControl], *, device_ids: Collection[str]) -> bool:

@@ -55,7 +55,7 @@ class EndDeviceControl(Value):
     for one device it says which is the later. `expires_at` is the instant from which the switch must not leave any
     more: of a disconnect bound to its planned time, of a reconnect to our patience only. `installation_point_id` is
     where the device hung when the order came, None where nobody had told. `failure_code` is the short code of `note`
-    when it failed.
+    when it failed. `client` is the REST client that ordered it, None for SAP.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "request_id", "category", "device_id")
@@ -73,9 +73,10 @@ class EndDeviceControl(Value):
     status: ControlStatus = ControlStatus.ORDERED
     item_id: int
     processed_at: datetime | None = None  # when the meter switched, or when we gave up
-    reported_success: bool | None = None  # what SAP was told; None: nothing yet
+    reported_success: bool | None = None  # what SAP (or the client) was told; None: nothing yet
     failure_code: str | None = None
     note: str | None = None
+    client: str | None = None
 
     @property
     def control_key(self) -> str:

@@ -54,13 +54,14 @@ class EventReason(StrEnum):
 
 
 class LateFailure(StrEnum):
-    """What fails when no confirmation can tell SAP any more: the type of the event, and the kind of its case."""
+    """What no confirmation can tell SAP, most of it failures: the type of the event, and the kind of its case."""
 
     LOCATION_FAILED = "location_failed"  # a location could not be stored
     MESSAGE_FAILED = "message_failed"  # another notification of SAP could not be carried out
     READING_MISSING = "reading_missing"  # an accepted reading order found no value
     SWITCH_STATE_UNKNOWN = "switch_state_unknown"  # a breaker's position could not be read back
     SWITCH_CONTRADICTION = "switch_contradiction"  # a breaker stands otherwise than SAP was told
+    SWITCHED_OUTSIDE_SAP = "switched_outside_sap"  # a breaker was moved by an order that is not SAP's
     CONFIRMATION_UNTOLD = "confirmation_untold"  # a confirmation could not be delivered
     EVENT_STORM = "event_storm"  # more events of a type and area than SAP is to get
 

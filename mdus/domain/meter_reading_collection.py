@@ -116,7 +116,7 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     if chosen and (chosen.is_certain or (due.commands and not under_way)):
         read = replace(
             document,
-            status=DocumentStatus.READ,
+            status=DocumentStatus.READ if document.client is None else DocumentStatus.AVAILABLE,
             next_try_at=None,
             value=chosen.value,
             unit=chosen.unit,
@@ -180,8 +180,11 @@ def _failed(document: MeterReadingDocument, reason: str, *, now: datetime) -> tu
         f"No reading for document {document.document_id}, register {document.measurement_task_id}, "
         f"scheduled for {document.scheduled_on}: {reason}"
     )
+    failed = replace(document, status=DocumentStatus.FAILED, next_try_at=None, note=reason)
+    if document.client is not None:
+        return (failed,)
     return (
-        replace(document, status=DocumentStatus.FAILED, next_try_at=None, note=reason),
+        failed,
         late_failure(
             LateFailure.READING_MISSING,
             sender_system=document.sender_system,

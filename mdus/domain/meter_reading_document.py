@@ -22,6 +22,7 @@ class DocumentStatus(StrEnum):
 
     ORDERED = "ordered"  # accepted, its value is not there yet
     READ = "read"  # a value is chosen, the result is due to SAP
+    AVAILABLE = "available"  # a value is chosen, for the REST client that ordered it to read
     RESULT_SENT = "result_sent"  # the result message is stored for sending
     CONFIRMED = "confirmed"  # SAP took the result
     REJECTED = "rejected"  # SAP refused the result for good: a case is open
@@ -43,7 +44,8 @@ class MeterReadingDocument(Value):
     `due_at` is the business instant that is meant, `window_from` and `window_until` are the first and the last at which
     a value counts. `next_try_at` is when to look for a value again, or to send a refused result again.
     `order_item_id` and `order_uuid` name the order it came with: its result must not overtake that confirmation.
-    `value` is as shown on the register, cut to its decimals; `measured_at` the instant it was read.
+    `value` is as shown on the register, cut to its decimals; `measured_at` the instant it was read. Of an order that a
+    REST client gave (`client`) SAP is told nothing.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "document_id")
@@ -76,17 +78,21 @@ class MeterReadingDocument(Value):
     measured_at: datetime | None = None
     result_attempts: int = 0  # result messages made so far
     note: str | None = None  # why it failed or was rejected
+    client: str | None = None
 
     @property
     def wakes(self) -> tuple[str, ...]:
         """Return the one name a cancellation that came too early waits for."""
         return (document_arrival(self.sender_system, self.document_id),)
 
-    def entered(self, reading: MeterReading) -> MeterReadingDocument:
-        """Return the document as it ends with a reading that SAP has sent itself."""
+    def entered(self, reading: MeterReading, *, by_client: bool = False) -> MeterReadingDocument:
+        """Return the document as it ends with a reading that a person has made and SAP has sent itself.
+
+        If a REST client sent it instead (`by_client`), SAP gets it as the result of an order it still waits for.
+        """
         return replace(
             self,
-            status=DocumentStatus.ENTERED,
+            status=DocumentStatus.READ if by_client and self.is_awaited else DocumentStatus.ENTERED,
             next_try_at=None,
             reading_type=reading.reading_type,
             value=reading.value,
@@ -94,6 +100,11 @@ class MeterReadingDocument(Value):
             measured_at=reading.measured_at,
             note=None,
         )
+
+    @property
+    def is_awaited(self) -> bool:
+        """Tell whether SAP has ordered it and knows of no reading yet."""
+        return self.client is None and self.status in (DocumentStatus.ORDERED, DocumentStatus.FAILED)
 
     def is_for(self, *, device_id: str, measurement_task_id: str, reason_code: str) -> bool:
         """Tell whether it is about this register of this device, and for this reason; codes may have leading zeros."""

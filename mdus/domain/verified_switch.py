@@ -176,9 +176,27 @@ def _verified(
             return Waiting(command=command, until=command.expires_at)
         return _unknown(control, switch=switch, now=now)
     if state is control.category.wanted_state:
-        return Ended(control=executed(control, at=_switched_at(control, switch, last, now=now)))
+        done = executed(control, at=_switched_at(control, switch, last, now=now))
+        return Ended(control=done, also=_told_to_sap(done, now=now))
     refusal = Refusal(code="NOT_SWITCHED", note=f"The position read back is {state.value}")
     return Ended(control=failed(control, refusal if switch.succeeded else _refusal_of(switch), now=now))
+
+
+def _told_to_sap(control: EndDeviceControl, *, now: datetime) -> tuple[Value, ...]:
+    """Return the event by which SAP learns of a breaker that somebody else had moved."""
+    if control.client is None or control.processed_at is None:
+        return ()
+    return (
+        late_failure(
+            LateFailure.SWITCHED_OUTSIDE_SAP,
+            sender_system=control.sender_system,
+            device_id=control.device_id,
+            at=control.processed_at,
+            told_at=now,
+            about=control.control_key,
+            note=f"Device {control.device_id} is {control.category.wanted_state.value} by order of {control.client}",
+        ),
+    )
 
 
 def _settled_at(switch: Command, *, now: datetime) -> datetime:

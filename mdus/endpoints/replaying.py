@@ -40,6 +40,9 @@ def replay(runtime: Runtime, message_id: int, deed: Deed, *, dry_run: bool, syst
         )
         mend = "name one that SAP has sent: /api/v1/messages?direction=in lists them"
         raise NotReplayed(f"message {message_id} {what}", mend=mend, is_known=is_known)
+    if row.client is not None:
+        mend = "send it anew: with its Idempotency-Key nothing is done twice, with another it is a new order"
+        raise NotReplayed(f"message {message_id} is a request of {row.client}", mend=mend)
     if dry_run:
         if row.status is MessageStatus.REFUSED:
             return "it was refused; it would be judged anew"

@@ -75,7 +75,7 @@ class Origin:
 
     `zone` is the IANA zone of the sender system. `park_until` is when parking ends for items of this pattern.
     `answers` is the UUID, in small letters, of the message of ours that a confirmation answers, `overall_code` the
-    result code of a bulk confirmation as a whole.
+    result code of a bulk confirmation as a whole. `client` is the REST client that asked, None where SAP did.
     """
 
     item_id: int
@@ -90,6 +90,7 @@ class Origin:
     park_until: datetime
     answers: str | None = None
     overall_code: str | None = None
+    client: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,8 @@ NotificationSent       we tell, nothing comes back                   (1)
 RequestSent            we ask, SAP confirms, we settle               (4)
 Query                  SAP asks and waits for the answer             (1)
 ```
+What SAP asks and tells, REST clients may too (`Door`): the same Request is decided by the same code, and its result is
+read where SAP gets a confirmation. What only they ask is a `ClientRequest`: a request without a wire.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from mdus.domain.access import Role
 from mdus.domain.end_device_event import LateFailure
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
@@ -68,6 +71,18 @@ class Due:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """Where REST clients send what SAP sends by SOAP: `POST /api/v1/<path>`, and the role that takes.
+
+    `made` is the field of the Request that names the order; a client may leave it out, and it is made.
+    """
+
+    path: str
+    role: Role = Role.OPERATOR
+    made: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RequestConfirmation:
     """A request received from SAP that is answered by a confirmation of its own, later and in the other direction.
 
@@ -87,6 +102,7 @@ class RequestConfirmation:
     load: Load
     decide: Decide
     confirm: Callable[[Any, Any], Any]
+    door: Door | None = None
 
     @property
     def name(self) -> str:
@@ -105,6 +121,7 @@ class NotificationReceived:
     load: Load
     decide: Decide
     failure: LateFailure = LateFailure.MESSAGE_FAILED
+    door: Door | None = None
 
     @property
     def name(self) -> str:
@@ -183,7 +200,23 @@ class Query:
         return self.request
 
 
-Service = RequestConfirmation | NotificationReceived | NotificationSent | RequestSent | Query
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientRequest:
+    """A request that only REST clients make: decided as SAP's are, it has no wire and no confirmation."""
+
+    name: str
+    door: Door
+    shape: type[Received]
+    result: type[Result] = Result
+    order_by: str
+    load: Load
+    decide: Decide
+
+
+Service = RequestConfirmation | NotificationReceived | NotificationSent | RequestSent | Query | ClientRequest
+
+#: What REST clients may send.
+Offered = RequestConfirmation | NotificationReceived | ClientRequest
 
 
 def inbound_roots(service: Service) -> Iterator[tuple[str, bool]]:
@@ -198,7 +231,7 @@ def inbound_roots(service: Service) -> Iterator[tuple[str, bool]]:
             names = ((service.confirmation, False), (service.bulk_confirmation, True))
         case Query():
             names = ((service.request, False),)
-        case NotificationSent():
+        case NotificationSent() | ClientRequest():
             names = ()
     return ((name, bulk) for name, bulk in names if name)
 
@@ -215,7 +248,7 @@ def outbound_roots(service: Service) -> Iterator[tuple[str, bool]]:
             names = ((service.request, False), (service.bulk_request, True))
         case Query():
             names = ((service.response, False),)
-        case NotificationReceived():
+        case NotificationReceived() | ClientRequest():
             names = ()
     return ((name, bulk) for name, bulk in names if name)
 

@@ -19,6 +19,7 @@ from datetime import datetime
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
+from mdus.domain.access import Role
 from mdus.domain.command import Command, CommandKind, CommandStatus, called_back
 from mdus.domain.end_device_control import (
     CANCELLED,
@@ -32,7 +33,7 @@ from mdus.domain.end_device_control import (
 from mdus.domain.value import Remove
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.storage.session import UnitOfWork
 
 
@@ -204,4 +205,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="connection-order-cancellations", role=Role.APPROVER),
 )

@@ -21,6 +21,7 @@ from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
+from mdus.domain.access import Role
 from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
 from mdus.domain.connection_order import ConnectionOrder, OrderedMeter, barred, begun
@@ -40,7 +41,7 @@ from mdus.domain.verified_switch import Step, SwitchRules, Waiting, next_step
 from mdus.messaging.addressed_device import awaited
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.storage.session import UnitOfWork
 
 #: UtilitiesDeviceConnectionStatusProcessingResultCode.
@@ -286,6 +287,7 @@ def _order(request: Request, category: ControlCategory) -> ConnectionOrder:
         item_id=origin.item_id,
         received_at=origin.received_at,
         zone=origin.zone,
+        client=origin.client,
     )
 
 
@@ -417,4 +419,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="connection-orders", role=Role.APPROVER, made="request_id"),
 )

@@ -26,7 +26,7 @@ from mdus.domain.value import Value
 from mdus.messaging.addressed_device import DeviceUnknown
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -209,4 +209,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="device-changes"),
 )

@@ -25,7 +25,7 @@ from mdus.domain.register import Register
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -206,4 +206,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="devices"),
 )

@@ -26,7 +26,7 @@ from mdus.domain.value import Value
 from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received
-from mdus.messaging.patterns import NotificationReceived
+from mdus.messaging.patterns import Door, NotificationReceived
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -218,4 +218,5 @@ SERVICE = NotificationReceived(
     load=load,
     decide=decide,
     failure=LateFailure.LOCATION_FAILED,
+    door=Door(path="device-locations"),
 )

@@ -30,7 +30,7 @@ from mdus.domain.time_series_reassignment import Reassignment, held_at_once, hol
 from mdus.messaging.addressed_device import check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.storage.session import UnitOfWork
 
 #: The tables of config/ that say what profiles may be.
@@ -251,4 +251,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="measurement-task-assignments"),
 )

@@ -37,7 +37,7 @@ from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.value import Remove, Value
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.storage.session import UnitOfWork
 
 #: How long a cancellation waits before it asks again whether what is leaving has arrived.
@@ -93,7 +93,7 @@ class SystemDiffers(BusinessError):
 
 
 class AlreadyProcessed(BusinessError):
-    """The order is processed: SAP has confirmed its result."""
+    """The order is processed: who gave it has its value."""
 
     type_id = "231(MDUS)"
 
@@ -139,7 +139,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - A reading a person has made, that SAP sent itself, no longer counts; what the field told of that instant stays.
     - Cancelled before SAP has the answer to the order: that answer goes first, however long SAP cannot be reached, else
       SAP would read that the order is cancelled, and then that it is accepted.
-    - Confirmed by SAP: too late.
+    - Confirmed by SAP, or there for the REST client that gave the order: too late.
     """
     origin = request.origin
     document = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
@@ -150,7 +150,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         raise SystemDiffers(f"The order is for the advanced metering system {document.ams_id}")
     if document.status is DocumentStatus.CANCELLED:
         return _after_answer(document, known, changes=(), now=now)
-    if document.status is DocumentStatus.CONFIRMED:
+    if document.status in (DocumentStatus.CONFIRMED, DocumentStatus.AVAILABLE):
         raise AlreadyProcessed
     if known.one(LeavingResult, *document.key) is not None:
         if now >= origin.park_until:
@@ -194,4 +194,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="reading-order-cancellations"),
 )

@@ -38,7 +38,7 @@ from mdus.domain.register import Register, register_arrival, register_on
 from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.settings import Section
 from mdus.storage.session import UnitOfWork
 
@@ -298,6 +298,7 @@ def _document(request: Request, register: Register, timing: Timing, *, is_on_dem
         order_uuid=origin.uuid,
         order_id=origin.id,
         bulk=origin.bulk,
+        client=origin.client,
     )
 
 
@@ -317,4 +318,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="reading-orders", made="document_id"),
 )

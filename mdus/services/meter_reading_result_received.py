@@ -38,7 +38,7 @@ from mdus.domain.value import Value
 from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -166,6 +166,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
       clocks show twice it is the first.
     - An order with this document ends here: what it still wants of the head end is taken back, its cases are closed, no
       result is sent (again). A result that is leaving already SAP will refuse.
+    - Sent by a REST client it is what SAP waits for: SAP gets it as the result of its order.
     - A value that SAP has calculated does all this but is no reading of the meter.
     """
     origin = request.origin
@@ -208,12 +209,15 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         origin=ReadingOrigin.MANUAL,
         received_at=now,
     )
-    changes: list[Value] = [(stored or _document(request, register)).entered(reading)]
+    by_client = origin.client is not None
+    if by_client and stored is not None and not stored.is_awaited:
+        raise DocumentDiffers(f"The document waits for no reading any more: it is {stored.status.value}")
+    changes: list[Value] = [(stored or _document(request, register)).entered(reading, by_client=by_client)]
     if reason_number(request.type_code) not in policy.calculated:
         changes.append(reading)
     if stored is not None:
         key = document_owner(stored)
-        changes += called_back(known.find(Command, owner_key=key), reason="SAP has sent the reading itself", now=now)
+        changes += called_back(known.find(Command, owner_key=key), reason="A person has made the reading", now=now)
         changes += closed(known.find(ExceptionCase, case_key=key), now=now)
     return Done(changes=tuple(changes))
 
@@ -252,6 +256,7 @@ def _document(request: Request, register: Register) -> MeterReadingDocument:
         order_item_id=origin.item_id,
         order_uuid=origin.uuid,
         order_id=origin.id,
+        client=origin.client,
     )
 
 
@@ -269,4 +274,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="manual-readings"),
 )

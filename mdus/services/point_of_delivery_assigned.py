@@ -26,7 +26,7 @@ from mdus.domain.usage_point import UsagePoint
 from mdus.messaging.addressed_device import check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received
-from mdus.messaging.patterns import NotificationReceived
+from mdus.messaging.patterns import Door, NotificationReceived
 from mdus.storage.session import UnitOfWork
 
 
@@ -141,4 +141,5 @@ SERVICE = NotificationReceived(
     order_by="device_id",
     load=load,
     decide=decide,
+    door=Door(path="point-of-delivery-assignments"),
 )

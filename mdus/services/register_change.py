@@ -34,7 +34,7 @@ from mdus.domain.value import Remove, Value
 from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.settings import Section, Settings
 from mdus.storage.session import UnitOfWork
 
@@ -303,4 +303,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="register-changes"),
 )

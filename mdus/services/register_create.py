@@ -29,7 +29,7 @@ from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterP
 from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
-from mdus.messaging.patterns import RequestConfirmation
+from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.settings import Section
 from mdus.storage.session import UnitOfWork
 
@@ -180,4 +180,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
+    door=Door(path="registers"),
 )

@@ -46,6 +46,7 @@ _CLAIMED = (
     MESSAGE.c.result_code,
     MESSAGE.c.bulk,
     MESSAGE.c.imported,
+    MESSAGE.c.client,
     ITEM.c.test_data,
     MESSAGE.c.root,
     MESSAGE.c.content_hash,

@@ -52,6 +52,7 @@ class ReceivedMessage:
     result_code: str | None = None  # of a bulk confirmation as a whole
     test_data: bool = False
     imported: bool = False
+    client: str | None = None
     created_at: datetime
     item_count: int = 0
     set_aside: int = 0
@@ -216,6 +217,7 @@ def _insert_message(
             result_code=message.result_code,
             test_data=message.test_data,
             imported=message.imported,
+            client=message.client,
             content_hash=body.content_hash,
             item_count=message.item_count,
             set_aside=message.set_aside,

@@ -56,6 +56,7 @@ MESSAGE = Table(
     Column("reference_uuid", Text),
     Column("reference_id", Text),
     Column("test_data", Boolean, nullable=False, default=False),
+    Column("client", Text),  # rest:<client> that sent it; NULL: SAP, or MDUS itself
     Column("imported", Boolean, nullable=False, server_default=false()),  # from a file of ours: SAP awaits no answer
     Column("content_hash", LargeBinary, ForeignKey("body.content_hash")),
     Column("item_count", Integer, nullable=False, default=0),
@@ -79,6 +80,7 @@ MESSAGE = Table(
     _partial("message_unanswered", "ended_at", where="direction = 'out' AND status = 'delivered'"),
     _partial("message_dead", "id", where="status = 'dead'"),
     _partial("message_open", "id", where="status = 'received'"),
+    _partial("message_client", "client", "id", where="client IS NOT NULL"),
     Index("message_uuid", "uuid"),
     Index("message_original_id", "original_id"),
     Index("message_content_hash", "content_hash"),

@@ -26,6 +26,7 @@ SILENT: Final = "device_silent"
 NEVER_REGISTERED: Final = "device_never_registered"
 ORDER_WITHOUT_WORK: Final = "connection_order_without_work"
 REPORT_CONTRADICTED: Final = "switch_report_contradicted"
+SWITCHED_OUTSIDE_SAP: Final = "switched_outside_sap"
 DOCUMENT_OVERDUE: Final = "meter_reading_document_overdue"
 
 KINDS: Final = (
@@ -35,6 +36,7 @@ KINDS: Final = (
     NEVER_REGISTERED,
     ORDER_WITHOUT_WORK,
     REPORT_CONTRADICTED,
+    SWITCHED_OUTSIDE_SAP,
     DOCUMENT_OVERDUE,
 )
 
@@ -126,13 +128,14 @@ def orders_without_work(connection: Connection) -> Iterator[Contradiction]:
 
 
 def reports_contradicted(connection: Connection) -> Iterator[Contradiction]:
-    """Yield devices whose breaker is known to stand otherwise than SAP was last told."""
+    """Yield devices whose breaker stands otherwise than SAP was last told, or as a REST client ordered it."""
     newest = (
         select(
             _CONTROL.c.sender_system,
             _CONTROL.c.device_id,
             _CONTROL.c.category,
             _CONTROL.c.request_id,
+            _CONTROL.c.client,
             _CONTROL.c.processed_at,
             func.row_number()
             .over(
@@ -148,20 +151,24 @@ def reports_contradicted(connection: Connection) -> Iterator[Contradiction]:
         and_(newest.c.category == ControlCategory.DISCONNECT, _STATUS.c.switch_state == SwitchState.CONNECTED),
         and_(newest.c.category == ControlCategory.RECONNECT, _STATUS.c.switch_state == SwitchState.DISCONNECTED),
     )
+    contradicted = and_(told_otherwise, _STATUS.c.switch_state_at > newest.c.processed_at)
+    outside = and_(newest.c.client.is_not(None), ~told_otherwise)
     query = (
-        select(newest.c.sender_system, newest.c.device_id, newest.c.request_id, _STATUS.c.switch_state)
+        select(newest.c.sender_system, newest.c.device_id, newest.c.request_id, newest.c.client, _STATUS.c.switch_state)
         .join(
             _STATUS,
             and_(_STATUS.c.sender_system == newest.c.sender_system, _STATUS.c.device_id == newest.c.device_id),
         )
-        .where(newest.c.place == 1, told_otherwise, _STATUS.c.switch_state_at > newest.c.processed_at)
+        .where(newest.c.place == 1, or_(contradicted, outside))
+        .add_columns(contradicted.label("is_contradicted"))
     )
     for row in connection.execute(query):
-        yield Contradiction(
-            kind=REPORT_CONTRADICTED,
-            key=f"{row.sender_system}/{row.device_id}",
-            note=f"device {row.device_id} is {row.switch_state}; SAP was told otherwise for {row.request_id}",
-        )
+        if row.is_contradicted:
+            kind, why = REPORT_CONTRADICTED, f"{row.client or 'SAP'} was told otherwise for {row.request_id}"
+        else:
+            kind, why = SWITCHED_OUTSIDE_SAP, f"by order {row.request_id} of {row.client}, not of SAP"
+        note = f"device {row.device_id} is {row.switch_state}; {why}"
+        yield Contradiction(kind=kind, key=f"{row.sender_system}/{row.device_id}", note=note)
 
 
 def documents_overdue(connection: Connection, *, before: datetime) -> Iterator[Contradiction]:

@@ -46,7 +46,7 @@ from mdus.storage.interval_block import CHANNEL, newest_blocks, note_used, quali
 from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
-from mdus.storage.reading import METER_READING
+from mdus.storage.reading import METER_READING, readings_of
 from mdus.storage.registration_resend import REGISTRATION_RESEND, due_resends
 from mdus.storage.registry import (
     DEVICE_LOCATION,
@@ -142,6 +142,10 @@ class UnitOfWork:
 
     def _commands_of(self, kind: OwnerKind, keys: Collection[str]) -> list[Command]:
         return commands_of(self.connection, owner_kind=kind, owner_keys=keys, lock=self._holds) if keys else []
+
+    def readings_of(self, commands: Collection[Command]) -> list[MeterReading]:
+        """Return the readings of the devices of commands, taken since each was to be carried out."""
+        return readings_of(self.connection, commands)
 
     def documents_leaving(self, sent: Sequence[MeterReadingDocument]) -> list[MeterReadingDocument]:
         """Return those of the documents whose result is stored for sending and has not arrived at SAP yet."""

@@ -48,6 +48,7 @@ _ORDER = (
     CommandKind.SWITCH,
     CommandKind.SWITCH_STATE,
     CommandKind.READ_ON_DEMAND,
+    CommandKind.PING,
     CommandKind.PROVISION,
     CommandKind.READ_REGISTERS,
     CommandKind.READ_INTERVALS,

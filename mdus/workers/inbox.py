@@ -25,7 +25,7 @@ from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Origin, Outcome, Park, Received, Result, received
-from mdus.messaging.patterns import NotificationReceived, RequestConfirmation, RequestSent, Service
+from mdus.messaging.patterns import ClientRequest, NotificationReceived, RequestConfirmation, RequestSent, Service
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus
 from mdus.settings import Settings
@@ -41,7 +41,7 @@ from mdus.workers.rebinding import bound_again
 
 log = structlog.get_logger(__name__)
 
-Decided = RequestConfirmation | NotificationReceived | RequestSent
+Decided = RequestConfirmation | NotificationReceived | RequestSent | ClientRequest
 
 #: After how long a repeated item looks by itself whether its original is decided; it is woken when that happens.
 _DUPLICATE_PAUSE = timedelta(hours=1)
@@ -67,9 +67,7 @@ class InboxWorker:
     ) -> None:
         self._database = database
         self._services: dict[str, Decided] = {
-            name: service
-            for name, service in services.items()
-            if isinstance(service, RequestConfirmation | NotificationReceived | RequestSent)
+            name: service for name, service in services.items() if isinstance(service, Decided)
         }
         self._settings = settings
         self._clock = clock
@@ -197,8 +195,8 @@ class InboxWorker:
     def _origin(self, service: Decided, row: AnyRow) -> Origin:
         parking = self._settings.parking
         minutes = parking.confirmed_minutes if isinstance(service, RequestConfirmation) else parking.notified_minutes
-        if row.imported:
-            minutes = 0  # whoever imports a file reads the report and imports it again
+        if not _is_of_sap(row):
+            minutes = 0  # whoever reads at once what became of it can ask again
         return Origin(
             item_id=row.id,
             sender_system=row.sender_system,
@@ -212,6 +210,7 @@ class InboxWorker:
             park_until=row.stored_at + timedelta(minutes=minutes),
             answers=row.reference_uuid.lower() if row.reference_uuid else None,
             overall_code=row.result_code,
+            client=row.client,
         )
 
 
@@ -272,14 +271,19 @@ def _update(service: Decided, row: AnyRow, outcome: Outcome) -> ItemUpdate:
         message_id=message_id,
         status=ItemStatus.DECIDED if confirmed else ItemStatus.CLOSED,
         result=to_json(result),
-        silent=row.imported,
+        silent=not _is_of_sap(row),
         note="; ".join(problem.note for problem in result.problems) if silenced else None,
     )
 
 
 def _is_confirmed(service: Decided, row: AnyRow) -> bool:
     """Tell whether SAP awaits a confirmation of this item."""
-    return isinstance(service, RequestConfirmation) and not row.imported
+    return isinstance(service, RequestConfirmation) and _is_of_sap(row)
+
+
+def _is_of_sap(row: AnyRow) -> bool:
+    """Tell whether SAP sent it itself: an import tells what became of it in its report, REST in the resource."""
+    return not row.imported and row.client is None
 
 
 def _named(outcome: Outcome) -> str:
@@ -293,7 +297,7 @@ def _named(outcome: Outcome) -> str:
 
 
 def _failed(service: Decided, error: BusinessError) -> Result:
-    result = service.result if isinstance(service, RequestConfirmation) else Result
+    result = service.result if isinstance(service, RequestConfirmation | ClientRequest) else Result
     return result(problems=(error.problem,))
 
 
@@ -307,11 +311,8 @@ def _changes_of(outcome: Outcome) -> tuple[Change, ...]:
 
 
 def _never_silent(service: Decided, row: AnyRow, note: str, *, now: datetime) -> tuple[Change, ...]:
-    """What no confirmation tells becomes an open case and, unless SAP only answered us, a smart meter event.
-
-    An import tells it in its report.
-    """
-    if row.imported:
+    """What no confirmation tells becomes an open case and, unless SAP only answered us, a smart meter event."""
+    if not _is_of_sap(row):
         return ()
     failure = service.failure if isinstance(service, NotificationReceived) else LateFailure.MESSAGE_FAILED
     text, key = f"{service.name}: {note}", str(row.id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from simulators.clock import instant, stamp
 from simulators.headend_rest.meters import CONNECTED, DISCONNECTED
 
-KINDS = ("provision", "read_registers", "read_intervals", "read_on_demand", "switch", "switch_state")
+KINDS = ("provision", "read_registers", "read_intervals", "read_on_demand", "switch", "switch_state", "ping")
 COMMODITIES = ("electricity", "gas", "water")
 MOST_DEVICES = 1000
 

@@ -19,6 +19,7 @@ from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.requests import add_requests
 from mdus.endpoints.rest.shapes import (
     Case,
     ConnectionOrder,
@@ -71,6 +72,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_metering(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
+    add_requests(router, runtime, access)
     return router
 
 

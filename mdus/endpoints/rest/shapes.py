@@ -125,7 +125,7 @@ class DeviceDetail(Device):
 
 
 class ReadingOrder(Shown):
-    """A meter reading document: SAP's order for one reading, and its value once there is one."""
+    """A meter reading document: an order for one reading, and its value once there is one; `client` None is SAP."""
 
     kind: Literal["reading"] = "reading"
     sender_system: str
@@ -145,6 +145,7 @@ class ReadingOrder(Shown):
     measured_at: datetime | None
     result_attempts: int
     note: str | None
+    client: str | None
 
 
 class DeviceEvent(Shown):
@@ -167,7 +168,7 @@ class DeviceEvent(Shown):
 
 
 class ConnectionOrder(Shown):
-    """One device of an order to disconnect or reconnect, and what became of it."""
+    """One device of an order to disconnect or reconnect, and what became of it; `client` None is SAP."""
 
     kind: Literal["connection"] = "connection"
     sender_system: str
@@ -182,10 +183,11 @@ class ConnectionOrder(Shown):
     processed_at: datetime | None
     reported_success: bool | None
     note: str | None
+    client: str | None
 
 
 class Message(Shown):
-    """A message received from SAP (in) or sent to it (out)."""
+    """A message received from SAP or a REST client (in), or sent to SAP (out)."""
 
     id: int
     direction: str
@@ -199,6 +201,7 @@ class Message(Shown):
     reference_uuid: str | None
     reference_id: str | None
     test_data: bool
+    client: str | None
     imported: bool
     item_count: int
     set_aside: int

@@ -115,7 +115,7 @@ def _parameters(
             if command.wanted_state not in (SwitchState.CONNECTED, SwitchState.DISCONNECTED):
                 raise ValueError(f"the command {command.command_key} switches to no state")
             return {"state": command.wanted_state.value}
-        case CommandKind.READ_ON_DEMAND | CommandKind.SWITCH_STATE:
+        case CommandKind.READ_ON_DEMAND | CommandKind.SWITCH_STATE | CommandKind.PING:
             return {}
 
 

@@ -1,0 +1,413 @@
+"""Every business process, once driven by SOAP and once by REST, leaves the same state; on both databases.
+
+What differs is who gave the order, and that SAP is told of its own orders only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+from sqlalchemy import delete
+
+from mdus.domain.command import Command
+from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device_control import EndDeviceControl
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.reading import MeterReading
+from mdus.domain.register import Register
+from mdus.domain.time_series import TimeSeriesAssignment
+from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
+from mdus.storage.mapping import METADATA
+from mdus.storage.session import Database
+from tests.flows import orders, registry
+from tests.flows.both_sides import BothSides
+from tests.flows.profiles.metering import ASSIGN, PROFILE, role, time_series
+from tests.flows.rest.doors import Client
+from tests.flows.technical_change import messages as technical
+
+START = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
+METER = "000000000000000042"
+DOCUMENT = "00000000000000000007"
+ORDER = "000000004711"
+TOLD_UNASKED = {"UtilitiesSmartMeterEventERPBulkCreateRequest", registry.ALL_REGISTERED}
+SPAN = {"valid_from": "2026-01-01", "valid_to": None}
+
+#: What a process leaves, beside messages.
+KINDS = (
+    EndDevice,
+    EndDeviceStatus,
+    Register,
+    DeviceLocation,
+    LogicalLocation,
+    UsagePoint,
+    MeterReading,
+    MeterReadingDocument,
+    EndDeviceControl,
+    TimeSeriesAssignment,
+)
+
+#: What tells of the message, and of who sent it: the same only by accident.
+OF_THE_MESSAGE = {
+    "create_item_id",
+    "item_id",
+    "order_item_id",
+    "order_uuid",
+    "order_id",
+    "bulk",
+    "client",
+    "result_attempts",
+}
+
+Send = Callable[[BothSides], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that is said: SAP's message, and what a client sends instead; then what else happens."""
+
+    root: str
+    body: str
+    resource: str
+    item: dict[str, Any]
+    then: Send = BothSides.rest
+
+
+def reading_order(**changes: Any) -> dict[str, Any]:
+    return {
+        "document_id": DOCUMENT,
+        "reason_code": "09",
+        "scheduled_on": "2026-03-28",
+        "data_source_code": "1",
+        "measurement_task_id": METER,
+        "obis_text": "1-0:1.8.0",
+        "device_id": METER,
+        "ams_id": "AM01",
+    } | changes
+
+
+def connection_order(category: str = "1", **changes: Any) -> dict[str, Any]:
+    return {
+        "request_id": ORDER,
+        "category_code": category,
+        "planned_at": "2026-03-28T11:00:00+01:00",
+        "devices": [{"device_id": METER, "ams_id": "AM01"}],
+    } | changes
+
+
+def register(**changes: Any) -> dict[str, Any]:
+    return {
+        **SPAN,
+        "measurement_task_id": METER,
+        "obis_text": "1-0:1.8.0",
+        "unit": "KWH",
+        "total_digits": 8,
+        "fraction_digits": 2,
+    } | changes
+
+
+CREATED = Step(
+    registry.DEVICE,
+    registry.device(METER),
+    "devices",
+    {**SPAN, "device_id": METER, "serial_id": f"S{METER}", "material_id": "LX100", "ams_id": "AM01"},
+)
+MEASURES = Step(
+    registry.REGISTER,
+    registry.register(METER),
+    "registers",
+    {"device_id": METER, "ams_id": "AM01", "registers": [register()]},
+)
+HANGS = Step(
+    registry.LOCATION,
+    registry.location(METER),
+    "device-locations",
+    {
+        "device_id": METER,
+        "ams_id": "AM01",
+        "locations_complete": True,
+        "locations": [{**SPAN, "installation_point_id": f"IP{METER}", "parent_installation_point_id": "CO1"}],
+    },
+)
+SUPPLIES = Step(
+    registry.POINT,
+    registry.point_of_delivery(METER),
+    "point-of-delivery-assignments",
+    {
+        "measurement_task_id": METER,
+        "complete": True,
+        "device_id": METER,
+        "ams_id": "AM01",
+        "assignments": [
+            {
+                "point_of_delivery_id": f"DE{METER}",
+                "start_on": "2026-01-01",
+                "start_time": "00:00:00",
+                "end_on": "9999-12-31",
+                "end_time": "23:59:59",
+            }
+        ],
+    },
+)
+INSTALLED = (CREATED, MEASURES, HANGS, SUPPLIES)
+
+
+def read_now(sides: BothSides) -> None:
+    assert orders.read_now(sides, "12345.67") == 1
+
+
+def switched_off(sides: BothSides) -> None:
+    orders.carry_out(sides, "disconnected")
+
+
+def switched_on(sides: BothSides) -> None:
+    orders.carry_out(sides, "connected")
+
+
+def days_later(sides: BothSides) -> None:
+    sides.rest()
+    at = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+    sides.snapshot(at, (METER, "500.25"))
+    sides.clock.move(days=3)
+    sides.rest()
+
+
+PROCESSES: dict[str, Sequence[Step]] = {
+    "device initialization": INSTALLED,
+    "device change": (
+        *INSTALLED,
+        Step(
+            technical.DEVICE_CHANGE,
+            technical.changed_device(METER, part="P2"),
+            "device-changes",
+            {
+                "device_id": METER,
+                "serial_id": f"S{METER}",
+                "material_id": "LX100",
+                "start_on": "2026-01-01",
+                "end_on": "9999-12-31",
+                "manufacturer_part_id": "P2",
+                "ams_id": "AM01",
+            },
+        ),
+    ),
+    "register change": (
+        *INSTALLED,
+        Step(
+            technical.REGISTER_CHANGE,
+            technical.registers(METER, technical.changed(METER, "2026-01-01", factor="40")),
+            "register-changes",
+            {
+                "device_id": METER,
+                "ams_id": "AM01",
+                "registers": [
+                    {
+                        **SPAN,
+                        "measurement_task_id": METER,
+                        "obis_text": "1-0:1.8.0",
+                        "division": "1",
+                        "specifications": [
+                            {**SPAN, "unit": "KWH", "total_digits": 8, "fraction_digits": 2, "factor": "40"}
+                        ],
+                    }
+                ],
+            },
+        ),
+    ),
+    "reading on demand": (
+        *INSTALLED,
+        Step(
+            orders.READING,
+            orders.reading(DOCUMENT, METER, reason="09", on="2026-03-28", source="1"),
+            "reading-orders",
+            reading_order(),
+            then=read_now,
+        ),
+    ),
+    "reading of stored values": (
+        *INSTALLED,
+        Step(
+            orders.READING,
+            orders.reading(DOCUMENT, METER, reason="01", on="2026-03-28", source="0"),
+            "reading-orders",
+            reading_order(reason_code="01", data_source_code="0"),
+            then=days_later,
+        ),
+    ),
+    "reading cancelled": (
+        *INSTALLED,
+        Step(
+            orders.READING,
+            orders.reading(DOCUMENT, METER, reason="01", on="2026-04-28", source="0"),
+            "reading-orders",
+            reading_order(reason_code="01", data_source_code="0", scheduled_on="2026-04-28"),
+        ),
+        Step(
+            orders.CANCEL_READING,
+            orders.reading_cancelled(DOCUMENT),
+            "reading-order-cancellations",
+            {"document_id": DOCUMENT, "ams_id": "AM01"},
+        ),
+    ),
+    "reading by a person": (
+        *INSTALLED,
+        Step(
+            technical.READING,
+            technical.reading(DOCUMENT, METER, METER, reason="21", on="2026-03-28"),
+            "manual-readings",
+            {
+                "document_id": DOCUMENT,
+                "reason_code": "21",
+                "measurement_task_id": METER,
+                "device_id": METER,
+                "ams_id": "AM01",
+                "read_on": "2026-03-28",
+                "read_time": "10:00:00",
+                "type_code": "01",
+                "value": "12345.67",
+            },
+        ),
+    ),
+    "disconnection": (
+        *INSTALLED,
+        Step(
+            orders.SWITCH,
+            orders.switch(ORDER, METER, at=START),
+            "connection-orders",
+            connection_order(),
+            then=switched_off,
+        ),
+    ),
+    "reconnection": (
+        *INSTALLED,
+        Step(
+            orders.SWITCH,
+            orders.switch(ORDER, METER, at=START, category="2"),
+            "connection-orders",
+            connection_order("2"),
+            then=switched_on,
+        ),
+    ),
+    "disconnection refused by the governor": (
+        *INSTALLED,
+        Step(
+            orders.SWITCH,
+            orders.switch(ORDER, METER, at=START - timedelta(hours=2)),
+            "connection-orders",
+            connection_order(planned_at="2026-03-28T08:00:00Z"),
+        ),
+    ),
+    "disconnection cancelled": (
+        *INSTALLED,
+        Step(
+            orders.SWITCH,
+            orders.switch(ORDER, METER, at=START + timedelta(days=1)),
+            "connection-orders",
+            connection_order(planned_at="2026-03-29T10:00:00Z"),
+        ),
+        Step(
+            orders.CANCEL_SWITCH,
+            orders.switch_cancelled(ORDER, METER),
+            "connection-order-cancellations",
+            {"request_id": ORDER, "category_code": "1", "devices": [{"device_id": METER}]},
+        ),
+    ),
+    "profile assigned": (
+        CREATED,
+        Step(
+            registry.REGISTER,
+            registry.register(METER, obis="1-0:1.29.0"),
+            "registers",
+            {"device_id": METER, "ams_id": "AM01", "registers": [register(obis_text="1-0:1.29.0")]},
+        ),
+        Step(
+            ASSIGN,
+            time_series(role("2026-03-01T00:00:00", task=METER)),
+            "measurement-task-assignments",
+            {
+                "time_series_id": PROFILE,
+                "complete": True,
+                "recurrence_code": "15",
+                "unit": "KWH",
+                "total_digits": 14,
+                "fraction_digits": 3,
+                "roles": [
+                    {
+                        "role_code": "01",
+                        "measurement_task_id": METER,
+                        "start_on": "2026-03-01",
+                        "start_time": "00:00:00",
+                        "end_on": "9999-12-31",
+                        "end_time": "23:59:59",
+                        "ams_id": "AM01",
+                    }
+                ],
+            },
+        ),
+    ),
+}
+
+
+@pytest.fixture
+def sides(database_url: str, tmp_path: Path) -> Iterator[BothSides]:
+    made = BothSides(database_url, tmp_path, now=START)
+    yield made
+    made.close()
+
+
+def empty(database: Database) -> None:
+    with database.begin() as uow:
+        for table in reversed(METADATA.sorted_tables):
+            uow.connection.execute(delete(table))
+
+
+def state(sides: BothSides) -> dict[str, Any]:
+    """What there is, whoever ordered it."""
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        names = {field.name for field in fields(kind)}
+        blank: dict[str, Any] = dict.fromkeys(names & OF_THE_MESSAGE)
+        found[kind.__name__] = [_alike(replace(value, **blank)) for value in sides.all(kind)]
+    found["commands"] = [
+        (one.device_id, one.kind, one.purpose, one.status, one.wanted_state) for one in sides.all(Command)
+    ]
+    return found
+
+
+def _alike(value: Any) -> Any:
+    if isinstance(value, MeterReadingDocument) and value.status in (
+        DocumentStatus.AVAILABLE,
+        DocumentStatus.RESULT_SENT,
+    ):
+        return replace(value, status=DocumentStatus.READ)
+    return value
+
+
+class TestEitherDoor:
+    @pytest.mark.parametrize("process", PROCESSES)
+    def test_leaves_the_same_state(self, sides: BothSides, process: str) -> None:
+        for step in PROCESSES[process]:
+            sides.tell(step.root, step.body)
+            step.then(sides)
+        by_sap = state(sides)
+        assert any(by_sap.values())
+
+        empty(sides.database)
+        sides.clock.instant = START
+        sides.sap.received.clear()
+        client, numbers = Client(sides), []
+        for step in PROCESSES[process]:
+            number = client.order(step.resource, step.item)
+            step.then(sides)
+            numbers.append(number)
+        assert state(sides) == by_sap
+        requests = [client.request(number) for number in numbers]
+        assert [request["state"] for request in requests] == ["settled"] * len(requests)
+        assert {item["state"] for request in requests[:3] for item in request["items"]} == {"done"}
+        # SAP is told what it could not know, and nothing of what it did not order.
+        assert {etree.QName(message).localname for message in sides.sap.received} <= TOLD_UNASKED
