@@ -50,6 +50,7 @@ EVENT_TYPES = {
     "1004": EventType(name="breaker contradicts its order", category="0009", of_meter=False),
     "1005": EventType(name="confirmation not delivered", category="0009", of_meter=False),
     "1006": EventType(name="storm of events", category="0009", of_meter=False),
+    "1007": EventType(name="breaker moved by another's order", category="0009", of_meter=False),
 }
 
 #: Defects for which SAP cannot book an event.

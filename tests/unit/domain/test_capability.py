@@ -180,7 +180,7 @@ class TestAHeadEnd:
         assert enabled_by({CommandKind.SWITCH}) == set()
 
     def test_of_kind_rest_offers_what_its_api_has(self) -> None:
-        assert HEAD_END.offers == set(Capability) - {Capability.OPERATIONAL_STATE, Capability.TEXT}
+        assert HEAD_END.offers == set(Capability) - {Capability.TEXT}
 
     def test_offers_also_what_it_tells_unasked(self) -> None:
         silent = replace(HEAD_END, capabilities=frozenset(), tells=frozenset({Capability.EVENTS}))
