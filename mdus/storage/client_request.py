@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
@@ -12,6 +12,8 @@ from mdus.storage.intake import Fate, ReceivedItem, ReceivedMessage, StoredBody,
 from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import ITEM, MESSAGE
+
+_OF_CLIENTS: Final = (MESSAGE.c.client.is_not(None), MESSAGE.c.direction == "in")
 
 
 class Kept(NamedTuple):
@@ -60,7 +62,7 @@ def _known(connection: Connection, message: ReceivedMessage, body: StoredBody) -
 
 def request(connection: Connection, message_id: int) -> AnyRow | None:
     """Return the message of a request, None where there is none of a client under this number."""
-    return connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id, MESSAGE.c.client.is_not(None))).first()
+    return connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id, *_OF_CLIENTS)).first()
 
 
 def items_of_request(connection: Connection, message_id: int) -> Sequence[AnyRow]:
@@ -71,5 +73,5 @@ def items_of_request(connection: Connection, message_id: int) -> Sequence[AnyRow
 
 def requests(connection: Connection, page: Page, *, client: str | None) -> Sequence[Row[tuple[object, ...]]]:
     """Return the messages of clients' requests, the newest first."""
-    query = select(MESSAGE).where(MESSAGE.c.client.is_not(None), *page.of(MESSAGE, {"client": client}))
+    query = select(MESSAGE).where(*_OF_CLIENTS, *page.of(MESSAGE, {"client": client}))
     return connection.execute(query.order_by(MESSAGE.c.id.desc()).limit(page.limit)).all()

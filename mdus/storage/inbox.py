@@ -15,6 +15,7 @@ from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, s
 from mdus.storage.column_types import database_now
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import BODY, ITEM, ITEM_IS_READY, ITEM_IS_WAITING, MESSAGE, MESSAGE_EVENT
+from mdus.storage.news import News, Topic, note_news
 from mdus.storage.rows import insert_rows, update_rows
 from mdus.storage.waiting import wake, wake_parked
 
@@ -193,11 +194,26 @@ def complete_messages(connection: Connection, message_ids: Collection[int], *, n
         update(MESSAGE)
         .where(MESSAGE.c.id.in_(message_ids), is_open, ~unsettled)
         .values(status=_COMPLETED, ended_at=now)
-        .returning(MESSAGE.c.id)
-    ).scalars()
-    events = [{"message_id": done_id, "status": _COMPLETED.value, "at": now} for done_id in done]
+        .returning(MESSAGE.c.id, MESSAGE.c.client, MESSAGE.c.sender_system, MESSAGE.c.service)
+    ).all()
+    events = [{"message_id": row.id, "status": _COMPLETED.value, "at": now} for row in done]
     if events:
         connection.execute(insert(MESSAGE_EVENT), events)
+    note_news(
+        connection,
+        [
+            News(
+                at=now,
+                topic=Topic.REQUESTS,
+                sender_system=row.sender_system,
+                client=row.client,
+                about=f"request/{row.id}",
+                content={"id": row.id, "service": row.service, "state": "settled"},
+            )
+            for row in done
+            if row.client is not None
+        ],
+    )
 
 
 def wake_overdue(connection: Connection, *, now: datetime, limit: int) -> int:

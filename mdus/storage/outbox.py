@@ -203,6 +203,8 @@ def store_message(
     shape_version: str,
     items: Sequence[OutboundItem],
     now: datetime,
+    header_id: str | None = None,
+    client: str | None = None,
 ) -> None:
     """Store a message we start with its items; the same subjects at the same attempt give the same message again."""
     made = message_uuid(service, f"{sender_system}/{items[0].key}", f"{len(items)}", items[0].attempt)
@@ -218,6 +220,8 @@ def store_message(
             "uuid": made,
             "reference_uuid": single.reference_uuid if single else None,
             "reference_id": single.reference_id if single else None,
+            "header_id": header_id,
+            "client": client,
             "item_count": len(items),
             "created_at": now,
             "stored_at": now,

@@ -26,6 +26,7 @@ from mdus.services.device_registered import SERVICE as REGISTERED
 from mdus.settings import Settings
 from mdus.storage import end_device_event as events
 from mdus.storage.exception_case import keep_cases, open_cases
+from mdus.storage.news import News, Topic, note_news
 from mdus.storage.session import Database, UnitOfWork
 from mdus.telemetry.metrics import EVENTS
 from mdus.workers.inbox import zone_of
@@ -87,6 +88,7 @@ class EventSorter:
             told = events.claim_told(uow.connection, limit=_AT_ONCE)
             done = sort_events(told, self._surroundings(uow, told), now=now)
             uow.save([*done.events, *done.windows.values(), *done.also])
+            note_news(uow.connection, [_news(event) for event in done.events])
             devices = {(one.sender_system, one.device_id) for one in told if one.device_id is not None}
             events.release(uow.connection, self._releasable(uow, devices))
             if done.storms:
@@ -160,6 +162,26 @@ class EventSorter:
             for key, window in began.items()
         }
         keep_cases(uow.connection, [kind], notes, now=now)
+
+
+def _news(event: EndDeviceEvent) -> News:
+    return News(
+        at=event.at,
+        topic=Topic.EVENTS,
+        sender_system=event.sender_system,
+        about=f"event/{event.event_id}",
+        content={
+            "event_id": event.event_id,
+            "device_id": event.device_id,
+            "event_type": event.event_type,
+            "at": event.at.isoformat(),
+            "source": event.source,
+            "text": event.text,
+            "properties": dict(event.properties),
+            "state": event.state.value,
+            "reason": event.reason.value if event.reason else None,
+        },
+    )
 
 
 def _tell(done: Sorted) -> None:

@@ -9,7 +9,7 @@ claim due documents -> readings in their windows, devices, registers, their comm
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -29,6 +29,7 @@ from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import Settings
 from mdus.storage import meter_reading_document as documents
 from mdus.storage.command import commands_of
+from mdus.storage.news import News, Topic, note_news
 from mdus.storage.session import Database, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -80,6 +81,7 @@ class MeterReadingDocumentWorker:
             changes += step
             _tell(step)
         uow.save(changes)
+        note_news(uow.connection, list(_news(changes, now=now)))
         return len(due)
 
     def _send_refused_again(self, uow: UnitOfWork, *, now: datetime) -> int:
@@ -187,6 +189,31 @@ def _given_up(document: MeterReadingDocument, *, now: datetime) -> tuple[Value, 
         replace(document, note=note),  # it stays sent: a late answer still closes it
         ExceptionCase(kind=RESULT_UNCONFIRMED, case_key=document_owner(document), opened_at=now, note=note),
     )
+
+
+def _news(changes: Sequence[Value], *, now: datetime) -> Iterator[News]:
+    """Yield what clients hear of their own orders: the value, or why there is none."""
+    for change in changes:
+        if not isinstance(change, MeterReadingDocument) or change.client is None:
+            continue
+        if change.status in (DocumentStatus.AVAILABLE, DocumentStatus.FAILED):
+            yield News(
+                at=now,
+                topic=Topic.READINGS,
+                sender_system=change.sender_system,
+                client=change.client,
+                about=f"document/{change.document_id}",
+                content={
+                    "document_id": change.document_id,
+                    "device_id": change.device_id,
+                    "status": change.status.value,
+                    "reading_type": change.reading_type,
+                    "value": None if change.value is None else str(change.value),
+                    "unit": change.unit,
+                    "measured_at": None if change.measured_at is None else change.measured_at.isoformat(),
+                    "note": change.note,
+                },
+            )
 
 
 def _tell(step: Sequence[Value]) -> None:

@@ -4,6 +4,7 @@
 decided items --form--> a confirmation (own UUID)  \\
                                                      >-- lease --> render --> POST --> delivered | again later | DEAD
 due subjects  --start-> a message (select, build)  /
+news          --tell--> a message to each webhook  /
 ```
 
 Forming and starting are one transaction each. A delivery is three steps: lease, call outside any transaction, outcome
@@ -28,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mdus.cis.client import CisClient, Delivery
+from mdus.cis.webhooks import WebhookClient
 from mdus.contracts.binding import from_json, shape_version, to_json
 from mdus.contracts.catalog import Catalog
 from mdus.contracts.envelope import Item, render, size_of
@@ -51,13 +53,14 @@ from mdus.messaging.patterns import (
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import MessageStatus
 from mdus.settings import Settings
-from mdus.storage import outbox
+from mdus.storage import outbox, webhook
 from mdus.storage.exception_case import DEAD_MESSAGE
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import store_body
 from mdus.storage.outbox import OutboundItem
 from mdus.storage.session import Database
 from mdus.telemetry.metrics import MESSAGES_SENT
+from mdus.workers.news import tell_news
 from mdus.workers.rebinding import bound_again
 
 log = structlog.get_logger(__name__)
@@ -93,13 +96,14 @@ class OutboxWorker:
         self._contract = contract
         self._client = client
         self._log_types = LogTypes.of(settings)
+        self._webhooks = WebhookClient(timeout_seconds=settings.cis.timeout_seconds)
         self._senders = ThreadPoolExecutor(settings.cis.connections, thread_name_prefix="delivery")
 
     def turn(self) -> int:
         """Form what is ready, start what is due, deliver what is leased; what fails keeps none of the others."""
         moved = 0
         failure: Exception | None = None
-        for step in (self.form_confirmations, self.start_messages, self.deliver):
+        for step in (self.form_confirmations, self.start_messages, self.tell_news, self.deliver):
             try:
                 moved += step()
             except Exception as error:  # the worker loop: what cannot be started must not stop what can be delivered
@@ -201,6 +205,10 @@ class OutboxWorker:
             return [of_longest] * len(items)
         return [_HEADER_BYTES + size_of(known, _unpacked(service, content)) for content in contents]
 
+    def tell_news(self) -> int:
+        """Put news into the outbox for clients' webhooks; returns how many there were."""
+        return tell_news(self._database, now=self._clock.now())
+
     # -- delivering ---------------------------------------------------------------------------------------------------
 
     def deliver(self) -> int:
@@ -223,12 +231,16 @@ class OutboxWorker:
 
     def _deliver(self, row: AnyRow, token: str) -> None:
         structlog.contextvars.bind_contextvars(message_uuid=row.uuid)
-        interface = self._contract.root(row.root).interface
+        is_news = row.service == webhook.SERVICE
+        interface = webhook.SERVICE if is_news else self._contract.root(row.root).interface
         body: bytes | None = None
         defect = False
         try:
-            body = self.rendered(row)
-            delivery = self._client.post(body, interface=interface, sender_system=row.sender_system)
+            if is_news:
+                body, delivery = self._told(row)
+            else:
+                body = self.rendered(row)
+                delivery = self._client.post(body, interface=interface, sender_system=row.sender_system)
         except (DBAPIError, PoolTimeout) as error:  # the database was away for a moment: no fault of the message
             delivery = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
         except Exception as error:  # the worker loop: a message that cannot be made must not stop the others
@@ -236,6 +248,16 @@ class OutboxWorker:
             delivery, defect = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), True
         self._store(row, token, delivery, body=body, interface=interface, defect=defect)
         structlog.contextvars.unbind_contextvars("message_uuid")
+
+    def _told(self, row: AnyRow) -> tuple[bytes, Delivery]:
+        """Post news to the webhook they are for."""
+        with self._database.read() as uow:
+            [item] = outbox.items_of_message(uow.connection, row.id)
+            hook = webhook.webhook(uow.connection, int(row.header_id))
+        body = str(item.content).encode()
+        if hook is None:
+            return body, Delivery(delivered=False, error="the webhook was deleted")
+        return body, self._webhooks.post(body, url=hook.url, secret=hook.secret, uuid=row.uuid)
 
     def _store(
         self, row: AnyRow, token: str, delivery: Delivery, *, body: bytes | None, interface: str, defect: bool
@@ -356,6 +378,7 @@ class OutboxWorker:
         """Wait for deliveries under way and close the connections."""
         self._senders.shutdown()
         self._client.close()
+        self._webhooks.close()
 
 
 def _stored_shape(service: NotificationSent | RequestSent) -> type[Any]:

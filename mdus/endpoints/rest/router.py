@@ -18,6 +18,7 @@ from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
+from mdus.endpoints.rest.news import add_news
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.requests import add_requests
 from mdus.endpoints.rest.shapes import (
@@ -73,6 +74,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
     add_requests(router, runtime, access)
+    add_news(router, runtime, access)
     return router
 
 

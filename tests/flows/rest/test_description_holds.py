@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from mdus.bootstrap.discovery import discover
 from mdus.domain.access import Role
 from mdus.storage.access_token import make_token
 from mdus.storage.session import migrate
@@ -28,7 +29,8 @@ def mdus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An MDUS that lets nobody in unasked."""
     url = f"sqlite:///{tmp_path_factory.mktemp('described') / 'mdus.db'}"
     migrate(url)
-    made = Installation(url, environ={"MDUS_AUTH__USER": "sap", "MDUS_AUTH__PASSWORD": "secret"})
+    environ = {"MDUS_AUTH__USER": "sap", "MDUS_AUTH__PASSWORD": "secret"}
+    made = Installation(url, environ=environ, services=discover().services)
     yield made
     made.database.close()
 

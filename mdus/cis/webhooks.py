@@ -1,0 +1,53 @@
+"""Posts news to clients' webhooks, signed so that they can tell them from anybody else's.
+
+```
+MDUS-Webhook-Id: <UUID of the message>             the same in each attempt: whoever has seen it may leave it out
+MDUS-Signature:  t=<seconds>,v1=<HMAC-SHA256 of "<seconds>.<body>" with the webhook's secret, hexadecimal>
+```
+Delivered is any 2xx answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+
+import httpx
+
+from mdus.cis.client import Delivery
+from mdus.contracts.printable import printable
+
+
+class WebhookClient:
+    """One client for all webhooks; safe to share between threads."""
+
+    def __init__(self, *, timeout_seconds: float) -> None:
+        """Wait so long for an answer."""
+        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False)
+
+    def post(self, body: bytes, *, url: str, secret: str, uuid: str) -> Delivery:
+        """Post once; never raises for what the other side does."""
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "MDUS-Webhook-Id": uuid,
+            "MDUS-Signature": signature(body, secret=secret, at=int(time.time())),
+        }
+        try:
+            answer = self._client.post(url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
+        if answer.is_success:
+            return Delivery(delivered=True)
+        told = printable(" ".join(answer.text[:300].split()))
+        return Delivery(delivered=False, error=f"HTTP {answer.status_code}: {told}")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+def signature(body: bytes, *, secret: str, at: int) -> str:
+    """Return the signature of a body at an instant, in seconds since 1970."""
+    made = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={made}"
