@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal_column, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal_column, select
 
 from mdus.domain.command import OwnerKind
 from mdus.messaging.trace import Call, Change, Gathered, Remark, TracedCommand, TracedItem, TracedMessage
@@ -89,12 +89,14 @@ def resolve(connection: Connection, name: str, *, systems: Collection[str] | Non
         devices=found(_DEVICE, "sender_system", "device_id") | serials | supplied,
         documents=found(_DOCUMENT, "sender_system", "document_id"),
         orders=found(_CONTROL, "sender_system", "request_id"),
-        messages=_seen(
-            connection,
-            select(MESSAGE.c.id, MESSAGE.c.sender_system).where(
-                or_(among(connection, [MESSAGE.c.key], texts), among(connection, [MESSAGE.c.uuid], texts))
-            ),
-            systems,
+        messages=frozenset(
+            each
+            for column in (MESSAGE.c.key, MESSAGE.c.uuid)  # one by one: PostgreSQL reads the table for either
+            for each in _seen(
+                connection,
+                select(MESSAGE.c.id, MESSAGE.c.sender_system).where(among(connection, [column], texts)),
+                systems,
+            )
         ),
         items=_seen(
             connection,
