@@ -87,7 +87,7 @@ def newest(
     if not serving:
         raise NoWay(f"No index of {table.name} serves a list by {', '.join(sorted(wanted))}: add a way")
     way = min(serving, key=lambda each: (not each.narrow, each.open_columns(wanted)))
-    values = [_values(connection, table, name, way, wanted) for name in way.columns]
+    values = [_values(connection, table.c[name], ways, wanted) for name in way.columns]
     columns = [table.c[name] for name in way.columns]
     branches = select(
         *(
@@ -109,19 +109,18 @@ def newest(
     return found.order_by(identity.desc()).limit(limit)
 
 
-def _values(connection: Connection, table: Table, name: str, way: Way, wanted: Wanted) -> Sequence[Any]:
-    """Return the values of a column that are meant: those wanted, else all there are."""
-    if name in wanted:
-        return sorted(wanted[name])
-    column = table.c[name]
+def _values(connection: Connection, column: Column[Any], ways: Sequence[Way], wanted: Wanted) -> Sequence[Any]:
+    """Return the values of a column that are meant: those wanted, else all there are, which must be few."""
+    if column.name in wanted:
+        return sorted(wanted[column.name])
     if isinstance(column.type, EnumText):
         return list(column.type.members)
-    return _distinct(connection, column, way.condition)
+    return _distinct(connection, column, next(way for way in ways if way.columns[0] == column.name))
 
 
-def _distinct(connection: Connection, column: Column[Any], condition: str | None) -> Sequence[Any]:
-    """Return the values a column has, few, from one to the next by the index that begins with it."""
-    where: list[ColumnElement[bool]] = [literal_column(condition)] if condition else []
+def _distinct(connection: Connection, column: Column[Any], way: Way) -> Sequence[Any]:
+    """Return the values a column has, from one to the next by an index that begins with it."""
+    where: list[ColumnElement[bool]] = [literal_column(way.condition)] if way.condition else []
     least = select(func.min(column).label("value")).where(*where).cte("value", recursive=True)
     following = select(func.min(column)).where(column > least.c.value, *where).correlate(least).scalar_subquery()
     values = least.union_all(select(following).where(least.c.value.is_not(None)))
