@@ -76,6 +76,15 @@ def list_index(name: str, *columns: str, always: str) -> Index:
     return Index(name, *columns, "id", sqlite_where=text(always))
 
 
+def sorted_few(few: Select[Any], *, limit: int) -> Select[Any]:
+    """Return the query of the newest rows of one that finds few, by its column `id`.
+
+    Materialized, so that they are found first: a plan that goes by identity until there are enough may go through all.
+    """
+    rows = few.cte("few").prefix_with("MATERIALIZED")
+    return select(rows).order_by(rows.c.id.desc()).limit(limit)
+
+
 def newest(
     connection: Connection, table: Table, ways: Sequence[Way], wanted: Wanted, *, before: int | None, limit: int
 ) -> Select[Any]:

@@ -83,6 +83,10 @@ class Size:
         """Return the number of the device that a reading order, a connection order or a reading is of."""
         return number * 31 % self.devices + 1
 
+    def key_of_command(self, number: int) -> str:
+        """Return the key of the command of a reading order."""
+        return uuid_of(2 * self.messages + number)
+
     @property
     def readings(self) -> int:
         """Register readings."""
@@ -166,7 +170,7 @@ def system_of(device: int) -> str:
 
 
 def uuid_of(number: int) -> str:
-    """This will return the UUID of a message or the key of a command by its number."""
+    """This will return the UUID of a message by its number."""
     return f"{number * 2654435761 % 4294967296:08x}-0000-4000-8000-{number:012}"
 
 
@@ -423,7 +427,7 @@ def _fill_orders(rows: _Filling, size: Size) -> None:
         size.documents,
         {
             **owned,
-            "command_key": rows.uuid("n"),
+            "command_key": rows.uuid(f"n + {2 * size.messages}"),
             "owner_kind": "'document'",
             "owner_key": f"{_system(device)} || '/' || {rows.padded('n', 20)}",
             "serial_id": rows.padded(device, 10),

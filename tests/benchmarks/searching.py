@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count, groupby
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
@@ -60,6 +60,14 @@ class _Question:
         return f"{self.route}?{'&'.join(f'{name}={value}' for name, value in self.parameters.items())}"
 
 
+class _Answer(NamedTuple):
+    """The median of a question's calls, and who asked what."""
+
+    route: str
+    seconds: float
+    question: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _List:
     """A list: what each question must name, the values of each filter, and filters that are tried together."""
@@ -71,8 +79,9 @@ class _List:
 
     def questions(self) -> Iterator[_Question]:
         """Yield the list as it is, the largest page, one question per value of each filter, and the combinations."""
-        alone = [{name: value} for name, values in self.filters.items() for value in values]
-        for parameters in ({}, {"limit": 1000}, *alone, *self.together):
+        asked: list[Mapping[str, str | int]] = [{}, {"limit": 1000}]
+        asked += [{name: value} for name, values in self.filters.items() for value in values]
+        for parameters in (*asked, *self.together):
             yield _Question(route=self.route, parameters={**self.named, **parameters})
 
 
@@ -119,30 +128,33 @@ def searching(store: Store, folder: Path, *, messages: int) -> Iterator[Figure]:
     yield Figure(
         name=f"search: {_POINT}, {store.name}, {messages:,} messages, filled in {filled:.0f} s", value=point, unit="s"
     )
-    for route, group in groupby(sorted(answers), key=lambda answer: answer[0]):
+    for route, group in groupby(sorted(answers), key=lambda answer: answer.route):
         yield _figure(f"search: {route}, {store.name}", list(group), point)
-    for _, seconds, question in sorted(answers, key=lambda answer: -answer[1])[:_SLOWEST_SHOWN]:
-        yield Figure(name=f"  slow: {question}", value=seconds, unit="s", ratio_to=_POINT, ratio=seconds / point)
+    for slow in sorted(answers, key=lambda answer: -answer.seconds)[:_SLOWEST_SHOWN]:
+        name = f"  slow: {slow.question}"
+        yield Figure(name=name, value=slow.seconds, unit="s", ratio_to=_POINT, ratio=slow.seconds / point)
 
 
-def _asked(url: str, views: Sequence[_View], size: Size) -> tuple[float, list[tuple[str, float, str]]]:
-    """Return the median of a point query, and of each question its route, median and words."""
-    answers = []
+def _asked(url: str, views: Sequence[_View], size: Size) -> tuple[float, list[_Answer]]:
+    """Return the median of a point query, asked once beside each question, and the answers."""
+    answers: list[_Answer] = []
+    points: list[float] = []
     for view in views:
         with closing(_Caller(url, view.token)) as caller:
-            message = _Question(route=f"/messages/{view.pair * 2 - 1}", parameters={})
-            point, _ = caller.median(message)
-            asked = [*_lists(view, size)]
+            lists = [*_lists(view, size)]
             if view is views[0]:
-                caller.check(asked)
-            questions = [*(question for each in asked for question in each.questions()), *_traces(view)]
-            for question in questions:
+                caller.check(lists)
+            message = _Question(route=f"/messages/{view.pair * 2 - 1}", parameters={})
+            caller.median(message)
+            for question in (*(question for each in lists for question in each.questions()), *_traces(view, size)):
                 seconds, following = caller.median(question)
-                answers.append((question.route, seconds, f"{question}{view.note}"))
+                answers.append(_Answer(question.route, seconds, f"{question}{view.note}"))
+                points.append(caller.ask(message)[0])
                 if following is not None:
                     further = _Question(route=question.route, parameters={**question.parameters, "cursor": following})
-                    answers.append((question.route, caller.median(further)[0], f"{further}{view.note}"))
-    return point, answers
+                    seconds, _ = caller.median(further)
+                    answers.append(_Answer(question.route, seconds, f"{further}{view.note}"))
+    return median(points), answers
 
 
 def _lists(view: _View, size: Size) -> Iterator[_List]:
@@ -232,24 +244,24 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
         yield _List(route="/dead", named=named if view.note else {"kind": kind}, filters={"sender_system": [system]})
 
 
-def _traces(view: _View) -> Iterator[_Question]:
+def _traces(view: _View, size: Size) -> Iterator[_Question]:
     """Yield a trace by each kind of name there is."""
-    names = {
-        "uuid of a message": uuid_of(view.pair * 2 - 1),
-        "uuid of a bulk": uuid_of(2 * BULK - 1),
-        "reading order": document_id(view.document),
-        "connection order": f"{view.control:012}",
-        "device": device_id(view.device),
-        "serial": serial_id(view.device),
-        "point of delivery": f"{view.device:022}",
-        "command": uuid_of(view.document),
-    }
-    for name in names.values():
+    names = (
+        uuid_of(view.pair * 2 - 1),  # a message
+        uuid_of(2 * BULK - 1),  # a bulk
+        document_id(view.document),
+        f"{view.control:012}",  # a connection order
+        device_id(view.device),
+        serial_id(view.device),
+        f"{view.device:022}",  # a point of delivery
+        size.key_of_command(view.document),
+    )
+    for name in names:
         yield _Question(route="/trace", parameters={"of": name})
 
 
-def _figure(name: str, answers: list[tuple[str, float, str]], point: float) -> Figure:
-    slowest = max(seconds for _, seconds, _ in answers)
+def _figure(name: str, answers: Sequence[_Answer], point: float) -> Figure:
+    slowest = max(answer.seconds for answer in answers)
     return Figure(
         name=f"{name}, the slowest of {len(answers)}",
         value=slowest,
@@ -297,14 +309,17 @@ class _Caller:
 
     def median(self, question: _Question) -> tuple[float, str | None]:
         """This will ask some times and return the median in seconds, and the cursor of the next page."""
-        seconds = []
-        for _ in range(_WARM_UPS + _CALLS):
-            began = time.perf_counter()
-            answer = self._client.get(f"/v1{question.route}", params=question.parameters)
-            seconds.append(time.perf_counter() - began)
-            if answer.status_code != httpx.codes.OK:
-                raise RuntimeError(f"{answer.url} was answered with {answer.status_code}: {answer.text[:500]}")
-        return median(seconds[_WARM_UPS:]), answer.json().get("next")
+        asked = [self.ask(question) for _ in range(_WARM_UPS + _CALLS)]
+        return median(seconds for seconds, _ in asked[_WARM_UPS:]), asked[-1][1]
+
+    def ask(self, question: _Question) -> tuple[float, str | None]:
+        """This will ask once and return the seconds and the next page's cursor; raises RuntimeError without answer."""
+        began = time.perf_counter()
+        answer = self._client.get(f"/v1{question.route}", params=question.parameters)
+        seconds = time.perf_counter() - began
+        if answer.status_code != httpx.codes.OK:
+            raise RuntimeError(f"{answer.url} was answered with {answer.status_code}: {answer.text[:500]}")
+        return seconds, answer.json().get("next")
 
     def close(self) -> None:
         """This will close its connections."""

@@ -27,6 +27,7 @@ from mdus.storage.paging import NoWay, Way, newest
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database
+from mdus.storage.tracing import gather, resolve
 from tests.benchmarks.filling import (
     BULK,
     READING_ORDER,
@@ -38,7 +39,7 @@ from tests.benchmarks.filling import (
     uuid_of,
 )
 from tests.benchmarks.landscape import Store
-from tests.benchmarks.orders import HEAD_END, OBIS, SYSTEM, device_id, serial_id
+from tests.benchmarks.orders import HEAD_END, OBIS, SYSTEM, device_id, document_id, serial_id
 
 SIZE = Size(devices=1000, messages=12_000)
 LIMIT = 5
@@ -47,7 +48,9 @@ LIMIT = 5
 MOST_ROWS = 30 * LIMIT + 3 * LIMIT
 
 #: What SQLite may read from end to end: the values that go in with a statement, and what it has gathered itself.
-GIVEN = re.compile(r"SCAN (json_each|anon_\d+|branch|value|few)\b", re.IGNORECASE)
+GIVEN = re.compile(
+    r"SCAN (json_each|anon_\d+|branch|value|few|message_item USING INDEX message_item_ready)\b", re.IGNORECASE
+)
 
 #: What is listed whole, because that is the list: what was given up.
 DEAD = re.compile(r"SCAN (message|message_item|head_end_delivery) USING INDEX \1_dead")
@@ -276,6 +279,20 @@ def test_what_is_given_up_is_found_among_the_dead(connection: Connection) -> Non
     for kind, system in product(Kind, (None, SYSTEM, "NONE")):
         which = Which(kind=kind, sender_system=system)
         assert too_much(connection, lambda: mending.given_up(connection, which, limit=LIMIT)) == [], which  # noqa: B023
+
+
+def test_a_trace_reads_no_table_whole(connection: Connection) -> None:
+    orders = (document_id(1), "000000000001")
+    meters = (device_id(32), serial_id(32), f"{32:022}")
+    for name in (uuid_of(1), uuid_of(2 * BULK - 1), SIZE.key_of_command(1), *orders, *meters):
+        subject = resolve(connection, name, systems=None)
+        assert subject.is_known, name
+
+        def ask() -> object:
+            seen = resolve(connection, name, systems=None)  # noqa: B023
+            return gather(connection, seen, limit=50, content=True)
+
+        assert too_much(connection, ask) == [], name
 
 
 def test_a_query_that_no_index_serves_is_seen(connection: Connection) -> None:
