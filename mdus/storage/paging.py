@@ -96,14 +96,10 @@ def newest(
     if not serving:
         raise NoWay(f"No index of {table.name} serves a list by {', '.join(sorted(wanted))}: add a way")
     way = min(serving, key=lambda each: (not each.narrow, each.open_columns(wanted)))
-    values = [_values(connection, table.c[name], ways, wanted) for name in way.columns]
     columns = [table.c[name] for name in way.columns]
-    branches = select(
-        *(
-            one.label(name)
-            for name, one in zip(way.columns, given(connection, columns, list(product(*values))), strict=True)
-        )
-    ).subquery("branch")
+    combinations = list(product(*(_values(connection, column, ways, wanted) for column in columns)))
+    values = given(connection, columns, combinations)
+    branches = select(*(one.label(name) for one, name in zip(values, way.columns, strict=True))).subquery("branch")
     conditions = [table.c[name] == branches.c[name] for name in way.columns]
     if way.condition is not None:
         conditions.append(literal_column(way.condition))
@@ -138,12 +134,9 @@ def _distinct(connection: Connection, column: Column[Any], way: Way) -> Sequence
 
 def _among_few(table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], others: Wanted) -> Select[Any]:
     """Return the query of the rows of all branches that have the other values too."""
-    few = select(table).select_from(branches.join(table, and_(*conditions)))
-    if not others:
-        return few.with_only_columns(table.c.id)
-    # Materialized, so that no index of the other columns is taken for the better one.
-    rows = few.cte("few").prefix_with("MATERIALIZED")
-    return select(rows.c.id).where(*(rows.c[name].in_(sorted(values)) for name, values in others.items()))
+    # Materialized, so that no index of the other columns, or of the identity, is taken for the better one.
+    few = select(table).select_from(branches.join(table, and_(*conditions))).cte("few").prefix_with("MATERIALIZED")
+    return select(few.c.id).where(*(few.c[name].in_(sorted(values)) for name, values in others.items()))
 
 
 def _of_each(
