@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 from mdus.domain.command import CommandStatus
 
@@ -35,6 +36,11 @@ class ItemStatus(StrEnum):
     SENT = "sent"  # an item of a message we send
     ANSWERED = "answered"  # an item we sent, confirmed by the receiver
 
+
+#: The states of messages we have received; all others are of messages we send.
+OF_RECEIVED: Final = frozenset(
+    {MessageStatus.RECEIVED, MessageStatus.COMPLETED, MessageStatus.REFUSED, MessageStatus.DUPLICATE}
+)
 
 #: Per kind of status (members of two kinds may be equal as text): what may follow each.
 TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,13 +44,9 @@ def note_deed(connection: Connection, deed: Deed, *, action: str, target: str, c
     connection.execute(insert(AUDIT).values(at=at, **values))
 
 
-def deeds(
-    connection: Connection, *, before: int | None, limit: int, action: str | None = None, who: Collection[str] = ()
-) -> Sequence[AnyRow]:
+def deeds(connection: Connection, *, before: int | None, limit: int, action: str | None = None) -> Sequence[AnyRow]:
     """Return what has been done, the newest first, below the identity `before`."""
     conditions = [AUDIT.c.id < before] if before is not None else []
     if action is not None:
         conditions.append(AUDIT.c.action == action)
-    if who:
-        conditions.append(AUDIT.c.who.in_(sorted(who)))
     return connection.execute(select(AUDIT).where(*conditions).order_by(AUDIT.c.id.desc()).limit(limit)).all()

@@ -25,10 +25,17 @@ from mdus.domain.end_device_control import RECONNECT_PATIENCE, ControlCategory, 
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.command import COMMAND
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
+from mdus.storage.paging import list_index
 
 END_DEVICE_CONTROL = ValueTable(
-    EndDeviceControl, "end_device_control", indexes=[("sender_system", "device_id"), ("item_id",)]
+    EndDeviceControl,
+    "end_device_control",
+    indexes=[("sender_system", "device_id"), ("item_id",)],
+    constraints=[list_index("end_device_control_listed", "sender_system", "status", always="status <> ''")],
 )
+
+#: What every row meets, and the index for lists is for: see `list_index`.
+CONTROL_IS_LISTED: Final = "end_device_control.status <> ''"
 
 #: Every order to stop or start disconnections, as an audit; the newest row counts.
 SWITCHING_ORDER = Table(

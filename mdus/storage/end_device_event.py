@@ -27,6 +27,7 @@ from mdus.storage.column_types import EnumText
 from mdus.storage.keys import among, given
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE
+from mdus.storage.paging import list_index
 from mdus.storage.registry import END_DEVICE_STATUS, REGISTER
 
 
@@ -43,9 +44,17 @@ END_DEVICE_EVENT = ValueTable(
         _index("told", ["id"], "state = 'told'"),
         _index("held", ["sender_system", "device_id"], "state = 'held'"),
         _index("due", ["id"], "state = 'due'"),
+        list_index("end_device_event_listed", "sender_system", "state", always="state <> ''"),
+        list_index("end_device_event_listed_type", "event_type", "sender_system", "state", always="state <> ''"),
+        _index("listed_reason", ["reason", "sender_system", "state", "id"], "reason IS NOT NULL"),
+        _index("listed_type_reason", ["event_type", "reason", "sender_system", "state", "id"], "reason IS NOT NULL"),
     ],
 )
 EVENT_WINDOW = ValueTable(EventWindow, "event_window", indexes=[("window_from",)])
+
+#: What every row meets, and the indexes for lists are for: see `list_index`; and what those of reasons hold.
+EVENT_IS_LISTED: Final = "end_device_event.state <> ''"
+EVENT_HAS_REASON: Final = "end_device_event.reason IS NOT NULL"
 
 _TABLE = END_DEVICE_EVENT.table
 _WINDOW = EVENT_WINDOW.table

@@ -74,6 +74,7 @@ JOB_RUN = Table(
     Column("ended_at", UtcInstant),
     Column("outcome", Text),  # what it did, or why it failed
     UniqueConstraint("job", "slot", name="job_run_key"),
+    Index("job_run_listed", "job", "id"),
     Index(
         "job_run_open",
         "id",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
+from sqlalchemy import Connection, FromClause, Row, Select, Table, and_, select
 
+from mdus.messaging.status import OF_RECEIVED, MessageStatus
 from mdus.storage.command import COMMAND
-from mdus.storage.end_device_control import END_DEVICE_CONTROL
-from mdus.storage.end_device_event import END_DEVICE_EVENT
-from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.end_device_control import CONTROL_IS_LISTED, END_DEVICE_CONTROL
+from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_HAS_REASON, EVENT_IS_LISTED
+from mdus.storage.facts import CASE_IS_CLOSED, CASE_IS_OPEN, EXCEPTION_CASE
 from mdus.storage.job import JOB_RUN
-from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
-from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, MESSAGE_IS_LISTED
+from mdus.storage.meter_reading_document import DOCUMENT_IS_LISTED, METER_READING_DOCUMENT
+from mdus.storage.paging import Way, newest
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import (
     DEVICE_LOCATION,
@@ -41,19 +43,45 @@ class Page:
     limit: int
     systems: Collection[str] | None = None
 
-    def of(self, table: Table, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-        """Return the conditions on a table: the filters that are set, and the page."""
-        conditions = [table.c[name] == value for name, value in filters.items() if value is not None]
+    def wanted(self, table: Table, filters: Mapping[str, Any]) -> dict[str, Collection[Any]]:
+        """Return the values that are meant, by column: those of the filters that are set, and the caller's systems."""
+        values: dict[str, Collection[Any]] = {name: {value} for name, value in filters.items() if value is not None}
         if self.systems is not None and "sender_system" in table.c:
-            conditions.append(table.c.sender_system.in_(sorted(self.systems)))
-        if self.before is not None:
-            conditions.append(table.c.id < self.before)
-        return conditions
+            values["sender_system"] = set(self.systems) & set(values.get("sender_system", self.systems))
+        return values
+
+
+_BY_DEVICE: Final = Way(columns=("sender_system", "device_id"), narrow=True)
+_BY_STATUS: Final = Way(columns=("sender_system", "status"))
+
+_DEVICE_WAYS: Final = (
+    Way(columns=("sender_system",)),
+    Way(columns=("head_end", "sender_system")),
+    _BY_DEVICE,
+    Way(columns=("sender_system", "serial_id"), narrow=True),
+)
+_DOCUMENT_WAYS: Final = (_BY_DEVICE, replace(_BY_STATUS, condition=DOCUMENT_IS_LISTED))
+_CONTROL_WAYS: Final = (_BY_DEVICE, replace(_BY_STATUS, condition=CONTROL_IS_LISTED))
+_EVENT_WAYS: Final = (
+    _BY_DEVICE,
+    Way(columns=("sender_system", "state"), condition=EVENT_IS_LISTED),
+    Way(columns=("event_type", "sender_system", "state"), condition=EVENT_IS_LISTED),
+    Way(columns=("reason", "sender_system", "state"), condition=EVENT_HAS_REASON),
+    Way(columns=("event_type", "reason", "sender_system", "state"), condition=EVENT_HAS_REASON),
+)
+_MESSAGE_WAYS: Final = (
+    Way(columns=("uuid",), narrow=True),
+    Way(columns=("sender_system", "status"), condition=MESSAGE_IS_LISTED),
+    Way(columns=("service", "sender_system", "status"), condition=MESSAGE_IS_LISTED),
+)
+_OPEN_CASE_WAYS: Final = (Way(columns=("kind",), condition=CASE_IS_OPEN),)
+_CLOSED_CASE_WAYS: Final = (Way(columns=("kind",), condition=CASE_IS_CLOSED),)
+_JOB_WAYS: Final = (Way(columns=("job",)),)
 
 
 def devices(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return devices with what is known of them from the field."""
-    return _page(connection, _with_status(), _DEVICE, page, filters)
+    return _page(connection, _with_status(), _DEVICE, page, filters, _DEVICE_WAYS)
 
 
 def device(connection: Connection, sender_system: str, device_id: str) -> Row[Any] | None:
@@ -84,39 +112,44 @@ def parts_of_device(connection: Connection, sender_system: str, device_id: str) 
 def reading_documents(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return meter reading documents."""
     table = METER_READING_DOCUMENT.table
-    return _page(connection, select(table), table, page, filters)
+    return _page(connection, select(table), table, page, filters, _DOCUMENT_WAYS)
 
 
 def connection_controls(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return the devices of connection orders."""
     table = END_DEVICE_CONTROL.table
-    return _page(connection, select(table), table, page, filters)
+    return _page(connection, select(table), table, page, filters, _CONTROL_WAYS)
 
 
 def device_events(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return events of devices and of MDUS itself."""
     table = END_DEVICE_EVENT.table
-    return _page(connection, select(table), table, page, filters)
+    return _page(connection, select(table), table, page, filters, _EVENT_WAYS)
 
 
 def readings(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return register readings; the filters name a device."""
-    return _page(connection, select(METER_READING.table), METER_READING.table, page, filters)
+    return _page(connection, select(METER_READING.table), METER_READING.table, page, filters, [_BY_DEVICE])
 
 
 def commands(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return commands to head ends; the filters name a device."""
-    return _page(connection, select(COMMAND.table), COMMAND.table, page, filters)
+    return _page(connection, select(COMMAND.table), COMMAND.table, page, filters, [_BY_DEVICE])
 
 
 def job_runs(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
     """Return runs of scheduled jobs."""
-    return _page(connection, select(JOB_RUN), JOB_RUN, page, filters)
+    return _page(connection, select(JOB_RUN), JOB_RUN, page, filters, _JOB_WAYS)
 
 
-def messages(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
-    """Return messages of both directions, without their items."""
-    return _page(connection, select(MESSAGE), MESSAGE, page, filters)
+def messages(connection: Connection, page: Page, *, direction: str | None = None, **filters: Any) -> Sequence[Row[Any]]:
+    """Return messages of both directions, or of one (`in` or `out`), without their items."""
+    wanted = page.wanted(MESSAGE, filters)
+    if direction is not None:
+        # A status is of one direction only, so no index need hold the direction.
+        its_own = OF_RECEIVED if direction == "in" else set(MessageStatus) - OF_RECEIVED
+        wanted["status"] = its_own & set(wanted.get("status", its_own))
+    return _found(connection, select(MESSAGE), MESSAGE, page, wanted, _MESSAGE_WAYS)
 
 
 def message(connection: Connection, message_id: int) -> Row[Any] | None:
@@ -152,13 +185,11 @@ def raw_body(connection: Connection, message_id: int) -> bytes | None:
     return None if data is None else zlib.decompress(data)
 
 
-def exception_cases(connection: Connection, page: Page, *, is_open: bool | None, **filters: Any) -> Sequence[Row[Any]]:
-    """Return exception cases; `is_open` None gives open and closed ones."""
+def exception_cases(connection: Connection, page: Page, *, is_open: bool, **filters: Any) -> Sequence[Row[Any]]:
+    """Return exception cases, those that are open or those that are closed."""
     table = EXCEPTION_CASE.table
-    query = select(table)
-    if is_open is not None:
-        query = query.where(table.c.closed_at.is_(None) if is_open else table.c.closed_at.is_not(None))
-    return _page(connection, query, table, page, filters)
+    ways = _OPEN_CASE_WAYS if is_open else _CLOSED_CASE_WAYS
+    return _page(connection, select(table), table, page, filters, ways)
 
 
 def _with_status() -> Select[Any]:
@@ -170,7 +201,30 @@ def _with_status() -> Select[Any]:
 
 
 def _page(
-    connection: Connection, query: Select[Any], table: Table, page: Page, filters: Mapping[str, Any]
+    connection: Connection,
+    query: Select[Any],
+    table: Table,
+    page: Page,
+    filters: Mapping[str, Any],
+    ways: Sequence[Way],
 ) -> Sequence[Row[Any]]:
-    narrowed = query.where(*page.of(table, filters)).order_by(table.c.id.desc()).limit(page.limit)
-    return connection.execute(narrowed).all()
+    return _found(connection, query, table, page, page.wanted(table, filters), ways)
+
+
+def _found(
+    connection: Connection,
+    query: Select[Any],
+    table: Table,
+    page: Page,
+    wanted: Mapping[str, Collection[Any]],
+    ways: Sequence[Way],
+) -> Sequence[Row[Any]]:
+    """Return a page of the rows that have wanted values; of all rows by identity alone."""
+    if not all(wanted.values()):
+        return ()  # filters that contradict each other, or a system that the caller may not see
+    if wanted or all(way.condition for way in ways):
+        ids = newest(connection, table, ways, wanted, before=page.before, limit=page.limit)
+        query = query.where(table.c.id.in_(ids))
+    elif page.before is not None:
+        query = query.where(table.c.id < page.before)
+    return connection.execute(query.order_by(table.c.id.desc()).limit(page.limit)).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -23,6 +25,7 @@ from sqlalchemy import (
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.column_types import EnumText, UtcInstant
 from mdus.storage.mapping import METADATA, Identity64
+from mdus.storage.paging import list_index
 from mdus.storage.rows import insert_rows
 
 
@@ -81,6 +84,8 @@ MESSAGE = Table(
     _partial("message_dead", "id", where="status = 'dead'"),
     _partial("message_open", "id", where="status = 'received'"),
     _partial("message_client", "client", "id", where="client IS NOT NULL"),
+    list_index("message_listed", "sender_system", "status", always="status <> ''"),
+    list_index("message_listed_service", "service", "sender_system", "status", always="status <> ''"),
     Index("message_uuid", "uuid"),
     Index("message_original_id", "original_id"),
     Index("message_content_hash", "content_hash"),
@@ -139,6 +144,8 @@ ITEM_IS_DECIDED: ColumnElement[bool] = literal_column("message_item.status = 'de
 ITEM_IS_SENT: ColumnElement[bool] = literal_column("message_item.status = 'sent'")
 MESSAGE_IS_READY: ColumnElement[bool] = literal_column("message.status = 'ready'")
 MESSAGE_IS_SENDING: ColumnElement[bool] = literal_column("message.status = 'sending'")
+#: What every row meets, and the indexes for lists are for: see `list_index`.
+MESSAGE_IS_LISTED: Final = "message.status <> ''"
 
 #: Every change of status of a message, an item or a command.
 MESSAGE_EVENT = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -26,6 +27,7 @@ from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.keys import among, given
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE, MESSAGE_IS_READY, MESSAGE_IS_SENDING
+from mdus.storage.paging import list_index
 from mdus.storage.reading import METER_READING
 
 METER_READING_DOCUMENT = ValueTable(
@@ -57,10 +59,14 @@ METER_READING_DOCUMENT = ValueTable(
             sqlite_where=text("status = 'failed'"),
             postgresql_where=text("status = 'failed'"),
         ),
+        list_index("meter_reading_document_listed", "sender_system", "status", always="status <> ''"),
     ],
 )
 
 _TABLE = METER_READING_DOCUMENT.table
+
+#: What every row meets, and the index for lists is for: see `list_index`.
+DOCUMENT_IS_LISTED: Final = "meter_reading_document.status <> ''"
 
 # Written out, because SQLite uses a partial index only where the query says the very words of the index.
 DOCUMENT_IS_ORDERED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'ordered'")

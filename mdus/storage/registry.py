@@ -21,7 +21,11 @@ END_DEVICE = ValueTable(
     EndDevice,
     "end_device",
     indexes=[("sender_system", "serial_id")],
-    constraints=[Index("end_device_head_end_serial_id", "head_end", "serial_id", unique=True)],
+    constraints=[
+        Index("end_device_head_end_serial_id", "head_end", "serial_id", unique=True),
+        Index("end_device_listed", "sender_system", "id"),
+        Index("end_device_listed_head_end", "head_end", "sender_system", "id"),
+    ],
 )
 END_DEVICE_STATUS = ValueTable(
     EndDeviceStatus,

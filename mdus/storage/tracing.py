@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal_column, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal_column, select
 
 from mdus.domain.command import OwnerKind
 from mdus.messaging.trace import Call, Change, Gathered, Remark, TracedCommand, TracedItem, TracedMessage
@@ -22,6 +22,7 @@ from mdus.storage.keys import among
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_READY, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.paging import sorted_few
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE, USAGE_POINT
 
@@ -89,12 +90,14 @@ def resolve(connection: Connection, name: str, *, systems: Collection[str] | Non
         devices=found(_DEVICE, "sender_system", "device_id") | serials | supplied,
         documents=found(_DOCUMENT, "sender_system", "document_id"),
         orders=found(_CONTROL, "sender_system", "request_id"),
-        messages=_seen(
-            connection,
-            select(MESSAGE.c.id, MESSAGE.c.sender_system).where(
-                or_(among(connection, [MESSAGE.c.key], texts), among(connection, [MESSAGE.c.uuid], texts))
-            ),
-            systems,
+        messages=frozenset(
+            each
+            for column in (MESSAGE.c.key, MESSAGE.c.uuid)  # one by one: PostgreSQL reads the table for either
+            for each in _seen(
+                connection,
+                select(MESSAGE.c.id, MESSAGE.c.sender_system).where(among(connection, [column], texts)),
+                systems,
+            )
         ),
         items=_seen(
             connection,
@@ -196,7 +199,7 @@ class _Gathering:
     def _items_named(self, names: Sequence[tuple[str]]) -> set[int]:
         """Return the items ordered under these names: those taken up by index, those not yet by their own."""
         named = among(self._connection, [ITEM.c.ordering_key], names)
-        taken = select(ITEM.c.id).where(_ITEM_WAS_TAKEN, named).order_by(ITEM.c.id.desc()).limit(self._limit + 1)
+        taken = sorted_few(select(ITEM.c.id).where(_ITEM_WAS_TAKEN, named), limit=self._limit + 1)
         ready = select(ITEM.c.id).where(ITEM_IS_READY, named).limit(self._limit + 1)
         return self._cut(self._connection.scalars(taken)) | self._cut(self._connection.scalars(ready))
 
@@ -231,14 +234,8 @@ class _Gathering:
         if not owners:
             return set()
         by = [_COMMAND.c.owner_kind, _COMMAND.c.owner_key]
-        return self._cut(
-            self._connection.scalars(
-                select(_COMMAND.c.id)
-                .where(among(self._connection, by, owners))
-                .order_by(_COMMAND.c.id.desc())
-                .limit(self._limit + 1)
-            )
-        )
+        owned = select(_COMMAND.c.id).where(among(self._connection, by, owners))
+        return self._cut(self._connection.scalars(sorted_few(owned, limit=self._limit + 1)))
 
     def _add_owners(self, commands: Collection[int]) -> None:
         """Add the items and documents that own commands."""
@@ -263,12 +260,7 @@ class _Gathering:
     # ---- rows ----
 
     def _newest(self, table: Table, by: Sequence[Column[Any]], keys: Iterable[Key]) -> list[Any]:
-        query = (
-            select(table)
-            .where(among(self._connection, by, set(keys)))
-            .order_by(table.c.id.desc())
-            .limit(self._limit + 1)
-        )
+        query = sorted_few(select(table).where(among(self._connection, by, set(keys))), limit=self._limit + 1)
         rows = list(self._connection.execute(query))
         self._is_cut |= len(rows) > self._limit
         return rows[: self._limit]

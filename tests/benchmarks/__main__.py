@@ -19,6 +19,7 @@ from tests.benchmarks.figure import Figure, show, write
 from tests.benchmarks.intake import intake
 from tests.benchmarks.landscape import postgresql, sqlite
 from tests.benchmarks.memory import memory
+from tests.benchmarks.searching import searching
 
 Benchmark = Callable[[Path, argparse.Namespace], Iterator[Figure]]
 
@@ -48,12 +49,24 @@ def _chain_postgresql(folder: Path, options: argparse.Namespace) -> Iterator[Fig
         yield from chain(store, folder, items=options.orders, bulk_size=options.bulk)
 
 
+def _search_sqlite(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    with sqlite(folder) as store:
+        yield from searching(store, folder, messages=options.messages)
+
+
+def _search_postgresql(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    with postgresql(folder) as store:
+        yield from searching(store, folder, messages=options.messages)
+
+
 _BENCHMARKS: dict[str, Benchmark] = {
     "intake-sqlite": _intake_sqlite,
     "intake-postgresql": _intake_postgresql,
     "memory": _memory,
     "chain-sqlite": _chain_sqlite,
     "chain-postgresql": _chain_postgresql,
+    "search-sqlite": _search_sqlite,
+    "search-postgresql": _search_postgresql,
 }
 
 
@@ -64,6 +77,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=20_000, help="reading orders of the whole chain")
     parser.add_argument("--bulk", type=int, default=5_000, help="reading orders in one bulk")
     parser.add_argument("--megabytes", type=int, default=50, help="size of the bulk that memory is watched with")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="messages in the database that is searched")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
     if unknown := set(options.only) - _BENCHMARKS.keys():

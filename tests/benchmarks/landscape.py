@@ -119,6 +119,7 @@ class Mdus:
     """A running `mdus serve` with its children, asked as SAP asks it."""
 
     def __init__(self, process: Process, *, url: str, user: str, password: str) -> None:
+        self.url = url
         self._process = process
         self._client = httpx.Client(base_url=url, auth=(user, password), timeout=120.0, trust_env=False)
 

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from mdus.storage import session  # noqa: F401 - importing it declares every table
+from mdus.storage import access_token, session  # noqa: F401 - importing them declares every table
 from mdus.storage.mapping import METADATA
 
 

@@ -1,0 +1,152 @@
+"""Pages of lists by index, whatever the filters: of each combination of values that is meant the newest few, merged.
+
+A list is filtered by any of several columns and goes by identity, the newest first. One index per set of filters would
+be many, each paid for by every row that is written. So a list has a few ways, each an index of columns that end with
+the identity. Columns of it that no filter names are named all the same: the states there are, the sender systems there
+are. Each combination is read from the index backwards, at most a page of it, and the newest of all make the page:
+
+```
+status = dead   way (service, sender_system, status, id)   ->  A/S4/dead  B/S4/dead  A/P11/dead  B/P11/dead  ->  merge
+```
+
+So a page costs the same whether many rows meet the filters or none. A way that is narrow, such as a device, leaves so
+few rows that they are all read and the other filters applied to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Select,
+    Table,
+    and_,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
+
+from mdus.storage.column_types import EnumText
+from mdus.storage.keys import given
+
+#: Values that are meant, by the name of their column.
+Wanted = Mapping[str, Collection[Any]]
+
+
+class NoWay(Exception):
+    """A list is asked with filters that no index serves together: a defect."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """An index a list can go by: its columns, all but the identity that it ends with.
+
+    `condition` is that of a partial index, in its very words: SQLite uses it for nothing else. A `narrow` way, whose
+    last column tells rows apart, need not end with the identity, and serves with other filters beside its own.
+    """
+
+    columns: tuple[str, ...]
+    condition: str | None = None
+    narrow: bool = False
+
+    def serves(self, wanted: Wanted) -> bool:
+        """Tell whether rows with these values can be found by it."""
+        return self.columns[-1] in wanted if self.narrow else set(wanted) <= set(self.columns)
+
+    def open_columns(self, wanted: Wanted) -> int:
+        """Return how many of its columns no filter names."""
+        return len(set(self.columns) - set(wanted))
+
+
+def list_index(name: str, *columns: str, always: str) -> Index:
+    """Return an index for lists: its columns and the identity, of all rows.
+
+    On SQLite it is partial by a condition that `always` holds and that only lists state: without statistics SQLite
+    would else take it for more telling than the indexes that other statements are made for.
+    """
+    return Index(name, *columns, "id", sqlite_where=text(always))
+
+
+def sorted_few(few: Select[Any], *, limit: int) -> Select[Any]:
+    """Return the query of the newest rows of one that finds few, by its column `id`.
+
+    Materialized, so that they are found first: a plan that goes by identity until there are enough may go through all.
+    """
+    rows = few.cte("few").prefix_with("MATERIALIZED")
+    return select(rows).order_by(rows.c.id.desc()).limit(limit)
+
+
+def newest(
+    connection: Connection, table: Table, ways: Sequence[Way], wanted: Wanted, *, before: int | None, limit: int
+) -> Select[Any]:
+    """Return the query of the identities of the newest rows that have wanted values, below the identity `before`.
+
+    Raises NoWay where none of the ways serves these filters.
+    """
+    serving = [way for way in ways if way.serves(wanted)]
+    if not serving:
+        raise NoWay(f"No index of {table.name} serves a list by {', '.join(sorted(wanted))}: add a way")
+    way = min(serving, key=lambda each: (not each.narrow, each.open_columns(wanted)))
+    columns = [table.c[name] for name in way.columns]
+    combinations = list(product(*(_values(connection, column, ways, wanted) for column in columns)))
+    values = given(connection, columns, combinations)
+    branches = select(*(one.label(name) for one, name in zip(values, way.columns, strict=True))).subquery("branch")
+    conditions = [table.c[name] == branches.c[name] for name in way.columns]
+    if way.condition is not None:
+        conditions.append(literal_column(way.condition))
+    if before is not None:
+        conditions.append(table.c.id < before)
+    if way.narrow:
+        others = {name: some for name, some in wanted.items() if name not in way.columns}
+        found: Select[Any] = _among_few(table, branches, conditions, others)
+    else:
+        found = _of_each(connection, table, branches, conditions, limit)
+    identity = found.selected_columns[0]
+    return found.order_by(identity.desc()).limit(limit)
+
+
+def _values(connection: Connection, column: Column[Any], ways: Sequence[Way], wanted: Wanted) -> Sequence[Any]:
+    """Return the values of a column that are meant: those wanted, else all there are, which must be few."""
+    if column.name in wanted:
+        return sorted(wanted[column.name])
+    if isinstance(column.type, EnumText):
+        return list(column.type.members)
+    return _distinct(connection, column, next(way for way in ways if way.columns[0] == column.name))
+
+
+def _distinct(connection: Connection, column: Column[Any], way: Way) -> Sequence[Any]:
+    """Return the values a column has, from one to the next by an index that begins with it."""
+    where: list[ColumnElement[bool]] = [literal_column(way.condition)] if way.condition else []
+    least = select(func.min(column).label("value")).where(*where).cte("value", recursive=True)
+    following = select(func.min(column)).where(column > least.c.value, *where).correlate(least).scalar_subquery()
+    values = least.union_all(select(following).where(least.c.value.is_not(None)))
+    return connection.scalars(select(values.c.value).where(values.c.value.is_not(None))).all()
+
+
+def _among_few(table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], others: Wanted) -> Select[Any]:
+    """Return the query of the rows of all branches that have the other values too."""
+    # Materialized, so that no index of the other columns, or of the identity, is taken for the better one.
+    few = select(table).select_from(branches.join(table, and_(*conditions))).cte("few").prefix_with("MATERIALIZED")
+    return select(few.c.id).where(*(few.c[name].in_(sorted(values)) for name, values in others.items()))
+
+
+def _of_each(
+    connection: Connection, table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], limit: int
+) -> Select[Any]:
+    """Return the query of the newest rows of each branch."""
+    some = select(table.c.id).where(*conditions).order_by(table.c.id.desc()).limit(limit).correlate(branches)
+    if connection.dialect.name == "sqlite":
+        # It has no LATERAL, but a list of identities may be one per branch.
+        row = table.alias("found")
+        return select(row.c.id).select_from(branches.join(row, row.c.id.in_(some)))
+    each = some.lateral("found")
+    return select(each.c.id).select_from(branches.join(each, true()))
