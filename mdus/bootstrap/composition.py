@@ -31,6 +31,7 @@ from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.job_runner import Body, JobRunner
+from mdus.workers.measured_head_end import MeasuredHeadEnd
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
@@ -92,7 +93,8 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
     clock = StoredClock(database, simulated=simulated_clock)
     closing = ExitStack()
     closing.callback(database.close)
-    head_ends = connect_head_ends(settings, found, closing)
+    connected = connect_head_ends(settings, found, closing)
+    head_ends = {name: MeasuredHeadEnd(head_end) for name, head_end in connected.items()}
     runtime = Runtime(
         settings=settings,
         database=database,

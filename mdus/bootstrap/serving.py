@@ -29,7 +29,7 @@ from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotect
 from mdus.endpoints.push import push_route
 from mdus.telemetry import logs
 from mdus.telemetry.shared_counts import METRICS_FOLDER
-from mdus.workers.clock import LEADER, next_due
+from mdus.workers.clock import JOBS, LEADER, next_due
 from mdus.workers.processes import Children
 
 log = logs.logger(__name__)
@@ -111,6 +111,7 @@ def _config(parts: Parts, *, workers: bool) -> uvicorn.Config:
         routes=[push_route(runtime)],
         leases=[LEADER] if workers else [],
         dues=[job_due] if workers else [],
+        jobs=tuple(JOBS),
     )
     return uvicorn.Config(
         app,

@@ -347,6 +347,11 @@ def end_delivery(
     return bool(mine)
 
 
+def stored_at(connection: Connection, message_id: int) -> datetime | None:
+    """Return when a message was stored (business time), None when it is not there any more."""
+    return connection.execute(select(MESSAGE.c.stored_at).where(MESSAGE.c.id == message_id)).scalar()
+
+
 def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
     """Return the items of our messages that confirmations answer: (sender system, lower-case UUID, business key)."""
     wanted = [(message_key, f"{sender_system}/{about}") for sender_system, message_key, about in answers]

@@ -36,7 +36,7 @@ from mdus.storage.mapping import AnyRow
 from mdus.storage.outbox import settle_answered
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.waiting import hold
-from mdus.telemetry.metrics import ITEMS
+from mdus.telemetry.metrics import DECIDED_SECONDS, ITEMS
 from mdus.workers.rebinding import bound_again
 
 log = structlog.get_logger(__name__)
@@ -117,6 +117,7 @@ class InboxWorker:
             self._note_defect(uow, service, rows[0], error, now=now)
             return 1
         savepoint.commit()
+        _measure(service, rows, updates, now=now)
         return len(updates)
 
     def _note_defect(self, uow: UnitOfWork, service: Decided, row: AnyRow, error: Exception, *, now: datetime) -> None:
@@ -125,6 +126,7 @@ class InboxWorker:
         log.exception(
             "item_failed", service=service.name, item_id=row.id, message_uuid=row.message_uuid, attempt=attempt
         )
+        ITEMS.labels(service.name, "error").inc()
         text = f"{type(error).__name__}: {error}"[:500]
         inbox.fail_item(uow.connection, row, error=text, pause=pause, now=now)
         if pause is None:
@@ -295,6 +297,15 @@ def _named(outcome: Outcome) -> str:
 def _failed(service: Decided, error: BusinessError) -> Result:
     result = service.result if isinstance(service, RequestConfirmation) else Result
     return result(problems=(error.problem,))
+
+
+def _measure(service: Decided, rows: Sequence[AnyRow], updates: Sequence[ItemUpdate], *, now: datetime) -> None:
+    """Note how long the items took that are decided for good; those of one message were stored together."""
+    decided = {update.item_id for update in updates if update.status in (ItemStatus.DECIDED, ItemStatus.CLOSED)}
+    stored = Counter(row.stored_at for row in rows if row.id in decided)
+    DECIDED_SECONDS.labels(service.name).observe_many(
+        {max(0.0, (now - at).total_seconds()): times for at, times in stored.items()}
+    )
 
 
 def _changes_of(outcome: Outcome) -> tuple[Change, ...]:

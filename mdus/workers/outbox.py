@@ -57,7 +57,7 @@ from mdus.storage.mapping import AnyRow
 from mdus.storage.message import store_body
 from mdus.storage.outbox import OutboundItem
 from mdus.storage.session import Database
-from mdus.telemetry.metrics import MESSAGES_SENT
+from mdus.telemetry.metrics import CONFIRMED_SECONDS, DELIVERED_SECONDS, MESSAGES_SENT, TURNS_FAILED
 from mdus.workers.rebinding import bound_again
 
 log = structlog.get_logger(__name__)
@@ -104,6 +104,7 @@ class OutboxWorker:
                 moved += step()
             except Exception as error:  # the worker loop: what cannot be started must not stop what can be delivered
                 log.exception("outbox_step_failed", step=step.__name__)
+                TURNS_FAILED.labels(f"outbox {step.__name__}").inc()
                 failure = error
         if failure is not None and not moved:
             raise failure
@@ -247,6 +248,7 @@ class OutboxWorker:
             status = MessageStatus.DEAD if exhausted else MessageStatus.READY
             pause = None if exhausted else self._retry.delay(row.attempts)
         data = None if body is None else zlib.compress(body, 3)
+        asked_at = None
         with self._database.begin() as uow:
             content_hash = None
             if body is not None and data is not None:
@@ -264,6 +266,10 @@ class OutboxWorker:
             )
             if mine and status is MessageStatus.DEAD:
                 uow.save(self._given_up(row, delivery, now=now))
+            if mine and delivery.delivered and row.original_id is not None:
+                asked_at = outbox.stored_at(uow.connection, row.original_id)
+        if mine and delivery.delivered:
+            _measure(row, interface=interface, asked_at=asked_at, now=now)
         result = {MessageStatus.DELIVERED: "delivered", MessageStatus.READY: "retried"}.get(status, "dead")
         MESSAGES_SENT.labels(interface, result).inc()
         log.info(
@@ -356,6 +362,14 @@ class OutboxWorker:
         """Wait for deliveries under way and close the connections."""
         self._senders.shutdown()
         self._client.close()
+
+
+def _measure(row: AnyRow, *, interface: str, asked_at: datetime | None, now: datetime) -> None:
+    """Note how long a delivered message took, and, where it confirms items of SAP's, how long those did."""
+    DELIVERED_SECONDS.labels(interface).observe(max(0.0, (now - row.stored_at).total_seconds()))
+    if asked_at is not None:
+        seconds = max(0.0, (now - asked_at).total_seconds())
+        CONFIRMED_SECONDS.labels(row.service).observe_many({seconds: row.item_count})
 
 
 def _stored_shape(service: NotificationSent | RequestSent) -> type[Any]:
