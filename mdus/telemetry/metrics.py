@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -254,12 +254,13 @@ def exposition(told: Mapping[Figure, Values] | None = None) -> bytes:
     return _counted() + generate_latest(figures)
 
 
-def described() -> Iterable[tuple[str, tuple[str, ...]]]:
-    """Yield the name of every metric, without the suffixes of its samples, and its labels."""
+def described() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield of every metric its name, without the suffixes of its samples, its type and its labels."""
     for metric in (value for value in globals().values() if isinstance(value, Counter | Gauge | Histogram)):
-        yield next(iter(metric.describe())).name, tuple(metric._labelnames)
+        told = next(iter(metric.describe()))
+        yield told.name, told.type, tuple(metric._labelnames)
     for figure in FIGURES:
-        yield figure.name, figure.labels
+        yield figure.name, "gauge", figure.labels
 
 
 def _counted() -> bytes:

@@ -68,7 +68,7 @@ class TestFigures:
         assert 'holder="a:1"' not in metrics.exposition({metrics.LEASE: {("leader", "b:2"): 9.0}}).decode()
 
     def test_have_names_and_labels_like_all_metrics(self) -> None:
-        described = dict(metrics.described())
+        described = {name: labels for name, _, labels in metrics.described()}
         assert described["mdus_lease"] == ("name", "holder")
         assert described["mdus_items"] == ("service", "outcome")
         told = set(re.findall(r"^# TYPE (mdus_\w+) ", metrics.exposition().decode(), flags=re.MULTILINE))
