@@ -24,7 +24,7 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
 from mdus.storage.session import Database, StoredClock
-from mdus.telemetry import logs
+from mdus.telemetry import logs, tracing
 from mdus.workers import confirmation_watch, head_end_poll, interval_export, reconcile, registry_sync
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.event_sorting import EventSorter
@@ -73,6 +73,10 @@ def examine(environ: Mapping[str, str]) -> Examined:
         problems += error.problems
     else:
         problems += settings_problems(found, settings)
+        if settings.telemetry.otlp_url is not None and not tracing.is_installed():
+            where = "telemetry.otlp_url (MDUS_TELEMETRY__OTLP_URL)"
+            mend = "pip install 'mdus[telemetry]', or leave the setting out"
+            problems.append(Problem(what="traces need OpenTelemetry, which is not installed", where=where, mend=mend))
     return Examined(settings=settings, found=found, problems=tuple(problems))
 
 
@@ -137,6 +141,14 @@ def start_logs(settings: Settings) -> None:
     logs.configure(form=settings.log.format, level=settings.log.level, secrets=settings.secrets())
     for name in ("alembic", "apscheduler", "httpx"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def start_traces(parts: Parts) -> None:
+    """Send this process's traces where the settings say, until the parts are closed."""
+    url = parts.runtime.settings.telemetry.otlp_url
+    if url is not None:
+        tracing.start(url)
+        parts.closing.callback(tracing.stop)
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

@@ -21,7 +21,7 @@ import uvicorn
 from prometheus_client import multiprocess
 from sqlalchemy import Connection
 
-from mdus.bootstrap.composition import Parts, compose, start_logs
+from mdus.bootstrap.composition import Parts, compose, start_logs, start_traces
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
 from mdus.endpoints.application import create_app
@@ -54,6 +54,7 @@ def serve(
         raise CannotStart.because(str(error), where="http.host or --host", mend=mend) from error
     prepare(database, simulated_clock=simulated_clock)
     start_logs(settings)
+    start_traces(parts)
     server = _Server(_config(parts, workers=workers))
     with (
         server.ended_by_signals(),

@@ -7,6 +7,7 @@ what SAP was told becomes a smart meter event and a case.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +24,11 @@ from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldInt
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.outcome import Change
 from mdus.storage import delivery, submission
+from mdus.storage.origins import messages_behind
 from mdus.storage.registry import devices_by_serial, note_heard, note_provisioned, note_switch_states
 from mdus.storage.session import UnitOfWork
 from mdus.storage.submission import Claimed, Ended
+from mdus.telemetry import tracing
 from mdus.telemetry.metrics import COMMANDS, HEAD_END_ANSWER_SECONDS
 from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
@@ -51,11 +54,12 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
 
     Commands are held before device statuses are written, always in this order, so that workers do not wait in a circle.
     """
-    batch = _Batch()
+    batch, began = _Batch(), time.time_ns()
     devices = _devices(uow, told)
     results = [(each, event) for each in told for event in each.events if isinstance(event, CommandResult)]
     commands = delivery.commands_named(uow.connection, {result.command_key for _, result in results})
     correlations = delivery.correlations_of(uow.connection, {command.id for command in commands.values()})
+    messages = messages_behind(uow.connection, [each.command for each in commands.values()]) if tracing.is_on() else ()
     for each in told:
         for event in each.events:
             match event:
@@ -85,7 +89,8 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
     _compare(uow, batch, positions, now=now)
     batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
     batch.taken.add(take_alarms(uow, _only(told, FieldAlarm), devices, now=now))
-    _write(uow, batch, now=now)
+    with tracing.span("result", lambda: messages, began=began):
+        _write(uow, batch, now=now)
     return batch.taken.unplaced
 
 

@@ -36,6 +36,7 @@ from mdus.storage.mapping import AnyRow
 from mdus.storage.outbox import settle_answered
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.waiting import hold
+from mdus.telemetry import tracing
 from mdus.telemetry.metrics import DECIDED_SECONDS, ITEMS
 from mdus.workers.rebinding import bound_again
 
@@ -93,7 +94,8 @@ class InboxWorker:
     def _turn_of(self, service: Decided) -> int:
         with self._database.begin() as uow:
             rows = inbox.claim_items(uow.connection, service.name, limit=self._settings.workers.claim_size)
-            return self._decide_batch(uow, service, rows)
+            with tracing.span("decide", lambda: _messages(rows), service=service.name):
+                return self._decide_batch(uow, service, rows)
 
     def _decide_batch(self, uow: UnitOfWork, service: Decided, rows: Sequence[AnyRow]) -> int:
         """Decide and store these items; on an error halve the batch until the item at fault is alone.
@@ -306,6 +308,11 @@ def _measure(service: Decided, rows: Sequence[AnyRow], updates: Sequence[ItemUpd
     DECIDED_SECONDS.labels(service.name).observe_many(
         {max(0.0, (now - at).total_seconds()): times for at, times in stored.items()}
     )
+
+
+def _messages(rows: Sequence[AnyRow]) -> set[str]:
+    """Return what names the messages that items are of."""
+    return {name for row in rows if (name := row.message_uuid or row.message_header_id)}
 
 
 def _changes_of(outcome: Outcome) -> tuple[Change, ...]:

@@ -57,6 +57,7 @@ from mdus.storage.mapping import AnyRow
 from mdus.storage.message import store_body
 from mdus.storage.outbox import OutboundItem
 from mdus.storage.session import Database
+from mdus.telemetry import tracing
 from mdus.telemetry.metrics import CONFIRMED_SECONDS, DELIVERED_SECONDS, MESSAGES_SENT, TURNS_FAILED
 from mdus.workers.rebinding import bound_again
 
@@ -224,6 +225,12 @@ class OutboxWorker:
 
     def _deliver(self, row: AnyRow, token: str) -> None:
         structlog.contextvars.bind_contextvars(message_uuid=row.uuid)
+        with tracing.span("deliver", lambda: [_traced_with(row)], root=row.root, attempt=row.attempts) as span:
+            delivery = self._posted_and_stored(row, token)
+            span.attributes["delivered"] = delivery.delivered
+        structlog.contextvars.unbind_contextvars("message_uuid")
+
+    def _posted_and_stored(self, row: AnyRow, token: str) -> Delivery:
         interface = self._contract.root(row.root).interface
         body: bytes | None = None
         defect = False
@@ -236,7 +243,7 @@ class OutboxWorker:
             log.exception("message_not_rendered", root=row.root, message_id=row.id)
             delivery, defect = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), True
         self._store(row, token, delivery, body=body, interface=interface, defect=defect)
-        structlog.contextvars.unbind_contextvars("message_uuid")
+        return delivery
 
     def _store(
         self, row: AnyRow, token: str, delivery: Delivery, *, body: bytes | None, interface: str, defect: bool
@@ -362,6 +369,11 @@ class OutboxWorker:
         """Wait for deliveries under way and close the connections."""
         self._senders.shutdown()
         self._client.close()
+
+
+def _traced_with(row: AnyRow) -> str:
+    """Return what names the message whose trace a delivery belongs to: the one it answers, else itself."""
+    return str(row.reference_uuid or row.reference_id or row.uuid)
 
 
 def _measure(row: AnyRow, *, interface: str, asked_at: datetime | None, now: datetime) -> None:
