@@ -122,6 +122,20 @@ DELIVERIES: Final = Counter(
     registry=REGISTRY,
 )
 
+#: Topics a head end may name before the rest are one: they come with its calls, and labels must not grow with them.
+_MOST_TOPICS: Final = 50
+_topics: Final[set[str]] = set()
+
+
+def topic_label(topic: str) -> str:
+    """Return a topic as a label: itself, or `other` when too many different ones were told already."""
+    if topic not in _topics:
+        if len(_topics) >= _MOST_TOPICS:
+            return "other"
+        _topics.add(topic)
+    return topic
+
+
 # Events of meters and of MDUS itself, and what was decided of them (held, due, withheld, suppressed) and why.
 EVENTS: Final = Counter("mdus_events", "Events sorted, by state and reason", ["state", "reason"], registry=REGISTRY)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from mdus.telemetry import metrics
@@ -73,3 +74,9 @@ class TestFigures:
         assert described["mdus_items"] == ("service", "outcome")
         told = set(re.findall(r"^# TYPE (mdus_\w+) ", metrics.exposition().decode(), flags=re.MULTILINE))
         assert {name.removesuffix("_total").removesuffix("_created") for name in told} == set(described)
+
+
+class TestTopicLabel:
+    def test_is_the_topic_until_there_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(metrics, "_topics", {f"t{number}" for number in range(49)})
+        assert [metrics.topic_label(topic) for topic in ("one", "two", "one", "t1")] == ["one", "other", "one", "t1"]

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from mdus.bootstrap.checking import check
 from mdus.telemetry import tracing
+from tests.flows.traces.collector import collector, spans_in
 
 MESSAGE = "0e3f5a52-7c4e-4d0a-9f56-0a4a1d7f9a01"
 
@@ -29,31 +25,6 @@ class TestTraceId:
         assert tracing.trace_id_of("0000004711") != tracing.trace_id_of("0000004712")
 
 
-@contextmanager
-def collector() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest]]]]:
-    """A collector of traces that keeps what is posted to it."""
-    got: list[tuple[str, ExportTraceServiceRequest]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, ExportTraceServiceRequest.FromString(body)))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1/traces", got
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 class TestStart:
     def test_sends_spans_to_the_collector_that_is_named(self) -> None:
         with collector() as (url, got):
@@ -61,10 +32,9 @@ class TestStart:
             with tracing.span("decide", lambda: [MESSAGE, "0000004711"], service="S"):
                 pass
             tracing.stop()
-        [(path, request)] = got
+        [(path, _)] = got
         assert path == "/v1/traces"
-        [resource] = request.resource_spans
-        spans = [span for scope in resource.scope_spans for span in scope.spans]
+        spans = spans_in(got)
         assert {span.trace_id.hex() for span in spans} == {
             f"{tracing.trace_id_of(message):032x}" for message in (MESSAGE, "0000004711")
         }
