@@ -74,6 +74,14 @@ DELIVERED_SECONDS: Final = Durations(
     buckets=_WAIT_BUCKETS,
 )
 
+ANSWERED_SECONDS: Final = Durations(
+    "mdus_answered_seconds",
+    "Seconds from SAP having a message of ours to its confirmation being taken in (business time)",
+    ["service"],
+    registry=REGISTRY,
+    buckets=_WAIT_BUCKETS,
+)
+
 # Items of messages, by service, and what became of them (done, failed, awaiting, parked; error: a defect of ours).
 ITEMS: Final = Counter("mdus_items", "Items decided, by outcome", ["service", "outcome"], registry=REGISTRY)
 

@@ -10,7 +10,18 @@ import pytest
 
 from mdus.telemetry.metrics import REGISTRY
 from tests.flows.both_sides import BothSides
-from tests.flows.orders import SWITCH, SWITCHED, carry_out, switch
+from tests.flows.orders import (
+    READING,
+    RESULT,
+    RESULT_CONFIRMED,
+    SWITCH,
+    SWITCHED,
+    carry_out,
+    read_now,
+    reading,
+    result_confirmed,
+    switch,
+)
 
 NOW = datetime(2026, 3, 28, 10, tzinfo=UTC)
 
@@ -51,3 +62,15 @@ def test_a_switch_is_measured_from_its_arrival_to_its_confirmation(sides: BothSi
         "switched": (1, 20),
         "read back": (1, 20),
     }
+
+
+def test_saps_answer_to_a_result_is_measured_from_its_delivery(sides: BothSides) -> None:
+    sides.meter("1")
+    sides.tell(READING, reading("1", "1", reason="10", on="2026-03-28", source="1"))
+    read_now(sides, "42.00")
+    before = measured("mdus_answered_seconds", service=RESULT)
+    sides.clock.move(seconds=90)
+    sides.tell(RESULT_CONFIRMED, result_confirmed("1"))
+    sides.rest()
+    after = measured("mdus_answered_seconds", service=RESULT)
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 90)

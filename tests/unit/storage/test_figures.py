@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, update
 
+from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDeviceStatus
 from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
@@ -194,3 +195,38 @@ class TestStuckQueues:
                 insert(HEAD_END_DELIVERY).values(**values, received_at=LATE, status="ready", attempts=0)
             )
         assert stuck(database) == ["deliveries"]
+
+    @pytest.mark.parametrize(
+        ("planned_at", "kind", "found"),
+        [
+            pytest.param(LATE, CommandKind.SWITCH_STATE, ["head_end"], id="too long"),
+            pytest.param(LATE + SECOND, CommandKind.SWITCH_STATE, [], id="not yet"),
+            pytest.param(LATE, CommandKind.SWITCH, [], id="held up by an earlier order"),
+        ],
+    )
+    def test_have_a_command_that_does_not_leave(
+        self, database: Database, planned_at: datetime, kind: CommandKind, found: list[str]
+    ) -> None:
+        earlier = control(1, effective_at=NOW - timedelta(hours=1))
+        order = control(2)
+        with database.begin() as uow:
+            uow.save([earlier, order])
+            uow.save(
+                [
+                    Command(
+                        command_key="k",
+                        owner_kind=OwnerKind.ITEM,
+                        owner_key="2",
+                        sender_system="P11",
+                        device_id="1",
+                        serial_id="1",
+                        head_end="city",
+                        kind=kind,
+                        purpose="test",
+                        not_before=planned_at,
+                        expires_at=NOW + timedelta(hours=1),
+                        control_key=order.control_key,
+                    )
+                ]
+            )
+        assert stuck(database) == found
