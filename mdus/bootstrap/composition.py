@@ -24,13 +24,14 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
 from mdus.storage.session import Database, StoredClock
-from mdus.telemetry import logs
+from mdus.telemetry import logs, tracing
 from mdus.workers import confirmation_watch, head_end_poll, interval_export, reconcile, registry_sync
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.job_runner import Body, JobRunner
+from mdus.workers.measured_head_end import MeasuredHeadEnd
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
@@ -72,6 +73,10 @@ def examine(environ: Mapping[str, str]) -> Examined:
         problems += error.problems
     else:
         problems += settings_problems(found, settings)
+        if settings.telemetry.otlp_url is not None and not tracing.is_installed():
+            where = "telemetry.otlp_url (MDUS_TELEMETRY__OTLP_URL)"
+            mend = "pip install 'mdus[telemetry]', or leave the setting out"
+            problems.append(Problem(what="traces need OpenTelemetry, which is not installed", where=where, mend=mend))
     return Examined(settings=settings, found=found, problems=tuple(problems))
 
 
@@ -92,7 +97,8 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
     clock = StoredClock(database, simulated=simulated_clock)
     closing = ExitStack()
     closing.callback(database.close)
-    head_ends = connect_head_ends(settings, found, closing)
+    connected = connect_head_ends(settings, found, closing)
+    head_ends = {name: MeasuredHeadEnd(head_end) for name, head_end in connected.items()}
     runtime = Runtime(
         settings=settings,
         database=database,
@@ -135,6 +141,14 @@ def start_logs(settings: Settings) -> None:
     logs.configure(form=settings.log.format, level=settings.log.level, secrets=settings.secrets())
     for name in ("alembic", "apscheduler", "httpx"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def start_traces(parts: Parts) -> None:
+    """Send this process's traces where the settings say, until the parts are closed."""
+    url = parts.runtime.settings.telemetry.otlp_url
+    if url is not None:
+        tracing.start(url)
+        parts.closing.callback(tracing.stop)
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from mdus.bootstrap.errors import CannotStart
 from mdus.settings import Settings, load_settings
 from mdus.settings.shapes import masked
+from mdus.storage.activity import missing_migrations
 from mdus.storage.job import simulated_time
 from mdus.storage.schema import SchemaState, schema_state
 from mdus.storage.session import Database, migrate
@@ -71,16 +73,40 @@ def refuse_other_schema(state: SchemaState, settings: Settings) -> None:
             )
 
 
-def migrate_named(environ: Mapping[str, str]) -> str:
-    """Migrate the database the settings name; returns what was done. Raises CannotStart or SettingsError."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Migrated:
+    """What a migration did: to which database, what state it was in, and the revisions it applied."""
+
+    database: str
+    was: SchemaState
+    applied: tuple[str, ...]
+
+    def __str__(self) -> str:
+        name, was = self.database, self.was
+        return f"{name} is up to date" if was is SchemaState.CURRENT else f"{name} was {was}, and is up to date now"
+
+
+def migrate_named(environ: Mapping[str, str], *, progress: Callable[[int, int], None] = lambda *_: None) -> Migrated:
+    """Migrate the database the settings name; returns what was done. Raises CannotStart or SettingsError.
+
+    `progress` is told how many of how many migrations are applied.
+    """
     settings = load_settings(environ)
     database = Database(settings.database.url, settings=settings)
     try:
         before = state_of(database)
         if before in (SchemaState.NEWER, SchemaState.FOREIGN):
             refuse_other_schema(before, settings)
-        migrate(settings.database.url)
+        with database.read() as uow:
+            needed = missing_migrations(uow.connection)
+        applied: list[str] = []
+
+        def note(revision: str) -> None:
+            applied.append(revision)
+            progress(len(applied), len(needed))
+
+        progress(0, len(needed))
+        migrate(settings.database.url, applied=note)
     finally:
         database.close()
-    name = masked(str(settings.database.url))
-    return f"{name} is up to date" if before is SchemaState.CURRENT else f"{name} was {before}, and is up to date now"
+    return Migrated(database=masked(str(settings.database.url)), was=before, applied=tuple(applied))

@@ -21,7 +21,7 @@ import uvicorn
 from prometheus_client import multiprocess
 from sqlalchemy import Connection
 
-from mdus.bootstrap.composition import Parts, compose, start_logs
+from mdus.bootstrap.composition import Parts, compose, start_logs, start_traces
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
 from mdus.endpoints.application import create_app
@@ -29,7 +29,7 @@ from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotect
 from mdus.endpoints.push import push_route
 from mdus.telemetry import logs
 from mdus.telemetry.shared_counts import METRICS_FOLDER
-from mdus.workers.clock import LEADER, next_due
+from mdus.workers.clock import JOBS, LEADER, next_due
 from mdus.workers.processes import Children
 
 log = logs.logger(__name__)
@@ -54,6 +54,7 @@ def serve(
         raise CannotStart.because(str(error), where="http.host or --host", mend=mend) from error
     prepare(database, simulated_clock=simulated_clock)
     start_logs(settings)
+    start_traces(parts)
     server = _Server(_config(parts, workers=workers))
     with (
         server.ended_by_signals(),
@@ -111,6 +112,7 @@ def _config(parts: Parts, *, workers: bool) -> uvicorn.Config:
         routes=[push_route(runtime)],
         leases=[LEADER] if workers else [],
         dues=[job_due] if workers else [],
+        jobs=tuple(JOBS),
     )
     return uvicorn.Config(
         app,

@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from mdus.bootstrap.composition import compose, loops_of, start_logs
+from mdus.bootstrap.composition import compose, loops_of, start_logs, start_traces
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
 from mdus.domain.clock import Clock
@@ -44,6 +44,7 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
     settings = parts.runtime.settings
     prepare(parts.runtime.database, simulated_clock=simulated_clock)
     start_logs(settings)
+    start_traces(parts)
     told_to_end = False
     with only_worker(parts.runtime.database):
         loops = Loops(loops_of(parts), poll_seconds=settings.workers.poll_seconds)

@@ -7,6 +7,7 @@ of HTML has delivered nothing. Whatever is not delivered is sent again under the
 from __future__ import annotations
 
 import ssl
+import time
 from dataclasses import dataclass
 
 import httpx
@@ -15,6 +16,7 @@ from lxml import etree
 from mdus.contracts.envelope import BODY
 from mdus.contracts.printable import printable
 from mdus.settings import HttpUrl, Section, Settings
+from mdus.telemetry.metrics import SAP_CALL_SECONDS
 
 #: SAP's constant SOAPAction, the same for every operation.
 _SOAP_ACTION = '"http://sap.com/xi/WebService/soap1.1"'
@@ -74,6 +76,13 @@ class CisClient:
             target = self.target_of(sender_system, interface=interface)
         except NoTarget as error:
             return Delivery(delivered=False, error=str(error))
+        began = time.perf_counter()
+        delivery, result = self._posted(body, target)
+        SAP_CALL_SECONDS.labels(interface, result).observe(time.perf_counter() - began)
+        return delivery
+
+    def _posted(self, body: bytes, target: Target) -> tuple[Delivery, str]:
+        """Post one message; returns what became of it, and the word it is counted by."""
         credentials = None if target.user is None else (target.user, target.password or "")
         try:
             answer = self._client.post(
@@ -83,8 +92,9 @@ class CisClient:
                 auth=credentials if credentials is not None else httpx.USE_CLIENT_DEFAULT,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
-        return judge(answer.status_code, answer.content)
+            return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), "unreachable"
+        delivery = judge(answer.status_code, answer.content)
+        return delivery, "delivered" if delivery.delivered else "refused"
 
     def target_of(self, sender_system: str, *, interface: str) -> Target:
         """Return where messages of an interface go for this system; raises NoTarget with what to set."""

@@ -24,28 +24,28 @@ from mdus.cli.tracing import trace
 app = typer.Typer(
     name="mdus",
     help="Meter Data Unification & Synchronization between SAP for Utilities and advanced metering systems.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("serve")(serve)
-app.command("work")(work)
-app.command("migrate")(migrate)
+_RUN, _LOOK, _DO, _TRY = "Run it", "Look into it", "Mend and order", "Try it"
+app.command("serve", rich_help_panel=_RUN)(serve)
+app.command("work", rich_help_panel=_RUN)(work)
+app.command("migrate", rich_help_panel=_RUN)(migrate)
 # Everything behind these belongs to the program that takes over, --help too.
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-app.command("demo", context_settings=_PASSED_ON)(demo)
-app.command("conformance", context_settings=_PASSED_ON)(conformance)
-app.command("check")(check)
-app.command("import")(import_file)
-app.command("send")(send)
-app.command("resend")(resend)
-app.command("replay")(replay)
-app.command("trace")(trace)
-app.add_typer(dead, name="dead")
-app.add_typer(jobs, name="jobs")
-app.add_typer(registered, name="registered")
-app.add_typer(switching, name="switching")
-app.add_typer(token, name="token")
+app.command("demo", rich_help_panel=_TRY, context_settings=_PASSED_ON)(demo)
+app.command("conformance", rich_help_panel=_TRY, context_settings=_PASSED_ON)(conformance)
+app.command("check", rich_help_panel=_LOOK)(check)
+app.command("import", rich_help_panel=_DO)(import_file)
+app.command("send", rich_help_panel=_TRY)(send)
+app.command("resend", rich_help_panel=_DO)(resend)
+app.command("replay", rich_help_panel=_DO)(replay)
+app.command("trace", rich_help_panel=_LOOK)(trace)
+app.add_typer(dead, name="dead", rich_help_panel=_DO)
+app.add_typer(jobs, name="jobs", rich_help_panel=_LOOK)
+app.add_typer(registered, name="registered", rich_help_panel=_DO)
+app.add_typer(switching, name="switching", rich_help_panel=_DO)
+app.add_typer(token, name="token", rich_help_panel=_RUN)
 
 _WELCOME = """\
 [bold]MDUS[/bold] stands between SAP for Utilities and the advanced metering systems of a utility.

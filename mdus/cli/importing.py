@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mdus.cli.output import print_out
+from mdus.cli.completing import IMPORTED, one_of
+from mdus.cli.output import AsJson, Bar, print_json, print_out
 
 
 def import_file(
@@ -20,13 +19,16 @@ def import_file(
     system: Annotated[str, typer.Option(help="The sender system whose devices they are (SenderBusinessSystemID).")],
     kind: Annotated[
         str | None,
-        typer.Option(help="The kind of all rows, where the file has no column `kind`."),
+        typer.Option(
+            help="The kind of all rows, where the file has no column `kind`.", autocompletion=one_of(IMPORTED)
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge every row; store and decide nothing.")] = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Where what is wrong is listed: .csv or .json.  [default: FILE with .report.csv]"),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Load devices, registers, locations and points of delivery, each row taken in and decided like SAP's message.
 
@@ -39,10 +41,15 @@ def import_file(
     if kind is not None and kind not in KINDS:
         raise typer.BadParameter(f"name one of {', '.join(KINDS)}", param_hint="--kind")
     where = report or file.with_suffix(".report.csv")
-    with _Bar() as bar:
+    with Bar() as bar:
         imported = import_here(
             os.environ, file, system=system, kind=kind, dry_run=dry_run, report=where, progress=bar.show
         )
+    if as_json:
+        kinds = {name or "unknown": of_kind for name, of_kind in imported.kinds.items()}
+        told = where if imported.findings else None
+        print_json({"kinds": kinds, "findings": imported.findings, "report": told, "stored": not dry_run})
+        raise typer.Exit(1 if imported.findings else 0)
     table = Table("kind", "rows", "in order" if dry_run else "taken", "wrong")
     for name, counted in imported.kinds.items():
         table.add_row(name or "unknown", str(counted.rows), str(counted.rows - counted.wrong), str(counted.wrong))
@@ -55,31 +62,3 @@ def import_file(
     print_out(
         "[green]all rows are in order; nothing was stored[/green]" if dry_run else "[green]all rows are taken[/green]"
     )
-
-
-class _Bar:
-    """A bar on standard error for each stage, where that is a terminal."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
-        task = self._tasks.get(stage)
-        if task is None:
-            task = self._tasks[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(task, completed=done, total=total)

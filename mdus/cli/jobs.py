@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import datetime
 from typing import Annotated
@@ -11,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mdus.cli.output import print_out
+from mdus.cli.completing import JOBS, one_of
+from mdus.cli.output import AsJson, print_json, print_out, print_result
 
 app = typer.Typer(help="Scheduled jobs: last run, result, next run.", invoke_without_command=True)
 
@@ -19,7 +19,7 @@ app = typer.Typer(help="Scheduled jobs: last run, result, next run.", invoke_wit
 @app.callback()
 def jobs(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the scheduled jobs: last run, its result, next run. Times are UTC."""
     if context.invoked_subcommand is not None:
@@ -46,7 +46,7 @@ def jobs(
             }
             for job in listed
         ]
-        typer.echo(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     table = Table()
     for column in ("job", "due", "last slot", "status", "result", "next"):
@@ -66,17 +66,20 @@ def jobs(
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="The job.")],
+    name: Annotated[str, typer.Argument(help="The job.", autocompletion=one_of(JOBS))],
     date: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Its business date.  [default: its newest slot]"),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run one job now, also one that has run before, and print what it did; exit code 1 when it failed."""
     from mdus.bootstrap.jobs import run_job
 
     ended = run_job(os.environ, name, day=date.date() if date else None)
-    print_out(escape(f"{ended.job} {ended.slot} {ended.status.value}: {ended.outcome}"))
+    told = escape(f"{ended.job} {ended.slot} {ended.status.value}: {ended.outcome}")
+    result = {"job": ended.job, "slot": ended.slot, "status": ended.status.value, "outcome": ended.outcome}
+    print_result(result, told, as_json=as_json)
     raise typer.Exit(0 if ended.status.value == "done" else 1)
 
 

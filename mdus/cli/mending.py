@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,9 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mdus.cli.output import print_out
+from mdus.cli.asking import ReasonOption, reason_of
+from mdus.cli.completing import GIVEN_UP, one_of
+from mdus.cli.output import AsJson, Bar, print_json, print_out, print_result
 
 if TYPE_CHECKING:
     from mdus.storage.audit import Deed
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What MDUS has given up: list it, try it again, or leave it for good.", no_args_is_help=True)
 
-KindOption = Annotated[str, typer.Option("--kind", help="message (to SAP), item (of SAP's), or delivery (head end).")]
+KindOption = Annotated[
+    str,
+    typer.Option(
+        "--kind",
+        help="message (to SAP), item (of SAP's), or delivery (head end).",
+        autocompletion=one_of(GIVEN_UP),
+    ),
+]
 IdOption = Annotated[list[int] | None, typer.Option("--id", help="Only this one; may be repeated.")]
 SystemOption = Annotated[str | None, typer.Option("--system", help="Only of this sender system.")]
 ServiceOption = Annotated[str | None, typer.Option("--service", help="Only of this service.")]
 HeadEndOption = Annotated[str | None, typer.Option("--head-end", help="Only of this head end.")]
 BeforeOption = Annotated[datetime | None, typer.Option("--before", help="Only what was stored before (UTC).")]
-ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit.", prompt="Reason")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
 
 _SHOWN = 1000
@@ -41,12 +48,12 @@ def list_given_up(
     service: ServiceOption = None,
     head_end: HeadEndOption = None,
     before: BeforeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List what is given up, the oldest first."""
     rows = _given_up(_which(kind, ids, system, service, head_end, before))
     if as_json:
-        print(json.dumps([dict(row._mapping) for row in rows], default=str))
+        print_json(rows)
         return
     table = Table(box=SIMPLE)
     for name in ("id", "of", "what", "since (UTC)", "why"):
@@ -60,7 +67,7 @@ def list_given_up(
 
 @app.command()
 def retry(
-    reason: ReasonOption,
+    reason: ReasonOption = None,
     kind: KindOption = "message",
     ids: IdOption = None,
     system: SystemOption = None,
@@ -68,17 +75,18 @@ def retry(
     head_end: HeadEndOption = None,
     before: BeforeOption = None,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Try what is given up again, at once: a message under its own UUID, an item by deciding it anew."""
     from mdus.bootstrap import mending
 
     which = _which(kind, ids, system, service, head_end, before)
-    _do(which, reason, dry_run=dry_run, deed=mending.try_again, done="tried again")
+    _do(which, reason, dry_run=dry_run, deed=mending.try_again, done="tried again", as_json=as_json)
 
 
 @app.command()
 def leave(
-    reason: ReasonOption,
+    reason: ReasonOption = None,
     kind: KindOption = "message",
     ids: IdOption = None,
     system: SystemOption = None,
@@ -86,15 +94,20 @@ def leave(
     head_end: HeadEndOption = None,
     before: BeforeOption = None,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Leave what is given up for good and close its cases: SAP gets no message, an item no confirmation."""
     from mdus.bootstrap import mending
 
     which = _which(kind, ids, system, service, head_end, before)
-    _do(which, reason, dry_run=dry_run, deed=mending.leave, done="left")
+    _do(which, reason, dry_run=dry_run, deed=mending.leave, done="left", as_json=as_json)
 
 
-def resend(message: Annotated[int, typer.Argument(help="The message's number.")], reason: ReasonOption) -> None:
+def resend(
+    message: Annotated[int, typer.Argument(help="The message's number.")],
+    reason: ReasonOption = None,
+    as_json: AsJson = False,
+) -> None:
     """Send a message to SAP once more: the same bytes under its own UUID, as for SAP that has lost it."""
     from mdus.bootstrap import mending
     from mdus.bootstrap.operating import opened
@@ -102,40 +115,46 @@ def resend(message: Annotated[int, typer.Argument(help="The message's number.")]
     deed = _deed(reason)
     with opened(os.environ) as database:
         mending.send_once_more(database, message, deed)
-    print_out(f"message {message} goes out once more")
+    told = f"message {message} goes out once more"
+    print_result({"message": message, "outcome": told}, told, as_json=as_json)
 
 
 def replay(
-    message: Annotated[int, typer.Argument(help="The message's number.")], reason: ReasonOption, dry_run: DryRun = False
+    message: Annotated[int, typer.Argument(help="The message's number.")],
+    reason: ReasonOption = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take a message of SAP's in once more. Nothing is decided twice; what was refused is judged anew."""
     from mdus.bootstrap import mending
 
-    print_out(escape(mending.replay(os.environ, message, _deed(reason), dry_run=dry_run)))
+    outcome = mending.replay(os.environ, message, _deed(reason), dry_run=dry_run)
+    print_result({"message": message, "dry_run": dry_run, "outcome": outcome}, escape(outcome), as_json=as_json)
 
 
-def _do(which: Which, reason: str, *, dry_run: bool, deed: Any, done: str) -> None:
+def _do(which: Which, reason: str | None, *, dry_run: bool, deed: Any, done: str, as_json: bool) -> None:
     from mdus.bootstrap.operating import opened
 
     if dry_run:
         rows = _given_up(which)
         more = " or more" if len(rows) == _SHOWN else ""
-        print_out(f"{len(rows)}{more} would be {done}")
+        told = f"{len(rows)}{more} would be {done}"
+        print_result({"count": len(rows), "outcome": told, "dry_run": True}, told, as_json=as_json)
         return
     doing = _deed(reason)
-    with opened(os.environ) as database:
+    with opened(os.environ) as database, Bar() as bar:
+        bar.show(f"being {done}", 0, None)
         count = deed(database, which, doing)
-    print_out(f"{count} {done}")
+    told = f"{count} {done}"
+    print_result({"count": count, "outcome": told, "dry_run": False}, told, as_json=as_json)
     if count == 0:
         raise typer.Exit(1)
 
 
-def _deed(reason: str) -> Deed:
+def _deed(reason: str | None) -> Deed:
     from mdus.storage.audit import Deed
 
-    if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
-    return Deed(who=getpass.getuser(), reason=reason.strip())
+    return Deed(who=getpass.getuser(), reason=reason_of(reason))
 
 
 def _given_up(which: Which) -> Any:

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from typing import Annotated, NoReturn
 
 import typer
+from rich.markup import escape
 
-from mdus.cli.output import print_out, print_problems
+from mdus.cli.output import AsJson, Bar, print_problems, print_result
 from mdus.settings import Problem
 from mdus.telemetry.shared_counts import shared_counts
 
@@ -55,11 +56,14 @@ def work(
     raise typer.Exit(work_here(os.environ, simulated_clock=simulated_clock, parent=child_of))
 
 
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database to the schema this version needs; an empty one gets all tables."""
     from mdus.bootstrap.database import migrate_named
 
-    print_out(migrate_named(os.environ))
+    with Bar() as bar:
+        done = migrate_named(os.environ, progress=lambda applied, total: bar.show("migrations", applied, total))
+    result = {"database": done.database, "was": done.was, "applied": done.applied}
+    print_result(result, escape(str(done)), as_json=as_json)
 
 
 def demo(context: typer.Context) -> None:

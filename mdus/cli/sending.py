@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from mdus.cli.output import print_out, print_problems
+from mdus.cli.output import AsJson, print_problems, print_result
 from mdus.settings import Problem
 
 
@@ -23,6 +24,7 @@ def send(
         str | None,
         typer.Option(envvar="MDUS_SEND_PASSWORD", help="Its password; asked for when needed.", show_default=False),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Post a captured message to an MDUS and print its answer; exit code 1 unless it was accepted."""
     from mdus.cis.posting import Answer, CannotPost, post_captured
@@ -48,5 +50,6 @@ def send(
             ]
         )
         raise typer.Exit(1) from error
-    print_out(f"{answer.status} {answer.text}".rstrip())
+    result = {"status": answer.status, "accepted": answer.accepted, "text": answer.text}
+    print_result(result, escape(f"{answer.status} {answer.text}".rstrip()), as_json=as_json)
     raise typer.Exit(0 if answer.accepted else 1)

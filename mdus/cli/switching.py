@@ -7,41 +7,46 @@ import os
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from mdus.cli.output import print_out
+from mdus.cli.asking import reason_of
+from mdus.cli.output import AsJson, print_result
 
 app = typer.Typer(help="Stop and start disconnections: the kill switch.", no_args_is_help=True)
 
-Reason = Annotated[str, typer.Option(help="Why; kept in the audit and told to SAP.", prompt="Reason")]
+Reason = Annotated[
+    str | None,
+    typer.Option("--reason", help="Why; kept in the audit and told to SAP. Asked for when it is not given."),
+]
 
 
 @app.command()
-def stop(reason: Reason) -> None:
+def stop(reason: Reason = None, as_json: AsJson = False) -> None:
     """Let no disconnection leave from now on; reconnections go on."""
-    _order(stopped=True, reason=reason)
+    _order(stopped=True, reason=reason_of(reason), as_json=as_json)
 
 
 @app.command()
-def start(reason: Reason) -> None:
+def start(reason: Reason = None, as_json: AsJson = False) -> None:
     """Let disconnections leave again."""
-    _order(stopped=False, reason=reason)
+    _order(stopped=False, reason=reason_of(reason), as_json=as_json)
 
 
 @app.command()
-def state() -> None:
+def state(as_json: AsJson = False) -> None:
     """Tell whether disconnections are stopped, and why."""
     from mdus.bootstrap.operating import opened, switching_stopped
 
     with opened(os.environ) as database:
         reason = switching_stopped(database)
-    print_out("disconnections may leave" if reason is None else f"disconnections are stopped: {reason}")
+    told = "disconnections may leave" if reason is None else f"disconnections are stopped: {reason}"
+    print_result({"stopped": reason is not None, "reason": reason}, escape(told), as_json=as_json)
 
 
-def _order(*, stopped: bool, reason: str) -> None:
+def _order(*, stopped: bool, reason: str, as_json: bool) -> None:
     from mdus.bootstrap.operating import opened, order_switching
 
-    if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
     with opened(os.environ) as database:
-        order_switching(database, stopped=stopped, reason=reason.strip(), ordered_by=getpass.getuser())
-    print_out("disconnections are stopped" if stopped else "disconnections may leave again")
+        order_switching(database, stopped=stopped, reason=reason, ordered_by=getpass.getuser())
+    told = "disconnections are stopped" if stopped else "disconnections may leave again"
+    print_result({"stopped": stopped, "reason": reason}, told, as_json=as_json)

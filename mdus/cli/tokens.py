@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 from datetime import timedelta
 from typing import Annotated
@@ -13,7 +12,8 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mdus.cli.output import print_out
+from mdus.cli.completing import ROLES, one_of
+from mdus.cli.output import AsJson, print_json, print_out, print_result
 
 app = typer.Typer(help="Tokens of REST clients: make, list and revoke them.", no_args_is_help=True)
 
@@ -23,9 +23,10 @@ _ROLES = "viewer, operator, approver or admin"
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="The client, as the audit is to say it.")],
-    role: Annotated[str, typer.Option(help=f"What it may do: {_ROLES}.")] = "viewer",
+    role: Annotated[str, typer.Option(help=f"What it may do: {_ROLES}.", autocompletion=one_of(ROLES))] = "viewer",
     system: Annotated[list[str] | None, typer.Option(help="Only this sender system; may be repeated.")] = None,
     days: Annotated[int, typer.Option(min=0, help="How long it opens the door; 0: until it is revoked.")] = 365,
+    as_json: AsJson = False,
 ) -> None:
     """Make a token and print it: the only time it is told. A client has one at a time."""
     from mdus.bootstrap.operating import make_token, opened
@@ -41,32 +42,34 @@ def create(
             database, name.strip(), role=Role(role), systems=system, lasts=lasts, created_by=getpass.getuser()
         )
     if token is None:
-        print_out(f"{escape(name)} has a token in force: revoke it first, with `mdus token revoke {escape(name)}`")
+        told = f"{name} has a token in force: revoke it first, with `mdus token revoke {name}`"
+        print_result({"client": name, "token": None, "outcome": told}, escape(told), as_json=as_json)
         raise typer.Exit(1)
-    print(token)
+    print_result({"client": name.strip(), "token": token, "outcome": "made"}, escape(token), as_json=as_json)
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(help="The client.")]) -> None:
+def revoke(name: Annotated[str, typer.Argument(help="The client.")], as_json: AsJson = False) -> None:
     """Let a client's token open nothing from now on."""
     from mdus.bootstrap.operating import opened, revoke_token
 
     with opened(os.environ) as database:
         done = revoke_token(database, name, revoked_by=getpass.getuser())
-    print_out(f"the token of {escape(name)} is revoked" if done else f"{escape(name)} has no token in force")
+    told = f"the token of {name} is revoked" if done else f"{name} has no token in force"
+    print_result({"client": name, "revoked": done, "outcome": told}, escape(told), as_json=as_json)
     if not done:
         raise typer.Exit(1)
 
 
 @app.command("list")
-def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def list_tokens(as_json: AsJson = False) -> None:
     """List the clients and what their tokens may; never the tokens."""
     from mdus.bootstrap.operating import opened, tokens
 
     with opened(os.environ) as database:
         rows = tokens(database)
     if as_json:
-        print(json.dumps([dict(row._mapping) for row in rows], default=str))
+        print_json(rows)
         return
     table = Table(box=SIMPLE)
     for column in ("client", "role", "systems", "made", "by", "until (UTC)"):

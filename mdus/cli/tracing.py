@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from mdus.cli.output import print_out
+from mdus.cli.output import AsJson, note, print_json, print_out
 
 if TYPE_CHECKING:
     from mdus.messaging.trace import Step, Trace
@@ -26,7 +25,7 @@ def trace(
     ],
     limit: Annotated[int, typer.Option(help="Most rows of each kind, the newest.")] = 200,
     payloads: Annotated[bool, typer.Option(help="With what each item says.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell what happened to a message, an order or a meter, and which expected step is missing since when.
 
@@ -38,12 +37,15 @@ def trace(
     with opened(os.environ) as database:
         found = trace_of(database, name.strip(), limit=limit, payloads=payloads)
     if found is None:
-        print_out(
-            f"nothing is known of {escape(name)}: it is no message, item, command, order, device or serial number"
-        )
+        told = f"nothing is known of {name}: it is no message, item, command, order, device or serial number"
+        if as_json:
+            print_json(None)
+            note(told)
+        else:
+            print_out(escape(told))
         raise typer.Exit(1)
     if as_json:
-        print(json.dumps({**asdict(found), "missing": [asdict(step) for step in found.missing]}, default=str))
+        print_json({**asdict(found), "missing": found.missing})
         return
     _show(found)
 

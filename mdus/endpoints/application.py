@@ -26,12 +26,17 @@ Due = Callable[[Connection], datetime | None]
 
 
 def create_app(
-    runtime: Runtime, *, routes: Sequence[BaseRoute] = (), leases: Sequence[str] = (), dues: Sequence[Due] = ()
+    runtime: Runtime,
+    *,
+    routes: Sequence[BaseRoute] = (),
+    leases: Sequence[str] = (),
+    dues: Sequence[Due] = (),
+    jobs: Sequence[str] = (),
 ) -> FastAPI:
     """Return the application of a runtime.
 
     `routes` are further ones; `leases` names the leases of the workers that `/readyz` holds to be needed; `dues` are
-    asked beside the tables for the next due instant that `/clock` tells.
+    asked beside the tables for the next due instant that `/clock` tells; `jobs` are those `/metrics` tells the age of.
     """
 
     @asynccontextmanager
@@ -55,7 +60,8 @@ def create_app(
         lifespan=lifespan,
     )
     problems.install(app)
-    app.router.routes.extend([*soap_routes(runtime), *health_routes(runtime, leases=leases, dues=dues), *routes])
+    health = health_routes(runtime, leases=leases, dues=dues, jobs=jobs)
+    app.router.routes.extend([*soap_routes(runtime), *health, *routes])
     app.include_router(rest_router(runtime))
     app.add_middleware(TimedRequests)
     return app

@@ -6,8 +6,11 @@ None of these asks for credentials: they tell nothing of meters or customers. Th
 from __future__ import annotations
 
 import math
+import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -21,11 +24,15 @@ from mdus.domain.clock import SimulatedTime
 from mdus.endpoints.authentication import is_loopback
 from mdus.endpoints.rest.problems import problem
 from mdus.endpoints.runtime import Runtime
+from mdus.storage import figures
 from mdus.storage.activity import in_flight, lease_ages, missing_migrations, next_due, queues
+from mdus.storage.exception_case import open_cases
 from mdus.storage.job import set_simulated_time, simulated_time
+from mdus.storage.schema import SchemaState, schema_state
 from mdus.storage.session import StoredClock
+from mdus.telemetry import metrics
 from mdus.telemetry.logs import logger
-from mdus.telemetry.metrics import CONTENT_TYPE, QUEUE_AGE_SECONDS, QUEUE_DEPTH, exposition
+from mdus.telemetry.metrics import CONTENT_TYPE, QUEUE_AGE_SECONDS, QUEUE_DEPTH, Figure, Values, exposition
 
 log = logger(__name__)
 
@@ -34,10 +41,21 @@ Due = Callable[[Connection], datetime | None]
 #: Faster than this the clock could pass a deadline between two looks of a worker.
 _MOST_SPEED: Final = 3600.0
 
+#: Seconds for which figures that count many rows are told again as they were, and devices, which are all counted.
+_FRESH_SECONDS: Final = 30.0
+_DEVICES_FRESH_SECONDS: Final = 300.0
 
-def health_routes(runtime: Runtime, *, leases: Sequence[str] = (), dues: Sequence[Due] = ()) -> list[Route]:
-    """Return the routes; `leases` must be held for the process to be ready, `dues` add to what is next due."""
-    health = Health(runtime, leases=leases, dues=dues)
+_MEGABYTE: Final = 1_000_000
+
+
+def health_routes(
+    runtime: Runtime, *, leases: Sequence[str] = (), dues: Sequence[Due] = (), jobs: Sequence[str] = ()
+) -> list[Route]:
+    """Return the routes; `leases` must be held for the process to be ready, `dues` add to what is next due.
+
+    `jobs` are those whose age is told among the metrics.
+    """
+    health = Health(runtime, leases=leases, dues=dues, jobs=jobs)
     routes = [
         Route("/healthz", health.alive, methods=["GET"]),
         Route("/readyz", health.ready, methods=["GET"]),
@@ -52,10 +70,14 @@ def health_routes(runtime: Runtime, *, leases: Sequence[str] = (), dues: Sequenc
 class Health:
     """Answers the questions of those who run the process."""
 
-    def __init__(self, runtime: Runtime, *, leases: Sequence[str], dues: Sequence[Due]) -> None:
+    def __init__(
+        self, runtime: Runtime, *, leases: Sequence[str], dues: Sequence[Due], jobs: Sequence[str] = ()
+    ) -> None:
         self._runtime = runtime
         self._leases = leases
         self._dues = dues
+        self._jobs = jobs
+        self._known: dict[Figure, tuple[float, Values]] = {}  # with the real instant at which it is too old
 
     async def alive(self, _: Request) -> Response:
         """Answer, which only a living process can."""
@@ -96,29 +118,66 @@ class Health:
     # -- in a thread --------------------------------------------------------------------------------------------------
 
     def _checks(self) -> dict[str, str]:
+        runtime, checks = self._runtime, {"database": "ready", "schema": "ready"}
+        minutes = runtime.settings.telemetry.queue_minutes
+        stuck: list[str] = []
         try:
-            with self._runtime.database.read() as uow:
-                checks = {"database": "ready", "schema": "ready"}
-                if missing := missing_migrations(uow.connection):
+            with runtime.database.read() as uow:
+                figures.be_brief(uow.connection)
+                if told := _schema(uow.connection):
                     # Without the newest schema its tables may not be there to be asked.
-                    return checks | {"schema": f"lacks {', '.join(missing)}: run mdus migrate"}
+                    return checks | {"schema": told}
                 ages = lease_ages(uow.connection)
+                # Steered business time jumps over hours in which nothing waited.
+                if minutes and not runtime.simulated_clock:
+                    now = runtime.clock.now()
+                    stuck = figures.stuck_queues(uow.connection, now=now, since=now - timedelta(minutes=minutes))
         except SQLAlchemyError as error:
             log.warning("not_ready", why=type(error).__name__)
-            return {"database": f"does not answer: {type(error).__name__}"}
+            mend = "start it, or correct database.url (MDUS_DATABASE__URL)"
+            return {"database": f"does not answer: {type(error).__name__}: {mend}"}
         for name in self._leases:
             checks[name] = _lease(ages.get(name))
+        checks["queues"] = _queues(stuck, minutes)
+        if (told := _disk(runtime)) is not None:
+            checks["disk"] = told
         return checks
 
     def _exposition(self) -> bytes:
+        told: dict[Figure, Values] = {metrics.DISK_FREE_BYTES: _disk_free(self._runtime)}
         try:
             with self._runtime.database.read() as uow:
-                for queue in queues(uow.connection, now=self._runtime.clock.now()):
+                figures.be_brief(uow.connection)
+                now = self._runtime.clock.now()
+                for queue in queues(uow.connection, now=now):
                     QUEUE_DEPTH.labels(queue.name).set(queue.depth)
                     QUEUE_AGE_SECONDS.labels(queue.name).set(queue.age_seconds)
+                told |= self._figures(uow.connection, now=now)
         except SQLAlchemyError as error:
             log.warning("queues_not_read", why=type(error).__name__)
-        return exposition()
+        return exposition(told)
+
+    def _figures(self, connection: Connection, *, now: datetime) -> dict[Figure, Values]:
+        """Return what the tables tell; what counts many rows is counted now and then only."""
+        read: dict[Figure, tuple[float, Callable[[], Values]]] = {
+            metrics.LEASE: (0.0, lambda: figures.leases(connection)),
+            metrics.SWITCHING_STOPPED: (0.0, lambda: figures.switching_stopped(connection)),
+            metrics.JOB_AGE_SECONDS: (0.0, lambda: figures.job_ages(connection, self._jobs, now=now)),
+            metrics.DEAD: (_FRESH_SECONDS, lambda: figures.dead(connection)),
+            metrics.OPEN_CASES: (
+                _FRESH_SECONDS,
+                lambda: {(kind,): float(count) for kind, count in open_cases(connection).items()},
+            ),
+            metrics.SWITCH_ORDERS: (_FRESH_SECONDS, lambda: figures.switch_orders(connection, now=now)),
+            metrics.READING_DOCUMENTS: (_FRESH_SECONDS, lambda: figures.reading_documents(connection, now=now)),
+            metrics.DEVICES: (_DEVICES_FRESH_SECONDS, lambda: figures.devices(connection, now=now)),
+        }
+        present = time.monotonic()
+        for figure, (seconds, ask) in read.items():
+            if figure not in self._known or self._known[figure][0] <= present:
+                self._known[figure] = present + seconds, {}  # what takes too long is left out until it is due again
+                self._known[figure] = present + seconds, ask()
+        return {figure: values for figure, (_, values) in self._known.items()}
 
     def _told(self) -> dict[str, Any]:
         real = datetime.now(UTC)
@@ -175,12 +234,51 @@ def _real_time(real: datetime) -> SimulatedTime:
     return SimulatedTime(anchor=real, epoch=real, speed=1.0)
 
 
+def _schema(connection: Connection) -> str | None:
+    """Return what the schema lacks, None when it is the one this version needs."""
+    if missing := missing_migrations(connection):
+        if schema_state(connection) is SchemaState.NEWER:
+            return "is of a newer version of MDUS: install that version again"
+        return f"lacks {', '.join(missing)}: run mdus migrate"
+    return None
+
+
 def _lease(seconds_left: float | None) -> str:
+    mend = "start mdus work, or mdus serve without --no-workers, and read its log"
     if seconds_left is None:
-        return "no worker has ever held its lease"
+        return f"no worker has ever held its lease: {mend}"
     if seconds_left < 0:
-        return f"no worker for {math.ceil(-seconds_left)} seconds"
+        return f"no worker for {math.ceil(-seconds_left)} seconds: {mend}"
     return "ready"
+
+
+def _queues(stuck: Sequence[str], minutes: int) -> str:
+    if not stuck:
+        return "ready"
+    mend = "read the workers' log, mdus_turns_failed_total and mdus_queue_age_seconds"
+    return f"nobody took what was due in {', '.join(stuck)} for {minutes} minutes: {mend}"
+
+
+def _disk(runtime: Runtime) -> str | None:
+    """Return whether the disk of a SQLite file has room, None where there is no such file or nobody wants to know."""
+    wanted = runtime.settings.telemetry.disk_free_megabytes
+    free = _disk_free(runtime).get(())
+    if free is None or not wanted:
+        return None
+    if free >= wanted * _MEGABYTE:
+        return "ready"
+    told = f"{int(free / _MEGABYTE)} MB free where {runtime.database.url.database} is, {wanted} are wanted"
+    return f"{told}: make room, or move the file to a larger disk (database.url)"
+
+
+def _disk_free(runtime: Runtime) -> Values:
+    file = runtime.database.url.database
+    if not runtime.database.is_sqlite or not file or file == ":memory:":
+        return {}
+    try:
+        return {(): float(shutil.disk_usage(Path(file).resolve().parent).free)}
+    except OSError:
+        return {}  # the folder is gone: the check of the database says so
 
 
 def _text(instant: datetime | None) -> str | None:

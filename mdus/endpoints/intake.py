@@ -11,6 +11,7 @@ Runs in a thread: nothing here may wait in the event loop.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from mdus.storage.intake import (
     store_repeat,
 )
 from mdus.storage.session import UnitOfWork, is_collision
+from mdus.telemetry import tracing
 from mdus.telemetry.logs import correlated, logger
 from mdus.telemetry.metrics import CHILDREN_SET_ASIDE, MESSAGES_RECEIVED, MESSAGES_REFUSED, MESSAGES_REPEATED
 
@@ -86,6 +88,7 @@ class Intake:
         self, body: ReceivedBody, *, interface: str | None, sender: Sender | None, imported: bool = False
     ) -> Stored | Asked:
         """Do as `take` does, but return a query, which is to be answered and not stored."""
+        began = time.time_ns()
         stored_body = self._packed(body)
         settings = self._runtime.settings
         default_system = settings.auth.default_system if sender is None else sender.default_system
@@ -110,8 +113,16 @@ class Intake:
             ):
                 if isinstance(reading, Question):
                     return Asked(question=reading, sender_system=default_system)
-                with correlated(message_uuid=reading.message.uuid or reading.message.key):
-                    return self._store(reading.imported() if imported else reading, stored_body())
+                message = reading.message
+                name = message.uuid or message.header_id
+                with (
+                    correlated(message_uuid=message.uuid or message.key),
+                    tracing.span("intake", lambda: [name] if name else [], began=began) as span,
+                ):
+                    stored = self._store(reading.imported() if imported else reading, stored_body())
+                    span.is_root = stored.fate is Fate.NEW
+                    span.attributes |= {"interface": reading.interface, "fate": stored.fate.value}
+                    return stored
         except Refused as refused:
             if refused.is_readable:
                 self._keep(refused, glimpse, stored_body())

@@ -20,7 +20,7 @@ from mdus.endpoints.authentication import CHALLENGE, Credentials, NotAuthenticat
 from mdus.endpoints.runtime import Runtime
 from mdus.settings import HeadEnd
 from mdus.storage import delivery
-from mdus.telemetry.metrics import DELIVERIES
+from mdus.telemetry.metrics import DELIVERIES, topic_label
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ def _store(runtime: Runtime, head_end: str, raw: RawDelivery) -> None:
     now = runtime.clock.now()
     with runtime.database.begin() as uow:
         stored = delivery.store(uow.connection, [packed], head_end=head_end, now=now)
-    DELIVERIES.labels(head_end, raw.topic, "stored" if stored else "repeated").inc()
+    DELIVERIES.labels(head_end, topic_label(raw.topic), "stored" if stored else "repeated").inc()
 
 
 async def _body(request: Request, limit: int) -> bytes:

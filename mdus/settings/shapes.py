@@ -183,6 +183,12 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"]
 
 
+class Telemetry(Section):
+    otlp_url: HttpUrl | None = None
+    queue_minutes: Annotated[int, Field(ge=0)]
+    disk_free_megabytes: Annotated[int, Field(ge=0)]
+
+
 class Sender(Section):
     """A row of `senders`: a user of the SOAP side, the systems it may name, and where its answers go.
 
@@ -258,6 +264,7 @@ class Settings(Section):
     intervals: Intervals
     events: Events
     log: Log
+    telemetry: Telemetry
     time_zones: dict[str, Zone]
     senders: tuple[Sender, ...]
     head_ends: tuple[HeadEnd, ...]

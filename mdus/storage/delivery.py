@@ -183,16 +183,16 @@ def commands_named(connection: Connection, keys: Collection[str]) -> dict[str, C
     return found
 
 
-def correlations_of(connection: Connection, command_ids: Collection[int]) -> Mapping[int, frozenset[str]]:
-    """Return every correlation under which each command was given to its head end."""
-    found: dict[int, set[str]] = {}
+def correlations_of(connection: Connection, command_ids: Collection[int]) -> Mapping[int, Mapping[str, datetime]]:
+    """Return every correlation under which each command was given to its head end, and when (business time)."""
+    found: dict[int, dict[str, datetime]] = {}
     if not command_ids:
         return {}
     of_commands = among(connection, [COMMAND_INTENT.c.command_id], [(command_id,) for command_id in command_ids])
-    query = select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation).where(of_commands)
-    for command_id, correlation in connection.execute(query):
-        found.setdefault(command_id, set()).add(correlation.lower())
-    return {command_id: frozenset(correlations) for command_id, correlations in found.items()}
+    query = select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation, COMMAND_INTENT.c.at).where(of_commands)
+    for command_id, correlation, at in connection.execute(query):
+        found.setdefault(command_id, {})[correlation.lower()] = at
+    return found
 
 
 def wake_documents(connection: Connection, devices: Collection[tuple[str, str]], *, now: datetime) -> None:

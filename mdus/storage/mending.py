@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, literal, literal_column, null, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal, literal_column, null, select, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus, sources_of
 from mdus.storage.audit import Deed, note_deed
@@ -81,6 +81,13 @@ def given_up(connection: Connection, which: Which, *, limit: int) -> Sequence[An
     named = [column.label(name) for column, name in zip(columns, ("of", "what", "at", "why"), strict=True)]
     query: Select[Any] = select(table.c.id, *named).where(*_conditions(which)).order_by(table.c.id).limit(limit)
     return connection.execute(query).all()
+
+
+def count_given_up(connection: Connection, kind: Kind) -> int:
+    """Return how much of a kind is given up."""
+    table = _table(kind)
+    query = select(func.count()).select_from(table).where(*_conditions(Which(kind=kind)))
+    return int(connection.execute(query).scalar_one())
 
 
 def try_again(connection: Connection, which: Which, deed: Deed, *, now: datetime) -> int:

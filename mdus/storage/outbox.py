@@ -29,6 +29,7 @@ from mdus.storage.message import (
     MESSAGE_IS_SENDING,
 )
 from mdus.storage.rows import insert_rows, update_rows
+from mdus.telemetry.metrics import ANSWERED_SECONDS
 
 #: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
 _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
@@ -351,6 +352,11 @@ def end_delivery(
     return bool(mine)
 
 
+def stored_at(connection: Connection, message_id: int) -> datetime | None:
+    """Return when a message was stored (business time), None when it is not there any more."""
+    return connection.execute(select(MESSAGE.c.stored_at).where(MESSAGE.c.id == message_id)).scalar()
+
+
 def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
     """Return the items of our messages that confirmations answer: (sender system, lower-case UUID, business key)."""
     wanted = [(message_key, f"{sender_system}/{about}") for sender_system, message_key, about in answers]
@@ -446,14 +452,25 @@ def _confirm_unnamed(connection: Connection, answered: Sequence[AnyRow], *, now:
     if not alone:
         return
     is_open = exists().where(ITEM.c.message_id == MESSAGE.c.id, ITEM_IS_SENT)
-    confirmed = connection.scalars(
+    confirmed = connection.execute(
         update(MESSAGE)
         .where(MESSAGE.c.id.in_(sorted(alone)), MESSAGE.c.status == MessageStatus.DELIVERED, ~is_open)
         .values(status=MessageStatus.CONFIRMED)
-        .returning(MESSAGE.c.id)
+        .returning(MESSAGE.c.id, MESSAGE.c.service, MESSAGE.c.ended_at)
     ).all()
-    rows = [(message_id, MessageStatus.CONFIRMED.value, now) for message_id in confirmed]
+    rows = [(row.id, MessageStatus.CONFIRMED.value, now) for row in confirmed]
     insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
+    _measure(confirmed, now=now)
+
+
+def _measure(confirmed: Sequence[AnyRow], *, now: datetime) -> None:
+    """Note how long SAP took to confirm; a confirmation that overtook the answer to our call took no time."""
+    durations: dict[str, Counter[float]] = {}
+    for row in confirmed:
+        seconds = 0.0 if row.ended_at is None else max(0.0, (now - row.ended_at).total_seconds())
+        durations.setdefault(row.service, Counter())[seconds] += 1
+    for service, of_service in durations.items():
+        ANSWERED_SECONDS.labels(service).observe_many(of_service)
 
 
 def _known(connection: Connection, keys: Collection[str], *, sender_system: str) -> set[str]:
@@ -471,7 +488,7 @@ def _confirm(connection: Connection, keys: Collection[str], *, sender_system: st
     way again, or given up.
     """
     found = connection.execute(
-        select(MESSAGE.c.id, MESSAGE.c.uuid, MESSAGE.c.status)
+        select(MESSAGE.c.id, MESSAGE.c.uuid, MESSAGE.c.status, MESSAGE.c.service, MESSAGE.c.ended_at)
         .where(
             MESSAGE.c.direction == "out",
             MESSAGE.c.sender_system == sender_system,
@@ -496,6 +513,7 @@ def _confirm(connection: Connection, keys: Collection[str], *, sender_system: st
     )
     rows = [(row.id, MessageStatus.CONFIRMED.value, now) for row in found]
     insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
+    _measure(found, now=now)
     given_up = [row.uuid for row in found if row.status is MessageStatus.DEAD]
     if given_up:
         close_cases(connection, DEAD_MESSAGE, given_up, now=now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -312,11 +312,12 @@ def _with_driver(url: str) -> URL:
     return made.set(drivername="postgresql+psycopg") if made.drivername == "postgresql" else made
 
 
-def migrate(url: str) -> None:
-    """Bring the database to the newest schema; creates it where it is empty."""
+def migrate(url: str, *, applied: Callable[[str], None] = lambda _: None) -> None:
+    """Bring the database to the newest schema; creates it where it is empty. `applied` is told each revision."""
     config = Config()
     config.set_main_option("script_location", str(data_folder("migrations")))
     config.attributes["url"] = _with_driver(url)
+    config.attributes["applied"] = applied
     alembic.upgrade(config, "head")
 
 

@@ -7,6 +7,7 @@ what SAP was told becomes a smart meter event and a case.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,10 +24,12 @@ from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldInt
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.outcome import Change
 from mdus.storage import delivery, submission
+from mdus.storage.origins import messages_behind
 from mdus.storage.registry import devices_by_serial, note_heard, note_provisioned, note_switch_states
 from mdus.storage.session import UnitOfWork
 from mdus.storage.submission import Claimed, Ended
-from mdus.telemetry.metrics import COMMANDS
+from mdus.telemetry import tracing
+from mdus.telemetry.metrics import COMMANDS, HEAD_END_ANSWER_SECONDS
 from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
 from mdus.workers.told import DeviceKey, Taken, Told
@@ -42,6 +45,7 @@ class _Batch:
     ended: dict[str, Ended] = field(default_factory=dict)  # by command key: of two results the first counts
     changes: list[Change] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # ended: head end, kind of command, how
+    answered: dict[tuple[str, str], Counter[float]] = field(default_factory=dict)  # seconds, by head end and kind
     taken: Taken = field(default_factory=Taken)
 
 
@@ -50,11 +54,12 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
 
     Commands are held before device statuses are written, always in this order, so that workers do not wait in a circle.
     """
-    batch = _Batch()
+    batch, began = _Batch(), time.time_ns()
     devices = _devices(uow, told)
     results = [(each, event) for each in told for event in each.events if isinstance(event, CommandResult)]
     commands = delivery.commands_named(uow.connection, {result.command_key for _, result in results})
     correlations = delivery.correlations_of(uow.connection, {command.id for command in commands.values()})
+    messages = messages_behind(uow.connection, [each.command for each in commands.values()]) if tracing.is_on() else ()
     for each in told:
         for event in each.events:
             match event:
@@ -78,11 +83,14 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
         else:
             ours.append(replace(each, events=result.intervals))
             is_late = _take_result(batch, each, result, claimed, now=now)
+            if not is_late:
+                _note_answer(batch, result, claimed, correlations, now=now)
             positions += _positions(batch, each, result, claimed.command, is_late=is_late, now=now)
     _compare(uow, batch, positions, now=now)
     batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
     batch.taken.add(take_alarms(uow, _only(told, FieldAlarm), devices, now=now))
-    _write(uow, batch, now=now)
+    with tracing.span("result", lambda: messages, began=began):
+        _write(uow, batch, now=now)
     return batch.taken.unplaced
 
 
@@ -127,7 +135,7 @@ def _take_heard(batch: _Batch, told: Told, heard: Heard, devices: Mapping[tuple[
 
 
 def _mismatch(
-    told: Told, result: CommandResult, claimed: Claimed | None, correlations: Mapping[int, frozenset[str]]
+    told: Told, result: CommandResult, claimed: Claimed | None, correlations: Mapping[int, Mapping[str, datetime]]
 ) -> str | None:
     """Return why this result belongs to no command, or None when it does.
 
@@ -137,7 +145,7 @@ def _mismatch(
         return f"no command {result.command_key}"
     if claimed.command.serial_id != result.serial_id:
         return f"the command {result.command_key} is not for serial number {result.serial_id}"
-    if result.correlation is not None and result.correlation.lower() not in correlations.get(claimed.id, frozenset()):
+    if result.correlation is not None and result.correlation.lower() not in correlations.get(claimed.id, {}):
         return f"the command {result.command_key} was not given under {result.correlation}"
     return None
 
@@ -175,6 +183,21 @@ def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Clai
         )
         batch.counts[told.head_end, command.kind.value, "ok" if result.succeeded else status.value] += 1
     return False
+
+
+def _note_answer(
+    batch: _Batch,
+    result: CommandResult,
+    claimed: Claimed,
+    correlations: Mapping[int, Mapping[str, datetime]],
+    *,
+    now: datetime,
+) -> None:
+    """Note how long the head end took for a result, from the call it answers: those of one call have one duration."""
+    left_at = correlations.get(claimed.id, {}).get((result.correlation or claimed.correlation or "").lower())
+    if left_at is not None:
+        durations = batch.answered.setdefault((claimed.command.head_end, claimed.command.kind.value), Counter())
+        durations[max(0.0, (now - left_at).total_seconds())] += 1
 
 
 def state_told(command: Command, result: CommandResult) -> SwitchState | None:
@@ -304,6 +327,8 @@ def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     submission.end(connection, list(batch.ended.values()), now=now)
     for labels, number in batch.counts.items():
         COMMANDS.labels(*labels).inc(number)
+    for of, durations in batch.answered.items():
+        HEAD_END_ANSWER_SECONDS.labels(*of).observe_many(durations)
     delivery.wake_documents(
         connection, {(reading.sender_system, reading.device_id) for reading in batch.readings}, now=now
     )

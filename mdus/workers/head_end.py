@@ -35,9 +35,11 @@ from mdus.domain.register import Register
 from mdus.messaging.retry import RetryPolicy, TransientError, UncertainError
 from mdus.settings import Settings
 from mdus.storage import delivery, submission
+from mdus.storage.origins import messages_behind
 from mdus.storage.registry import note_switch_states
 from mdus.storage.session import Database, UnitOfWork
 from mdus.storage.submission import Claimed, Ended
+from mdus.telemetry import tracing
 from mdus.telemetry.metrics import COMMANDS
 from mdus.workers.leaving import may_leave
 
@@ -92,6 +94,7 @@ class Call:
     commands: tuple[Claimed, ...]
     devices: Mapping[tuple[str, str], EndDevice] = field(default_factory=dict)
     registers: Mapping[tuple[str, str], Sequence[Register]] = field(default_factory=dict)
+    messages: frozenset[str] = frozenset()  # of SAP's, that ordered it: told only where there are traces
 
 
 class HeadEndWorker:
@@ -175,13 +178,14 @@ class HeadEndWorker:
             return handled
         answer: Submission | None
         try:
-            answer = self.head_end.submit(
-                [each.command for each in call.commands],
-                kind=kind,
-                correlation=call.correlation,
-                devices=call.devices,
-                registers=call.registers,
-            )
+            with tracing.span("submit", lambda: call.messages, head_end=self.head_end.name, kind=kind.value):
+                answer = self.head_end.submit(
+                    [each.command for each in call.commands],
+                    kind=kind,
+                    correlation=call.correlation,
+                    devices=call.devices,
+                    registers=call.registers,
+                )
         except TransientError as error:
             self._note_failure()
             self._settle_transient(call, reason=str(error))
@@ -215,6 +219,7 @@ class HeadEndWorker:
             if not leaving:
                 return None, refused
             told = [each.command for each in leaving if kind is CommandKind.PROVISION]
+            messages = messages_behind(uow.connection, [each.command for each in leaving]) if tracing.is_on() else None
             devices, registers = submission.devices_and_registers(uow.connection, told, now=now)
             call = Call(
                 kind=kind,
@@ -223,6 +228,7 @@ class HeadEndWorker:
                 commands=tuple(leaving),
                 devices=devices,
                 registers=registers,
+                messages=messages or frozenset(),
             )
             submission.begin_call(
                 uow.connection,

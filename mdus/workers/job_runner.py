@@ -11,6 +11,7 @@ never overlap. A run that has failed for good opens a case, which the job's next
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.storage import job as jobs
 from mdus.storage.job import JobRun, JobStatus
 from mdus.storage.session import Database, UnitOfWork
+from mdus.telemetry.metrics import JOB_SECONDS
 from mdus.workers.clock import JOBS, Job, Slot
 
 log = structlog.get_logger(__name__)
@@ -86,8 +88,11 @@ class JobRunner:
             )
         if claimed is None:
             return None
+        began = time.monotonic()
         with self._renewed(claimed, token):
             status, outcome = self._carried_out(claimed)
+        if claimed.job in self._table:
+            JOB_SECONDS.labels(claimed.job, status.value).observe(time.monotonic() - began)
         return self._store(claimed, token, status=status, outcome=outcome)
 
     def _carried_out(self, run: JobRun) -> tuple[JobStatus, str]:

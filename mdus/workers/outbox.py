@@ -59,7 +59,8 @@ from mdus.storage.mapping import AnyRow
 from mdus.storage.message import store_body
 from mdus.storage.outbox import OutboundItem
 from mdus.storage.session import Database
-from mdus.telemetry.metrics import MESSAGES_SENT
+from mdus.telemetry import tracing
+from mdus.telemetry.metrics import CONFIRMED_SECONDS, DELIVERED_SECONDS, MESSAGES_SENT, TURNS_FAILED
 from mdus.workers.news import tell_news
 from mdus.workers.rebinding import bound_again
 
@@ -108,6 +109,7 @@ class OutboxWorker:
                 moved += step()
             except Exception as error:  # the worker loop: what cannot be started must not stop what can be delivered
                 log.exception("outbox_step_failed", step=step.__name__)
+                TURNS_FAILED.labels(f"outbox {step.__name__}").inc()
                 failure = error
         if failure is not None and not moved:
             raise failure
@@ -231,6 +233,12 @@ class OutboxWorker:
 
     def _deliver(self, row: AnyRow, token: str) -> None:
         structlog.contextvars.bind_contextvars(message_uuid=row.uuid)
+        with tracing.span("deliver", lambda: [_traced_with(row)], root=row.root, attempt=row.attempts) as span:
+            delivery = self._posted_and_stored(row, token)
+            span.attributes["delivered"] = delivery.delivered
+        structlog.contextvars.unbind_contextvars("message_uuid")
+
+    def _posted_and_stored(self, row: AnyRow, token: str) -> Delivery:
         is_news = row.service == webhook.SERVICE
         interface = webhook.SERVICE if is_news else self._contract.root(row.root).interface
         body: bytes | None = None
@@ -247,7 +255,7 @@ class OutboxWorker:
             log.exception("message_not_rendered", root=row.root, message_id=row.id)
             delivery, defect = Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), True
         self._store(row, token, delivery, body=body, interface=interface, defect=defect)
-        structlog.contextvars.unbind_contextvars("message_uuid")
+        return delivery
 
     def _told(self, row: AnyRow) -> tuple[bytes, Delivery]:
         """Post news to the webhook they are for."""
@@ -269,6 +277,7 @@ class OutboxWorker:
             status = MessageStatus.DEAD if exhausted else MessageStatus.READY
             pause = None if exhausted else self._retry.delay(row.attempts)
         data = None if body is None else zlib.compress(body, 3)
+        asked_at = None
         with self._database.begin() as uow:
             content_hash = None
             if body is not None and data is not None:
@@ -286,6 +295,10 @@ class OutboxWorker:
             )
             if mine and status is MessageStatus.DEAD:
                 uow.save(self._given_up(row, delivery, now=now))
+            if mine and delivery.delivered and row.original_id is not None:
+                asked_at = outbox.stored_at(uow.connection, row.original_id)
+        if mine and delivery.delivered:
+            _measure(row, interface=interface, asked_at=asked_at, now=now)
         result = {MessageStatus.DELIVERED: "delivered", MessageStatus.READY: "retried"}.get(status, "dead")
         MESSAGES_SENT.labels(interface, result).inc()
         log.info(
@@ -379,6 +392,19 @@ class OutboxWorker:
         self._senders.shutdown()
         self._client.close()
         self._webhooks.close()
+
+
+def _traced_with(row: AnyRow) -> str:
+    """Return what names the message whose trace a delivery belongs to: the one it answers, else itself."""
+    return str(row.reference_uuid or row.reference_id or row.uuid)
+
+
+def _measure(row: AnyRow, *, interface: str, asked_at: datetime | None, now: datetime) -> None:
+    """Note how long a delivered message took, and, where it confirms items of SAP's, how long those did."""
+    DELIVERED_SECONDS.labels(interface).observe(max(0.0, (now - row.stored_at).total_seconds()))
+    if asked_at is not None:
+        seconds = max(0.0, (now - asked_at).total_seconds())
+        CONFIRMED_SECONDS.labels(row.service).observe_many({seconds: row.item_count})
 
 
 def _stored_shape(service: NotificationSent | RequestSent) -> type[Any]:

@@ -25,7 +25,7 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.storage import delivery
 from mdus.storage.delivery import Delivery, DeliveryStatus
 from mdus.storage.session import Database, UnitOfWork
-from mdus.telemetry.metrics import DELIVERIES
+from mdus.telemetry.metrics import DELIVERIES, topic_label
 from mdus.workers.field_events import take_in
 from mdus.workers.told import Told
 
@@ -126,7 +126,7 @@ class ReadingsWorker:
         for each, _ in ours:
             reasons = unplaced.get(each.id)
             if reasons is None:
-                DELIVERIES.labels(each.head_end, each.topic, "done").inc()
+                DELIVERIES.labels(each.head_end, topic_label(each.topic), "done").inc()
                 continue
             note = _summary(reasons)
             if now - each.received_at >= SHOWN_AFTER:
@@ -135,7 +135,7 @@ class ReadingsWorker:
             pause = min(self._retry.delay(each.attempts + 1), _LONGEST_PAUSE)
             delivery.postpone(uow.connection, each.id, status=DeliveryStatus.UNMATCHED, pause=pause, note=note)
             if each.attempts == 0:
-                DELIVERIES.labels(each.head_end, each.topic, "unmatched").inc()
+                DELIVERIES.labels(each.head_end, topic_label(each.topic), "unmatched").inc()
                 log.info("delivery_unmatched", head_end=each.head_end, delivery=each.id, reason=note)
 
     def _note_defect(self, each: Delivery, error: Exception, *, now: datetime) -> None:
@@ -160,7 +160,7 @@ class ReadingsWorker:
         delivery.give_up(uow.connection, each.id, note=note)
         text = f"delivery {each.id} of {each.head_end}, topic {each.topic}: {note}"[:1000]
         uow.save([ExceptionCase(kind=kind, case_key=f"{each.head_end}/{each.id}", opened_at=now, note=text)])
-        DELIVERIES.labels(each.head_end, each.topic, "dead").inc()
+        DELIVERIES.labels(each.head_end, topic_label(each.topic), "dead").inc()
 
 
 def _summary(reasons: Sequence[str]) -> str:

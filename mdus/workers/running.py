@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mdus.messaging.retry import RetryPolicy
+from mdus.telemetry.metrics import TURNS_FAILED
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +100,7 @@ class Loops:
             except Exception as error:  # the worker loop: what fails now may pass
                 failures += 1
                 rest = _AFTER_ERROR.delay(failures).total_seconds()
+                TURNS_FAILED.labels(loop.crew or loop.name).inc()
                 _tell(loop, error, failures=failures, rest=rest)
                 self._stopping.wait(rest)
                 continue

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
+from mdus.domain.end_device import EndDeviceStatus
 from mdus.endpoints.application import create_app
 from mdus.messaging.status import ItemStatus
 from mdus.storage.job import take_lease
@@ -18,6 +21,16 @@ from mdus.storage.message import ITEM
 from mdus.storage.session import StoredClock
 from tests.flows.intake.installation import NOW, Installation
 from tests.flows.intake.messages import create_device
+
+
+class Later:
+    """Business time some while after the installation's."""
+
+    def __init__(self, **span: float) -> None:
+        self._at = NOW + timedelta(**span)
+
+    def now(self) -> datetime:
+        return self._at
 
 
 def watching(mdus: Installation, *leases: str) -> Installation:
@@ -34,7 +47,9 @@ class TestReady:
     def test_is_told_when_the_database_answers_with_the_newest_schema(self, mdus: Installation) -> None:
         response = mdus.get("/readyz")
         assert response.status_code == 200
-        assert response.json() == {"status": "ready", "checks": {"database": "ready", "schema": "ready"}}
+        disk = {"disk": "ready"} if mdus.database.is_sqlite else {}
+        checks = {"database": "ready", "schema": "ready", "queues": "ready", **disk}
+        assert response.json() == {"status": "ready", "checks": checks}
 
     def test_tells_that_the_schema_is_old(self, mdus: Installation) -> None:
         with mdus.database.begin() as uow:
@@ -44,16 +59,56 @@ class TestReady:
         assert "0001" in response.json()["checks"]["schema"]
         assert "mdus migrate" in response.json()["checks"]["schema"]
 
+    def test_tells_that_the_schema_is_of_a_newer_version(self, mdus: Installation) -> None:
+        with mdus.database.begin() as uow:
+            uow.connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        response = mdus.get("/readyz")
+        assert response.status_code == 503
+        assert "install that version again" in response.json()["checks"]["schema"]
+
+    @pytest.mark.parametrize(
+        ("minutes", "status"), [pytest.param(15, 503, id="too long"), pytest.param(14, 200, id="not yet")]
+    )
+    def test_tells_of_a_queue_that_nobody_empties(self, mdus: Installation, minutes: int, status: int) -> None:
+        mdus.post(create_device())
+        late = Later(minutes=minutes)
+        mdus.app = create_app(replace(mdus.runtime, clock=late))
+        response = mdus.get("/readyz")
+        assert response.status_code == status
+        told = response.json()["checks"]["queues"]
+        assert (told == "ready") is (status == 200)
+        assert status == 200 or ("in inbox for 15 minutes" in told and "log" in told)
+
+    def test_looks_at_no_queue_when_it_is_told_not_to(self, database_url: str) -> None:
+        mdus = Installation(database_url, environ={"MDUS_TELEMETRY__QUEUE_MINUTES": "0"})
+        mdus.post(create_device())
+        mdus.app = create_app(replace(mdus.runtime, clock=Later(minutes=900)))
+        assert mdus.get("/readyz").status_code == 200
+        mdus.database.close()
+
+    @pytest.mark.parametrize(
+        ("wanted", "status"), [pytest.param(10**9, 503, id="nearly full"), pytest.param(1, 200, id="room")]
+    )
+    def test_tells_that_the_disk_of_the_file_is_nearly_full(self, sqlite_url: str, wanted: int, status: int) -> None:
+        mdus = Installation(sqlite_url, environ={"MDUS_TELEMETRY__DISK_FREE_MEGABYTES": str(wanted)})
+        response = mdus.get("/readyz")
+        assert response.status_code == status
+        told = response.json()["checks"]["disk"]
+        assert told == "ready" if status == 200 else "make room" in told
+        mdus.database.close()
+
     def test_tells_that_the_database_does_not_answer(self) -> None:
         url = "postgresql+psycopg://nobody@127.0.0.1:1/nothing?connect_timeout=2"
         response = Installation(url).get("/readyz")
         assert response.status_code == 503
         assert "does not answer" in response.json()["checks"]["database"]
+        assert "MDUS_DATABASE__URL" in response.json()["checks"]["database"]
 
     def test_tells_of_a_lease_nobody_ever_held(self, mdus: Installation) -> None:
         response = watching(mdus, "leader").get("/readyz")
         assert response.status_code == 503
         assert "ever held" in response.json()["checks"]["leader"]
+        assert "mdus work" in response.json()["checks"]["leader"]
 
     @pytest.mark.parametrize(
         ("seconds", "status"), [pytest.param(60, 200, id="held"), pytest.param(-5, 503, id="run out")]
@@ -73,6 +128,23 @@ class TestMetrics:
         assert 'mdus_messages_received_total{interface="UtilitiesDeviceERPSmartMeterCreateRequest_Out"}' in text
         assert 'mdus_queue_depth{queue="inbox"} 1.0' in text
         assert 'mdus_queue_depth{queue="outbox"} 0.0' in text
+
+    def test_tell_what_the_tables_say(self, mdus: Installation) -> None:
+        with mdus.database.begin() as uow:
+            assert take_lease(uow.connection, "leader", holder="one:7", seconds=60)
+            uow.save([EndDeviceStatus(sender_system="P11", device_id="1")])
+        text = mdus.get("/metrics").text
+        (left,) = re.findall(r'^mdus_lease\{holder="one:7",name="leader"\} (.+)$', text, flags=re.MULTILINE)
+        assert 0 < float(left) <= 60
+        assert 'mdus_devices{state="never_heard"} 1.0' in text
+        assert "mdus_switching_stopped 0.0" in text
+        assert 'mdus_dead{kind="message"} 0.0' in text
+        assert bool(re.search(r"^mdus_disk_free_bytes \d", text, flags=re.MULTILINE)) is mdus.database.is_sqlite
+
+    def test_are_told_without_the_database_too(self) -> None:
+        text = Installation("postgresql+psycopg://nobody@127.0.0.1:1/nothing?connect_timeout=2").get("/metrics").text
+        assert "# TYPE mdus_lease gauge" in text
+        assert "mdus_lease{" not in text
 
     def test_time_requests_by_route_and_never_by_address(self, mdus: Installation) -> None:
         mdus.get("/api/v1/devices/P11/000000000000004711")

@@ -71,6 +71,10 @@ class TestServe:
             metrics = httpx.get(f"{served.url}/metrics").text
             assert "mdus_messages_received_total" in metrics  # counted by HTTP
             assert 'mdus_items_total{outcome="done"' in metrics  # counted by the worker
+            assert f'mdus_sap_call_seconds_count{{interface="{interface}",result="delivered"}} 1.0' in metrics
+            assert 'mdus_confirmed_seconds_count{service="UtilitiesDeviceERPSmartMeterCreateRequest"} 1.0' in metrics
+            assert 'name="leader"} ' in metrics  # read from the tables
+            assert "mdus_disk_free_bytes " in metrics
             assert served.end() == 0
 
     def test_worker_that_dies_is_started_again(self, tmp_path: Path, settings: dict[str, str]) -> None:

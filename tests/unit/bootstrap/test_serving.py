@@ -83,7 +83,7 @@ class TestSchema:
         with pytest.raises(CannotStart) as error:
             prepare(database, simulated_clock=False)
         assert "mdus migrate" in told(error)
-        assert "is up to date now" in migrate_named({"MDUS_DATABASE__URL": empty_postgresql_url})
+        assert "is up to date now" in str(migrate_named({"MDUS_DATABASE__URL": empty_postgresql_url}))
         prepare(database, simulated_clock=False)
         database.close()
 

@@ -1,11 +1,18 @@
-"""Where a message goes, with which credentials."""
+"""Where a message goes, with which credentials, and how long the call took."""
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
-from mdus.cis.client import CisClient, InterfaceRow, NoTarget, Target
+from mdus.cis.client import CisClient, Delivery, InterfaceRow, NoTarget, Target
 from mdus.settings import data_folder, load_settings
+from mdus.telemetry.metrics import REGISTRY
 
 REGISTERED = "UtilitiesDeviceERPSmartMeterRegisteredNotification_In"
 CREATED = "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
@@ -62,3 +69,56 @@ class TestARow:
     def test_is_explained_column_by_column(self) -> None:
         text = (data_folder("config") / "interfaces.toml").read_text(encoding="utf-8")
         assert [name for name in InterfaceRow.model_fields if f"#   {name} = " not in text] == []
+
+
+class TestPost:
+    @pytest.mark.parametrize(
+        ("body", "result"), [pytest.param(b"", "delivered", id="taken"), pytest.param(b"<p/>", "refused", id="a page")]
+    )
+    def test_is_timed_by_what_came_of_it(self, body: bytes, result: str) -> None:
+        before = calls(result)
+        with answering(body) as url:
+            assert post(url).delivered is (result == "delivered")
+        assert calls(result) == before + 1
+
+    def test_is_timed_when_nobody_answers(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        before = calls("unreachable")
+        assert not post(f"http://127.0.0.1:{port}").delivered
+        assert calls("unreachable") == before + 1
+
+
+def calls(result: str) -> float:
+    labels = {"interface": REGISTERED, "result": result}
+    return REGISTRY.get_sample_value("mdus_sap_call_seconds_count", labels) or 0.0
+
+
+def post(url: str) -> Delivery:
+    client = CisClient(load_settings({"MDUS_CIS__URL": url}))
+    try:
+        return client.post(b"<x/>", interface=REGISTERED, sender_system="P11")
+    finally:
+        client.close()
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
-import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,7 +15,6 @@ from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from mdus import __version__
-from mdus.cli import main
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
@@ -28,46 +25,8 @@ from mdus.storage.job import JOB_RUN
 from mdus.storage.message import MESSAGE
 from mdus.storage.registration_resend import REGISTRATION_RESEND
 from mdus.storage.session import Database
+from tests.unit.cli.conftest import Run
 from tests.unit.workers.scripted import rows_of
-
-
-@pytest.fixture
-def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A migrated database that the commands find in their environment."""
-    monkeypatch.setenv("MDUS_DATABASE__URL", database_url)
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
-class Ran:
-    """What a command printed, and its exit code."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def mdus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `mdus ...` in this process."""
-
-    def run(*arguments: str) -> Ran:
-        monkeypatch.setattr("sys.argv", ["mdus", *arguments])
-        capsys.readouterr()
-        handlers = logging.getLogger().handlers[:]
-        with pytest.raises(SystemExit) as ended:
-            main()
-        # A command sends the log lines to its standard error, which ends with the test.
-        logging.getLogger().handlers = handlers
-        printed = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), printed.out, printed.err)
-
-    return run
 
 
 class TestMdus:
