@@ -27,7 +27,9 @@ from mdus.storage.command import COMMAND
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
 
 END_DEVICE_CONTROL = ValueTable(
-    EndDeviceControl, "end_device_control", indexes=[("sender_system", "device_id"), ("item_id",)]
+    EndDeviceControl,
+    "end_device_control",
+    indexes=[("sender_system", "device_id"), ("item_id",), ("sender_system", "effective_at")],
 )
 
 #: Every order to stop or start disconnections, as an audit; the newest row counts.

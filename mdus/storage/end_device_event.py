@@ -43,6 +43,7 @@ END_DEVICE_EVENT = ValueTable(
         _index("told", ["id"], "state = 'told'"),
         _index("held", ["sender_system", "device_id"], "state = 'held'"),
         _index("due", ["id"], "state = 'due'"),
+        _index("ours", ["sender_system", "told_at"], "source = 'mdus'"),
     ],
 )
 EVENT_WINDOW = ValueTable(EventWindow, "event_window", indexes=[("window_from",)])

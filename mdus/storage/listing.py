@@ -25,6 +25,7 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
+from mdus.storage.sorting import NEWEST, Place, Sort
 
 _DEVICE, _STATUS = END_DEVICE.table, END_DEVICE_STATUS.table
 _FIELD = [column for column in _STATUS.c if column.name not in ("id", "sender_system", "device_id")]
@@ -34,10 +35,13 @@ _FIELD = [column for column in _STATUS.c if column.name not in ("id", "sender_sy
 class Page:
     """Which part of a list: rows below the identity `before` (None: from the newest), at most `limit`.
 
-    `systems` are the sender systems the caller may see, None for all.
+    Sorted otherwise, they are those beyond the place `after` (None: from the first). `systems` are the sender systems
+    the caller may see, None for all.
     """
 
     before: int | None = None
+    after: Place | None = None
+    sort: Sort = NEWEST
     limit: int
     systems: Collection[str] | None = None
 
@@ -48,6 +52,8 @@ class Page:
             conditions.append(table.c.sender_system.in_(sorted(self.systems)))
         if self.before is not None:
             conditions.append(table.c.id < self.before)
+        if self.after is not None:
+            conditions.append(self.sort.beyond(table, self.after))
         return conditions
 
 
@@ -172,5 +178,5 @@ def _with_status() -> Select[Any]:
 def _page(
     connection: Connection, query: Select[Any], table: Table, page: Page, filters: Mapping[str, Any]
 ) -> Sequence[Row[Any]]:
-    narrowed = query.where(*page.of(table, filters)).order_by(table.c.id.desc()).limit(page.limit)
+    narrowed = query.where(*page.of(table, filters)).order_by(*page.sort.order(table)).limit(page.limit)
     return connection.execute(narrowed).all()
