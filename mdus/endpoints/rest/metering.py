@@ -1,4 +1,4 @@
-"""What the field has told: register readings, interval values, commands and their outcome, head ends, job runs."""
+"""What the field has told: register readings, interval values, commands and their outcome, job runs."""
 
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
@@ -21,7 +21,6 @@ from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.shapes import (
     LARGEST_ID,
     CommandShown,
-    HeadEndShown,
     Interval,
     JobRunShown,
     Listed,
@@ -120,13 +119,6 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
             for row in rows
         )
         return Response(text.getvalue(), media_type=_CSV)
-
-    @router.get("/head-ends", tags=["metering"])
-    def head_ends(_: Annotated[Caller, who]) -> list[HeadEndShown]:
-        """List the head ends of the settings, and the metering systems each serves."""
-        return [
-            HeadEndShown(name=row.name, kind=row.kind, ams_ids=list(row.ams_ids)) for row in runtime.settings.head_ends
-        ]
 
     @router.get("/jobs", tags=["jobs"])
     def jobs(

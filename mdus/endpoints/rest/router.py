@@ -16,9 +16,12 @@ from mdus.domain.capability import Capabilities
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.conditional import ConditionalRoute
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.registry import add_registry, without_address
+from mdus.endpoints.rest.reports import add_reports
 from mdus.endpoints.rest.shapes import (
     Case,
     ConnectionOrder,
@@ -62,19 +65,22 @@ def rest_router(runtime: Runtime) -> APIRouter:
 
     caller = Depends(systems_of_caller)
     ways_in = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    router = APIRouter(prefix="/api/v1", dependencies=ways_in, responses=described(400, 401, 403, 404, 422, 503))
-    _add_devices(router, runtime, caller)
+    responses = described(400, 401, 403, 404, 422, 503)
+    router = APIRouter(prefix="/api/v1", dependencies=ways_in, responses=responses, route_class=ConditionalRoute)
+    _add_devices(router, runtime, caller, Depends(access))
     _add_orders(router, runtime, caller)
     _add_device_events(router, runtime, caller)
     _add_messages(router, runtime, caller, Depends(access))
     _add_exceptions(router, runtime, caller)
     add_metering(router, runtime, access)
+    add_registry(router, runtime, access)
+    add_reports(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
     return router
 
 
-def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
+def _add_devices(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> None:
     @router.get("/devices", tags=["devices"])
     def devices(
         systems: Systems = caller,
@@ -97,16 +103,22 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
             return listed(Device, listing.devices(uow.connection, page, **filters), limit)
 
     @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
-    def device(sender_system: str, device_id: str, systems: Systems = caller) -> DeviceDetail:
+    def device(sender_system: str, device_id: str, reader: Caller = who) -> DeviceDetail:
         """Show one smart meter with what it can do, its registers, locations and points of delivery."""
         with runtime.database.read() as uow:
             row = listing.device(uow.connection, sender_system, device_id)
-            if row is None or not _may_see(systems, sender_system):
-                raise HTTPException(404, f"There is no device {device_id} of {sender_system}")
+            if row is None or not reader.may_see(sender_system):
+                raise HTTPException(
+                    404,
+                    f"There is no device {device_id} of {sender_system}: ids have their zeros; /devices lists them",
+                )
             [known] = uow.load(EndDevice, EndDevice.KEY, {(sender_system, device_id)}, lock=False)
             parts = listing.parts_of_device(uow.connection, sender_system, device_id)
         able = sorted(Capabilities.of(runtime.settings).of_device(known))
-        return DeviceDetail.model_validate({**row._mapping, **parts, "capabilities": able}, from_attributes=True)
+        shown = DeviceDetail.model_validate({**row._mapping, **parts, "capabilities": able}, from_attributes=True)
+        if reader.sees_personal:
+            return shown
+        return shown.model_copy(update={"locations": [without_address(each) for each in shown.locations]})
 
 
 def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:

@@ -336,14 +336,6 @@ class CommandShown(Shown):
     token: str | None
 
 
-class HeadEndShown(Shown):
-    """A head end of the settings, and the metering systems (AMS ids) it serves."""
-
-    name: str
-    kind: str
-    ams_ids: list[str]
-
-
 class JobRunShown(Shown):
     """A run of a scheduled job; `slot` is its business date or instant, `outcome` what it did or why it failed."""
 
