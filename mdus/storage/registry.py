@@ -41,7 +41,7 @@ REGISTER = ValueTable(
     Register,
     "register",
     indexes=[
-        ("sender_system", "measurement_task_id"),
+        ("sender_system", "measurement_task_id", "id"),
         # For lists: each filter, and the order in which the rows are listed.
         ("sender_system", "id"),
         ("device_id",),

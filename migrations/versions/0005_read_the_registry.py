@@ -18,6 +18,7 @@ depends_on = None
 
 _INDEXES: Final = {
     "register": (
+        ("sender_system", "measurement_task_id", "id"),
         ("sender_system", "id"),
         ("device_id",),
         ("measurement_task_id",),
@@ -30,10 +31,13 @@ _INDEXES: Final = {
     "end_device_control": (("sender_system", "effective_at"),),
     "exception_case": (("kind", "id"),),
 }
+#: What the longer index serves too.
+_SHORTER: Final = "register_sender_system_measurement_task_id"
 _OURS: Final = "end_device_event_ours"
 
 
 def upgrade() -> None:
+    op.drop_index(_SHORTER, table_name="register")
     for table, indexes in _INDEXES.items():
         for columns in indexes:
             op.create_index(f"{table}_{'_'.join(columns)}", table, list(columns))
@@ -46,3 +50,4 @@ def downgrade() -> None:
     for table, indexes in reversed(_INDEXES.items()):
         for columns in reversed(indexes):
             op.drop_index(f"{table}_{'_'.join(columns)}", table_name=table)
+    op.create_index(_SHORTER, "register", ["sender_system", "measurement_task_id"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel, BeforeValidator
 
 from mdus.endpoints.rest.problems import Problem
 from mdus.endpoints.rest.shapes import LARGEST_ID, Listed
@@ -27,6 +28,24 @@ Cursor = Annotated[
         description="`next` of the page before, asked for with the same `sort`.",
     ),
 ]
+
+
+def _day(value: Any) -> Any:
+    """Let texts pass that are dates as ISO 8601 has them: a number is none."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("expected a date such as 2026-03-28")
+    return value
+
+
+def _moment(value: Any) -> Any:
+    """Let texts pass that begin with a date: a number is no instant."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[T ]", value):
+        raise ValueError("expected an instant such as 2026-03-28T10:00:00Z")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 #: As rows came, the newest first.
 DEFAULT: Final = "-id"

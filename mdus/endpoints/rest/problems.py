@@ -129,6 +129,8 @@ def _told(error: Mapping[str, Any]) -> dict[str, str]:
     expected = next((text for beginning, text in _EXPECTED.items() if kind.startswith(beginning)), str(error["msg"]))
     if kind in _BOUNDS:
         expected = _BOUNDS[kind].format(**context)
+    if kind == "value_error":
+        expected = expected.removeprefix("Value error, ").removeprefix("expected ")
     told = {"at": ".".join(map(str, error["loc"])), "what": str(error["msg"]), "expected": expected}
     if kind not in ("missing", "json_invalid"):
         found = error.get("input")

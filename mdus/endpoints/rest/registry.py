@@ -13,7 +13,7 @@ from mdus.domain.access import Caller
 from mdus.domain.capability import Capabilities, Capability, CapabilityRow
 from mdus.endpoints.rest.access import HIDDEN, PERSONAL, Access
 from mdus.endpoints.rest.examples import LOCATION, POINT, POINT_DETAIL, REGISTER
-from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
+from mdus.endpoints.rest.paging import DEFAULT, Cursor, Day, Limit, Sorts
 from mdus.endpoints.rest.shapes import Listed, Location, Register, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import registry_listing
@@ -26,7 +26,7 @@ _BY_DAY: Final = "-valid_from"
 SystemFilter = Annotated[str | None, Query(description="Only of this sender system.")]
 DeviceFilter = Annotated[str | None, Query(description="Only of this device id, with its zeros.")]
 ValidOn = Annotated[
-    date | None,
+    Day | None,
     Query(description="Only what is valid on this SAP local date; without a narrower filter sorted by `-valid_from`."),
 ]
 

@@ -6,14 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import ConfigDict
 
 from mdus.domain.access import Caller
 from mdus.domain.local_time import day_start, local_day
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.examples import DIFFERENCE, FIGURES, KPIS, REPORT
-from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
-from mdus.endpoints.rest.problems import Problem
+from mdus.endpoints.rest.paging import DEFAULT, Cursor, Instant, Limit, Sorts
+from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.shapes import JobRunShown, Listed, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import listing, reports
@@ -160,12 +160,12 @@ def _difference(row: AnyRow) -> Difference:
 def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
     zone = runtime.settings.time_zone
 
-    @router.get("/kpis", tags=["reports"])
+    @router.get("/kpis", tags=["reports"], responses=described(409))
     def kpis(
         caller: Annotated[Caller, who],
         sender_system: Annotated[str | None, Query(description="Only of this sender system.")] = None,
         at: Annotated[
-            AwareDatetime | None,
+            Instant | None,
             Query(description="As of this instant, by what is known today; without, as of now."),
         ] = None,
     ) -> Kpis:
