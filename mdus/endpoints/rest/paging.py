@@ -89,7 +89,7 @@ class Sorts:
 
     def _place(self, name: str, sort: Sort, cursor: str) -> Place:
         of_sort, _, packed = cursor.partition(".")
-        place = _unpacked(packed, sort.kinds) if of_sort == name else None
+        place = _unpacked(packed, sort.kinds) if self._sorts.get(of_sort) == sort else None
         if place is None or not sort.holds(place):
             raise Problem(
                 409,

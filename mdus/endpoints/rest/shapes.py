@@ -305,6 +305,7 @@ class Reading(Shown):
 class Interval(Shown):
     """What passed in one interval; `value` in the channel's unit, before any factor; no quality says valid."""
 
+    device_id: str
     reading_type: str
     start: datetime
     end: datetime
