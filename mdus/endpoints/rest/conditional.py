@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.problems import Problem, described
 
 _HEADER: Final = {
     "name": "If-None-Match",
@@ -46,9 +46,26 @@ class ConditionalRoute(APIRoute):
         answered = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
+            refuse_unstorable(request)
             return tagged(request, await answered(request))
 
         return handler
+
+
+def refuse_unstorable(request: Request) -> None:
+    """Raise Problem (404) where a text of the address holds a NUL: no database keeps one, so nothing has that name."""
+    asked = request.query_params.multi_items()
+    named = [*(("path", *one) for one in request.path_params.items()), *(("query", *one) for one in asked)]
+    for place, name, value in named:
+        if "\0" in value:
+            raise Problem(
+                404,
+                "nothing has such a name",
+                at=f"{place}.{name}",
+                expected="a text without the character NUL (%00)",
+                found=value,
+                mend="leave it out; ids are digits and letters",
+            )
 
 
 def tagged(request: Request, response: Response) -> Response:

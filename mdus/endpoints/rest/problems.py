@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Match
+from starlette.routing import Match, compile_path
 
 from mdus.telemetry.logs import logger
 
@@ -102,11 +102,15 @@ def install(app: FastAPI) -> None:
 
     async def of_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-        headers = error.headers
+        headers, detail = error.headers, str(error.detail)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers = {**(headers or {}), "Allow": ", ".join(_methods(app, request))}
+            allowed = ", ".join(_methods(app, request))
+            headers = {**(headers or {}), "Allow": allowed}
+            detail = f"{request.url.path} takes {allowed}, not {request.method}: /api/docs describes what there is"
+        elif detail == HTTPStatus.NOT_FOUND.phrase:
+            detail = f"There is nothing at {request.url.path}: /api/docs describes what there is"
         members = {"errors": error.errors} if isinstance(error, Problem) else {}
-        return problem(error.status_code, str(error.detail), headers=headers, **members)
+        return problem(error.status_code, detail, headers=headers, **members)
 
     async def of_validation(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
@@ -143,12 +147,18 @@ def _and_found(found: str | None) -> str:
 
 
 def _methods(app: FastAPI, request: Request) -> list[str]:
-    """Return what may be done with a path: a route has one method, and a path may have several routes."""
-    return sorted(
-        {
-            method
-            for route in app.routes
-            if route.matches(request.scope)[0] is not Match.NONE
-            for method in getattr(route, "methods", None) or ()
-        }
+    """Return what may be done with a path: a route has one method, and a path may have several routes.
+
+    Those of a router that is included in the application are told by the description alone.
+    """
+    own = (
+        getattr(route, "methods", None) or ()
+        for route in app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
     )
+    described = (
+        operations
+        for path, operations in app.openapi()["paths"].items()
+        if compile_path(path)[0].match(request.url.path)
+    )
+    return sorted({method.upper() for methods in (*own, *described) for method in methods})

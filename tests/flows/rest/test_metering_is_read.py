@@ -67,6 +67,7 @@ class TestIntervals:
         rows = get(metering.mdus, "/intervals", **DAY).json()
         assert len(rows) == 92
         assert rows[0] == {
+            "device_id": DEVICE,
             "reading_type": INTERVALS,
             "start": "2026-03-28T23:00:00Z",
             "end": "2026-03-28T23:15:00Z",
