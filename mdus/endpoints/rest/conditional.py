@@ -38,7 +38,8 @@ class ConditionalRoute(APIRoute):
             if _HEADER not in parameters:
                 extra["parameters"] = [*parameters, _HEADER]
             options["openapi_extra"] = extra
-            options["responses"] = {**_answers(endpoint), **(options.get("responses") or {})}
+            given = options.get("responses") or {}
+            options["responses"] = {**_answers(endpoint), **given, 200: {"headers": _ETAG, **given.get(200, {})}}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -90,7 +91,6 @@ def _has(lines: list[str], tag: str) -> bool:
 
 def _answers(endpoint: Callable[..., Any]) -> dict[int | str, dict[str, Any]]:
     answers: dict[int | str, dict[str, Any]] = {
-        200: {"headers": _ETAG},
         304: {"description": "The caller has this content: no body."},
     }
     return {**answers, **described(409)} if "cursor" in endpoint.__annotations__ else answers

@@ -7,12 +7,10 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from pydantic import ConfigDict
 
 from mdus.domain.access import Caller
 from mdus.domain.capability import Capabilities, Capability, CapabilityRow
 from mdus.endpoints.rest.access import HIDDEN, PERSONAL, Access
-from mdus.endpoints.rest.examples import LOCATION, POINT, POINT_DETAIL, REGISTER
 from mdus.endpoints.rest.paging import DEFAULT, Cursor, Day, Limit, Sorts
 from mdus.endpoints.rest.shapes import Listed, Location, Register, Shown
 from mdus.endpoints.runtime import Runtime
@@ -45,8 +43,6 @@ _POINTS: Final = Sorts(point_of_delivery_id=POINTS)
 class RegisterShown(Register):
     """A register of a device."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [REGISTER]})
-
     id: int
     sender_system: str
     device_id: str
@@ -55,8 +51,6 @@ class RegisterShown(Register):
 class LocationShown(Location):
     """Where a device hangs or hung; the address is `***` for callers that may not see where somebody lives."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [LOCATION]})
-
     id: int
     sender_system: str
     device_id: str
@@ -64,8 +58,6 @@ class LocationShown(Location):
 
 class PointOfDelivery(Shown):
     """A point of delivery: measured since when, by how many devices so far, and by how many now."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [POINT]})
 
     sender_system: str
     point_of_delivery_id: str
@@ -93,8 +85,6 @@ class MeasuredBy(Shown):
 class PointOfDeliveryDetail(PointOfDelivery):
     """A point of delivery with what it is and was measured by, the newest first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [POINT_DETAIL]})
-
     measured_by: list[MeasuredBy]
 
 
@@ -113,28 +103,6 @@ class HeadEndShown(Shown):
     `capabilities` is what its devices can do at most, null where nobody knows; `rows` say what that is by system and
     model; `commands` are the kinds it takes.
     """
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "city",
-                    "kind": "rest",
-                    "ams_ids": ["AM01"],
-                    "capabilities": ["disconnect", "on_demand_reading", "reconnect", "remote_reading"],
-                    "commands": ["provision", "read_on_demand", "read_registers", "switch", "switch_state"],
-                    "rows": [
-                        {
-                            "name": "without_breaker",
-                            "ams_id": "AM01",
-                            "material_id": "LX100-NB*",
-                            "capabilities": {"disconnect": False, "reconnect": False},
-                        }
-                    ],
-                }
-            ]
-        }
-    )
 
     name: str
     kind: str

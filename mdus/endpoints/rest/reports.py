@@ -6,12 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import ConfigDict
 
 from mdus.domain.access import Caller
 from mdus.domain.local_time import day_start, local_day
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.examples import DIFFERENCE, FIGURES, KPIS, REPORT
 from mdus.endpoints.rest.paging import DEFAULT, Cursor, Instant, Limit, Sorts
 from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.shapes import JobRunShown, Listed, Shown
@@ -41,16 +39,12 @@ Kind = Literal[
 class Report(JobRunShown):
     """A run of the job that compares SAP, MDUS, field and head ends; `outcome` says what it looked at and found."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [REPORT]})
-
 
 class Difference(Shown):
     """One thing on which two sides differ: `subject` is the device or order it is about.
 
     `sender_system` is null where one line counts what is beyond those shown of its kind.
     """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [DIFFERENCE]})
 
     id: int
     kind: str
@@ -78,8 +72,6 @@ class FiguresShown(Shown):
     registered, not heard for 72 hours, never heard; messages and items given up.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [FIGURES]})
-
     sender_system: str
     meters_read: ShareShown
     reading_orders_in_time: ShareShown
@@ -97,8 +89,6 @@ class Kpis(Shown):
 
     `dead_deliveries` are those of head ends, whichever system the meters belong to.
     """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [KPIS]})
 
     as_of: datetime
     day: date
