@@ -97,9 +97,9 @@ def interval_batch(
         "start": _instants([part.starts for part in parts]),
         "end": _instants([part.ends for part in parts]),
         "value": _chained([part.values() for part in parts], schema.field("value").type),
-        "value_text": pa.array([text for part in parts for text in part.texts()], pa.string()),
+        "value_text": _chained([part.texts() for part in parts], pa.string()),
         "unit": _words([block.channel.unit for block in blocks], counts),
-        "qualities": _words([str(qualities[int(mark)]) for mark in marks], [1] * len(marks)),
+        "qualities": _sets(marks, qualities),
     }
     return pa.record_batch([arrays[name] for name in schema.names], schema=schema)
 
@@ -177,12 +177,14 @@ class _Part:
         )
         return exact.cast(pa.decimal128(DIGITS, PLACES))
 
-    def texts(self) -> list[str | None]:
-        """Return the texts of those values that do not fit."""
+    def texts(self) -> Any:
+        """Return the texts of those values that do not fit, null for the others."""
+        import pyarrow as pa
+
         if not self._block.unfit:
-            return [None] * self.count
+            return pa.nulls(self.count, pa.string())
         known = [self._value(place) for place in self._places.tolist()]
-        return [None if fitting(value) is not None else str(value) for value in known]
+        return pa.array([None if fitting(value) is not None else str(value) for value in known], pa.string())
 
     def _value(self, place: int) -> Decimal:
         value = self._block.channel.quantity(int(self._block.values[place]))
@@ -200,6 +202,15 @@ def _words(texts: Sequence[str], counts: Sequence[int]) -> Any:
     distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     indices = np.repeat(np.array([distinct[text] for text in texts], dtype=np.int32), np.array(counts, dtype=np.int64))
     return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(list(distinct), pa.string()))
+
+
+def _sets(marks: Any, qualities: Mapping[int, QualitySet]) -> Any:
+    """Return the quality sets that values name, as a dictionary of their codes."""
+    import pyarrow as pa
+
+    distinct, indices = np.unique(marks, return_inverse=True)
+    texts = [str(qualities[int(mark)]) for mark in distinct]
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(texts, pa.string()))
 
 
 def _instants(parts: Sequence[Any]) -> Any:
