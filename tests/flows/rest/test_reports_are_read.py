@@ -190,15 +190,18 @@ class TestFigures:
         sides.clock.instant = planned + timedelta(minutes=1)
         sides.rest()
         assert counted(sides, "switch_orders_executed") == (0, 1)
-        sides.answer(CommandKind.SWITCH)
+        state = SwitchState.DISCONNECTED
+        sides.answer(CommandKind.SWITCH, switch_state=state, switched_at=sides.clock.now().isoformat())
         sides.rest()
-        sides.answer(CommandKind.SWITCH_STATE, switch_state=SwitchState.DISCONNECTED)
+        sides.answer(CommandKind.SWITCH_STATE, switch_state=state, switched_at=None)
         sides.rest()
         [control] = sides.all(EndDeviceControl)
-        executed = control.status is ControlStatus.EXECUTED
-        assert counted(sides, "switch_orders_executed") == (int(executed), 1)
-        sides.save(replace(control, status=ControlStatus.EXECUTED))
+        assert control.status is ControlStatus.EXECUTED
         assert counted(sides, "switch_orders_executed") == (1, 1)
+        sides.save(replace(control, status=ControlStatus.FAILED))
+        assert counted(sides, "switch_orders_executed") == (0, 1)
+        sides.save(replace(control, status=ControlStatus.CANCELLED))
+        assert counted(sides, "switch_orders_executed") == (0, 0)
 
     def test_count_what_failed_late_and_what_was_given_up(self, sides: BothSides) -> None:
         now = sides.clock.now()
