@@ -106,6 +106,7 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
         catalog=catalog(),
         services=found.services,
         head_ends=head_ends,
+        commands={name: kind.capabilities for name, kind in found.kinds.items()},
         simulated_clock=simulated_clock,
     )
     rules = GovernorRules(disconnect_expiry=timedelta(minutes=settings.switching.disconnect_expiry_minutes))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mdus.contracts.catalog import Catalog
 from mdus.domain.clock import Clock
+from mdus.domain.command import CommandKind
 from mdus.domain.head_end import HeadEnd
 from mdus.messaging.patterns import Service
 from mdus.settings import Settings
@@ -17,6 +18,7 @@ from mdus.storage.session import Database
 class Runtime:
     """The parts of one running process: services by their name, head ends by theirs.
 
+    `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there.
     `simulated_clock` allows business time to be steered (`/clock`); a utility never sets it.
     """
 
@@ -26,4 +28,5 @@ class Runtime:
     catalog: Catalog
     services: Mapping[str, Service]
     head_ends: Mapping[str, HeadEnd] = field(default_factory=dict)
+    commands: Mapping[str, frozenset[CommandKind]] = field(default_factory=dict)
     simulated_clock: bool = False

@@ -30,7 +30,7 @@ from mdus.storage.paging import list_index
 END_DEVICE_CONTROL = ValueTable(
     EndDeviceControl,
     "end_device_control",
-    indexes=[("sender_system", "device_id"), ("item_id",)],
+    indexes=[("sender_system", "device_id"), ("item_id",), ("sender_system", "effective_at")],
     constraints=[list_index("end_device_control_listed", "sender_system", "status", always="status <> ''")],
 )
 

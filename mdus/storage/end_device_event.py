@@ -48,6 +48,7 @@ END_DEVICE_EVENT = ValueTable(
         list_index("end_device_event_listed_type", "event_type", "sender_system", "state", always="state <> ''"),
         _index("listed_reason", ["reason", "sender_system", "state", "id"], "reason IS NOT NULL"),
         _index("listed_type_reason", ["event_type", "reason", "sender_system", "state", "id"], "reason IS NOT NULL"),
+        _index("ours", ["sender_system", "told_at"], "source = 'mdus'"),
     ],
 )
 EVENT_WINDOW = ValueTable(EventWindow, "event_window", indexes=[("window_from",)])

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, FromClause, Row, Select, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
 
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
 from mdus.storage.command import COMMAND
@@ -27,6 +27,7 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
+from mdus.storage.sorting import NEWEST, Place, Sort
 
 _DEVICE, _STATUS = END_DEVICE.table, END_DEVICE_STATUS.table
 _FIELD = [column for column in _STATUS.c if column.name not in ("id", "sender_system", "device_id")]
@@ -36,12 +37,26 @@ _FIELD = [column for column in _STATUS.c if column.name not in ("id", "sender_sy
 class Page:
     """Which part of a list: rows below the identity `before` (None: from the newest), at most `limit`.
 
-    `systems` are the sender systems the caller may see, None for all.
+    Sorted otherwise, they are those beyond the place `after` (None: from the first). `systems` are the sender systems
+    the caller may see, None for all.
     """
 
     before: int | None = None
+    after: Place | None = None
+    sort: Sort = NEWEST
     limit: int
     systems: Collection[str] | None = None
+
+    def of(self, table: Table, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+        """Return the conditions on a table: the filters that are set, and the page."""
+        conditions = [table.c[name] == value for name, value in filters.items() if value is not None]
+        if self.systems is not None and "sender_system" in table.c:
+            conditions.append(table.c.sender_system.in_(sorted(self.systems)))
+        if self.before is not None:
+            conditions.append(table.c.id < self.before)
+        if self.after is not None:
+            conditions.append(self.sort.beyond(table, self.after))
+        return conditions
 
     def wanted(self, table: Table, filters: Mapping[str, Any]) -> dict[str, Collection[Any]]:
         """Return the values that are meant, by column: those of the filters that are set, and the caller's systems."""
@@ -208,6 +223,9 @@ def _page(
     filters: Mapping[str, Any],
     ways: Sequence[Way],
 ) -> Sequence[Row[Any]]:
+    if page.sort != NEWEST:
+        sorted_rows = query.where(*page.of(table, filters)).order_by(*page.sort.order(table)).limit(page.limit)
+        return connection.execute(sorted_rows).all()
     return _found(connection, query, table, page, page.wanted(table, filters), ways)
 
 

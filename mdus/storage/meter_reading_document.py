@@ -33,7 +33,7 @@ from mdus.storage.reading import METER_READING
 METER_READING_DOCUMENT = ValueTable(
     MeterReadingDocument,
     "meter_reading_document",
-    indexes=[("sender_system", "device_id")],
+    indexes=[("sender_system", "device_id"), ("sender_system", "window_until")],
     constraints=[
         Index(
             "meter_reading_document_next_try",

@@ -41,10 +41,30 @@ END_DEVICE_STATUS = ValueTable(
         )
     ],
 )
-REGISTER = ValueTable(Register, "register", indexes=[("sender_system", "measurement_task_id")])
-DEVICE_LOCATION = ValueTable(DeviceLocation, "device_location")
+REGISTER = ValueTable(
+    Register,
+    "register",
+    indexes=[
+        ("sender_system", "measurement_task_id", "id"),
+        # For lists: each filter, and the order in which the rows are listed.
+        ("sender_system", "id"),
+        ("device_id",),
+        ("measurement_task_id",),
+        ("reading_type", "id"),
+        ("valid_from", "id"),
+    ],
+)
+DEVICE_LOCATION = ValueTable(
+    DeviceLocation,
+    "device_location",
+    indexes=[("sender_system", "id"), ("device_id",), ("installation_point_id",), ("valid_from", "id")],
+)
 LOGICAL_LOCATION = ValueTable(LogicalLocation, "logical_location")
-USAGE_POINT = ValueTable(UsagePoint, "usage_point", indexes=[("point_of_delivery_id",)])
+USAGE_POINT = ValueTable(
+    UsagePoint,
+    "usage_point",
+    indexes=[("point_of_delivery_id",), ("sender_system", "point_of_delivery_id"), ("device_id",)],
+)
 
 
 #: What becomes of the stored instants when a meter communicated: an empty one always gives way.

@@ -28,7 +28,7 @@ CHALLENGE: Final[Mapping[str, str]] = {
 
 #: Members of items' contents that tell where somebody lives.
 PERSONAL: Final = frozenset({"house_id", "postal_code", "city_name", "street_name", "address"})
-_HIDDEN: Final = "***"
+HIDDEN: Final = "***"
 
 
 class Access:
@@ -82,6 +82,6 @@ def _redacted(value: Any) -> Any:
         return [_redacted(each) for each in value]
     if isinstance(value, dict):
         return {
-            name: _HIDDEN if name in PERSONAL and each is not None else _redacted(each) for name, each in value.items()
+            name: HIDDEN if name in PERSONAL and each is not None else _redacted(each) for name, each in value.items()
         }
     return value

@@ -1,49 +1,34 @@
-"""What the field has told: register readings, interval values, commands and their outcome, head ends, job runs."""
+"""What the field has told: register readings, commands and their outcome, job runs."""
 
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
-from typing import Annotated, Any, Final
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mdus.domain.access import Caller
-from mdus.domain.channel import MISSING, Channel
-from mdus.domain.end_device import EndDevice
-from mdus.domain.interval_block import IntervalBlock
-from mdus.domain.reading_quality import QualitySet
+from mdus.endpoints.rest import columnar
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.shapes import (
-    LARGEST_ID,
-    CommandShown,
-    HeadEndShown,
-    Interval,
-    JobRunShown,
-    Listed,
-    Reading,
-    listed,
-)
+from mdus.endpoints.rest.intervals import add_intervals, streamed
+from mdus.endpoints.rest.negotiation import ARROW, JSON, PARQUET, form_of_answer
+from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
+from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.shapes import CommandShown, JobRunShown, Listed, Reading
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import listing
-from mdus.storage.interval_block import newest_blocks
-from mdus.storage.listing import Page
-from mdus.storage.session import UnitOfWork
-
-_MOST: Final = 1000
-#: Beyond, no meter has measured anything.
-_YEARS: Final = range(1970, 2200)
-_CSV: Final = "text/csv"
-_COLUMNS: Final = ("reading_type", "start", "end", "value", "unit", "qualities")
+from mdus.storage.sorting import Sort
 
 SenderSystem = Annotated[str, Query(description="The sender system whose device it is.")]
 DeviceId = Annotated[str, Query(description="The device, by SAP's id with its zeros.")]
-Limit = Annotated[int, Query(ge=1, le=_MOST, description="Most rows of a page.")]
-Cursor = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before.")]
+ById = Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")]
+
+_FORMS: Final = (JSON, ARROW, PARQUET)
+_BY_ID: Final = Sorts()
+# The device is named: its readings are in the order of their instants within it.
+_READINGS: Final = Sorts(measured_at=Sort.by(measured_at=datetime, id=int))
 
 
 def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
@@ -51,21 +36,48 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
     who = Depends(access)
     database = runtime.database
 
-    @router.get("/readings", tags=["metering"])
+    @router.get(
+        "/readings",
+        tags=["metering"],
+        response_model=Listed[Reading],
+        responses={
+            200: {
+                "content": {
+                    ARROW: {"schema": {"type": "string", "format": "binary"}},
+                    PARQUET: {"schema": {"type": "string", "format": "binary"}},
+                }
+            },
+            **described(406),
+        },
+    )
     def readings(
+        request: Request,
         caller: Annotated[Caller, who],
         sender_system: SenderSystem,
         device_id: DeviceId,
         reading_type: Annotated[str | None, Query(description="Only of this register: an OBIS code.")] = None,
+        sort: Annotated[
+            Literal["id", "-id", "measured_at", "-measured_at"], Query(description="The order; `-` descends.")
+        ] = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
-    ) -> Listed[Reading]:
-        """List the register readings of a device, the newest come first; values as shown on the register."""
+    ) -> Any:
+        """List the register readings of a device, the newest come first; values as shown on the register.
+
+        In the form of `Accept`: JSON, application/vnd.apache.arrow.stream or application/vnd.apache.parquet; of the
+        latter the header `Link` names the following page.
+        """
         _check(caller, sender_system)
+        form = form_of_answer(request, _FORMS, missing=columnar.missing_forms())
         filters = {"sender_system": sender_system, "device_id": device_id, "reading_type": reading_type}
+        page = _READINGS.page(sort, cursor=cursor, limit=limit)
         with database.read() as uow:
-            rows = listing.readings(uow.connection, Page(before=cursor, limit=limit), **filters)
-        return listed(Reading, rows, limit)
+            rows = listing.readings(uow.connection, page, **filters)
+        if form == JSON:
+            return _READINGS.listed(Reading, rows, page)
+        schema = columnar.reading_schema(sender_system)
+        answer = streamed(columnar.written(form, schema, iter([columnar.reading_batch(schema, rows)])), form)
+        return _linked(answer, request, _READINGS.following(rows, page))
 
     @router.get("/commands", tags=["metering"])
     def commands(
@@ -74,104 +86,43 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
         device_id: DeviceId,
         kind: Annotated[str | None, Query(description="Only of this kind, such as switch.")] = None,
         status: Annotated[str | None, Query(description="Only in this status.")] = None,
+        sort: ById = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[CommandShown]:
         """List what head ends were told to do with a device, the newest first, and what became of it."""
         _check(caller, sender_system)
         filters = {"sender_system": sender_system, "device_id": device_id, "kind": kind, "status": status}
+        page = _BY_ID.page(sort, cursor=cursor, limit=limit)
         with database.read() as uow:
-            rows = listing.commands(uow.connection, Page(before=cursor, limit=limit), **filters)
-        return listed(CommandShown, rows, limit)
-
-    @router.get(
-        "/intervals",
-        tags=["metering"],
-        response_model=list[Interval],
-        responses={200: {"content": {_CSV: {"schema": {"type": "string"}}}}},
-    )
-    def intervals(
-        request: Request,
-        caller: Annotated[Caller, who],
-        sender_system: SenderSystem,
-        device_id: DeviceId,
-        on: Annotated[date, Query(description="The first day, local where the meter is.")],
-        days: Annotated[int, Query(ge=1, le=31, description="How many days.")] = 1,
-        reading_type: Annotated[str | None, Query(description="Only of this channel: an OBIS code.")] = None,
-    ) -> Any:
-        """Return the interval values of a device's channels, oldest first: JSON, or CSV where `Accept` says text/csv.
-
-        What counts of each day: validated values where there are some, else those of the meter. A gap has no row.
-        """
-        _check(caller, sender_system)
-        with database.read() as uow:
-            rows = [
-                row
-                for row in _intervals(uow, (sender_system, device_id), on, days)
-                if reading_type in (None, row.reading_type)
-            ]
-        if _CSV not in request.headers.get("accept", ""):
-            return rows
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(_COLUMNS)
-        writer.writerows(
-            (row.reading_type, row.start.isoformat(), row.end.isoformat(), row.value, row.unit, " ".join(row.qualities))
-            for row in rows
-        )
-        return Response(text.getvalue(), media_type=_CSV)
-
-    @router.get("/head-ends", tags=["metering"])
-    def head_ends(_: Annotated[Caller, who]) -> list[HeadEndShown]:
-        """List the head ends of the settings, and the metering systems each serves."""
-        return [
-            HeadEndShown(name=row.name, kind=row.kind, ams_ids=list(row.ams_ids)) for row in runtime.settings.head_ends
-        ]
+            rows = listing.commands(uow.connection, page, **filters)
+        return _BY_ID.listed(CommandShown, rows, page)
 
     @router.get("/jobs", tags=["jobs"])
     def jobs(
         _: Annotated[Caller, who],
         job: Annotated[str | None, Query(description="Only runs of this job.")] = None,
+        sort: ById = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[JobRunShown]:
         """List runs of scheduled jobs, the newest first, with what each did."""
+        page = _BY_ID.page(sort, cursor=cursor, limit=limit)
         with database.read() as uow:
-            rows = listing.job_runs(uow.connection, Page(before=cursor, limit=limit), job=job)
-        return listed(JobRunShown, rows, limit)
+            rows = listing.job_runs(uow.connection, page, job=job)
+        return _BY_ID.listed(JobRunShown, rows, page)
+
+    add_intervals(router, runtime, access)
 
 
-def _intervals(uow: UnitOfWork, device: tuple[str, str], on: date, count: int) -> Iterator[Interval]:
-    """Yield the values of a device on some days, channel by channel."""
-    if on.year not in _YEARS:
-        return
-    days = {
-        (channel, on + timedelta(days=number))
-        for channel in uow.load(Channel, EndDevice.KEY, {device}, lock=False)
-        for number in range(count)
-    }
-    blocks = newest_blocks(uow.connection, days)
-    qualities = uow.quality_sets(blocks.values())
-    for (channel, _), block in sorted(blocks.items(), key=lambda pair: (pair[0][0].reading_type, pair[0][1])):
-        yield from _values(channel, block, qualities)
-
-
-def _values(channel: Channel, block: IntervalBlock, qualities: Mapping[int, QualitySet]) -> Iterator[Interval]:
-    grid = channel.day(block.day)
-    for place, element in enumerate(block.values.tolist()):
-        told = block.unfit.get(place) if element == MISSING else channel.quantity(element)
-        if told is None:
-            continue
-        yield Interval(
-            reading_type=channel.reading_type,
-            start=grid.starts_at(place),
-            end=grid.ends_at(place),
-            value=str(told),
-            unit=channel.unit,
-            qualities=list(qualities[int(block.qualities[place])].codes),
-        )
+def _linked(answer: Response, request: Request, cursor: str | None) -> Response:
+    """Return a page with the address of the following one in a header, for it has no place for that itself."""
+    if cursor is not None:
+        following = request.url.include_query_params(cursor=cursor)
+        answer.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+    return answer
 
 
 def _check(caller: Caller, sender_system: str) -> None:
     if not caller.may_see(sender_system):
-        raise HTTPException(404, f"There is no sender system {sender_system}")
+        raise HTTPException(404, f"There is no sender system {sender_system}: /kpis lists those there are")

@@ -3,7 +3,7 @@
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the caller's systems are a local name.
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.security import HTTPBasic, HTTPBearer
@@ -16,10 +16,14 @@ from mdus.domain.capability import Capabilities
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.conditional import ConditionalRoute
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.news import add_news
-from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
+from mdus.endpoints.rest.problems import Problem, described
+from mdus.endpoints.rest.registry import add_registry, without_address
+from mdus.endpoints.rest.reports import add_reports
 from mdus.endpoints.rest.requests import add_requests
 from mdus.endpoints.rest.shapes import (
     Case,
@@ -35,23 +39,28 @@ from mdus.endpoints.rest.shapes import (
     MessageId,
     ReadingOrder,
     Shown,
-    listed,
 )
 from mdus.endpoints.rest.tracing import add_trace
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage import listing
 from mdus.storage.listing import Page
+from mdus.storage.sorting import Sort
 
 #: The sender systems the caller may see, None for all.
 Systems = tuple[str, ...] | None
-Limit = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
-Cursor = Annotated[str | None, Query(pattern=r"^[0-9]{1,16}$", description="`next` of the page before.")]
+Position = Annotated[str | None, Query(pattern=r"^[0-9]{1,16}$", description="`next` of the page before.")]
+ById = Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")]
 SystemFilter = Annotated[str | None, Query(description="Only of this sender system.")]
 DeviceFilter = Annotated[str | None, Query(description="Only of this device id.")]
 
 #: Items and events shown with a message; more items are had page by page.
 _SHOWN_WITH_MESSAGE: Final = 100
+
+_BY_ID: Final = Sorts()
+_DEVICES: Final = Sorts(device_id=Sort.by(sender_system=str, device_id=str))
+# Messages and what is told come in the order of their numbers.
+_MESSAGES: Final = Sorts(stored_at=Sort(descending=False))
 
 
 def rest_router(runtime: Runtime) -> APIRouter:
@@ -64,13 +73,16 @@ def rest_router(runtime: Runtime) -> APIRouter:
 
     caller = Depends(systems_of_caller)
     ways_in = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    router = APIRouter(prefix="/api/v1", dependencies=ways_in, responses=described(400, 401, 403, 404, 422, 503))
-    _add_devices(router, runtime, caller)
+    responses = described(400, 401, 403, 404, 422, 503)
+    router = APIRouter(prefix="/api/v1", dependencies=ways_in, responses=responses, route_class=ConditionalRoute)
+    _add_devices(router, runtime, caller, Depends(access))
     _add_orders(router, runtime, caller)
     _add_device_events(router, runtime, caller)
     _add_messages(router, runtime, caller, Depends(access))
     _add_exceptions(router, runtime, caller)
     add_metering(router, runtime, access)
+    add_registry(router, runtime, access)
+    add_reports(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
     add_requests(router, runtime, access)
@@ -78,7 +90,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     return router
 
 
-def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
+def _add_devices(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> None:
     @router.get("/devices", tags=["devices"])
     def devices(
         systems: Systems = caller,
@@ -86,11 +98,15 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         device_id: DeviceFilter = None,
         serial_id: Annotated[str | None, Query(description="Only with this serial number.")] = None,
         head_end: Annotated[str | None, Query(description="Only those this head end serves.")] = None,
+        sort: Annotated[
+            Literal["id", "-id", "device_id", "-device_id"],
+            Query(description="The order; `device_id` within each sender system; `-` descends."),
+        ] = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[Device]:
         """List the smart meters SAP has created, the newest first."""
-        page = Page(before=_number(cursor), limit=limit, systems=systems)
+        page = _DEVICES.page(sort, cursor=cursor, limit=limit, systems=systems)
         filters = {
             "sender_system": sender_system,
             "device_id": device_id,
@@ -98,19 +114,25 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any) -> None:
             "head_end": head_end,
         }
         with runtime.database.read() as uow:
-            return listed(Device, listing.devices(uow.connection, page, **filters), limit)
+            return _DEVICES.listed(Device, listing.devices(uow.connection, page, **filters), page)
 
     @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
-    def device(sender_system: str, device_id: str, systems: Systems = caller) -> DeviceDetail:
+    def device(sender_system: str, device_id: str, reader: Caller = who) -> DeviceDetail:
         """Show one smart meter with what it can do, its registers, locations and points of delivery."""
         with runtime.database.read() as uow:
             row = listing.device(uow.connection, sender_system, device_id)
-            if row is None or not _may_see(systems, sender_system):
-                raise HTTPException(404, f"There is no device {device_id} of {sender_system}")
+            if row is None or not reader.may_see(sender_system):
+                raise HTTPException(
+                    404,
+                    f"There is no device {device_id} of {sender_system}: ids have their zeros; /devices lists them",
+                )
             [known] = uow.load(EndDevice, EndDevice.KEY, {(sender_system, device_id)}, lock=False)
             parts = listing.parts_of_device(uow.connection, sender_system, device_id)
         able = sorted(Capabilities.of(runtime.settings).of_device(known))
-        return DeviceDetail.model_validate({**row._mapping, **parts, "capabilities": able}, from_attributes=True)
+        shown = DeviceDetail.model_validate({**row._mapping, **parts, "capabilities": able}, from_attributes=True)
+        if reader.sees_personal:
+            return shown
+        return shown.model_copy(update={"locations": [without_address(each) for each in shown.locations]})
 
 
 def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:
@@ -140,8 +162,15 @@ def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         if cursor is not None:
             at, _, number = cursor.partition("-")
             if at not in wanted:
-                raise HTTPException(422, "The cursor is not one of this list")
-            wanted, before = wanted[wanted.index(at) :], _number(number)
+                raise Problem(
+                    409,
+                    "the cursor is of another kind of order",
+                    at="query.cursor",
+                    expected=f"`next` of a page of this list with kind={kind}",
+                    found=cursor,
+                    mend="begin without a cursor, and keep `kind` and the filters from page to page",
+                )
+            wanted, before = wanted[wanted.index(at) :], int(number) if number else None
         filters = {"sender_system": sender_system, "device_id": device_id, "status": status}
         found: list[Any] = []
         with runtime.database.read() as uow:
@@ -167,11 +196,12 @@ def _add_device_events(router: APIRouter, runtime: Runtime, caller: Any) -> None
         ] = None,
         state: Annotated[EventState | None, Query(description="Only in this state.")] = None,
         reason: Annotated[EventReason | None, Query(description="Only those not sent for this reason.")] = None,
+        sort: ById = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[DeviceEvent]:
         """List what meters told of themselves and MDUS of late failures, the newest first, sent to SAP or not."""
-        page = Page(before=_number(cursor), limit=limit, systems=systems)
+        page = _BY_ID.page(sort, cursor=cursor, limit=limit, systems=systems)
         filters = {
             "sender_system": sender_system,
             "device_id": device_id,
@@ -180,14 +210,14 @@ def _add_device_events(router: APIRouter, runtime: Runtime, caller: Any) -> None
             "reason": reason,
         }
         with runtime.database.read() as uow:
-            return listed(DeviceEvent, listing.device_events(uow.connection, page, **filters), limit)
+            return _BY_ID.listed(DeviceEvent, listing.device_events(uow.connection, page, **filters), page)
 
 
 def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> None:
     def found(connection: Connection, message_id: int, systems: Systems) -> Row[Any]:
         row = listing.message(connection, message_id)
         if row is None or not _may_see(systems, row.sender_system):
-            raise HTTPException(404, f"There is no message {message_id}")
+            raise HTTPException(404, f"There is no message {message_id}: /messages lists those there are")
         return row
 
     @router.get("/messages", tags=["messages"])
@@ -198,11 +228,14 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
         service: Annotated[str | None, Query(description="Only of this service (its single request's root).")] = None,
         sender_system: SystemFilter = None,
         uuid: Annotated[str | None, Query(description="Only with this UUID in the header, as sent.")] = None,
+        sort: Annotated[
+            Literal["id", "-id", "stored_at", "-stored_at"], Query(description="The order; `-` descends.")
+        ] = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[Message]:
         """List messages of both directions, the newest first; refused and repeated ones are among them."""
-        page = Page(before=_number(cursor), limit=limit, systems=systems)
+        page = _MESSAGES.page(sort, cursor=cursor, limit=limit, systems=systems)
         filters = {
             "direction": direction,
             "status": status,
@@ -211,7 +244,7 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
             "uuid": uuid,
         }
         with runtime.database.read() as uow:
-            return listed(Message, listing.messages(uow.connection, page, **filters), limit)
+            return _MESSAGES.listed(Message, listing.messages(uow.connection, page, **filters), page)
 
     @router.get("/messages/{message_id}", tags=["messages"])
     def message(message_id: MessageId, systems: Systems = caller) -> MessageDetail:
@@ -232,13 +265,12 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
         systems: Systems = caller,
         status: Annotated[ItemStatus | None, Query(description="Only in this status.")] = None,
         limit: Limit = 100,
-        cursor: Cursor = None,
+        cursor: Position = None,
     ) -> Listed[Item]:
         """List the items of a message in their order."""
         with runtime.database.read() as uow:
             found(uow.connection, message_id, systems)
-            after = _number(cursor) or 0
-            rows = listing.items(uow.connection, message_id, after=after, limit=limit, status=status)
+            rows = listing.items(uow.connection, message_id, after=int(cursor or 0), limit=limit, status=status)
         following = str(rows[-1].position) if len(rows) == limit else None
         return Listed(items=[Item.model_validate(row) for row in rows], next=following)
 
@@ -246,12 +278,16 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
     def body(message_id: MessageId, reader: Caller = who) -> Response:
         """Return the message as it came or went, byte for byte; it may tell where somebody lives."""
         if not reader.sees_personal:
-            raise HTTPException(403, f"Whole messages take the role {Role.OPERATOR} or more")
+            raise HTTPException(
+                403, f"Whole messages take the role {Role.OPERATOR} or more: see `mdus token create --role`"
+            )
         with runtime.database.read() as uow:
             found(uow.connection, message_id, reader.systems)
             content = listing.raw_body(uow.connection, message_id)
         if content is None:
-            raise HTTPException(404, f"The body of message {message_id} is not kept")
+            raise HTTPException(
+                404, f"The body of message {message_id} is not kept (any more); its items are: .../{message_id}/items"
+            )
         # What a sender wrote is shown as text, never rendered.
         headers = {
             "X-Content-Type-Options": "nosniff",
@@ -266,21 +302,15 @@ def _add_exceptions(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         _: Systems = caller,
         kind: Annotated[str | None, Query(description="Only of this kind.")] = None,
         open: Annotated[bool, Query(description="Open cases, or closed ones.")] = True,  # noqa: A002 - its name in the URL
+        sort: ById = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[Case]:
         """List what needs a human, the newest first."""
-        page = Page(before=_number(cursor), limit=limit)
+        page = _BY_ID.page(sort, cursor=cursor, limit=limit)
         with runtime.database.read() as uow:
-            return listed(Case, listing.exception_cases(uow.connection, page, is_open=open, kind=kind), limit)
-
-
-def _number(cursor: str | None) -> int | None:
-    if not cursor:
-        return None
-    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise HTTPException(422, "The cursor is not one of this list")
-    return int(cursor)
+            rows = listing.exception_cases(uow.connection, page, is_open=open, kind=kind)
+        return _BY_ID.listed(Case, rows, page)
 
 
 def _may_see(systems: Systems, system: str) -> bool:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from mdus.endpoints.rest.examples import with_example
+
 T = TypeVar("T")
 
 #: Ids are numbers that every JSON reader keeps whole.
@@ -21,7 +23,7 @@ MessageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The number of 
 class Shown(BaseModel):
     """A resource, read from the row or value it shows."""
 
-    model_config = ConfigDict(from_attributes=True, frozen=True)
+    model_config = ConfigDict(from_attributes=True, frozen=True, json_schema_extra=with_example)
 
 
 S = TypeVar("S", bound=Shown)
@@ -308,6 +310,7 @@ class Reading(Shown):
 class Interval(Shown):
     """What passed in one interval; `value` in the channel's unit, before any factor; no quality says valid."""
 
+    device_id: str
     reading_type: str
     start: datetime
     end: datetime
@@ -337,14 +340,6 @@ class CommandShown(Shown):
     result_state: str | None
     attempts: int
     token: str | None
-
-
-class HeadEndShown(Shown):
-    """A head end of the settings, and the metering systems (AMS ids) it serves."""
-
-    name: str
-    kind: str
-    ams_ids: list[str]
 
 
 class JobRunShown(Shown):

@@ -8,12 +8,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 
 from mdus.bootstrap.discovery import discover
 from mdus.domain.access import Role
+from mdus.endpoints.rest.examples import EXAMPLES
+from mdus.endpoints.rest.shapes import Shown
 from mdus.storage.access_token import make_token
 from mdus.storage.session import migrate
 from tests.flows.intake.installation import Installation
@@ -70,7 +73,48 @@ def test_schemathesis_finds_nothing(mdus: Installation, address: str, tmp_path: 
         cwd=tmp_path,
     )
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
-    assert "Selected: 23/23" in ran.stdout
+    assert "Selected: 30/30" in ran.stdout
+
+
+def test_every_resource_has_an_example_of_its_shape(mdus: Installation) -> None:
+    """Whatever is read is shown as it comes: with the very members of its shape, and of their types."""
+    shapes = {shape.__name__: shape for shape in _below(Shown) if not shape.__name__.startswith("Listed")}
+    described = mdus.get("/api/openapi.json").json()["components"]["schemas"]
+    for name, example in EXAMPLES.items():
+        assert shapes[name].model_validate(example).model_dump(mode="json") == example, name
+        assert described[name]["examples"] == [_told(example)], name
+    listed = [
+        schema["properties"]["items"]["items"] for name, schema in described.items() if name.startswith("Listed_")
+    ]
+    answered = {
+        one["$ref"].rpartition("/")[2] for items in listed for one in (items, *items.get("anyOf", ())) if "$ref" in one
+    }
+    assert answered
+    assert answered <= set(EXAMPLES)
+
+
+def _told(value: Any) -> Any:
+    """Return a value as the document has it: without what is null."""
+    if isinstance(value, list):
+        return [_told(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _told(each) for name, each in value.items() if each is not None}
+    return value
+
+
+def _below(shape: type[Any]) -> Iterator[type[Any]]:
+    for one in shape.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def test_every_answer_that_is_read_has_its_name(mdus: Installation) -> None:
+    for path, operations in mdus.get("/api/openapi.json").json()["paths"].items():
+        if "get" in operations:
+            reading = operations["get"]
+            assert "304" in reading["responses"], path
+            assert "ETag" in reading["responses"]["200"]["headers"], path
+            assert [each["in"] for each in reading["parameters"] if each["name"] == "If-None-Match"] == ["header"], path
 
 
 def test_every_operation_and_parameter_is_described(mdus: Installation) -> None:
