@@ -153,6 +153,7 @@ _MESSAGE: Final[Example] = {
     "reference_uuid": None,
     "reference_id": None,
     "test_data": False,
+    "client": None,
     "imported": False,
     "item_count": 1,
     "set_aside": 0,
@@ -202,7 +203,119 @@ _HAPPENING: Final[Example] = {
 }
 
 #: By the name of the shape.
+_REQUEST_LISTED: Final[Example] = {
+    "id": 4711,
+    "resource": "commands",
+    "sender_system": "P11",
+    "client": "rest:portal",
+    "status": "completed",
+    "stored_at": "2026-03-28T10:00:00Z",
+    "ended_at": "2026-03-28T10:00:07Z",
+    "item_count": 1,
+}
+_REQUEST_SHOWN: Final[Example] = {
+    "id": 4711,
+    "uuid": "0f2c6c6e-6f0e-5b7e-9d34-3f1c2a7d4e55",
+    "resource": "commands",
+    "sender_system": "P11",
+    "client": "rest:portal",
+    "state": "settled",
+    "stored_at": "2026-03-28T10:00:00Z",
+    "test_data": False,
+    "items": [
+        {
+            "position": 1,
+            "state": "done",
+            "problems": [],
+            "request": {"device_id": "000000000000000042", "ask": "read"},
+            "result": {
+                "told_at": "2026-03-28T10:00:06+00:00",
+                "readings": [
+                    {
+                        "reading_type": "1-0:1.8.0*255",
+                        "measured_at": "2026-03-28T10:00:05+00:00",
+                        "value": "4711.08",
+                        "unit": "kWh",
+                    }
+                ],
+            },
+            "waits_until": None,
+        }
+    ],
+}
+_NEWS: Final[Example] = {
+    "number": 815,
+    "at": "2026-03-28T10:00:07Z",
+    "topic": "requests",
+    "sender_system": "P11",
+    "client": "rest:portal",
+    "about": "request/4711",
+    "content": {"id": 4711, "service": "DeviceCommand", "state": "settled"},
+}
+
+_AMS: Final[Example] = {"device_id": "000000000000000042", "ams_id": "AM01"}
+_VALID: Final[Example] = {"valid_from": "2026-01-01", "valid_to": None}
+_MEASURES: Final[Example] = {"unit": "KWH", "total_digits": 8, "fraction_digits": 2}
+_ALWAYS: Final[Example] = {
+    "start_on": "2026-01-01",
+    "start_time": "00:00:00",
+    "end_on": "9999-12-31",
+    "end_time": "23:59:59",
+}
+_CODE: Final[Example] = {"measurement_task_id": "000000000000100042", "obis_text": "1-0:1.8.0"}
+
+#: What clients order: one item by the path it is sent to.
+ORDERED: Final[Mapping[str, Example]] = {
+    "commands": {"device_id": "000000000000000042", "ask": "read"},
+    "reading-orders": {**_AMS, **_CODE, "reason_code": "09", "scheduled_on": "2026-03-28", "data_source_code": "1"},
+    "reading-order-cancellations": {"document_id": "00000000000000000007", "ams_id": "AM01"},
+    "manual-readings": {
+        **_AMS,
+        "document_id": "00000000000000000007",
+        "reason_code": "21",
+        "measurement_task_id": "000000000000100042",
+        "read_on": "2026-03-28",
+        "read_time": "10:00:00",
+        "type_code": "01",
+        "value": "4711.08",
+    },
+    "connection-orders": {"category_code": "1", "planned_at": "2026-03-28T10:00:00Z", "devices": [_AMS]},
+    "connection-order-cancellations": {
+        "request_id": "000000004711",
+        "category_code": "1",
+        "devices": [{"device_id": "000000000000000042"}],
+    },
+    "devices": {**_AMS, **_VALID, "serial_id": "0000001234", "material_id": "LX100"},
+    "device-changes": {**_AMS, "serial_id": "0000001234", "material_id": "LX100", "end_on": "2026-12-31"},
+    "registers": {**_AMS, "registers": [{**_VALID, **_CODE, **_MEASURES}]},
+    "register-changes": {
+        **_AMS,
+        "registers": [{**_VALID, **_CODE, "specifications": [{**_VALID, **_MEASURES, "factor": "40"}]}],
+    },
+    "device-locations": {
+        **_AMS,
+        "locations_complete": True,
+        "locations": [{**_VALID, "installation_point_id": "4711", "parent_installation_point_id": "4710"}],
+    },
+    "point-of-delivery-assignments": {
+        **_AMS,
+        "measurement_task_id": "000000000000100042",
+        "complete": True,
+        "assignments": [{**_ALWAYS, "point_of_delivery_id": "DE0001234"}],
+    },
+    "measurement-task-assignments": {
+        "time_series_id": "000000000000000815",
+        "complete": True,
+        "recurrence_code": "15",
+        "unit": "KWH",
+        "roles": [{**_ALWAYS, "role_code": "01", "measurement_task_id": "000000000000100042", "ams_id": "AM01"}],
+    },
+}
+
 EXAMPLES: Final[Mapping[str, Example]] = {
+    "RequestListed": _REQUEST_LISTED,
+    "RequestShown": _REQUEST_SHOWN,
+    "NewsShown": _NEWS,
     "Register": _SPAN,
     "RegisterShown": _REGISTER,
     "Location": _PLACE,
@@ -244,6 +357,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "measured_at": "2026-03-28T23:00:00Z",
         "result_attempts": 1,
         "note": None,
+        "client": None,
     },
     "ConnectionOrder": {
         "kind": "connection",
@@ -259,6 +373,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "processed_at": "2026-03-28T11:00:21Z",
         "reported_success": True,
         "note": None,
+        "client": None,
     },
     "DeviceEvent": {
         "sender_system": "P11",

@@ -6,16 +6,15 @@ A client hears of the meters of the sender systems it may see, and of its own or
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
 import asyncio
-import ipaddress
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -43,7 +42,7 @@ WebhookId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The number of 
 Topics = Annotated[list[Topic] | None, Query(description="Only about these; repeated for several.")]
 After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only what has a higher number.")]
 LastSeen = Annotated[
-    str | None, Header(pattern=r"^[0-9]{1,15}$", description="Sent by who takes up a stream again: counts as `after`.")
+    str, Header(pattern=r"^[0-9]{0,15}$", description="Sent by who takes up a stream again: counts as `after`.")
 ]
 
 
@@ -66,27 +65,22 @@ class NewsPage(Shown):
     last: int
 
 
-def _address(url: str) -> str:
-    """Return an address news may go to: encrypted, unless it is on this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return url
-    if parts.scheme == "http" and parts.hostname and _is_here(parts.hostname):
-        return url
-    raise ValueError("expected https://host/path, or http:// to this machine")
+_PATH: Final = r"(:[0-9]{1,5})?(/[!-~]{0,500})?"
+#: Encrypted, unless it is on this machine.
+_ADDRESS: Final = rf"^(https://[A-Za-z0-9.-]{{1,200}}|http://(localhost|127\.0\.0\.1)){_PATH}$"
 
 
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _address(url: Any) -> Any:
+    """Return an address that news may go to."""
+    if not isinstance(url, str) or not re.match(_ADDRESS.replace("$", r"\Z"), url):
+        raise ValueError("expected https://host/path, or http:// to this machine")
+    return url
 
 
 class WebhookOrder(Sent):
     """Where to be told, and of what: `client` None is of everybody's orders, `systems` None of all sender systems."""
 
-    url: Annotated[str, Field(strict=True, max_length=1000), AfterValidator(_address)]
+    url: Annotated[str, BeforeValidator(_address), WithJsonSchema({"type": "string", "pattern": _ADDRESS})]
     topics: Annotated[list[Topic], Field(min_length=1)]
     client: Annotated[str, Field(strict=True, pattern=r"^rest:[!-~]{1,60}$")] | None = None
     systems: list[Annotated[str, Field(strict=True, pattern=r"^[!-~]{1,60}$")]] | None = None
@@ -117,12 +111,7 @@ def add_news(router: APIRouter, runtime: Runtime, access: Access) -> None:
     who, admin = Depends(access), Depends(access.at_least(Role.ADMIN))
     database = runtime.database
 
-    @router.get(
-        "/news",
-        tags=["news"],
-        response_model=NewsPage,
-        responses={200: {"content": {_STREAM: {"schema": {"type": "string"}}}}},
-    )
+    @router.get("/news", tags=["news"], response_model=NewsPage)
     async def all_news(
         request: Request,
         caller: Annotated[Caller, who],
@@ -130,9 +119,9 @@ def add_news(router: APIRouter, runtime: Runtime, access: Access) -> None:
         after: After = 0,
         limit: Annotated[int, Query(ge=1, le=_MOST, description="Most rows of a page.")] = 100,
         seconds: Annotated[int, Query(ge=1, le=_LONGEST, description="How long a stream lasts.")] = _LONGEST,
-        last_event_id: LastSeen = None,
+        last_event_id: LastSeen = "",
     ) -> Any:
-        """Tell what has happened: a page of JSON, or server-sent events as it happens where `Accept` says so.
+        """Tell what has happened: a page of JSON, or server-sent events as it happens (`Accept: text/event-stream`).
 
         A stream without `after` and `Last-Event-ID` begins with what happens from now on.
         """

@@ -2,7 +2,7 @@
 
 | in the Request           | in JSON                                                                        |
 |--------------------------|--------------------------------------------------------------------------------|
-| text                     | a string: no white space around it, no control characters, as long as SAP's    |
+| text                     | a string: no blank around it, as long as SAP's; of ASCII where it is an id or code |
 | decimal                  | a string of digits, so that none is lost                                       |
 | date, time, instant      | `2026-03-28`, `10:00:00` and `2026-03-28T10:00:00Z`; instants in any zone      |
 | an end (of `wire_end`)   | the first day that is not in any more, null for an open end                    |
@@ -27,7 +27,8 @@ from mdus.contracts.shape import ShapeField, fields_of, unwrap
 from mdus.contracts.wire_types import WireType
 from mdus.messaging.patterns import ClientRequest, NotificationReceived, Offered
 
-#: Characters that XML and both databases can hold, but for white space.
+#: Characters of ids and codes, and of names: what XML and both databases can hold, but for white space.
+_PLAIN: Final = "!-~"
 _VISIBLE: Final = "!-~¡-\ud7ff\ue000-�"
 _NO_FACETS: Final[Mapping[str, str]] = {}
 _LONGEST: Final = 255
@@ -106,7 +107,10 @@ def _is_required(at: ShapeField, of: WireType) -> bool:
 def _member(name: str, inner: Any, at: ShapeField | None, of: WireType | None) -> Any:
     if dataclasses.is_dataclass(inner) and isinstance(inner, type):
         return _model(name, inner, None if at is None or of is None else _type_at(at, of))
-    facets = _NO_FACETS if at is None or of is None or at.path.attribute else _type_at(at, of).facets
+    wired = None if at is None or of is None or at.path.attribute else _type_at(at, of)
+    facets = _NO_FACETS if wired is None else wired.facets
+    if inner is str:
+        return _text(facets, characters=_VISIBLE if wired is not None and wired.builtin == "string" else _PLAIN)
     if isinstance(inner, type) and issubclass(inner, Enum):
         return inner
     return _LEAVES[inner](facets)
@@ -124,24 +128,20 @@ def _type_at(at: ShapeField, of: WireType) -> WireType:
 # -- leaves -----------------------------------------------------------------------------------------------------------
 
 
-def _text(facets: Mapping[str, str]) -> Any:
+def _text(facets: Mapping[str, str], *, characters: str) -> Any:
     fixed = facets.get("length")
     least, most = (int(facets.get(name, fixed or usual)) for name, usual in (("minLength", 1), ("maxLength", _LONGEST)))
     if facets.get("pattern") == r"\d+":
         return Annotated[str, Field(strict=True, pattern=f"^[0-9]{{{least},{most}}}$")]
-    return Annotated[
-        str, Field(strict=True, pattern=_lengths(least, most), description=f"{least} to {most} characters")
-    ]
+    told = f"{most} characters" if least == most else f"{least} to {most} characters"
+    return Annotated[str, Field(strict=True, pattern=_lengths(least, most, characters), description=told)]
 
 
-def _lengths(least: int, most: int) -> str:
-    """Return the pattern of a text of so many characters that neither begins nor ends with a blank."""
-    one, any_ = f"[{_VISIBLE}]", f"[ {_VISIBLE}]"
-    if most < 2:
-        return f"^{one}$"
+def _lengths(least: int, most: int, characters: str) -> str:
+    """Return the pattern of a text of so many characters that does not begin with a blank; one at its end is cut."""
     if least > 1:
-        return f"^{one}{any_}{{{least - 2},{most - 2}}}{one}$"
-    several = f"{one}({any_}{{0,{most - 2}}}{one})?"
+        return f"^[{characters}]{{{least},{most}}}$"
+    several = f"[{characters}][ {characters}]{{0,{most - 1}}}" if most > 1 else f"[{characters}]"
     return f"^({several})?$" if least == 0 else f"^{several}$"
 
 
@@ -154,7 +154,14 @@ def _decimal(facets: Mapping[str, str]) -> Any:
 
 def _whole(facets: Mapping[str, str]) -> Any:
     least, most = facets.get("minInclusive", "0"), facets.get("maxInclusive", "999999999")
-    return Annotated[int, Field(strict=True, ge=int(least), le=int(most))]
+
+    def check(value: Any) -> Any:
+        # 8.0 is a whole number to JSON, true and "8" are none.
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError("expected a whole number")  # noqa: TRY004 - what the validation turns into an answer
+        return value
+
+    return Annotated[int, Field(ge=int(least), le=int(most)), BeforeValidator(check)]
 
 
 def _written(kind: Any, pattern: str, told: str, *, form: str | None = None) -> Any:
@@ -182,7 +189,6 @@ def _instant(_: Mapping[str, str]) -> Any:
 
 
 _LEAVES: Final[Mapping[Any, Any]] = {
-    str: _text,
     bool: lambda _: Annotated[bool, Field(strict=True)],
     int: _whole,
     Decimal: _decimal,

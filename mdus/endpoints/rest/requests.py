@@ -29,6 +29,7 @@ from mdus.contracts.binding import shape_version, to_json
 from mdus.contracts.log import SeverityCode
 from mdus.domain.access import Caller
 from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.examples import ORDERED
 from mdus.endpoints.rest.mending import Reason
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.request_models import Sent, model_of, request_of
@@ -57,6 +58,8 @@ System = Annotated[
 State = Literal["waiting", "done", "cancelled", "failed", "dead"]
 
 _MOST: Final = 1000
+#: The name space of the UUIDs of requests: `mdus trace` finds one by it, as it finds a message of SAP's.
+_NAME_SPACE: Final = uuid.UUID("0f4d1f5e-8c1b-5e7e-9a55-2f6c6a3f8d10")
 #: Pauses between looks for whoever waits: short at first, for most is decided at once.
 _FIRST_LOOK: Final = 0.05
 _LONGEST_PAUSE: Final = 0.5
@@ -90,6 +93,7 @@ class RequestShown(Shown):
     """A request of a REST client; `state` is `waiting` while any of its items is, then `settled`."""
 
     id: int
+    uuid: str
     resource: str
     sender_system: str
     client: str
@@ -132,6 +136,10 @@ def _add_door(router: APIRouter, runtime: Runtime, access: Access, service: Offe
     }
     doc = f"Requests of one kind for the registry of one sender system: up to {_MOST:,}."
     body_model: Any = create_model(item.__name__.removesuffix("Item"), __base__=Sent, __doc__=doc, **members)
+    if door.path in ORDERED:
+        example = {"sender_system": "P11", "reason": "the customer asked", "items": [ORDERED[door.path]]}
+        body_model.model_config["json_schema_extra"] = {"examples": [example]}
+        body_model.model_rebuild(force=True)
     allowed = Depends(access.at_least(door.role))
 
     async def order(
@@ -221,7 +229,7 @@ def _keep(
         root=service.name,
         bulk=True,
         key=key,
-        uuid=None,
+        uuid=str(uuid.uuid5(_NAME_SPACE, key)),
         header_id=None,
         test_data=sent.test_data,
         client=caller.name,
@@ -301,6 +309,7 @@ def _shown(runtime: Runtime, message_id: int, resource: str) -> RequestShown:
         raise HTTPException(404, f"There is no request {message_id} of a client")
     return RequestShown(
         id=message_id,
+        uuid=row.uuid,
         resource=resource,
         sender_system=row.sender_system,
         client=row.client,

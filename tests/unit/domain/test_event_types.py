@@ -137,6 +137,7 @@ class TestTable:
         assert kept == {
             LateFailure.SWITCH_STATE_UNKNOWN,
             LateFailure.SWITCH_CONTRADICTION,
+            LateFailure.SWITCHED_OUTSIDE_SAP,
             LateFailure.CONFIRMATION_UNTOLD,
             LateFailure.EVENT_STORM,
         }

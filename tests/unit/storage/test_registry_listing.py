@@ -107,8 +107,8 @@ INDEXES = {
     "locations on a day": "device_location_valid_from_id",
     "points of a name": "usage_point_point_of_delivery_id",
     "points of a device": "usage_point_device_id",
-    "open differences": "exception_case_(closed_at|kind_id)",
-    "closed differences of a kind": "exception_case_kind_id",
+    "open differences": "exception_case_open",
+    "closed differences of a kind": "exception_case_closed",
 }
 
 
