@@ -50,6 +50,7 @@ class TracedMessage:
     attempts: int
     refusal: str | None
     last_error: str | None
+    client: str | None = None  # the REST client that sent it, or is told by it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,7 +263,8 @@ class _Account:
 
     def _of_message(self, message: TracedMessage) -> Iterator[Happening]:
         """Yield what happened to a message; the first line says what it is."""
-        what = "message from SAP" if message.direction == "in" else "message to SAP"
+        other = message.client or "SAP"
+        what = f"message from {other}" if message.direction == "in" else f"message to {other}"
         changes = self._of_messages.get(message.id, ())
         told = f"{message.root} {message.uuid or ''}".strip()
         if not changes:
@@ -336,7 +338,8 @@ class _Account:
 
     def _delivery(self, message: TracedMessage) -> Iterator[Step]:
         name = _message(message)
-        what = "confirmation delivered to SAP" if message.answers is not None else "delivered to SAP"
+        other = message.client or "SAP"
+        what = f"confirmation delivered to {other}" if message.answers is not None else f"delivered to {other}"
         changes = self._of_messages.get(message.id, ())
         delivered = self._last(changes, MessageStatus.DELIVERED) or message.ended_at
         match message.status:

@@ -326,6 +326,7 @@ _MESSAGE_COLUMNS: Final = [
             "attempts",
             "refusal",
             "last_error",
+            "client",
         )
     ),
     MESSAGE.c.original_id.label("answers"),
