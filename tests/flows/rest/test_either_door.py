@@ -32,7 +32,7 @@ from tests.flows.rest.doors import Client
 from tests.flows.technical_change import messages as technical
 
 START = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
-METER = "000000000000000042"
+METER, NEW_METER = "000000000000000042", "000000000000000043"
 DOCUMENT = "00000000000000000007"
 ORDER = "000000004711"
 TOLD_UNASKED = {"UtilitiesSmartMeterEventERPBulkCreateRequest", registry.ALL_REGISTERED}
@@ -69,13 +69,21 @@ Send = Callable[[BothSides], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is said: SAP's message, and what a client sends instead; then what else happens."""
+    """One thing that is said: SAP's message, a bulk of several bodies, and what a client sends; then what happens."""
 
     root: str
-    body: str
+    body: str | tuple[str, ...]
     resource: str
-    item: dict[str, Any]
+    item: dict[str, Any] | tuple[dict[str, Any], ...]
     then: Send = BothSides.rest
+
+    @property
+    def bodies(self) -> tuple[str, ...]:
+        return (self.body,) if isinstance(self.body, str) else self.body
+
+    @property
+    def items(self) -> tuple[dict[str, Any], ...]:
+        return (self.item,) if isinstance(self.item, dict) else self.item
 
 
 def reading_order(**changes: Any) -> dict[str, Any]:
@@ -177,7 +185,154 @@ def days_later(sides: BothSides) -> None:
     sides.rest()
 
 
+OLD, NEW = "00000000000000000003", "00000000000000000006"
+REMOVED_ON, LAST_DAY = "2026-03-28", "2026-03-27"
+TO_REMOVAL = {"valid_from": "2026-01-01", "valid_to": REMOVED_ON}
+FROM_REMOVAL = {"valid_from": REMOVED_ON, "valid_to": None}
+
+
+def supply(device: str, start: str, end: str) -> dict[str, Any]:
+    return {
+        "measurement_task_id": device,
+        "complete": True,
+        "device_id": device,
+        "ams_id": "AM01",
+        "assignments": [
+            {
+                "point_of_delivery_id": "DE1",
+                "start_on": start,
+                "start_time": "00:00:00",
+                "end_on": end,
+                "end_time": "23:59:59",
+            }
+        ],
+    }
+
+
+def stored_for_weeks(sides: BothSides) -> None:
+    """Values of every midnight of a month are there before the orders, which are looked at then."""
+    for days in range(-40, 1):
+        sides.snapshot(datetime(2026, 3, 27, 23, 0, tzinfo=UTC) + timedelta(days=days), (METER, f"{1000 + days}.50"))
+    sides.rest()
+
+
+REPLACED = (
+    *INSTALLED,
+    Step(
+        technical.REGISTER_CHANGE,
+        technical.registers(METER, technical.changed(METER, "2026-01-01", LAST_DAY)),
+        "register-changes",
+        {
+            "device_id": METER,
+            "ams_id": "AM01",
+            "registers": [
+                {
+                    **TO_REMOVAL,
+                    "measurement_task_id": METER,
+                    "obis_text": "1-0:1.8.0",
+                    "division": "1",
+                    "specifications": [
+                        {**TO_REMOVAL, "unit": "KWH", "total_digits": 8, "fraction_digits": 2, "factor": "1.0"}
+                    ],
+                }
+            ],
+        },
+    ),
+    Step(
+        technical.POINT_OF_DELIVERY,
+        technical.point_of_delivery(METER, METER, ("2026-01-01", LAST_DAY)),
+        "point-of-delivery-assignments",
+        supply(METER, "2026-01-01", LAST_DAY),
+    ),
+    Step(
+        technical.LOCATION,
+        technical.location(METER, f"IP{METER}", "2026-01-01", LAST_DAY),
+        "device-locations",
+        {
+            "device_id": METER,
+            "ams_id": "AM01",
+            "locations_complete": True,
+            "locations": [{**TO_REMOVAL, "installation_point_id": f"IP{METER}", "parent_installation_point_id": "CO1"}],
+        },
+    ),
+    Step(
+        technical.DEVICE_CREATE,
+        technical.device(NEW_METER, start=REMOVED_ON),
+        "devices",
+        {
+            **FROM_REMOVAL,
+            "device_id": NEW_METER,
+            "serial_id": f"S{NEW_METER}",
+            "material_id": "LX100",
+            "manufacturer_part_id": "P1",
+            "ams_id": "AM01",
+        },
+    ),
+    Step(
+        technical.REGISTER_CREATE,
+        technical.registers(NEW_METER, technical.register(NEW_METER, REMOVED_ON)),
+        "registers",
+        {
+            "device_id": NEW_METER,
+            "ams_id": "AM01",
+            "registers": [register(**FROM_REMOVAL, measurement_task_id=NEW_METER, division="1", factor="1.0")],
+        },
+    ),
+    Step(
+        technical.LOCATION,
+        technical.location(NEW_METER, f"IP{METER}", REMOVED_ON),
+        "device-locations",
+        {
+            "device_id": NEW_METER,
+            "ams_id": "AM01",
+            "locations_complete": True,
+            "locations": [
+                {**FROM_REMOVAL, "installation_point_id": f"IP{METER}", "parent_installation_point_id": "CO1"}
+            ],
+        },
+    ),
+    Step(
+        technical.POINT_OF_DELIVERY,
+        technical.point_of_delivery(NEW_METER, NEW_METER, (REMOVED_ON, "9999-12-31")),
+        "point-of-delivery-assignments",
+        supply(NEW_METER, REMOVED_ON, "9999-12-31"),
+    ),
+)
+
 PROCESSES: dict[str, Sequence[Step]] = {
+    "device replacement": REPLACED,
+    "moving out and in, in one bulk": (
+        *INSTALLED,
+        Step(
+            orders.READINGS,
+            (
+                orders.reading(OLD, METER, reason="03", on="2026-03-28"),
+                orders.reading(NEW, METER, reason="06", on="2026-03-29"),
+            ),
+            "reading-orders",
+            (
+                reading_order(document_id=OLD, reason_code="03", data_source_code=None),
+                reading_order(document_id=NEW, reason_code="06", data_source_code=None, scheduled_on="2026-03-29"),
+            ),
+            then=days_later,
+        ),
+    ),
+    "supplier switch, told weeks later": (
+        *INSTALLED[:3],
+        replace(SUPPLIES, then=stored_for_weeks),
+        Step(
+            orders.READINGS,
+            (
+                orders.reading(OLD, METER, reason="03", on="2026-02-28"),
+                orders.reading(NEW, METER, reason="06", on="2026-03-01"),
+            ),
+            "reading-orders",
+            (
+                reading_order(document_id=OLD, reason_code="03", data_source_code=None, scheduled_on="2026-02-28"),
+                reading_order(document_id=NEW, reason_code="06", data_source_code=None, scheduled_on="2026-03-01"),
+            ),
+        ),
+    ),
     "device initialization": INSTALLED,
     "device change": (
         *INSTALLED,
@@ -392,7 +547,7 @@ class TestEitherDoor:
     @pytest.mark.parametrize("process", PROCESSES)
     def test_leaves_the_same_state(self, sides: BothSides, process: str) -> None:
         for step in PROCESSES[process]:
-            sides.tell(step.root, step.body)
+            sides.tell(step.root, *step.bodies)
             step.then(sides)
         by_sap = state(sides)
         assert any(by_sap.values())
@@ -402,7 +557,7 @@ class TestEitherDoor:
         sides.sap.received.clear()
         client, numbers = Client(sides), []
         for step in PROCESSES[process]:
-            number = client.order(step.resource, step.item)
+            number = client.order(step.resource, *step.items)
             step.then(sides)
             numbers.append(number)
         assert state(sides) == by_sap
