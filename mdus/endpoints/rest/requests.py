@@ -28,7 +28,7 @@ from starlette.concurrency import run_in_threadpool
 from mdus.contracts.binding import shape_version, to_json
 from mdus.contracts.log import SeverityCode
 from mdus.domain.access import Caller
-from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.access import Access, redacted
 from mdus.endpoints.rest.examples import ORDERED
 from mdus.endpoints.rest.mending import Reason
 from mdus.endpoints.rest.problems import described
@@ -154,7 +154,7 @@ def _add_door(router: APIRouter, runtime: Runtime, access: Access, service: Offe
             raise HTTPException(
                 409, f"The Idempotency-Key {idempotency_key} came before with other content: take another one"
             )
-        shown = await _settled(runtime, kept.message_id, door.path, wait=wait)
+        shown = await _settled(runtime, kept.message_id, door.path, caller, wait=wait)
         response.status_code = 200 if shown.state == "settled" else 202
         response.headers["Location"] = f"/api/v1/requests/{kept.message_id}"
         return shown
@@ -207,7 +207,7 @@ def _add_reading(router: APIRouter, runtime: Runtime, access: Access, resources:
         found = await run_in_threadpool(row)
         if found is None or not caller.may_see(found.sender_system):
             raise HTTPException(404, f"There is no request {message_id} of a client")
-        return await _settled(runtime, message_id, resources.get(found.service, ""), wait=wait)
+        return await _settled(runtime, message_id, resources.get(found.service, ""), caller, wait=wait)
 
 
 # -- taking in --------------------------------------------------------------------------------------------------------
@@ -289,11 +289,11 @@ def _body(sent: Any) -> StoredBody:
 # -- telling ----------------------------------------------------------------------------------------------------------
 
 
-async def _settled(runtime: Runtime, message_id: int, resource: str, *, wait: float) -> RequestShown:
+async def _settled(runtime: Runtime, message_id: int, resource: str, caller: Caller, *, wait: float) -> RequestShown:
     """Return a request once all its items are settled, or when the caller has waited long enough."""
     until, pause = time.monotonic() + wait, _FIRST_LOOK
     while True:
-        shown = await run_in_threadpool(_shown, runtime, message_id, resource)
+        shown = await run_in_threadpool(_shown, runtime, message_id, resource, caller)
         left = until - time.monotonic()
         if shown.state == "settled" or left <= 0:
             return shown
@@ -301,10 +301,10 @@ async def _settled(runtime: Runtime, message_id: int, resource: str, *, wait: fl
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-def _shown(runtime: Runtime, message_id: int, resource: str) -> RequestShown:
+def _shown(runtime: Runtime, message_id: int, resource: str, caller: Caller) -> RequestShown:
     with runtime.database.read() as uow:
         row = request(uow.connection, message_id)
-        items = [_item(each) for each in items_of_request(uow.connection, message_id)]
+        items = [_item(each, caller) for each in items_of_request(uow.connection, message_id)]
     if row is None:
         raise HTTPException(404, f"There is no request {message_id} of a client")
     return RequestShown(
@@ -320,7 +320,7 @@ def _shown(runtime: Runtime, message_id: int, resource: str) -> RequestShown:
     )
 
 
-def _item(row: AnyRow) -> ItemShown:
+def _item(row: AnyRow, caller: Caller) -> ItemShown:
     result: dict[str, Any] = json.loads(row.result) if row.result else {}
     problems = [Found.model_validate(each) for each in result.pop("problems", ())]
     state = _state(row)
@@ -330,7 +330,7 @@ def _item(row: AnyRow) -> ItemShown:
         position=row.position,
         state=state,
         problems=problems,
-        request=json.loads(row.content),
+        request=json.loads(row.content if caller.sees_personal else redacted(row.content)),
         result=result,
         waits_until=row.until if state == "waiting" else None,
     )

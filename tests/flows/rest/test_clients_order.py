@@ -155,6 +155,22 @@ class TestWhoMay:
         assert sides.mdus.get(f"/api/v1/requests/{mine}", headers=crew.headers).status_code == 404
         assert crew.get("requests")["items"] == []
 
+    def test_is_said_of_addresses_too(self, sides: BothSides) -> None:
+        location = {
+            "valid_from": "2026-01-01",
+            "valid_to": None,
+            "installation_point_id": "IP1",
+            "parent_installation_point_id": "CO1",
+            "street_name": "Mill Lane",
+        }
+        item = {"device_id": METER, "ams_id": "AM01", "locations_complete": True, "locations": [location]}
+        crew = Client(sides, name="crew", role=Role.OPERATOR)
+        number = crew.order("device-locations", item)
+        [shown] = crew.request(number)["items"]
+        assert shown["request"]["locations"][0]["street_name"] == "Mill Lane"
+        [hidden] = Client(sides, role=Role.VIEWER).request(number)["items"]
+        assert hidden["request"]["locations"][0]["street_name"] == "***"
+
 
 class TestWhatIsWrong:
     @pytest.mark.parametrize(
