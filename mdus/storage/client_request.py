@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
+from mdus.storage.access_token import tokens
 from mdus.storage.intake import Fate, ReceivedItem, ReceivedMessage, StoredBody, store_message
 from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
-from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.message import ITEM, MESSAGE, MESSAGE_IS_LISTED, MESSAGE_IS_REQUEST
+from mdus.storage.paging import Way, distinct_values, newest
 
+_WAY: Final = Way(columns=("client", "sender_system"), condition=MESSAGE_IS_REQUEST)
+_SYSTEMS: Final = Way(columns=("sender_system", "status"), condition=MESSAGE_IS_LISTED)
 _OF_CLIENTS: Final = (MESSAGE.c.client.is_not(None), MESSAGE.c.direction == "in")
 
 
@@ -71,7 +75,16 @@ def items_of_request(connection: Connection, message_id: int) -> Sequence[AnyRow
     return connection.execute(select(*columns).where(ITEM.c.message_id == message_id).order_by(ITEM.c.position)).all()
 
 
-def requests(connection: Connection, page: Page, *, client: str | None) -> Sequence[Row[tuple[object, ...]]]:
-    """Return the messages of clients' requests, the newest first."""
-    query = select(MESSAGE).where(*_OF_CLIENTS, *page.of(MESSAGE, {"client": client}))
-    return connection.execute(query.order_by(MESSAGE.c.id.desc()).limit(page.limit)).all()
+def requests(connection: Connection, page: Page, *, client: str | None) -> Sequence[AnyRow]:
+    """Return the messages of requests of a client, or of all that have, or had, a token, the newest first."""
+    clients = {f"rest:{row.name}" for row in tokens(connection)} if client is None else {client}
+    systems = (
+        set(distinct_values(connection, MESSAGE.c.sender_system, _SYSTEMS))
+        if page.systems is None
+        else set(page.systems)
+    )
+    if not clients or not systems:
+        return ()
+    wanted = {"client": clients, "sender_system": systems}
+    ids = newest(connection, MESSAGE, [_WAY], wanted, before=page.before, limit=page.limit)
+    return connection.execute(select(MESSAGE).where(MESSAGE.c.id.in_(ids)).order_by(MESSAGE.c.id.desc())).all()

@@ -83,7 +83,7 @@ MESSAGE = Table(
     _partial("message_unanswered", "ended_at", where="direction = 'out' AND status = 'delivered'"),
     _partial("message_dead", "id", where="status = 'dead'"),
     _partial("message_open", "id", where="status = 'received'"),
-    _partial("message_client", "client", "id", where="client IS NOT NULL"),
+    _partial("message_client", "client", "sender_system", "id", where="client IS NOT NULL AND direction = 'in'"),
     list_index("message_listed", "sender_system", "status", always="status <> ''"),
     list_index("message_listed_service", "service", "sender_system", "status", always="status <> ''"),
     Index("message_uuid", "uuid"),
@@ -142,6 +142,7 @@ ITEM_IS_WAITING: ColumnElement[bool] = literal_column("message_item.status IN ('
 ITEM_IS_PARKED: ColumnElement[bool] = literal_column("message_item.status = 'parked'")
 ITEM_IS_DECIDED: ColumnElement[bool] = literal_column("message_item.status = 'decided'")
 ITEM_IS_SENT: ColumnElement[bool] = literal_column("message_item.status = 'sent'")
+MESSAGE_IS_REQUEST: Final = "message.client IS NOT NULL AND message.direction = 'in'"
 MESSAGE_IS_READY: ColumnElement[bool] = literal_column("message.status = 'ready'")
 MESSAGE_IS_SENDING: ColumnElement[bool] = literal_column("message.status = 'sending'")
 #: What every row meets, and the indexes for lists are for: see `list_index`.

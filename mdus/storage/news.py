@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -35,6 +35,8 @@ from mdus.storage.rows import insert_rows, update_rows
 
 #: The lock of whoever numbers news on PostgreSQL; SQLite has one writer.
 _NUMBERING: Final = 0x4E455753
+#: Numbers looked through for one page.
+_LOOKED_THROUGH: Final = 20_000
 _COLUMNS: Final = ("at", "topic", "sender_system", "client", "about", "content")
 
 
@@ -129,10 +131,27 @@ def last_number(connection: Connection) -> int:
     return connection.execute(select(func.max(NEWS.c.number))).scalar() or 0
 
 
-def news_after(connection: Connection, number: int, audience: Audience, *, limit: int) -> Sequence[AnyRow]:
-    """Return the news after a number that an audience hears, the oldest first."""
-    query = select(NEWS).where(NEWS.c.number > number, audience.hears()).order_by(NEWS.c.number).limit(limit)
-    return connection.execute(query).all()
+class Heard(NamedTuple):
+    """News an audience hears, the oldest first, and the number up to which there are no others for it."""
+
+    rows: Sequence[AnyRow]
+    up_to: int
+
+
+def news_after(connection: Connection, number: int, audience: Audience, *, limit: int) -> Heard:
+    """Return the news after a number that an audience hears.
+
+    So many numbers are looked through at most that an audience that hears little is answered as soon as any other: it
+    goes on from `up_to`.
+    """
+    first, last = connection.execute(select(func.min(NEWS.c.number), func.max(NEWS.c.number))).one()
+    if last is None or number >= last:
+        return Heard((), max(number, last or 0))
+    begin = max(number, first - 1)
+    end = min(begin + _LOOKED_THROUGH, last)
+    query = select(NEWS).where(NEWS.c.number > begin, NEWS.c.number <= end, audience.hears())
+    rows = connection.execute(query.order_by(NEWS.c.number).limit(limit)).all()
+    return Heard(rows, rows[-1].number if len(rows) == limit else end)
 
 
 def forget_news(connection: Connection, *, before: datetime, limit: int) -> int:

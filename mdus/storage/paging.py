@@ -120,10 +120,10 @@ def _values(connection: Connection, column: Column[Any], ways: Sequence[Way], wa
         return sorted(wanted[column.name])
     if isinstance(column.type, EnumText):
         return list(column.type.members)
-    return _distinct(connection, column, next(way for way in ways if way.columns[0] == column.name))
+    return distinct_values(connection, column, next(way for way in ways if way.columns[0] == column.name))
 
 
-def _distinct(connection: Connection, column: Column[Any], way: Way) -> Sequence[Any]:
+def distinct_values(connection: Connection, column: Column[Any], way: Way) -> Sequence[Any]:
     """Return the values a column has, from one to the next by an index that begins with it."""
     where: list[ColumnElement[bool]] = [literal_column(way.condition)] if way.condition else []
     least = select(func.min(column).label("value")).where(*where).cte("value", recursive=True)

@@ -43,14 +43,15 @@ def tell_news(database: Database, *, now: datetime) -> int:
         if not rows:
             return 0
         for hook in webhook.webhooks(uow.connection):
-            _tell(uow.connection, hook, up_to=rows[-1].number, now=now)
+            _tell(uow.connection, hook, count=len(rows), up_to=rows[-1].number, now=now)
         news.forget_news(uow.connection, before=now - _KEPT, limit=_DELETED_AT_ONCE)
     return len(rows)
 
 
-def _tell(connection: Connection, hook: AnyRow, *, up_to: int, now: datetime) -> None:
-    heard = news.news_after(connection, hook.told_up_to, webhook.audience_of(hook), limit=2 * _AT_ONCE)
-    for system, some in groupby(sorted(heard, key=attrgetter("sender_system")), key=attrgetter("sender_system")):
+def _tell(connection: Connection, hook: AnyRow, *, count: int, up_to: int, now: datetime) -> None:
+    """Put what a webhook hears of the `count` news up to a number into the outbox."""
+    heard = news.news_after(connection, up_to - count, webhook.audience_of(hook), limit=_AT_ONCE)
+    for system, some in groupby(sorted(heard.rows, key=attrgetter("sender_system")), key=attrgetter("sender_system")):
         rows = list(some)
         for start in range(0, len(rows), _IN_ONE_MESSAGE):
             _store(connection, hook, system, rows[start : start + _IN_ONE_MESSAGE], now=now)

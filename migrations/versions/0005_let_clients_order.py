@@ -24,8 +24,8 @@ _ORDERED: Final = ("message", "meter_reading_document", "end_device_control")
 def upgrade() -> None:
     for table in _ORDERED:
         op.add_column(table, sa.Column("client", sa.Text(), nullable=True))
-    where = sa.text("client IS NOT NULL")
-    op.create_index("message_client", "message", ["client", "id"], sqlite_where=where, postgresql_where=where)
+    where, columns = sa.text("client IS NOT NULL AND direction = 'in'"), ["client", "sender_system", "id"]
+    op.create_index("message_client", "message", columns, sqlite_where=where, postgresql_where=where)
 
     op.create_table(
         "news",

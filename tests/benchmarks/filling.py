@@ -7,12 +7,15 @@ sender system, and all but a few are through: the rare ones, such as those given
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, Index, Table, text
 
+from mdus.domain.access import Role
+from mdus.storage.access_token import make_token
 from mdus.storage.audit import AUDIT
 from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
@@ -22,6 +25,7 @@ from mdus.storage.job import JOB_RUN
 from mdus.storage.mapping import METADATA
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.news import NEWS, Topic
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import (
     DEVICE_LOCATION,
@@ -31,6 +35,7 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
+from mdus.storage.rows import insert_rows
 from mdus.storage.session import Database
 from tests.benchmarks.landscape import Store
 from tests.benchmarks.orders import AMS, HEAD_END, OBIS, SYSTEM
@@ -40,6 +45,10 @@ SECOND_SYSTEM: Final = "P11"
 THIRD_SYSTEM: Final = "Q11"
 #: Serves one device in a thousand.
 SMALL_HEAD_END: Final = "hilltop"
+
+#: A REST client, and how many news there are for it and others.
+CLIENT: Final = "rest:portal"
+_NEWS: Final = 200_000
 
 READING_ORDER: Final = "SmartMeterMeterReadingDocumentERPCreateRequest"
 RARE_SERVICE: Final = "SmartMeterMeterReadingDocumentERPCancellationRequest"
@@ -544,3 +553,34 @@ def _fill_operation(rows: _Filling, size: Size) -> None:
             "attempts": "0",
         },
     )
+
+
+def fill_of_clients(store: Store) -> None:
+    """This will make every fiftieth message a request of a client's, and 200,000 news of events and requests."""
+    database = Database(store.url)
+    with closing(database), database.begin() as uow:
+        uow.connection.exec_driver_sql(f"UPDATE message SET client = '{CLIENT}' WHERE direction = 'in' AND id % 50 = 1")
+        make_token(
+            uow.connection,
+            CLIENT.removeprefix("rest:"),
+            role=Role.OPERATOR,
+            systems=None,
+            lasts=None,
+            created_by="benchmark",
+        )
+        at = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
+        rows = [
+            (
+                number,
+                at + timedelta(seconds=number),
+                Topic.REQUESTS if number % 10 == 0 else Topic.EVENTS,
+                system_of(number),
+                CLIENT if number % 10 == 0 else None,
+                f"number {number}",
+                "{}",
+            )
+            for number in range(1, _NEWS + 1)
+        ]
+        columns = ("number", "at", "topic", "sender_system", "client", "about", "content")
+        for start in range(0, len(rows), 10_000):
+            insert_rows(uow.connection, NEWS, columns, rows[start : start + 10_000])

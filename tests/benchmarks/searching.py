@@ -24,10 +24,12 @@ from mdus.domain.end_device_event import EventReason, EventState
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.access_token import make_token
+from mdus.storage.news import Topic
 from mdus.storage.session import Database
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.filling import (
     BULK,
+    CLIENT,
     RARE_SERVICE,
     READING_ORDER,
     SECOND_SYSTEM,
@@ -35,6 +37,7 @@ from tests.benchmarks.filling import (
     THIRD_SYSTEM,
     Size,
     fill,
+    fill_of_clients,
     system_of,
     uuid_of,
 )
@@ -45,6 +48,9 @@ _AIM_SECONDS: Final = 0.3
 _WARM_UPS: Final = 2
 _CALLS: Final = 15
 _SLOWEST_SHOWN: Final = 5
+
+#: Parameters of lists by which they are not narrowed.
+_NO_FILTERS: Final = {"limit", "cursor", "message_id", "If-None-Match", "seconds", "last-event-id"}
 
 _POINT: Final = "GET of one message by its id"
 
@@ -115,6 +121,7 @@ def searching(store: Store, folder: Path, *, messages: int) -> Iterator[Figure]:
     size = Size(devices=messages // 10, messages=messages)
     began = time.perf_counter()
     fill(store, size)
+    fill_of_clients(store)
     filled = time.perf_counter() - began
     everything, some = _tokens(store)
     views = [
@@ -237,6 +244,59 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
         filters={"kind": ["read_registers", "switch"], "status": ["done", "failed"]},
         together=[{"kind": "read_registers", "status": "done"}],
     )
+    both = {"sort": ["id", "-id"]}
+    for route in ("/devices", "/events", "/messages", "/exceptions", "/jobs"):
+        others = {"/devices": ["device_id", "-device_id"], "/messages": ["stored_at", "-stored_at"]}.get(route, [])
+        yield _List(route=route, filters={"sort": [*both["sort"], *others]})
+    for route in ("/readings", "/commands"):
+        yield _List(
+            route=route,
+            named=own,
+            filters={"sort": [*both["sort"], *(["-measured_at"] if route == "/readings" else [])]},
+        )
+    days = {"valid_on": ["2026-03-01", "1999-01-01"]}
+    yield _List(
+        route="/registers",
+        filters={
+            **days,
+            "sender_system": systems,
+            "device_id": devices,
+            "reading_type": [OBIS, "NONE"],
+            "measurement_task_id": [device, "NONE"],
+            "sort": ["id", "-id", "device_id", "-measurement_task_id", "valid_from"],
+        },
+        together=[{"reading_type": OBIS, "valid_on": "2026-03-01"}],
+    )
+    yield _List(
+        route="/locations",
+        filters={
+            **days,
+            "sender_system": systems,
+            "device_id": devices,
+            "installation_point_id": ["NONE"],
+            "sort": ["id", "-id", "device_id", "valid_from"],
+        },
+    )
+    yield _List(
+        route="/points-of-delivery",
+        filters={
+            "sender_system": systems,
+            "device_id": devices,
+            "point_of_delivery_id": [f"{view.device:022}", "NONE"],
+            "sort": ["point_of_delivery_id", "-point_of_delivery_id"],
+        },
+    )
+    yield _List(route="/reconciliation", filters=both)
+    yield _List(
+        route="/reconciliation/differences",
+        filters={**both, "kind": ["device_silent"], "sender_system": systems, "open": ["true", "false"]},
+    )
+    yield _List(route="/requests", filters={"client": [CLIENT, "rest:nobody"]})
+    yield _List(
+        route="/news",
+        filters={"topic": [*Topic], "after": ["0", "100000", "100000000"]},
+        together=[{"topic": "requests", "after": "150000"}],
+    )
     yield _List(route="/jobs", filters={"job": ["reconcile", "retention", "none"]})
     yield _List(route="/audit", filters={"action": ["retry", "leave", "none"]})
     for kind in ("message", "item", "delivery"):
@@ -298,12 +358,14 @@ class _Caller:
     def check(self, asked: Sequence[_List]) -> None:
         """This will raise RuntimeError where REST has a list, or a list has a filter, that is not asked for."""
         paths = self._client.get("/openapi.json").json()["paths"]
-        tried = {re.sub(r"[0-9]+", "{message_id}", each.route): {*each.named, *each.filters} for each in asked}
+        tried: dict[str, set[str]] = {}
+        for each in asked:
+            tried.setdefault(re.sub(r"[0-9]+", "{message_id}", each.route), set()).update(each.named, each.filters)
         for path, operations in paths.items():
             names = {parameter["name"] for parameter in operations.get("get", {}).get("parameters", ())}
             route = path.removeprefix("/api/v1")
             if "limit" in names and route != "/trace":
-                missing = names - {"limit", "cursor", "message_id"} - tried.get(route, set())
+                missing = names - _NO_FILTERS - tried.get(route, set())
                 if missing or route not in tried:
                     raise RuntimeError(f"{path} is not asked with {sorted(missing)}: add it to _lists")
 

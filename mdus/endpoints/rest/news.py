@@ -29,7 +29,7 @@ from mdus.endpoints.runtime import Runtime
 from mdus.storage import news, webhook
 from mdus.storage.audit import Deed, note_deed
 from mdus.storage.mapping import AnyRow
-from mdus.storage.news import Audience, Topic
+from mdus.storage.news import Audience, Heard, Topic
 
 _STREAM: Final = "text/event-stream"
 _MOST: Final = 1000
@@ -59,7 +59,7 @@ class NewsShown(Shown):
 
 
 class NewsPage(Shown):
-    """News in the order of their numbers; `last` is the number to go on from."""
+    """News in the order of their numbers; `last` is the number to go on from, also where there are none."""
 
     items: list[NewsShown]
     last: int
@@ -128,7 +128,7 @@ def add_news(router: APIRouter, runtime: Runtime, access: Access) -> None:
         audience = _audience(caller, topic)
         since = int(last_event_id) if last_event_id else after
 
-        def look(number: int, most: int) -> Sequence[AnyRow]:
+        def look(number: int, most: int) -> Heard:
             with database.read() as uow:
                 return news.news_after(uow.connection, number, audience, limit=most)
 
@@ -143,25 +143,23 @@ def add_news(router: APIRouter, runtime: Runtime, access: Access) -> None:
                 number, ends, silent_since = since, time.monotonic() + seconds, time.monotonic()
                 yield ": what happens from here on\n\n"
                 while time.monotonic() < ends and not await request.is_disconnected():
-                    rows = await run_in_threadpool(look, number, _MOST)
+                    rows, up_to = await run_in_threadpool(look, number, _MOST)
                     for row in rows:
-                        number = row.number
                         told = json.dumps(news.shown_news(row), ensure_ascii=False)
-                        yield f"id: {number}\nevent: {row.topic.value}\ndata: {told}\n\n"
+                        yield f"id: {row.number}\nevent: {row.topic.value}\ndata: {told}\n\n"
                     if rows:
                         silent_since = time.monotonic()
                     elif time.monotonic() - silent_since > _SIGN_OF_LIFE:
                         silent_since = time.monotonic()
                         yield ": still here\n\n"
-                    if not rows:
+                    if up_to == number:
                         await asyncio.sleep(_LOOK)
+                    number = up_to
 
             return StreamingResponse(stream(), media_type=_STREAM, headers={"Cache-Control": "no-store"})
-        rows = await run_in_threadpool(look, since, limit)
-        return NewsPage(
-            items=[NewsShown.model_validate(news.shown_news(row)) for row in rows],
-            last=rows[-1].number if rows else since,
-        )
+        heard = await run_in_threadpool(look, since, limit)
+        items = [NewsShown.model_validate(news.shown_news(row)) for row in heard.rows]
+        return NewsPage(items=items, last=heard.up_to)
 
     @router.post("/webhooks", tags=["news"], status_code=201, responses=described(409))
     def make(order: WebhookOrder, caller: Annotated[Caller, admin]) -> WebhookMade:

@@ -153,6 +153,23 @@ class TestNews:
             [late] = number_news(numbering.connection, limit=10)
             assert (late.number, late.about) == (2, "first inserted, last committed")
 
+    def test_that_an_audience_hears_seldom_are_looked_through_in_bounds(
+        self, sides: BothSides, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(news, "_LOOKED_THROUGH", 2)
+        for _ in range(5):
+            alarm(sides)
+            sides.clock.move(hours=2)
+        client.order("reading-orders", reading_order(scheduled_on="2026-03-29"))
+        sides.rest()
+        numbers, found, last = [], [], 0
+        while not found:
+            page = client.get("news", topic="requests", after=last)
+            found, last = page["items"], page["last"]
+            numbers.append(last)
+        assert numbers == [2, 4, 6]
+        assert client.get("news", topic="requests", after=last) == {"items": [], "last": 6}
+
     def test_are_forgotten_but_for_the_newest_number(self, sides: BothSides, client: Client) -> None:
         for _ in range(3):
             alarm(sides)
