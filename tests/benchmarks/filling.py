@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Index, Table, text
+from sqlalchemy import Connection, Index, Table, and_, text, update
 
 from mdus.domain.access import Role
 from mdus.storage.access_token import make_token
@@ -559,7 +559,8 @@ def fill_of_clients(store: Store) -> None:
     """This will make every fiftieth message a request of a client's, and 200,000 news of events and requests."""
     database = Database(store.url)
     with closing(database), database.begin() as uow:
-        uow.connection.exec_driver_sql(f"UPDATE message SET client = '{CLIENT}' WHERE direction = 'in' AND id % 50 = 1")
+        of_clients = and_(MESSAGE.c.direction == "in", MESSAGE.c.id % 50 == 1)
+        uow.connection.execute(update(MESSAGE).where(of_clients).values(client=CLIENT))
         make_token(
             uow.connection,
             CLIENT.removeprefix("rest:"),
