@@ -204,7 +204,8 @@ def exception_cases(connection: Connection, page: Page, *, is_open: bool, **filt
     """Return exception cases, those that are open or those that are closed."""
     table = EXCEPTION_CASE.table
     ways = _OPEN_CASE_WAYS if is_open else _CLOSED_CASE_WAYS
-    return _page(connection, select(table), table, page, filters, ways)
+    wanted = table.c.closed_at.is_(None) if is_open else table.c.closed_at.is_not(None)
+    return _page(connection, select(table).where(wanted), table, page, filters, ways)
 
 
 def _with_status() -> Select[Any]:
@@ -223,9 +224,6 @@ def _page(
     filters: Mapping[str, Any],
     ways: Sequence[Way],
 ) -> Sequence[Row[Any]]:
-    if page.sort != NEWEST:
-        sorted_rows = query.where(*page.of(table, filters)).order_by(*page.sort.order(table)).limit(page.limit)
-        return connection.execute(sorted_rows).all()
     return _found(connection, query, table, page, page.wanted(table, filters), ways)
 
 
@@ -240,6 +238,11 @@ def _found(
     """Return a page of the rows that have wanted values; of all rows by identity alone."""
     if not all(wanted.values()):
         return ()  # filters that contradict each other, or a system that the caller may not see
+    if page.sort != NEWEST:
+        narrowed = query.where(*(table.c[name].in_(sorted(values)) for name, values in wanted.items()))
+        if page.after is not None:
+            narrowed = narrowed.where(page.sort.beyond(table, page.after))
+        return connection.execute(narrowed.order_by(*page.sort.order(table)).limit(page.limit)).all()
     if wanted or all(way.condition for way in ways):
         ids = newest(connection, table, ways, wanted, before=page.before, limit=page.limit)
         query = query.where(table.c.id.in_(ids))

@@ -25,8 +25,10 @@ from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import ITEM, MESSAGE
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.paging import sorted_few
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS
+from mdus.storage.sorting import NEWEST
 
 #: Which two sides a kind of difference is between.
 SIDES: Final[Mapping[str, str]] = {
@@ -107,6 +109,8 @@ def differences(
         of_system = (_CASE.c.case_key.startswith(f"{one}/", autoescape=True) for one in sorted(wanted))
         conditions.append(or_(false(), *of_system))
     query = select(_CASE).where(*conditions, *page.of(_CASE, {}))
+    if is_open and page.sort == NEWEST:
+        return connection.execute(sorted_few(query, limit=page.limit)).all()
     return connection.execute(query.order_by(*page.sort.order(_CASE)).limit(page.limit)).all()
 
 

@@ -19,7 +19,7 @@ from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocum
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
 from mdus.storage.message import MESSAGE
-from tests.flows.intake.installation import NOW, Installation
+from tests.flows.intake.installation import NOW, SERVICES, Installation
 from tests.flows.intake.messages import CREATE_DEVICE, create_device, create_devices, header, item, new_uuid
 
 SENDERS = """
@@ -389,6 +389,9 @@ class TestDescription:
             "/api/v1/messages/{message_id}/resend",
             "/api/v1/messages/{message_id}/replay",
             "/api/v1/switching",
+            "/api/v1/webhooks",
+            "/api/v1/webhooks/{webhook_id}/delete",
+            *(f"/api/v1/{service.door.path}" for service in SERVICES.values() if getattr(service, "door", None)),
         }
         assert set().union(*verbs.values()) == {"get", "post"}
 
