@@ -39,6 +39,7 @@ SIDES: Final[Mapping[str, str]] = {
     reconciliation.SILENT: "MDUS - field",
     reconciliation.NEVER_REGISTERED: "MDUS - field",
     reconciliation.REPORT_CONTRADICTED: "SAP - field",
+    reconciliation.SWITCHED_OUTSIDE_SAP: "SAP - field",
     SWITCH_STATE_DIFFERS: "MDUS - head end",
     STATUS_MISSING: "MDUS - head end",
 }
