@@ -31,6 +31,7 @@ Kind = Literal[
     "device_silent",
     "device_never_registered",
     "switch_report_contradicted",
+    "switched_outside_sap",
     "switch_state_differs",
     "status_missing",
 ]
