@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, select
 
 from mdus.storage.access_token import tokens
-from mdus.storage.intake import Fate, ReceivedItem, ReceivedMessage, StoredBody, store_message
+from mdus.storage.intake import Fate, ReceivedItem, ReceivedMessage, StoredBody, message_with_key, store_message
 from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_IS_LISTED, MESSAGE_IS_REQUEST
@@ -51,17 +51,11 @@ def keep_request(
 
 
 def _known(connection: Connection, message: ReceivedMessage, body: StoredBody) -> Kept | None:
-    row = connection.execute(
-        select(MESSAGE.c.id, MESSAGE.c.content_hash).where(
-            MESSAGE.c.direction == "in",
-            MESSAGE.c.sender_system == message.sender_system,
-            MESSAGE.c.service == message.service,
-            MESSAGE.c.key == message.key,
-        )
-    ).first()
-    if row is None:
+    first = message_with_key(connection, message)
+    if first is None:
         return None
-    return Kept(row.id, is_new=False, differs=row.content_hash != body.content_hash)
+    message_id, content_hash = first
+    return Kept(message_id, is_new=False, differs=content_hash != body.content_hash)
 
 
 def request(connection: Connection, message_id: int) -> AnyRow | None:

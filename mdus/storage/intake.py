@@ -104,14 +104,14 @@ def store_message(
     gone through again; they may be made as they are asked for.
     """
     _store_body(connection, body)
-    first = _with_key(connection, message)
+    first = message_with_key(connection, message)
     if first is None:
         message_id = _insert_message(connection, message, body=body, status=MessageStatus.RECEIVED, now=now)
         if message_id is not None:
             _add_event(connection, message_id, MessageStatus.RECEIVED, now=now)
             repeated = _store_items(connection, message, message_id, batches, shape_version=shape_version, now=now)
             return Stored(Fate.NEW, message_id, repeated)
-        first = _with_key(connection, message)
+        first = message_with_key(connection, message)
         if first is None:
             raise LookupError(f"the key {message.key} is taken by a message that is not there")
     first_id, content_hash = first
@@ -176,7 +176,7 @@ def _store_body(connection: Connection, body: StoredBody) -> None:
     store_body(connection, content_hash=body.content_hash, data=body.data, size=body.size)
 
 
-def _with_key(connection: Connection, message: ReceivedMessage) -> tuple[int, bytes | None] | None:
+def message_with_key(connection: Connection, message: ReceivedMessage) -> tuple[int, bytes | None] | None:
     """Return id and hash of the message that has this key."""
     row = connection.execute(
         select(MESSAGE.c.id, MESSAGE.c.content_hash).where(

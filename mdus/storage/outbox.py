@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
 
-from mdus.messaging.sent_item import SentItem
-from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
-from mdus.storage.column_types import UtcInstant, database_now
-from mdus.storage.exception_case import DEAD_MESSAGE, close_cases
+from mdus.messaging.status import ItemStatus, MessageStatus, check_transition
+from mdus.storage.column_types import database_now
 from mdus.storage.inbox import complete_messages
-from mdus.storage.keys import among
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import (
     ITEM,
     ITEM_IS_DECIDED,
-    ITEM_IS_SENT,
     MESSAGE,
     MESSAGE_EVENT,
     MESSAGE_IS_READY,
     MESSAGE_IS_SENDING,
 )
-from mdus.storage.rows import insert_rows, update_rows
-from mdus.telemetry.metrics import ANSWERED_SECONDS
+from mdus.storage.rows import insert_rows
 
 #: The name space of the UUIDs of our messages: a crashed turn repeated makes the same message.
 _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
@@ -357,36 +351,6 @@ def stored_at(connection: Connection, message_id: int) -> datetime | None:
     return connection.execute(select(MESSAGE.c.stored_at).where(MESSAGE.c.id == message_id)).scalar()
 
 
-def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
-    """Return the items of our messages that confirmations answer: (sender system, lower-case UUID, business key)."""
-    wanted = [(message_key, f"{sender_system}/{about}") for sender_system, message_key, about in answers]
-    return _sent(
-        connection,
-        among(connection, [MESSAGE.c.key, ITEM.c.ordering_key], wanted),
-        MESSAGE.c.sender_system == ITEM.c.sender_system,
-    )
-
-
-def sole_items(connection: Connection, answers: Collection[tuple[str, str]]) -> list[SentItem]:
-    """Return the items that are all of a message of ours: (sender system, lower-case UUID) of the messages."""
-    of_message = among(connection, [MESSAGE.c.sender_system, MESSAGE.c.key], answers)
-    return _sent(connection, of_message, MESSAGE.c.item_count == 1)
-
-
-def _sent(connection: Connection, *which: ColumnElement[bool]) -> list[SentItem]:
-    query = (
-        select(MESSAGE.c.sender_system, MESSAGE.c.key, ITEM.c.key)
-        .join(ITEM, ITEM.c.message_id == MESSAGE.c.id)
-        .where(*which, MESSAGE.c.direction == "out")
-        .order_by(ITEM.c.id)
-    )
-    found = []
-    for sender_system, message_key, key in connection.execute(query):
-        about, _, attempt = key.rpartition("/")
-        found.append(SentItem(sender_system=sender_system, message_key=message_key, about=about, attempt=int(attempt)))
-    return found
-
-
 def send_again(connection: Connection, message_ids: Collection[int], *, note: str, now: datetime) -> None:
     """Make messages that were delivered ready once more: the same bytes under the same UUID."""
     again = connection.scalars(
@@ -397,123 +361,3 @@ def send_again(connection: Connection, message_ids: Collection[int], *, note: st
     ).all()
     rows = [(message_id, MessageStatus.READY.value, now, note) for message_id in again]
     insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at", "note"), rows)
-
-
-def settle_answered(
-    connection: Connection, answered: Sequence[tuple[str, str | None, str]], *, sender_system: str, now: datetime
-) -> None:
-    """Mark what SAP has confirmed: (service, ReferenceUUID, business key) of each confirmed item.
-
-    The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key: in that
-    message, or in any when the message is not known. A confirmation that comes late, twice, or before our delivery was
-    noted changes nothing it should not.
-    """
-    references = {reference.lower() for _, reference, _ in answered if reference}
-    if references:
-        _confirm(connection, references, sender_system=sender_system, now=now)
-    ordering_keys = {(f"{sender_system}/{key}",) for _, _, key in answered}
-    waiting = connection.execute(
-        select(ITEM.c.id, ITEM.c.message_id, ITEM.c.service, ITEM.c.ordering_key, MESSAGE.c.key)
-        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
-        .where(
-            ITEM_IS_SENT,
-            among(connection, [ITEM.c.ordering_key], ordering_keys),
-            ITEM.c.service.in_({service for service, _, _ in answered}),
-            ITEM.c.direction == "out",
-            ITEM.c.sender_system == sender_system,
-        )
-        .order_by(ITEM.c.id)
-        .with_for_update(of=ITEM)
-    ).all()
-    meant: dict[tuple[str, str], set[str]] = {}
-    for service, reference, key in answered:
-        meant.setdefault((service, f"{sender_system}/{key}"), set()).add((reference or "").lower())
-    named = _known(connection, references, sender_system=sender_system) if waiting and references else set()
-    found = [
-        row
-        for row in waiting
-        if (messages := meant.get((row.service, row.ordering_key), set())) and (row.key in messages or messages - named)
-    ]
-    if found:
-        status = ItemStatus.ANSWERED
-        update_rows(connection, ITEM, ("status",), [(status, row.id) for row in found], by=("id",))
-        rows = [(row.message_id, row.id, status.value, now) for row in found]
-        insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at"), rows)
-        _confirm_unnamed(connection, [row for row in found if row.key not in references], now=now)
-
-
-def _confirm_unnamed(connection: Connection, answered: Sequence[AnyRow], *, now: datetime) -> None:
-    """Mark messages CONFIRMED that SAP took and answered without naming them: those whose last item was answered.
-
-    Where several messages wait under one key nobody knows which one is meant, and each stays as it is.
-    """
-    waited = Counter((row.service, row.ordering_key) for row in answered)
-    alone = {row.message_id for row in answered if waited[row.service, row.ordering_key] == 1}
-    if not alone:
-        return
-    is_open = exists().where(ITEM.c.message_id == MESSAGE.c.id, ITEM_IS_SENT)
-    confirmed = connection.execute(
-        update(MESSAGE)
-        .where(MESSAGE.c.id.in_(sorted(alone)), MESSAGE.c.status == MessageStatus.DELIVERED, ~is_open)
-        .values(status=MessageStatus.CONFIRMED)
-        .returning(MESSAGE.c.id, MESSAGE.c.service, MESSAGE.c.ended_at)
-    ).all()
-    rows = [(row.id, MessageStatus.CONFIRMED.value, now) for row in confirmed]
-    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
-    _measure(confirmed, now=now)
-
-
-def _measure(confirmed: Sequence[AnyRow], *, now: datetime) -> None:
-    """Note how long SAP took to confirm; a confirmation that overtook the answer to our call took no time."""
-    durations: dict[str, Counter[float]] = {}
-    for row in confirmed:
-        seconds = 0.0 if row.ended_at is None else max(0.0, (now - row.ended_at).total_seconds())
-        durations.setdefault(row.service, Counter())[seconds] += 1
-    for service, of_service in durations.items():
-        ANSWERED_SECONDS.labels(service).observe_many(of_service)
-
-
-def _known(connection: Connection, keys: Collection[str], *, sender_system: str) -> set[str]:
-    """Return those of the keys that messages of ours have."""
-    query = select(MESSAGE.c.key).where(
-        MESSAGE.c.direction == "out", MESSAGE.c.sender_system == sender_system, MESSAGE.c.key.in_(keys)
-    )
-    return set(connection.scalars(query))
-
-
-def _confirm(connection: Connection, keys: Collection[str], *, sender_system: str, now: datetime) -> None:
-    """Mark the messages with these keys CONFIRMED, whether we know of their delivery or not.
-
-    A confirmation may overtake the answer to our call, and come for a message whose answer was lost: that one is on its
-    way again, or given up.
-    """
-    found = connection.execute(
-        select(MESSAGE.c.id, MESSAGE.c.uuid, MESSAGE.c.status, MESSAGE.c.service, MESSAGE.c.ended_at)
-        .where(
-            MESSAGE.c.direction == "out",
-            MESSAGE.c.sender_system == sender_system,
-            MESSAGE.c.key.in_(keys),
-            MESSAGE.c.status.in_(sources_of(MessageStatus.CONFIRMED)),
-        )
-        .order_by(MESSAGE.c.id)
-        .with_for_update()
-    ).all()
-    if not found:
-        return
-    connection.execute(
-        update(MESSAGE)
-        .where(MESSAGE.c.id.in_([row.id for row in found]))
-        .values(
-            status=MessageStatus.CONFIRMED,
-            due_at=None,
-            lease_token=None,
-            lease_until=None,
-            ended_at=func.coalesce(MESSAGE.c.ended_at, literal(now, UtcInstant())),
-        )
-    )
-    rows = [(row.id, MessageStatus.CONFIRMED.value, now) for row in found]
-    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
-    _measure(found, now=now)
-    given_up = [row.uuid for row in found if row.status is MessageStatus.DEAD]
-    if given_up:
-        close_cases(connection, DEAD_MESSAGE, given_up, now=now)

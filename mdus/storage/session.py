@@ -35,9 +35,9 @@ from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
 from mdus.messaging.sent_item import SentItem
 from mdus.settings import Settings, data_folder, load_settings
+from mdus.storage import answered, registry
 from mdus.storage import end_device_event as device_events
 from mdus.storage import meter_reading_document as documents
-from mdus.storage import outbox, registry
 from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_WINDOW
@@ -174,11 +174,11 @@ class UnitOfWork:
 
     def sent_items(self, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
         """Return the items of our messages that confirmations answer: (sender system, ReferenceUUID, business key)."""
-        return outbox.sent_items(self.connection, answers) if answers else []
+        return answered.sent_items(self.connection, answers) if answers else []
 
     def sole_items(self, answers: Collection[tuple[str, str]]) -> list[SentItem]:
         """Return the items of our messages that hold one item only: (sender system, ReferenceUUID)."""
-        return outbox.sole_items(self.connection, answers) if answers else []
+        return answered.sole_items(self.connection, answers) if answers else []
 
     def note_used(self, blocks: Collection[IntervalBlock]) -> None:
         """Note that somebody acts on these versions: values that come from now on make new ones."""

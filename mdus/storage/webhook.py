@@ -57,10 +57,9 @@ def make_webhook(
     return int(number), secret
 
 
-def webhooks(connection: Connection, *, lock: bool = False) -> Sequence[AnyRow]:
+def webhooks(connection: Connection) -> Sequence[AnyRow]:
     """Return all webhooks, oldest first."""
-    query = select(WEBHOOK).order_by(WEBHOOK.c.id)
-    return connection.execute(query.with_for_update() if lock else query).all()
+    return connection.execute(select(WEBHOOK).order_by(WEBHOOK.c.id)).all()
 
 
 def webhook(connection: Connection, number: int) -> AnyRow | None:

@@ -30,10 +30,10 @@ from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus
 from mdus.settings import Settings
 from mdus.storage import inbox
+from mdus.storage.answered import settle_answered
 from mdus.storage.exception_case import DEAD_ITEM
 from mdus.storage.inbox import ItemUpdate
 from mdus.storage.mapping import AnyRow
-from mdus.storage.outbox import settle_answered
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.waiting import hold
 from mdus.telemetry import tracing

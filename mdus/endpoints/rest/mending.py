@@ -3,15 +3,16 @@
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 
 from mdus.domain.access import Caller, Role
 from mdus.endpoints import replaying
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.problems import described
+from mdus.endpoints.rest.sent import Sent, instant, whole_number
 from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, MessageId, Shown, listed
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import audit, listing, mending
@@ -24,33 +25,13 @@ Reason = Annotated[str, Field(min_length=3, max_length=500, description="Why; ke
 _MOST: Final = 1000
 
 
-def _number(value: Any) -> Any:
-    """Let numbers pass that are whole, and nothing that only looks like one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("expected a number")  # noqa: TRY004 - what the validation turns into an answer
-    return value
-
-
-def _instant(value: Any) -> Any:
-    """Let texts pass: a number is no instant."""
-    if value is not None and not isinstance(value, str | datetime):
-        raise ValueError("expected an instant such as 2026-03-28T10:00:00Z")
-    return value
-
-
-class Asked(BaseModel):
-    """What a caller sends; unknown members are refused, lest a misspelt filter widens what is meant."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WhatFor(Asked):
+class WhatFor(Sent):
     """A deed that needs no more than its reason."""
 
     reason: Reason
 
 
-class GivenUpOnes(Asked):
+class GivenUpOnes(Sent):
     """Which of what is given up is meant: all that meets every condition stated."""
 
     model_config = ConfigDict(
@@ -62,13 +43,13 @@ class GivenUpOnes(Asked):
     kind: Kind
     reason: Reason
     ids: Annotated[
-        list[Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_number)]], Field(max_length=_MOST)
-    ] = []
+        list[Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(whole_number)]], Field(max_length=_MOST)
+    ] = Field(default=[])
     sender_system: str | None = None
     service: str | None = None
     head_end: str | None = None
     before: Annotated[
-        AwareDatetime | None, BeforeValidator(_instant), Field(description="Only what was stored before.")
+        AwareDatetime | None, BeforeValidator(instant), Field(description="Only what was stored before.")
     ] = None
     dry_run: Annotated[bool, Field(strict=True, description="Only count.")] = False
 
@@ -133,7 +114,7 @@ class Switching(Shown):
     reason: str | None
 
 
-class SwitchingOrder(Asked):
+class SwitchingOrder(Sent):
     """An order to let no disconnection leave, or to let them leave again."""
 
     stopped: Annotated[bool, Field(strict=True)]

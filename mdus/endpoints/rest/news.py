@@ -23,7 +23,7 @@ from mdus.domain.access import Caller, Role
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import Reason, WhatFor
 from mdus.endpoints.rest.problems import described
-from mdus.endpoints.rest.request_models import Sent
+from mdus.endpoints.rest.sent import Sent
 from mdus.endpoints.rest.shapes import LARGEST_ID, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import news, webhook

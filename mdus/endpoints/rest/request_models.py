@@ -20,11 +20,12 @@ from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
 
 from mdus.contracts.catalog import Catalog
 from mdus.contracts.shape import ShapeField, fields_of, unwrap
 from mdus.contracts.wire_types import WireType
+from mdus.endpoints.rest.sent import Sent, instant, whole_number
 from mdus.messaging.patterns import ClientRequest, NotificationReceived, Offered
 
 #: Characters of ids and codes, and of names: what XML and both databases can hold, but for white space.
@@ -32,12 +33,6 @@ _PLAIN: Final = "!-~"
 _VISIBLE: Final = "!-~¡-\ud7ff\ue000-�"
 _NO_FACETS: Final[Mapping[str, str]] = {}
 _LONGEST: Final = 255
-
-
-class Sent(BaseModel):
-    """What a client sends; unknown members are refused, lest a misspelt one is left out unnoticed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def model_of(service: Offered, contract: Catalog) -> type[Sent]:
@@ -154,14 +149,7 @@ def _decimal(facets: Mapping[str, str]) -> Any:
 
 def _whole(facets: Mapping[str, str]) -> Any:
     least, most = facets.get("minInclusive", "0"), facets.get("maxInclusive", "999999999")
-
-    def check(value: Any) -> Any:
-        # 8.0 is a whole number to JSON, true and "8" are none.
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError("expected a whole number")  # noqa: TRY004 - what the validation turns into an answer
-        return value
-
-    return Annotated[int, Field(ge=int(least), le=int(most)), BeforeValidator(check)]
+    return Annotated[int, Field(ge=int(least), le=int(most)), BeforeValidator(whole_number)]
 
 
 def _written(kind: Any, pattern: str, told: str, *, form: str | None = None) -> Any:
@@ -179,22 +167,13 @@ def _written(kind: Any, pattern: str, told: str, *, form: str | None = None) -> 
     return Annotated[kind, BeforeValidator(check), WithJsonSchema(schema)]
 
 
-def _instant(_: Mapping[str, str]) -> Any:
-    def check(value: Any) -> Any:
-        if not isinstance(value, str | datetime):
-            raise ValueError("expected an instant such as 2026-03-28T10:00:00Z")  # noqa: TRY004 - as above
-        return value
-
-    return Annotated[AwareDatetime, BeforeValidator(check)]
-
-
 _LEAVES: Final[Mapping[Any, Any]] = {
     bool: lambda _: Annotated[bool, Field(strict=True)],
     int: _whole,
     Decimal: _decimal,
     date: lambda _: _written(date, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date such as 2026-03-28", form="date"),
     time: lambda _: _written(time, r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$", "a time such as 10:00:00"),
-    datetime: _instant,
+    datetime: lambda _: Annotated[AwareDatetime, BeforeValidator(instant)],
 }
 
 

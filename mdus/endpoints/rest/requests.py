@@ -32,7 +32,8 @@ from mdus.endpoints.rest.access import Access, redacted
 from mdus.endpoints.rest.examples import ORDERED
 from mdus.endpoints.rest.mending import Reason
 from mdus.endpoints.rest.problems import described
-from mdus.endpoints.rest.request_models import Sent, model_of, request_of
+from mdus.endpoints.rest.request_models import model_of, request_of
+from mdus.endpoints.rest.sent import Sent
 from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, MessageId, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.patterns import ClientRequest, Door, NotificationReceived, Offered, RequestConfirmation

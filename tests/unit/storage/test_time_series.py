@@ -14,11 +14,12 @@ from mdus.domain.channel import Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer, empty_block
 from mdus.domain.time_series_upload import Operation, TimeSeriesLook, TimeSeriesUpload, UploadStatus
 from mdus.messaging.status import MessageStatus
-from mdus.storage import outbox
+from mdus.storage import answered, outbox
 from mdus.storage import time_series as profiles
+from mdus.storage.answered import settle_answered
 from mdus.storage.interval_block import ensure_channels, revised_days, write_blocks
 from mdus.storage.message import ITEM, MESSAGE
-from mdus.storage.outbox import OutboundItem, settle_answered, store_message
+from mdus.storage.outbox import OutboundItem, store_message
 from mdus.storage.session import Database, UnitOfWork
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -157,10 +158,10 @@ class TestSilentUploads:
 class TestAnAnswer:
     def test_is_of_the_item_in_the_message_it_names(self, uow: UnitOfWork) -> None:
         first, second = in_message(uow, upload("1", 1)), in_message(uow, upload("1", 2))
-        [found] = outbox.sent_items(uow.connection, [("P11", second, "1")])
+        [found] = answered.sent_items(uow.connection, [("P11", second, "1")])
         assert (found.message_key, found.about, found.attempt) == (second, "1", 2)
-        assert outbox.sent_items(uow.connection, [("P12", first, "1")]) == []
-        assert outbox.sent_items(uow.connection, [("P11", first, "2")]) == []
+        assert answered.sent_items(uow.connection, [("P12", first, "1")]) == []
+        assert answered.sent_items(uow.connection, [("P11", first, "2")]) == []
 
     def test_leaves_the_same_profile_in_another_message_unanswered(self, uow: UnitOfWork) -> None:
         first, second = in_message(uow, upload("1", 1)), in_message(uow, upload("1", 2))

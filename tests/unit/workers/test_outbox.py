@@ -20,11 +20,12 @@ from mdus.domain.exception_case import ExceptionCase
 from mdus.messaging.retry import RetryPolicy
 from mdus.messaging.status import ItemStatus, MessageStatus, sources_of
 from mdus.settings import load_settings
+from mdus.storage.answered import settle_answered
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.exception_case import DEAD_MESSAGE
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
-from mdus.storage.outbox import OutboundItem, lease_messages, settle_answered, store_message
+from mdus.storage.outbox import OutboundItem, lease_messages, store_message
 from mdus.storage.session import Database
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.outbox import OutboxWorker
