@@ -1,6 +1,6 @@
-"""Finds what the packages expose (SERVICE, HEAD_END, TABLES) and holds it against the contract and the settings.
+"""Finds what the packages expose (SERVICE, HEAD_END, TABLES, RULE, METHOD) and holds it against the contract and the settings.
 
-A new service or kind of head end is a new file: nothing here names one.
+A new service, kind of head end, validation rule or method of estimation is a new file: nothing here names one.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from types import ModuleType
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
 import mdus.headends
 import mdus.services
+import mdus.vee.estimation
+import mdus.vee.validation
 from mdus.bootstrap.tables import SHARED_TABLES, table_problems
 from mdus.contracts.binding import check
 from mdus.contracts.catalog import Catalog, Direction, UnknownRoot
@@ -32,17 +34,23 @@ from mdus.messaging.patterns import (
     outbound_roots,
 )
 from mdus.settings import Problem, Settings
+from mdus.vee.method import Method
+from mdus.vee.rule import Rule
+from mdus.vee.rule_set import RuleSetRow, Tools
+
+Tool = TypeVar("Tool", Rule, Method)
 
 _MEND_CODE: Final = "this is a defect of the code: correct it, or install MDUS again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What the packages expose: services and kinds of head ends by name, and the shapes of the tables' rows."""
+    """What the packages expose, by name, and the shapes of the tables' rows."""
 
     services: Mapping[str, Service] = field(default_factory=dict)
     kinds: Mapping[str, HeadEndKind] = field(default_factory=dict)
     tables: Mapping[str, type[BaseModel]] = field(default_factory=dict)
+    tools: Tools = field(default_factory=lambda: Tools(rules={}, methods={}))
     problems: tuple[Problem, ...] = ()
 
 
@@ -71,7 +79,23 @@ def discover(*, services: ModuleType = mdus.services, headends: ModuleType = mdu
         if kind.name in kinds:
             problems.append(_defect(f"the kind {kind.name} is another folder's already", module))
         kinds[kind.name] = kind
-    return Found(services=found, kinds=kinds, tables=tables, problems=tuple(problems))
+    tools = Tools(
+        rules=_exposed(mdus.vee.validation, "RULE", Rule, problems),
+        methods=_exposed(mdus.vee.estimation, "METHOD", Method, problems),
+    )
+    return Found(services=found, kinds=kinds, tables=tables, tools=tools, problems=tuple(problems))
+
+
+def _exposed(package: ModuleType, constant: str, kind: type[Tool], problems: list[Problem]) -> dict[str, Tool]:
+    """Return what the modules of a package expose under one name, by its own name."""
+    found: dict[str, Tool] = {}
+    for module in _modules(package):
+        tool = getattr(module, constant, None)
+        if not isinstance(tool, kind):
+            problems.append(_defect(f"the module exposes no {constant}", module))
+        elif found.setdefault(tool.name, tool) is not tool:
+            problems.append(_defect(f"{tool.name} is another module's already", module))
+    return found
 
 
 def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iterator[Problem]:
@@ -104,6 +128,10 @@ def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iter
 def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
     """Yield where the settings name what is not there: kinds of head ends, services, callback paths, rows of tables."""
     yield from table_problems(settings, kinds=found.kinds, services=found.services)
+    for rule_set in settings.rows("rule_sets", RuleSetRow):
+        for problem in found.tools.problems(rule_set):
+            where, mend = f"rule_sets.{rule_set.name}", "docs/vee.md lists rules and methods with their parameters"
+            yield Problem(what=problem, where=where, mend=mend)
     for row in settings.head_ends:
         where = f"head_ends.{row.name}"
         if row.kind not in found.kinds:

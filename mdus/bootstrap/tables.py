@@ -23,6 +23,7 @@ from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
 from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
 from mdus.messaging.patterns import RequestSent, Service
 from mdus.settings import Problem, Settings
+from mdus.vee.rule_set import RuleSetRow
 
 #: The tables, with the shape of their rows.
 SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
@@ -31,6 +32,7 @@ SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "interfaces": InterfaceRow,
     "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,
+    "rule_sets": RuleSetRow,
     "units": UnitRow,
 }
 

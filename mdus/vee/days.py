@@ -1,0 +1,135 @@
+"""What rules and methods look at: one local day of each of many channels, all in one grid.
+
+Arrays have a row per channel day (c of them) and a column per interval (n: 92, 96 or 100 of 15 minutes). The rows may
+be of different dates; all have as many intervals, as long ones, with as many decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntFlag
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdus.domain.channel import MISSING
+
+Elements = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Figures = NDArray[np.float64]
+
+#: A figure that nobody knows.
+UNKNOWN: Final = float("nan")
+
+
+class Flag(IntFlag):
+    """What the field said of an interval's value, from its IEC 61968-9 reading qualities."""
+
+    OVERFLOW = 1  # 4.1: the counter of the interval ran over
+    PARTIAL = 2  # 4.2: shorter than it should be
+    LONG = 4  # 4.3
+    SKIPPED = 8  # 4.4
+    TEST_MODE = 16  # 4.5
+    CLOCK_CHANGED = 32  # 4.9, 4.64, 4.128
+    POWER_DOWN = 64  # 2.32: the supply failed during the interval
+    POWER_UP = 128  # 1.32, 4.32: the supply came back
+    DEVICE_FAULT = 256  # 1.x: watchdog, parity, hardware reset
+    CLOCK_ERROR = 512  # 1.9
+    REVERSED = 1024  # 3.4: reverse rotation
+    DISCONNECTED = 2048  # 2.3
+
+
+class Fact(Enum):
+    """What else may be known of a channel day; a rule or method names what it needs, and only that is loaded.
+
+    Quantities are int64 in the unit of the values (x 10**decimals), MISSING where nobody knows; figures are float64,
+    NaN where nobody knows; the rest is bool.
+    """
+
+    ADVANCE = "advance"  # (c,) int64: what the register moved from the day's first instant to its last
+    REGISTER_STEP = "register_step"  # (c,) int64: the least the register can move
+    FLOWS_BACK = "flows_back"  # (c,) bool: a value below zero is in order (net metering)
+    IN_SERVICE = "in_service"  # (c,) bool: installed, and connected as far as is known, for some of the day
+    PAST_TOTAL = "past_total"  # (c,) int64: usage of the days before, as far as there are final values
+    PAST_DAYS = "past_days"  # (c,) float64: how many days that were; 0 without any
+    YEAR_AGO_TOTAL = "year_ago_total"  # (c,) int64: the same around the same date one year before
+    YEAR_AGO_DAYS = "year_ago_days"  # (c,) float64
+    PAST_MOST = "past_most"  # (c,) int64: the highest usage of a day among them
+    PAST_PEAK = "past_peak"  # (c,) int64: the highest value of an interval among them
+    LAST_VALUE = "last_value"  # (c,) int64: the last interval's value of the day before
+    NEXT_VALUE = "next_value"  # (c,) int64: the first interval's value of the day after
+    ESTIMATED_DAYS = "estimated_days"  # (c,) float64: days since the last one without an estimated value
+    OUTAGE = "outage"  # (c, n) bool: the meter told of a power failure in the interval
+    CLOCK_DRIFT = "clock_drift"  # (c,) float64: seconds the meter's clock is ahead of the head end's
+    SIBLING = "sibling"  # (c, n) int64: the same intervals of the reactive (active) channel beside this
+    CHECK = "check"  # (c, n) int64: the same intervals of the check meter
+    SIMILAR = "similar"  # (c, n) int64: the mean of the same intervals of similar meters
+    TIME_OF_USE_ADVANCE = "time_of_use_advance"  # (c,) int64: what the time-of-use registers moved together
+    REGISTER_BEFORE = "register_before"  # (c,) int64: what the register showed at the day's first instant
+    REGISTER_AFTER = "register_after"  # (c,) int64: and at its last
+    REGISTER_TURN = "register_turn"  # (c,) int64: what it shows at most, plus one step
+    FACTOR_TOLD = "factor_told"  # (c,) float64: the multiplier that came with the values
+    FACTOR_KNOWN = "factor_known"  # (c,) float64: the multiplier of the registry
+    UNIT_FITS = "unit_fits"  # (c,) bool: the channel's unit is of the kind of its register's
+    HISTORY = "history"  # (c, 35, n) int64: actual values of the days before, the day before first
+    HISTORY_WEEKDAY = "history_weekday"  # (c, 35) int64: 0 Monday .. 6 Sunday, 7 a holiday, -1 no such day
+    WEEKDAY = "weekday"  # (c,) int64: the same of the day itself
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Days:
+    """One day of each of some channels, with what is known of it.
+
+    `values` is int64 (c, n), MISSING where an interval has none; never changed. `flags` are bits of Flag (c, n).
+    `is_over` says by channel day that no values are to be expected any more, so that those missing are missing for good.
+    """
+
+    minutes: int
+    decimals: int
+    values: Elements
+    flags: NDArray[np.uint32]
+    is_over: Mask
+    facts: Mapping[Fact, NDArray[Any]] = field(default_factory=dict)
+
+    def __getitem__(self, fact: Fact) -> NDArray[Any]:
+        """Return a fact; KeyError for one that nobody asked to be loaded."""
+        return self.facts[fact]
+
+    @property
+    def count(self) -> int:
+        """Return how many channel days there are."""
+        return len(self.values)
+
+    @property
+    def present(self) -> Mask:
+        """Return which intervals have a value (c, n)."""
+        present: Mask = self.values != MISSING
+        return present
+
+    def has(self, flag: Flag) -> Mask:
+        """Return which intervals have any of these flags (c, n)."""
+        found: Mask = (self.flags & np.uint32(int(flag))) != 0
+        return found
+
+    def totals(self) -> Elements:
+        """Return the sum of the values there are (c,), 0 without any."""
+        return total(self.values)
+
+    def rows(self, which: Mask) -> Days:
+        """Return some of the channel days."""
+        return Days(
+            minutes=self.minutes,
+            decimals=self.decimals,
+            values=self.values[which],
+            flags=self.flags[which],
+            is_over=self.is_over[which],
+            facts={fact: known[which] for fact, known in self.facts.items()},
+        )
+
+
+def total(values: Elements) -> Elements:
+    """Return the sums of the values there are along the last axis, exactly; 0 without any."""
+    sums: Elements = np.where(values == MISSING, 0, values).sum(axis=-1)
+    return sums

@@ -1,0 +1,1 @@
+"""The methods of estimation, one file each; a file exposes METHOD."""

@@ -1,0 +1,37 @@
+"""Rounding as meter data standards want it: HALF_UP, away from zero, in whole numbers so that nothing is lost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mdus.vee.days import Elements
+
+
+def divided(dividend: Elements, divisor: Elements | int) -> Elements:
+    """Return integer quotients rounded HALF_UP (5 / 2 is 3, -5 / 2 is -3); a divisor of 0 gives 0."""
+    top, bottom = np.abs(dividend), np.abs(np.asarray(divisor, dtype=np.int64))
+    safe = np.where(bottom == 0, 1, bottom)
+    whole, rest = np.divmod(top, safe)
+    rounded = whole + (rest >= safe - rest)
+    sign = np.sign(dividend) * np.sign(np.asarray(divisor, dtype=np.int64))
+    result: Elements = np.where(bottom == 0, 0, rounded * sign).astype(np.int64)
+    return result
+
+
+def shared_out(amounts: Elements, weights: Elements) -> Elements:
+    """Return amounts (c,) shared out by weights (c, n), in whole numbers that add up to each amount exactly.
+
+    What rounding leaves over goes to those whose share was cut most, of equals to the earlier. Weights are not below
+    zero; where all of a row are zero, those rows get nothing.
+    """
+    total = weights.sum(axis=1, keepdims=True).astype(object)
+    safe = np.where(total == 0, 1, total)
+    exact = amounts[:, None].astype(object) * weights.astype(object)
+    whole = exact // safe
+    rest = exact - whole * safe
+    left = np.where(total[:, 0] == 0, 0, amounts.astype(object) - whole.sum(axis=1)).astype(np.int64)
+    order = np.argsort(-(rest / safe).astype(np.float64), axis=1, kind="stable")
+    extra = np.zeros(weights.shape, dtype=np.int64)
+    np.put_along_axis(extra, order, (np.arange(weights.shape[1])[None, :] < left[:, None]).astype(np.int64), axis=1)
+    shares: Elements = np.where(total == 0, 0, whole).astype(np.int64) + extra
+    return shares
