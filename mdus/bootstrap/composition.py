@@ -35,7 +35,9 @@ from mdus.workers.measured_head_end import MeasuredHeadEnd
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
+from mdus.workers.rule_sets import seeded
 from mdus.workers.running import Loop
+from mdus.workers.validation import ValidationWorker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +185,9 @@ def loops_of(parts: Parts) -> list[Loop]:
     decoders = {row.name: parts.found.kinds[row.kind].decode for row in settings.head_ends}
     readings = ReadingsWorker(database=database, clock=clock, decoders=decoders, retry=retry)
     documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
+    validation = ValidationWorker(
+        database=database, settings=settings, clock=clock, rule_sets=seeded(settings, parts.found.tools)
+    )
     events = EventSorter(database=database, settings=settings, clock=clock)
     scheduler = Scheduler(database=database, clock=clock, zone=settings.time_zone, holder=process_name())
     loops = [
@@ -190,6 +195,7 @@ def loops_of(parts: Parts) -> list[Loop]:
         Loop("outbox", outbox.turn, close=outbox.close),
         Loop("readings", readings.turn),
         Loop("meter_reading_documents", documents.turn),
+        Loop("validation", validation.turn),
         Loop("events", events.turn),
         Loop("scheduler", scheduler.turn, close=scheduler.close, wakeful=False),
         Loop("jobs", job_runner(parts).turn, wakeful=False),

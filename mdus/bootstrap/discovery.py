@@ -1,4 +1,4 @@
-"""Finds what the packages expose (SERVICE, HEAD_END, TABLES, RULE, METHOD) and holds it against the contract and the settings.
+"""Finds what the packages expose (SERVICE, HEAD_END, TABLES, RULE, METHOD), holds it against contract and settings.
 
 A new service, kind of head end, validation rule or method of estimation is a new file: nothing here names one.
 """

@@ -40,6 +40,8 @@ class Cause(StrEnum):
     RECEIVED = "received"  # the first values of the day
     REVISED = "revised"  # a value differs from the one before
     LATE = "late"  # values came after the version before was used, or the first of the day long after it
+    VALIDATED = "validated"  # the first version fit to bill
+    EDITED = "edited"  # an operator has set, accepted or rejected values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,7 +50,8 @@ class IntervalBlock:
 
     `values[i]` is the quantity of the i-th interval as `Channel.scaled` has it, MISSING without one; `qualities[i]`
     names its quality set. `unfit` keeps, by position, the text of a value that the array cannot hold. `used` says that
-    somebody has acted on this version.
+    somebody has acted on this version. Of a final version `estimated`, `edited` and `suspect` count its values of that
+    kind, and `basis` (JSON) says what rules found and what estimates were made from.
     """
 
     channel: Channel
@@ -63,6 +66,10 @@ class IntervalBlock:
     written_by: str
     cause: Cause = Cause.RECEIVED
     note: str | None = None
+    estimated: int = 0
+    edited: int = 0
+    suspect: int = 0
+    basis: str | None = None
 
     @property
     def present(self) -> NDArray[np.bool_]:

@@ -163,6 +163,11 @@ class Intervals(Section):
     query_values: Whole
 
 
+class Vee(Section):
+    estimate_after_minutes: Annotated[int, Field(ge=0)]
+    readings_after_minutes: Annotated[int, Field(ge=0)]
+
+
 class RegisterChange(Section):
     new_numbers: Literal["never", "beside_known", "always"]
     empty_list: Literal["reverses_installation", "is_refused"]
@@ -262,6 +267,7 @@ class Settings(Section):
     reading: Reading
     register_change: RegisterChange
     intervals: Intervals
+    vee: Vee
     events: Events
     log: Log
     telemetry: Telemetry

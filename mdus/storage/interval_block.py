@@ -1,6 +1,7 @@
 """Interval values: a row per channel, local day, layer and version, with its values in two arrays.
 
-The current version of each layer is marked; older ones stay. Arrays are little-endian int64 and uint16.
+The current version of each layer is marked; older ones stay. A raw version that is written makes its day due for
+validation. Arrays are little-endian int64 and uint16.
 """
 
 from __future__ import annotations
@@ -58,6 +59,13 @@ INTERVAL_BLOCK = Table(
     Column("written_by", Text, nullable=False),
     Column("cause", EnumText(Cause), nullable=False),
     Column("note", Text),
+    # Of final versions only: what of the day is asked for without its values.
+    Column("total", BigInteger),  # of the values there are
+    Column("peak", BigInteger),  # the highest of them
+    Column("estimated", Integer, nullable=False, default=0),
+    Column("edited", Integer, nullable=False, default=0),
+    Column("suspect", Integer, nullable=False, default=0),
+    Column("basis", Text),  # JSON: what rules found, what estimates were made from
     UniqueConstraint("channel_id", "day", "layer", "version", name="interval_block_key"),
     Index(
         "interval_block_current",
@@ -68,6 +76,18 @@ INTERVAL_BLOCK = Table(
         sqlite_where=text("is_current"),
         postgresql_where=text("is_current"),
     ),
+    # The days of a channel, read without their values.
+    Index(
+        "interval_block_days",
+        "channel_id",
+        "day",
+        "total",
+        "peak",
+        "present",
+        "estimated",
+        sqlite_where=text("is_current AND layer = 'final'"),
+        postgresql_where=text("is_current AND layer = 'final'"),
+    ),
     # What may have come after somebody had acted on the day: few rows, and not those that deliveries keep extending.
     Index(
         "interval_block_revised",
@@ -75,6 +95,16 @@ INTERVAL_BLOCK = Table(
         sqlite_where=text("is_current AND (version > 1 OR cause = 'late' OR layer = 'final')"),
         postgresql_where=text("is_current AND (version > 1 OR cause = 'late' OR layer = 'final')"),
     ),
+)
+
+#: The days of channels that are to be validated, and from when.
+VALIDATION_LOOK = Table(
+    "validation_look",
+    METADATA,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Date, primary_key=True),
+    Column("due_at", UtcInstant, nullable=False),
+    Index("validation_look_due_at", "due_at", "channel_id", "day"),
 )
 
 #: The sets of quality codes that array elements name; 0 is the empty set and no row.
@@ -91,7 +121,28 @@ _IS_REVISED: Final[ColumnElement[bool]] = literal_column(
     " OR interval_block.layer = 'final')"
 )
 _BLOCK: Final = ("channel_id", "day", "layer", "version")
-_CONTENT: Final = ("values", "qualities", "present", "unfit", "used", "written_at", "written_by", "cause", "note")
+_CONTENT: Final = (
+    "values",
+    "qualities",
+    "present",
+    "unfit",
+    "used",
+    "written_at",
+    "written_by",
+    "cause",
+    "note",
+    "total",
+    "peak",
+    "estimated",
+    "edited",
+    "suspect",
+    "basis",
+)
+
+#: A look that is due already stays due.
+_SOONER: Final = {
+    "due_at": "CASE WHEN validation_look.due_at < excluded.due_at THEN validation_look.due_at ELSE excluded.due_at END"
+}
 
 ChannelDay = tuple[Channel, date]
 
@@ -117,7 +168,7 @@ def current_blocks(
         .order_by(table.c.channel_id, table.c.day)
     )
     found = connection.execute(query.with_for_update() if lock else query)
-    return {(by_id[row.channel_id], row.day): _block(row, by_id[row.channel_id]) for row in found}
+    return {(by_id[row.channel_id], row.day): block_of(row, by_id[row.channel_id]) for row in found}
 
 
 def newest_blocks(connection: Connection, days: Collection[ChannelDay]) -> dict[ChannelDay, IntervalBlock]:
@@ -166,6 +217,20 @@ def write_blocks(connection: Connection, blocks: Sequence[IntervalBlock]) -> Non
     insert_rows(connection, table, (*_BLOCK, "is_current", *_CONTENT), rows)
     update_rows(
         connection, table, _CONTENT, [(*_content(block), *day, block.version) for block, day in same], by=_BLOCK
+    )
+    raw = [(*day[:2], block.written_at) for block, day in zip(blocks, days, strict=True) if block.layer is Layer.RAW]
+    look_by(connection, raw)
+
+
+def look_by(connection: Connection, looks: Collection[tuple[int, date, datetime]]) -> None:
+    """Make days of channels (by the id of their row) due for validation at these instants, unless they are before."""
+    insert_rows(
+        connection,
+        VALIDATION_LOOK,
+        ("channel_id", "day", "due_at"),
+        sorted(looks),
+        key=("channel_id", "day"),
+        merged=_SOONER,
     )
 
 
@@ -230,10 +295,22 @@ def _content(block: IntervalBlock) -> tuple[Any, ...]:
         block.written_by,
         block.cause,
         block.note,
+        *_sums(block),
+        block.estimated,
+        block.edited,
+        block.suspect,
+        block.basis,
     )
 
 
-def _block(row: Any, channel: Channel) -> IntervalBlock:
+def _sums(block: IntervalBlock) -> tuple[int | None, int | None]:
+    """Return total and peak of a final version's values."""
+    values = block.values[block.present] if block.layer is Layer.FINAL else block.values[:0]
+    return (int(values.sum()), int(values.max())) if len(values) else (None, None)
+
+
+def block_of(row: Any, channel: Channel) -> IntervalBlock:
+    """Return the block that a row of the table holds."""
     unfit: Mapping[str, str] = json.loads(row.unfit) if row.unfit else {}
     return IntervalBlock(
         channel=channel,
@@ -248,4 +325,8 @@ def _block(row: Any, channel: Channel) -> IntervalBlock:
         written_by=row.written_by,
         cause=row.cause,
         note=row.note,
+        estimated=row.estimated,
+        edited=row.edited,
+        suspect=row.suspect,
+        basis=row.basis,
     )

@@ -6,7 +6,7 @@ be of different dates; all have as many intervals, as long ones, with as many de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntFlag
 from typing import Any, Final
@@ -83,7 +83,7 @@ class Days:
     """One day of each of some channels, with what is known of it.
 
     `values` is int64 (c, n), MISSING where an interval has none; never changed. `flags` are bits of Flag (c, n).
-    `is_over` says by channel day that no values are to be expected any more, so that those missing are missing for good.
+    `is_over` says by channel day that no values are expected any more: those missing are missing for good.
     """
 
     minutes: int
@@ -127,6 +127,38 @@ class Days:
             is_over=self.is_over[which],
             facts={fact: known[which] for fact, known in self.facts.items()},
         )
+
+
+#: What a reading quality means to rules, by category and index; whoever said it (the system before them) is the same.
+_FLAGS: Final[Mapping[str, Flag]] = {
+    "4.1": Flag.OVERFLOW,
+    "4.2": Flag.PARTIAL,
+    "4.3": Flag.LONG,
+    "4.4": Flag.SKIPPED,
+    "4.5": Flag.TEST_MODE,
+    "4.9": Flag.CLOCK_CHANGED,
+    "4.64": Flag.CLOCK_CHANGED,
+    "4.128": Flag.CLOCK_CHANGED,
+    "2.32": Flag.POWER_DOWN,
+    "1.32": Flag.POWER_UP,
+    "4.32": Flag.POWER_UP,
+    "1.9": Flag.CLOCK_ERROR,
+    "3.4": Flag.REVERSED,
+    "2.3": Flag.DISCONNECTED,
+}
+
+
+def flags_of(codes: Iterable[str]) -> int:
+    """Return the flags of a value with these reading qualities (`1.4.5`); other diagnostics are a device fault."""
+    found = Flag(0)
+    for code in codes:
+        _, _, meaning = code.partition(".")
+        known = _FLAGS.get(meaning)
+        if known is not None:
+            found |= known
+        elif meaning.startswith("1."):
+            found |= Flag.DEVICE_FAULT
+    return int(found)
 
 
 def total(values: Elements) -> Elements:

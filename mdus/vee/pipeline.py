@@ -2,7 +2,7 @@
 
 ```
 raw values --rules--> suspect values, days at fault
-           --missing, and suspect values of rules that replace--> methods, one after the other, never over an actual value
+           --missing, and suspect values of rules that replace--> methods in their order, never over an actual value
            --methods that adjust--> estimates scaled to what the register says
            --rules once more, over days that were filled--> what is still wrong is an issue
            --> final values with the state of each, and what to tell of each day
@@ -202,7 +202,7 @@ def _fill(
     load: LoadFacts | None,
 ) -> tuple[Filled, ...]:
     """Fill wanted intervals of `values`, `state` and `method_of` by the set's methods; returns what each filled."""
-    which = wanted.any(axis=1)
+    which: Mask = np.asarray(wanted.any(axis=1))
     some = days.rows(which)
     if load is not None:
         some = load(some, rule_set.methods_need, which)

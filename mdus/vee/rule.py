@@ -45,7 +45,7 @@ class Finding:
         cls, suspect: Mask, *, judged: Mask | None = None, figure: Any = None, limit: Any = None
     ) -> Finding:
         """Return a finding about single values; without a `figure` it is how many they are."""
-        flagged = suspect.any(axis=1)
+        flagged: Mask = np.asarray(suspect.any(axis=1))
         return cls(
             suspect=suspect,
             flagged=flagged,

@@ -119,17 +119,21 @@ class Tools:
 
     def problems(self, row: RuleSetRow) -> Iterator[str]:
         """Yield what is wrong with a rule set: rules that are not there, limits they do not have."""
-        for use, known in (*((use, self.rules) for use in row.rules), *((use, self.methods) for use in row.methods)):
-            tool = known.get(use.name)
+        named: list[tuple[str, str, Mapping[str, Any]]] = [
+            *(("rule", use.name, use.limits) for use in row.rules),
+            *(("method", use.name, use.limits) for use in row.methods),
+        ]
+        for kind, name, limits in named:
+            known: Mapping[str, Rule | Method] = self.rules if kind == "rule" else self.methods
+            tool = known.get(name)
             if tool is None:
-                kind = "rule" if known is self.rules else "method"
-                yield f"there is no {kind} {use.name!r}; known are {', '.join(sorted(known))}"
+                yield f"there is no {kind} {name!r}; known are {', '.join(sorted(known))}"
                 continue
             try:
-                tool.parameters.model_validate(dict(use.limits))
+                tool.parameters.model_validate(dict(limits))
             except ValidationError as error:
                 for each in error.errors():
-                    yield f"{use.name}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
+                    yield f"{name}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
         names = [use.name for use in row.rules]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"the rule {name} stands there twice"
@@ -161,6 +165,10 @@ class Tools:
             ),
             estimated_share=row.estimated_share,
         )
+
+
+#: What is done with channels that no set fits: their values are taken as they are.
+NO_RULES: Final = RuleSet(name="none", reading_types=("*",), steps=(), fillings=())
 
 
 def fitting(rows: Sequence[RuleSetRow], reading_type: str) -> RuleSetRow | None:

@@ -27,6 +27,7 @@ from mdus.domain.clock import Clock
 from mdus.storage import job as jobs
 from mdus.storage.session import Database
 from mdus.storage.time_series import next_look
+from mdus.storage.validation import next_due as next_validation
 
 log = structlog.get_logger(__name__)
 
@@ -286,6 +287,9 @@ def next_due(connection: Connection, *, now: datetime, zone: ZoneInfo) -> dateti
     for job in daily:
         passed = job.trigger.missed(after=newest.get(job.name), now=now, zone=zone)
         dues.append(passed[0].at if passed else job.trigger.next(now=now, zone=zone).at)
+    validates_at = next_validation(connection)
+    if validates_at is not None:
+        dues.append(validates_at)
     look = next_look(connection)
     if look is not None:
         dues.append(JOBS["interval_export"].trigger.next(now=max(look - _NEXT, now), zone=zone).at)

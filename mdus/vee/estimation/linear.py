@@ -1,9 +1,9 @@
 """E1 Linear interpolation: a short gap is bridged by a straight line between its neighbours.
 
 Formula: of a gap of n intervals between the values a and b, x_i = a + i x step with step = (b - a) / (n + 1), rounded
-HALF_UP to the decimals of the channel first (vectors T1 and T5 of docs/vee.md). Unit: that of the channel. Default: gaps of
-at most 2 hours; a neighbour with a power failure cannot be an end point; with one neighbour only its value is repeated
-where `flat` allows it. Source: CPUC direct access standards (2 h); IESO has 1 h, other systems up to a day: a parameter.
+HALF_UP to the decimals of the channel first. Unit: that of the channel. Default: gaps of at most 2 hours; a neighbour
+with a power failure cannot be an end point; with one neighbour only its value is repeated where `flat` allows it.
+Source: CPUC direct access standards (2 h); IESO has 1 h, other systems up to a day: a parameter.
 """
 
 from __future__ import annotations

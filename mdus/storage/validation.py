@@ -1,0 +1,167 @@
+"""What validation of interval values works from: which days are to be looked at, what their channels did before.
+
+A day is looked at when raw values of it were written, and again when an instant comes at which more can be said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, and_, delete, exists, func, literal_column, select
+
+from mdus.domain.channel import Channel
+from mdus.domain.interval_block import IntervalBlock, Layer
+from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, VALIDATION_LOOK, block_of, look_by
+from mdus.storage.keys import among, given
+
+_LOOK: Final = VALIDATION_LOOK
+_BLOCK: Final = INTERVAL_BLOCK
+
+# In the very words of the partial index: SQLite uses one for nothing else.
+_IS_FINAL: Final[ColumnElement[bool]] = literal_column("interval_block.is_current AND interval_block.layer = 'final'")
+_IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
+
+
+class Look(NamedTuple):
+    """A day of a channel that is to be looked at."""
+
+    channel_id: int
+    channel: Channel
+    day: date
+
+
+class Span(NamedTuple):
+    """Days of a channel, half-open."""
+
+    channel_id: int
+    first: date
+    before: date
+
+
+class Usage(NamedTuple):
+    """What the final versions of some days of a channel show: their total, how many they are, most of a day, peak."""
+
+    total: int
+    days: int
+    most: int
+    peak: int
+
+
+def due(connection: Connection, *, now: datetime, limit: int) -> list[Look]:
+    """Claim the days that are to be looked at, the longest due first, until the transaction ends."""
+    channel = CHANNEL.table
+    query = (
+        select(_LOOK.c.channel_id, _LOOK.c.day, *(channel.c[name] for name in CHANNEL.names))
+        .join(channel, channel.c.id == _LOOK.c.channel_id)
+        .where(_LOOK.c.due_at <= now)
+        .order_by(_LOOK.c.due_at, _LOOK.c.channel_id, _LOOK.c.day)
+        .limit(limit)
+        .with_for_update(of=_LOOK, skip_locked=True)
+    )
+    names = CHANNEL.names
+    return [
+        Look(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query)
+    ]
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """Return when the next day is to be looked at."""
+    at: datetime | None = connection.execute(select(func.min(_LOOK.c.due_at))).scalar()
+    return at
+
+
+def settle(connection: Connection, looks: Collection[Look], again: Collection[tuple[int, date, datetime]]) -> None:
+    """End claimed looks; those that are to be taken again become due at their instants."""
+    keys = [(look.channel_id, look.day) for look in looks]
+    if keys:
+        connection.execute(delete(_LOOK).where(among(connection, [_LOOK.c.channel_id, _LOOK.c.day], keys)))
+    look_by(connection, again)
+
+
+def blocks_of(
+    connection: Connection, days: Collection[tuple[int, date]], channels: Mapping[int, Channel], *, layer: Layer
+) -> dict[tuple[int, date], IntervalBlock]:
+    """Return the current versions of days, by the id of their channel's row; held until the transaction ends."""
+    if not days:
+        return {}
+    keys = [(channel_id, day, layer) for channel_id, day in sorted(days)]
+    query = (
+        select(_BLOCK)
+        .where(among(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
+        .order_by(_BLOCK.c.channel_id, _BLOCK.c.day)
+        .with_for_update()
+    )
+    return {(row.channel_id, row.day): block_of(row, channels[row.channel_id]) for row in connection.execute(query)}
+
+
+def final_blocks(
+    connection: Connection, spans: Sequence[Span], channels: Mapping[int, Channel]
+) -> dict[int, list[IntervalBlock]]:
+    """Return the final versions of spans of days, by the place of the span, oldest first."""
+    if not spans:
+        return {}
+    place, is_within = _spans(connection, spans)
+    query = select(place, _BLOCK).where(is_within, _IS_FINAL).order_by(_BLOCK.c.day)
+    found: dict[int, list[IntervalBlock]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row[0], []).append(block_of(row, channels[row.channel_id]))
+    return found
+
+
+def usages(connection: Connection, spans: Sequence[Span]) -> dict[int, Usage]:
+    """Return what spans of days show by their final versions, by the place of the span; without the values' arrays."""
+    if not spans:
+        return {}
+    place, is_within = _spans(connection, spans)
+    query = (
+        select(place, func.sum(_BLOCK.c.total), func.count(), func.max(_BLOCK.c.total), func.max(_BLOCK.c.peak))
+        .where(is_within, _IS_FINAL, _BLOCK.c.total.is_not(None))
+        .group_by(place)
+    )
+    return {row[0]: Usage(int(row[1]), row[2], row[3], row[4]) for row in connection.execute(query)}
+
+
+def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -> dict[int, date]:
+    """Return of spans of days the last one whose final version has values and none estimated, by place."""
+    if not spans:
+        return {}
+    place, is_within = _spans(connection, spans)
+    query = (
+        select(place, func.max(_BLOCK.c.day))
+        .where(is_within, _IS_FINAL, _BLOCK.c.total.is_not(None), _BLOCK.c.estimated == 0)
+        .group_by(place)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def look_at_silent(connection: Connection, day: date, *, since: date, due_at: datetime) -> int:
+    """Make a day due of every channel that told values since a date, and none of that day; returns how many."""
+    other = _BLOCK.alias("other")
+    told = exists().where(
+        other.c.channel_id == CHANNEL.table.c.id, other.c.day == day, literal_column("other.is_current")
+    )
+    before = exists().where(
+        _BLOCK.c.channel_id == CHANNEL.table.c.id,
+        _BLOCK.c.day >= since,
+        _BLOCK.c.day < day,
+        _IS_FINAL,
+        _BLOCK.c.total.is_not(None),
+    )
+    silent = [row.id for row in connection.execute(select(CHANNEL.table.c.id).where(~told, before))]
+    look_by(connection, [(channel_id, day, due_at) for channel_id in silent])
+    return len(silent)
+
+
+def _spans(connection: Connection, spans: Sequence[Span]) -> tuple[ColumnElement[int], ColumnElement[bool]]:
+    """Return the place of each span as a column, and the condition that joins its days to it."""
+    columns: list[Column[int] | Column[date]] = [
+        Column("place", BigInteger),
+        _BLOCK.c.channel_id,
+        _BLOCK.c.day,
+        _BLOCK.c.day,
+    ]
+    rows = [(place, *span) for place, span in enumerate(spans)]
+    place, channel_id, first, before = given(connection, columns, rows)
+    return place, and_(_BLOCK.c.channel_id == channel_id, _BLOCK.c.day >= first, _BLOCK.c.day < before)

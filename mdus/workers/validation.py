@@ -1,0 +1,372 @@
+"""The validation worker: makes raw interval values fit to bill.
+
+```
+raw version written -> look due -> claim a batch -> facts -> rules, methods (pure) -> final versions, cases
+                         ^                                                                 |
+                         +-- again: when the day is over for good, when its register's readings should be there
+```
+
+A turn is one claim and one transaction: what is written is made from what is held. The final version of a day is
+extended as values come in; gaps are filled once no values are expected any more. What differs from a version that
+somebody has acted on makes a new one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import structlog
+
+from mdus.domain.channel import MISSING
+from mdus.domain.clock import Clock
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.interval_block import Cause, Elements, IntervalBlock, Layer
+from mdus.domain.reading_quality import ESTIMATED, KNOWN_MISSING, SUSPECT, QualitySet
+from mdus.domain.time_series_policy import TimeSeriesPolicy
+from mdus.settings import Settings
+from mdus.storage import validation
+from mdus.storage.interval_block import quality_marks, write_blocks
+from mdus.storage.session import Database, UnitOfWork, is_collision
+from mdus.storage.validation import Look
+from mdus.vee.days import Days, Fact, Mask, flags_of
+from mdus.vee.explaining import basis_of
+from mdus.vee.pipeline import NONE, Kept, Result, State, run
+from mdus.vee.rule_set import RuleSet
+from mdus.workers.rule_sets import RuleSets
+from mdus.workers.validation_facts import Facts, Target
+
+log = structlog.get_logger(__name__)
+
+#: The kinds of cases of a day that a human must see, and of one that could not be looked at.
+NOT_FIT: Final = "values_not_fit"
+LOOK_FAILED: Final = "validation_failed"
+
+#: Days looked at in one transaction.
+_AT_ONCE: Final = 500
+_AGAIN_AFTER: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long after the end of a day values are waited for, and readings of its register."""
+
+    values: timedelta = timedelta(hours=20)
+    readings: timedelta = timedelta(hours=6)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Patience:
+        """Return what the section `vee` says."""
+        return cls(
+            values=timedelta(minutes=settings.vee.estimate_after_minutes),
+            readings=timedelta(minutes=settings.vee.readings_after_minutes),
+        )
+
+
+@dataclass(kw_only=True, slots=True)
+class Done:
+    """What a batch of looks led to."""
+
+    blocks: list[IntervalBlock] = field(default_factory=list)
+    again: list[tuple[int, date, datetime]] = field(default_factory=list)
+    issues: dict[str, str] = field(default_factory=dict)  # case key -> note
+    sound: set[str] = field(default_factory=set)  # case keys
+
+
+class ValidationWorker:
+    """Looks at days that are due; `turn` returns how many, 0 when there was nothing to do."""
+
+    def __init__(
+        self, *, database: Database, settings: Settings, clock: Clock, rule_sets: Callable[[UnitOfWork], RuleSets]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._rule_sets = rule_sets
+        self._policy = TimeSeriesPolicy.of(settings)
+        self._patience = Patience.of(settings)
+
+    def turn(self) -> int:
+        """Look at the days that are longest due; returns how many."""
+        now = self._clock.now()
+        with self._database.read() as uow:
+            due_at = validation.next_due(uow.connection)
+        if due_at is None or due_at > now:
+            return 0
+        with self._database.begin() as uow:
+            looks = validation.due(uow.connection, now=now, limit=_AT_ONCE)
+            self._look(uow, looks, now=now)
+        return len(looks)
+
+    def _look(self, uow: UnitOfWork, looks: Sequence[Look], *, now: datetime) -> None:
+        """Look at a batch of days; when that fails, halve it until the day at fault stands alone."""
+        if not looks:
+            return
+        savepoint = uow.connection.begin_nested()
+        try:
+            validated(
+                uow,
+                looks,
+                rule_sets=self._rule_sets(uow),
+                policy=self._policy,
+                patience=self._patience,
+                now=now,
+            )
+        except Exception as error:  # the worker loop: the other days go on
+            if is_collision(error):
+                raise  # no day is at fault: the turn is taken again
+            savepoint.rollback()
+            if len(looks) > 1:
+                middle = len(looks) // 2
+                self._look(uow, looks[:middle], now=now)
+                self._look(uow, looks[middle:], now=now)
+                return
+            self._note_defect(uow, looks[0], error, now=now)
+            return
+        savepoint.commit()
+
+    def _note_defect(self, uow: UnitOfWork, look: Look, error: Exception, *, now: datetime) -> None:
+        key = case_key(look)
+        log.exception("validation_failed", channel=key)
+        note = f"{type(error).__name__}: {error}"[:500]
+        uow.save([ExceptionCase(kind=LOOK_FAILED, case_key=key, opened_at=now, note=note)])
+        validation.settle(uow.connection, [look], [(look.channel_id, look.day, now + _AGAIN_AFTER)])
+
+
+def case_key(look: Look) -> str:
+    """Return the key of the cases of a channel's day."""
+    channel = look.channel
+    return f"{channel.sender_system}/{channel.device_id}/{channel.reading_type}/{look.day}"
+
+
+def validated(
+    uow: UnitOfWork,
+    looks: Sequence[Look],
+    *,
+    rule_sets: RuleSets,
+    policy: TimeSeriesPolicy,
+    patience: Patience,
+    now: datetime,
+) -> None:
+    """Validate days that are held, and store their final versions; a bounded number of statements per kind of day."""
+    channels = {look.channel_id: look.channel for look in looks}
+    keys = [(look.channel_id, look.day) for look in looks]
+    raw = validation.blocks_of(uow.connection, keys, channels, layer=Layer.RAW)
+    final = validation.blocks_of(uow.connection, keys, channels, layer=Layer.FINAL)
+    qualities = uow.quality_sets([*raw.values(), *final.values()])
+    done = Done()
+    groups: dict[Any, list[Target]] = defaultdict(list)
+    for look in looks:
+        channel = look.channel
+        grid = channel.day(look.day)
+        target = Target(look=look, grid=grid, block=raw.get((look.channel_id, look.day)))
+        rule_set = rule_sets(channel.reading_type, look.day)
+        groups[rule_set.title, channel.interval_minutes, channel.decimals, grid.count].append(target)
+    for targets in groups.values():
+        channel = targets[0].look.channel
+        rule_set = rule_sets(channel.reading_type, targets[0].look.day)
+        _validate(uow, targets, rule_set, final, qualities, done, policy=policy, patience=patience, now=now)
+    write_blocks(uow.connection, sorted(done.blocks, key=lambda block: (block.channel.key, block.day)))
+    validation.settle(uow.connection, looks, done.again)
+    _note_cases(uow, done, now=now)
+
+
+def _validate(
+    uow: UnitOfWork,
+    targets: Sequence[Target],
+    rule_set: RuleSet,
+    final: Mapping[tuple[int, date], IntervalBlock],
+    qualities: Mapping[int, QualitySet],
+    done: Done,
+    *,
+    policy: TimeSeriesPolicy,
+    patience: Patience,
+    now: datetime,
+) -> None:
+    """Validate days that one rule set looks at, all in one grid."""
+    channel, count = targets[0].look.channel, targets[0].grid.count
+    values = np.full((len(targets), count), MISSING, dtype=np.int64)
+    marks = np.zeros((len(targets), count), dtype=np.uint16)
+    for row, target in enumerate(targets):
+        if target.block is not None:
+            values[row], marks[row] = target.block.values, target.block.qualities
+    before = [final.get((target.look.channel_id, target.look.day)) for target in targets]
+    facts = Facts(uow, targets, policy=policy)
+    days = Days(
+        minutes=channel.interval_minutes,
+        decimals=channel.decimals,
+        values=values,
+        flags=_flags(marks, qualities),
+        is_over=np.array([now >= target.grid.end + patience.values for target in targets]),
+        facts=facts.of(rule_set.needs),
+    )
+    result = run(days, rule_set, kept=_kept(values, before, qualities), load=facts.added)
+    made = _marks(uow, result, marks, before, qualities)
+    plain = result.is_plain.tolist()
+    for row, target in enumerate(targets):
+        basis = None if plain[row] else basis_of(result, row)
+        block = _version(target, before[row], result, made, row, basis=basis, now=now)
+        if block is not None:
+            done.blocks.append(block)
+        key = case_key(target.look)
+        if result.at_issue[row]:
+            done.issues[key] = _note(result, row, days)
+        else:
+            done.sound.add(key)
+    done.again += _again(targets, days, patience=patience, now=now)
+
+
+def _flags(marks: Any, qualities: Mapping[int, QualitySet]) -> Any:
+    """Return the flags of values by their marks."""
+    if not marks.any():
+        return np.zeros(marks.shape, dtype=np.uint32)
+    meant = np.zeros(int(marks.max()) + 1, dtype=np.uint32)
+    for mark in np.unique(marks).tolist():
+        meant[mark] = flags_of(qualities[mark].codes)
+    flags: Any = meant[marks]
+    return flags
+
+
+def _kept(values: Elements, before: Sequence[IntervalBlock | None], qualities: Mapping[int, QualitySet]) -> Kept | None:
+    """Return what stays of the versions before: what a person has set, and estimates that somebody has acted on."""
+    edits = [mark for mark, some in qualities.items() if some.is_edited]
+    estimates = [mark for mark, some in qualities.items() if some.is_estimated]
+    if not edits and not estimates:
+        return None
+    kept = np.full_like(values, MISSING)
+    edited, estimated = np.zeros(values.shape, dtype=np.bool_), np.zeros(values.shape, dtype=np.bool_)
+    for row, block in enumerate(before):
+        if block is None or not (block.edited or block.estimated):
+            continue
+        kept[row] = block.values
+        edited[row] = np.isin(block.qualities, edits) & block.present
+        if block.used:
+            estimated[row] = np.isin(block.qualities, estimates) & block.present & ~edited[row]
+    return Kept(values=kept, edited=edited, estimated=estimated)
+
+
+def _marks(
+    uow: UnitOfWork,
+    result: Result,
+    raw: Any,
+    before: Sequence[IntervalBlock | None],
+    qualities: Mapping[int, QualitySet],
+) -> Any:
+    """Return the marks of final values: what the field said, and what we say of those that are not plainly valid."""
+    made = np.where(result.state == State.ACTUAL, raw, 0).astype(np.uint16)
+    rows, columns = np.nonzero((result.state != State.ACTUAL) | (result.rule != NONE))
+    if not len(rows):
+        return made
+    edited = result.state[rows, columns] == State.EDITED
+    for row, column in zip(rows[edited].tolist(), columns[edited].tolist(), strict=True):
+        block = before[row]
+        made[row, column] = 0 if block is None else block.qualities[column]
+    rows, columns = rows[~edited], columns[~edited]
+    kinds = np.stack([raw[rows, columns], result.state[rows, columns], result.rule[rows, columns]], axis=1)
+    unique, inverse = np.unique(kinds, axis=0, return_inverse=True)
+    sets = [_quality(result.rule_set, *kind, qualities=qualities) for kind in unique.tolist()]
+    numbers = quality_marks(uow.connection, sets)
+    made[rows, columns] = np.array([numbers[each] for each in sets], dtype=np.uint16)[inverse.ravel()]
+    return made
+
+
+def _quality(rule_set: RuleSet, mark: int, state: int, rule: int, *, qualities: Mapping[int, QualitySet]) -> QualitySet:
+    codes = list(qualities[mark].codes)
+    if rule != NONE:
+        codes.append(rule_set.steps[rule].rule.quality)
+    if state == State.SUSPECT:
+        codes.append(SUSPECT)
+    elif state == State.ESTIMATED:
+        codes.append(ESTIMATED)
+        codes = [code for code in codes if code != KNOWN_MISSING]
+    return QualitySet.of(codes)
+
+
+def _version(
+    target: Target,
+    before: IntervalBlock | None,
+    result: Result,
+    marks: Any,
+    row: int,
+    *,
+    basis: str | None,
+    now: datetime,
+) -> IntervalBlock | None:
+    """Return the final version to be written, None where the one before says the same."""
+    values, state = result.values[row], result.state[row]
+    made = IntervalBlock(
+        channel=target.look.channel,
+        day=target.look.day,
+        layer=Layer.FINAL,
+        values=values,
+        qualities=marks[row],
+        written_at=now,
+        written_by=f"vee/{result.rule_set.title}",
+        cause=Cause.VALIDATED,
+        estimated=int((state == State.ESTIMATED).sum()),
+        edited=int((state == State.EDITED).sum()),
+        suspect=int((state == State.SUSPECT).sum()),
+        basis=basis,
+    )
+    if before is None:
+        return made
+    differs = (before.values != values) | (before.qualities != marks[row])
+    if not differs.any() and before.basis == basis:
+        return None
+    if differs.any() and (before.used or (differs & before.present).any()):
+        return replace(made, version=before.version + 1, cause=Cause.REVISED)
+    return replace(made, version=before.version, used=before.used, cause=before.cause, note=before.note)
+
+
+def _again(
+    targets: Sequence[Target], days: Days, *, patience: Patience, now: datetime
+) -> Iterator[tuple[int, date, datetime]]:
+    """Yield the days to be looked at once more: those that lack values, or readings of their register."""
+    lacks = ~days.present.all(axis=1) & ~days.is_over
+    advance = days.facts.get(Fact.ADVANCE)
+    unread: Mask = np.zeros(days.count, dtype=np.bool_) if advance is None else advance == MISSING
+    for row in np.flatnonzero(lacks | unread).tolist():
+        look, end = targets[row].look, targets[row].grid.end
+        dues = [end + patience.values] if lacks[row] else []
+        if unread[row]:
+            dues.append(end + patience.readings)
+        due_at = min((due for due in dues if due > now), default=None)
+        if due_at is not None:
+            yield look.channel_id, look.day, due_at
+
+
+# -- cases ------------------------------------------------------------------------------------------------------------
+
+
+def _note(result: Result, row: int, days: Days) -> str:
+    """Return what a human is to know of a day."""
+    says = []
+    for step, finding, looked in zip(result.rule_set.steps, result.findings, result.looked, strict=True):
+        if finding is not None and looked[row] and finding.flagged[row]:
+            words = step.rule.words.format(figure=finding.figure[row], limit=finding.limit[row])
+            says.append(f"{step.rule.name}: {words}")
+    open_ones = int((result.values[row] == MISSING).sum()) if days.is_over[row] else 0
+    if open_ones:
+        says.append(f"{open_ones} of {result.values.shape[1]} values are missing and could not be estimated")
+    return "; ".join(says)[:1000]
+
+
+def _note_cases(uow: UnitOfWork, done: Done, *, now: datetime) -> None:
+    """Open the cases of days that a human must see, and close those of days that are sound again."""
+    known = _open_cases(uow, [*done.issues, *done.sound])
+    changes = []
+    for key, note in done.issues.items():
+        case = known.get(key)
+        if case is None or case.note != note:
+            opened_at = now if case is None else case.opened_at
+            changes.append(ExceptionCase(kind=NOT_FIT, case_key=key, opened_at=opened_at, note=note))
+    changes += [replace(known[key], closed_at=now) for key in sorted(done.sound) if key in known]
+    uow.save(changes)
+
+
+def _open_cases(uow: UnitOfWork, keys: Collection[str]) -> dict[str, ExceptionCase]:
+    cases = uow.load(ExceptionCase, ExceptionCase.KEY, [(NOT_FIT, key) for key in keys])
+    return {case.case_key: case for case in cases if case.closed_at is None}

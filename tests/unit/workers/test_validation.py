@@ -1,0 +1,268 @@
+"""Raw interval values become final ones, on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+import pytest
+
+from mdus.bootstrap.composition import examine
+from mdus.domain.channel import MISSING, Channel
+from mdus.domain.end_device import EndDevice
+from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.interval_block import Cause, IntervalBlock, Layer, empty_block
+from mdus.domain.reading import MeterReading
+from mdus.domain.reading_quality import ESTIMATED, QualitySet
+from mdus.domain.register import Register
+from mdus.storage.interval_block import current_blocks, ensure_channels, note_used, quality_marks, write_blocks
+from mdus.storage.session import Database
+from mdus.storage.validation import next_due
+from mdus.workers.rule_sets import seeded
+from mdus.workers.validation import NOT_FIT, ValidationWorker
+
+ENERGY: Final = "1-0:1.8.0*255"
+DAY: Final = date(2026, 2, 11)
+CHANNEL: Final = Channel(
+    sender_system="P11",
+    device_id="000000000000000042",
+    reading_type="1-0:1.29.0*255",
+    interval_minutes=15,
+    time_zone="Europe/Berlin",
+    unit="KWH",
+    decimals=3,
+)
+END: Final = CHANNEL.day(DAY).end
+TABLES: Final = """
+[[load_profiles]]
+name = "test"
+reading_type = "1-0:1.8.0*255"
+intervals = "1-0:1.29.0*255"
+"""
+
+
+class Clock:
+    """Business time that a test moves."""
+
+    def __init__(self, instant: datetime) -> None:
+        self.instant = instant
+
+    def now(self) -> datetime:
+        return self.instant
+
+
+class Validating:
+    """An installation with one channel, whose raw values a test writes."""
+
+    def __init__(self, url: str, folder: str) -> None:
+        examined = examine({"MDUS_CONFIG": folder, "MDUS_TIME_ZONE": "Europe/Berlin"})
+        assert examined.settings is not None, examined.problems
+        self.clock = Clock(END + timedelta(hours=1))
+        self.database = Database(url, settings=examined.settings)
+        self.worker = ValidationWorker(
+            database=self.database,
+            settings=examined.settings,
+            clock=self.clock,
+            rule_sets=seeded(examined.settings, examined.found.tools),
+        )
+        with self.database.begin() as uow:
+            ensure_channels(uow.connection, [CHANNEL])
+
+    def tell(self, values: Sequence[int], *, day: date = DAY, version: int = 1, codes: Sequence[str] = ()) -> None:
+        """Write a raw version of a day; with `codes` all its values have these qualities."""
+        with self.database.begin() as uow:
+            block = empty_block(CHANNEL, day, at=self.clock.now(), by="delivery/1")
+            marks = quality_marks(uow.connection, [QualitySet.of(codes)])[QualitySet.of(codes)]
+            told = np.array(values, dtype=np.int64)
+            write_blocks(
+                uow.connection,
+                [replace(block, values=told, qualities=np.full(len(told), marks, dtype=np.uint16), version=version)],
+            )
+
+    def read(self, at: datetime, shown: str) -> None:
+        """Store a reading of the channel's register."""
+        with self.database.begin() as uow:
+            uow.save(
+                [
+                    MeterReading(
+                        sender_system="P11",
+                        device_id=CHANNEL.device_id,
+                        reading_type=ENERGY,
+                        measured_at=at,
+                        value=Decimal(shown),
+                        unit="KWH",
+                        received_at=at,
+                    )
+                ]
+            )
+
+    def register(self) -> None:
+        """Store the device and its register."""
+        with self.database.begin() as uow:
+            uow.save(
+                [
+                    EndDevice(
+                        sender_system="P11",
+                        device_id=CHANNEL.device_id,
+                        serial_id="42",
+                        material_id="LX100",
+                        valid_from=date(2026, 1, 1),
+                    ),
+                    Register(
+                        sender_system="P11",
+                        device_id=CHANNEL.device_id,
+                        measurement_task_id="1",
+                        valid_from=date(2026, 1, 1),
+                        reading_type=ENERGY,
+                        unit="KWH",
+                        total_digits=8,
+                        fraction_digits=2,
+                    ),
+                ]
+            )
+
+    def work(self, *, at: datetime | None = None) -> None:
+        """Turn until nothing is due."""
+        self.clock.instant = at or self.clock.instant
+        while self.worker.turn():
+            pass
+
+    def final(self, day: date = DAY) -> IntervalBlock:
+        """Return the final version of a day."""
+        return self.blocks(Layer.FINAL, day)[CHANNEL, day]
+
+    def blocks(self, layer: Layer, day: date = DAY) -> dict[tuple[Channel, date], IntervalBlock]:
+        """Return the current version of a day in a layer."""
+        with self.database.read() as uow:
+            return current_blocks(uow.connection, [(CHANNEL, day)], layer=layer)
+
+    def codes(self, block: IntervalBlock, place: int) -> tuple[str, ...]:
+        """Return the qualities of one value."""
+        with self.database.read() as uow:
+            return uow.quality_sets([block])[int(block.qualities[place])].codes
+
+    def cases(self) -> list[ExceptionCase]:
+        """Return the open cases of the day."""
+        key = f"P11/{CHANNEL.device_id}/{CHANNEL.reading_type}/{DAY}"
+        with self.database.read() as uow:
+            cases = uow.load(ExceptionCase, ExceptionCase.KEY, [(NOT_FIT, key)], lock=False)
+        return [case for case in cases if case.closed_at is None]
+
+    def next_look(self) -> datetime | None:
+        """Return when the next day is due."""
+        with self.database.read() as uow:
+            return next_due(uow.connection)
+
+
+@pytest.fixture
+def meter(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Validating]:
+    """An installation on an empty database."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "test.toml").write_text(TABLES)
+    found = Validating(database_url, str(folder))
+    yield found
+    found.database.close()
+
+
+FULL: Final = [100 + place % 7 for place in range(96)]
+
+
+class TestValidationWorker:
+    def test_takes_a_sound_day_as_it_is(self, meter: Validating) -> None:
+        meter.tell(FULL)
+        meter.work()
+
+        block = meter.final()
+        assert block.values.tolist() == FULL
+        assert not block.qualities.any()
+        assert (block.version, block.cause, block.estimated, block.basis) == (1, Cause.VALIDATED, 0, None)
+        assert block.written_by.startswith("vee/electricity@")
+        assert meter.cases() == []
+
+    def test_waits_for_values_before_it_estimates(self, meter: Validating) -> None:
+        meter.tell([*FULL[:50], *[MISSING] * 4, *FULL[54:]])
+        meter.work()
+        assert meter.final().values[49:55].tolist() == [FULL[49], *[MISSING] * 4, FULL[54]]
+        assert meter.cases() == []
+
+        last = END + timedelta(minutes=1200)
+        meter.work(at=last - timedelta(seconds=1))
+        assert not meter.final().is_complete
+        meter.work(at=last)
+        block = meter.final()
+        assert block.is_complete
+        assert (block.version, block.estimated) == (1, 4)  # nobody has acted on it: it is extended
+        assert meter.codes(block, 50) == (ESTIMATED,)
+        assert json.loads(block.basis or "")["estimates"][0]["method"] == "linear"
+
+    def test_never_changes_the_raw_values(self, meter: Validating) -> None:
+        told = [*FULL[:50], MISSING, *FULL[51:90], 10_000_000, *FULL[91:]]
+        meter.tell(told)
+        meter.work(at=END + timedelta(days=2))
+        assert meter.blocks(Layer.RAW)[CHANNEL, DAY].values.tolist() == told
+        assert meter.final().values[90] < 1000
+
+    def test_lets_a_value_that_came_late_replace_its_estimate(self, meter: Validating) -> None:
+        meter.tell([*FULL[:50], MISSING, *FULL[51:]])
+        meter.work(at=END + timedelta(days=2))
+        with meter.database.begin() as uow:
+            note_used(uow.connection, [meter.final()])
+
+        meter.tell([*FULL[:50], 150, *FULL[51:]], version=2)
+        meter.work()
+        block = meter.final()
+        assert (int(block.values[50]), block.version, block.cause, block.estimated) == (150, 2, Cause.REVISED, 0)
+
+    def test_keeps_an_estimate_that_somebody_has_acted_on(self, meter: Validating) -> None:
+        meter.tell([*FULL[:50], MISSING, *FULL[51:]])
+        meter.work(at=END + timedelta(days=2))
+        estimated = int(meter.final().values[50])
+        with meter.database.begin() as uow:
+            note_used(uow.connection, [meter.final()])
+
+        changed = [*FULL[:49], 180, MISSING, *FULL[51:]]  # its neighbour differs now: it would be estimated otherwise
+        meter.tell(changed, version=2)
+        meter.work()
+        block = meter.final()
+        assert (int(block.values[49]), int(block.values[50])) == (180, estimated)
+
+    def test_scales_estimates_to_what_the_register_moved(self, meter: Validating) -> None:
+        meter.register()
+        meter.read(CHANNEL.day(DAY).start, "1000.00")
+        meter.read(END, "1010.50")
+        meter.tell([*FULL[:50], *[MISSING] * 4, *FULL[54:]])
+        meter.work(at=END + timedelta(days=2))
+        block = meter.final()
+        assert int(block.values.sum()) == 10_500
+        assert np.delete(block.values, range(50, 54)).tolist() == FULL[:50] + FULL[54:]
+
+    def test_shows_a_day_that_is_not_what_its_register_moved_until_it_is(self, meter: Validating) -> None:
+        meter.register()
+        meter.read(CHANNEL.day(DAY).start, "1000.00")
+        meter.read(END, "1020.00")
+        meter.tell(FULL)
+        meter.work()
+        [case] = meter.cases()
+        assert case.note.startswith("sum_check: the values and the register's advance are 10.")
+
+        more, rest = divmod(20_000 - sum(FULL), 96)
+        meter.tell([FULL[0] + more + rest, *(each + more for each in FULL[1:])], version=2)
+        meter.work()
+        assert meter.cases() == []
+
+    def test_looks_again_when_the_readings_of_its_register_should_be_there(self, meter: Validating) -> None:
+        meter.register()
+        meter.tell(FULL)
+        meter.work()
+        assert meter.next_look() == END + timedelta(minutes=360)
+
+        meter.read(CHANNEL.day(DAY).start, "1000.00")
+        meter.read(END, "1020.00")
+        meter.work(at=END + timedelta(minutes=360))
+        assert len(meter.cases()) == 1
+        assert meter.next_look() is None
