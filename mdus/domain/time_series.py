@@ -237,8 +237,9 @@ def profile_day(
 ) -> ProfileDay:
     """Return the values of a profile on a day: multiplied by the register's factor once, cut to its decimals.
 
-    `blocks` has the days of `channel_days`, `qualities` the sets that their marks name, `held` the devices that SAP may
-    not hear of yet. A unit that cannot be converted gives no value.
+    A value that validation suspects is none until somebody has decided. `blocks` has the days of `channel_days`,
+    `qualities` the sets that their marks name, `held` the devices that SAP may not hear of yet. A unit that cannot be
+    converted gives no value.
     """
     count = day.count
     values = np.full(count, MISSING, dtype=np.int64)
@@ -297,6 +298,9 @@ def _fill(
 ) -> None:
     """Put the values of a block where there are none yet."""
     told = scaled(block, by)[source]
+    doubtful = [mark for mark, some in qualities.items() if some.is_suspect]
+    if doubtful:  # until somebody has decided
+        told = np.where(np.isin(block.qualities[source], doubtful), MISSING, told)
     wanted = mine[places] & (values[places] == MISSING) & (told != MISSING)
     if not wanted.any():
         return

@@ -23,7 +23,7 @@ from mdus.domain.end_device import EndDevice, EndDeviceStatus, RegistrationResen
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.end_device_event import EndDeviceEvent, EventWindow
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.interval_block import IntervalBlock
+from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import QualitySet
@@ -42,7 +42,7 @@ from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_WINDOW
 from mdus.storage.facts import EXCEPTION_CASE
-from mdus.storage.interval_block import CHANNEL, newest_blocks, note_used, qualities_of
+from mdus.storage.interval_block import CHANNEL, current_blocks, note_used, qualities_of
 from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
@@ -160,8 +160,8 @@ class UnitOfWork:
         return documents.due_for_result(self.connection, limit=limit)
 
     def interval_blocks(self, days: Collection[tuple[Channel, date]]) -> dict[tuple[Channel, date], IntervalBlock]:
-        """Return what counts of each of these channels' days: the final version where there is one, else the raw."""
-        return newest_blocks(self.connection, days)
+        """Return what is fit to bill of each of these channels' days: their final versions."""
+        return current_blocks(self.connection, days, layer=Layer.FINAL)
 
     def quality_sets(self, blocks: Collection[IntervalBlock]) -> dict[int, QualitySet]:
         """Return the set of qualities that each mark in these blocks names."""

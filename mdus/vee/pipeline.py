@@ -158,7 +158,7 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
         mended |= each.intervals.any(axis=1)
     if (mended & at_issue).any():
         _judge_again(days, rule_set, values, state, at_issue, which=mended & at_issue)
-    at_issue |= terminated | ((values == MISSING) & (days.is_over[:, None] | replaced)).any(axis=1)
+    at_issue |= terminated | ((values == MISSING) & replaced).any(axis=1)
     return Result(
         rule_set=rule_set,
         values=values,

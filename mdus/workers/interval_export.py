@@ -315,9 +315,8 @@ def _sources(
 
 
 def _newest(uow: UnitOfWork, days: Collection[ChannelDay]) -> dict[ChannelDay, IntervalBlock]:
-    """Return what counts of these days, held until the transaction ends."""
-    raw = current_blocks(uow.connection, days, lock=True)
-    return {**raw, **current_blocks(uow.connection, days, layer=Layer.FINAL, lock=True)}
+    """Return what of these days is fit to bill, held until the transaction ends."""
+    return current_blocks(uow.connection, days, layer=Layer.FINAL, lock=True)
 
 
 def _keys(looks: Sequence[Prepared]) -> set[DeviceKey]:

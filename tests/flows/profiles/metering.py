@@ -26,11 +26,13 @@ from mdus.domain.register import Register
 from mdus.domain.value import Value
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage.session import TABLES
+from mdus.vee.rule_set import NO_RULES
 from mdus.workers import interval_export
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.interval_intake import take_intervals
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.told import Told
+from mdus.workers.validation import ValidationWorker
 from tests.flows.intake.installation import Installation
 
 SENDER: Final = "P11"
@@ -108,6 +110,7 @@ class Metering:
             contract=catalog(),
             client=self.sap,  # type: ignore[arg-type]
         )
+        self.validation = ValidationWorker(**shared, rule_sets=lambda _: lambda *_: NO_RULES)
         self._ran_at = now
         self._answered = 0
 
@@ -212,6 +215,8 @@ class Metering:
             now = self.clock.now()
             told = Told(delivery_id=1, head_end="city", received_at=now, events=(intervals,))
             assert take_intervals(uow, [told], {("city", owner.serial_id): owner}, now=now).unplaced == {}
+        while self.validation.turn():
+            pass
 
     def confirm(self, *, code: str = "3", overall: str | None = "same", type_id: str = "001(EL)") -> int:
         """Let SAP answer all values it has not answered yet; returns how many messages."""

@@ -126,8 +126,9 @@ class TestADayOfValues:
         metering.assign(role())
         metering.deliver(MIDNIGHT, day_of())
         metering.export(at=CUT_OFF)
-        [block] = metering.mdus.rows(INTERVAL_BLOCK)
-        assert (block.used, block.version, block.layer) == (True, 1, Layer.RAW)
+        [raw, final] = sorted(metering.mdus.rows(INTERVAL_BLOCK), key=lambda block: block.layer, reverse=True)
+        assert (raw.used, raw.version, raw.layer) == (False, 1, Layer.RAW)
+        assert (final.used, final.version, final.layer) == (True, 1, Layer.FINAL)
 
     def test_that_came_before_the_assignment_is_sent_as_far_back_as_the_setting_says(
         self, database_url: str, tmp_path: Path
