@@ -25,7 +25,15 @@ from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
 from mdus.storage.session import Database, StoredClock
 from mdus.telemetry import logs, tracing
-from mdus.workers import confirmation_watch, head_end_poll, interval_export, reconcile, registry_sync
+from mdus.workers import (
+    confirmation_watch,
+    estimate_missing,
+    head_end_poll,
+    interval_corrections,
+    interval_export,
+    reconcile,
+    registry_sync,
+)
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
@@ -248,6 +256,10 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         ),
         "head_end_poll": poll,
         "interval_export": export,
+        "estimate_missing": lambda slot: estimate_missing.run(database, settings=settings, now=now(), day=slot.on),
+        "interval_corrections": lambda slot: interval_corrections.run(
+            database, settings=settings, now=now(), day=slot.on
+        ),
         "registry_sync": lambda slot: registry_sync.run(database, runtime.head_ends, now=now(), day=slot.on),
         "reconcile": lambda slot: reconcile.run(database, runtime.head_ends, now=now(), day=slot.on),
     }

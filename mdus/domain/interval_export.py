@@ -21,10 +21,11 @@ from typing import Final
 import numpy as np
 
 from mdus.domain.channel import MISSING, DayGrid
-from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
+from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import LATE_AFTER
+from mdus.domain.interval_reading import read_intervals
 from mdus.domain.local_time import day_start, local_day
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.time_series import (
@@ -283,7 +284,7 @@ def _asks(
         return
     for segment in there.segments:
         device = None if segment.device is None else devices.get(segment.device)
-        if device is None or device.head_end is None:
+        if device is None:
             continue
         # An interval is the register's in whose time it ends.
         gaps = [
@@ -295,30 +296,16 @@ def _asks(
             continue
         first = gaps[0]
         ended_at = next(end for span, end in _windows(day, there.schedule.cadence) if span.start <= first < span.stop)
-        begin = day.starts_at(first)
-        owner_key = f"{device.sender_system}/{device.device_id}"
-        purpose = f"intervals from {begin:%Y-%m-%dT%H:%MZ}"
-        yield Command(
-            command_key=command_key(
-                owner_kind=OwnerKind.REGISTRY,
-                owner_key=owner_key,
-                device_id=device.device_id,
-                purpose=purpose,
-                attempt=1 + (now - ended_at - there.schedule.cut_off) // pause,
-            ),
-            owner_kind=OwnerKind.REGISTRY,
-            owner_key=owner_key,
-            sender_system=device.sender_system,
-            device_id=device.device_id,
-            serial_id=device.serial_id,
-            head_end=device.head_end,
-            kind=CommandKind.READ_INTERVALS,
-            purpose=purpose,
-            not_before=now,
-            expires_at=now + pause,
-            period_from=begin,
-            period_to=day.ends_at(gaps[-1]),
+        command = read_intervals(
+            device,
+            begin=day.starts_at(first),
+            end=day.ends_at(gaps[-1]),
+            attempt=1 + (now - ended_at - there.schedule.cut_off) // pause,
+            now=now,
+            lasts=pause,
         )
+        if command is not None:
+            yield command
 
 
 # -- handing over -----------------------------------------------------------------------------------------------------

@@ -166,6 +166,7 @@ class Intervals(Section):
 class Vee(Section):
     estimate_after_minutes: Annotated[int, Field(ge=0)]
     readings_after_minutes: Annotated[int, Field(ge=0)]
+    ask_days: Annotated[int, Field(ge=0)]
 
 
 class RegisterChange(Section):

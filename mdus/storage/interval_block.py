@@ -88,6 +88,14 @@ INTERVAL_BLOCK = Table(
         sqlite_where=text("is_current AND layer = 'final'"),
         postgresql_where=text("is_current AND layer = 'final'"),
     ),
+    # Days that real values may still mend.
+    Index(
+        "interval_block_estimated",
+        "id",
+        "day",
+        sqlite_where=text("is_current AND layer = 'final' AND estimated > 0"),
+        postgresql_where=text("is_current AND layer = 'final' AND estimated > 0"),
+    ),
     # What may have come after somebody had acted on the day: few rows, and not those that deliveries keep extending.
     Index(
         "interval_block_revised",

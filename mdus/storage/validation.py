@@ -21,6 +21,9 @@ _BLOCK: Final = INTERVAL_BLOCK
 
 # In the very words of the partial index: SQLite uses one for nothing else.
 _IS_FINAL: Final[ColumnElement[bool]] = literal_column("interval_block.is_current AND interval_block.layer = 'final'")
+_IS_ESTIMATED: Final[ColumnElement[bool]] = literal_column(
+    "interval_block.is_current AND interval_block.layer = 'final' AND interval_block.estimated > 0"
+)
 _IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
 
 
@@ -152,6 +155,27 @@ def look_at_silent(connection: Connection, day: date, *, since: date, due_at: da
     silent = [row.id for row in connection.execute(select(CHANNEL.table.c.id).where(~told, before))]
     look_by(connection, [(channel_id, day, due_at) for channel_id in silent])
     return len(silent)
+
+
+def estimated_days(
+    connection: Connection, *, since: date, before: date, after: int, limit: int
+) -> list[tuple[int, int, Channel, date]]:
+    """Return days, half-open, whose final version has estimates: (id of its row, of its channel, channel, day).
+
+    In the order of their rows; `after` is the last one of the page before.
+    """
+    channel = CHANNEL.table
+    query = (
+        select(_BLOCK.c.id, _BLOCK.c.channel_id, _BLOCK.c.day, *(channel.c[name] for name in CHANNEL.names))
+        .join(channel, channel.c.id == _BLOCK.c.channel_id)
+        .where(_IS_ESTIMATED, _BLOCK.c.day >= since, _BLOCK.c.day < before, _BLOCK.c.id > after)
+        .order_by(_BLOCK.c.id)
+        .limit(limit)
+    )
+    names = CHANNEL.names
+    return [
+        (row[0], row[1], Channel(**dict(zip(names, row[3:], strict=True))), row[2]) for row in connection.execute(query)
+    ]
 
 
 def _spans(connection: Connection, spans: Sequence[Span]) -> tuple[ColumnElement[int], ColumnElement[bool]]:

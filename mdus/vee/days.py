@@ -83,7 +83,8 @@ class Days:
     """One day of each of some channels, with what is known of it.
 
     `values` is int64 (c, n), MISSING where an interval has none; never changed. `flags` are bits of Flag (c, n).
-    `is_over` says by channel day that no values are expected any more: those missing are missing for good.
+    `is_over` says by channel day that no values are awaited any more: those missing are missing for good. `expected`
+    (c, n) are the intervals in which the meter was to measure at all: not those before it was installed; None: all.
     """
 
     minutes: int
@@ -92,6 +93,7 @@ class Days:
     flags: NDArray[np.uint32]
     is_over: Mask
     facts: Mapping[Fact, NDArray[Any]] = field(default_factory=dict)
+    expected: Mask | None = None
 
     def __getitem__(self, fact: Fact) -> NDArray[Any]:
         """Return a fact; KeyError for one that nobody asked to be loaded."""
@@ -107,6 +109,12 @@ class Days:
         """Return which intervals have a value (c, n)."""
         present: Mask = self.values != MISSING
         return present
+
+    @property
+    def missing(self) -> Mask:
+        """Return which intervals have no value, and will have none any more, though they should (c, n)."""
+        missing: Mask = ~self.present & self.is_over[:, None]
+        return missing if self.expected is None else missing & self.expected
 
     def has(self, flag: Flag) -> Mask:
         """Return which intervals have any of these flags (c, n)."""
@@ -126,6 +134,7 @@ class Days:
             flags=self.flags[which],
             is_over=self.is_over[which],
             facts={fact: known[which] for fact, known in self.facts.items()},
+            expected=None if self.expected is None else self.expected[which],
         )
 
 

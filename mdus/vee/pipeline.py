@@ -88,12 +88,12 @@ class Result:
 
     @property
     def is_plain(self) -> Mask:
-        """Return the days of which there is nothing to tell (c,): every value actual, and no rule found anything."""
+        """Return the days of which there is nothing to tell (c,): no value was made, and no rule found anything."""
         found = np.zeros(len(self.values), dtype=np.bool_)
         for finding, looked in zip(self.findings, self.looked, strict=True):
             if finding is not None:
                 found |= finding.flagged & looked
-        plain: Mask = ~found & (self.state == State.ACTUAL).all(axis=1)
+        plain: Mask = ~found & (self.state <= State.ACTUAL).all(axis=1)
         return plain
 
 
@@ -143,7 +143,7 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
     state[actual & suspect] = State.SUSPECT
     state[kept.estimated & ~actual] = State.ESTIMATED
     state[kept.edited] = State.EDITED
-    wanted = (values == MISSING) & ~terminated[:, None] & (days.is_over[:, None] | replaced)
+    wanted = (values == MISSING) & ~terminated[:, None] & (days.missing | replaced)
     method_of = np.full(values.shape, NONE, dtype=np.uint8)
     share = wanted.sum(axis=1) / values.shape[1]
     withheld = share > rule_set.estimated_share

@@ -173,6 +173,16 @@ JOBS: Final[Mapping[str, Job]] = {
             what="hands interval values of profiles to SAP, those that are due and those that have changed",
         ),
         Job(
+            name="estimate_missing",
+            trigger=Daily(at=time(3, 0)),
+            what="has days looked at of which no value came at all",
+        ),
+        Job(
+            name="interval_corrections",
+            trigger=Daily(at=time(3, 30)),
+            what="asks meters again for values that were estimated in their stead",
+        ),
+        Job(
             name="registry_sync",
             trigger=Daily(at=time(4, 0)),
             what="compares meters and registers with each head end's, provisions what is missing",

@@ -202,6 +202,7 @@ def _validate(
         flags=_flags(marks, qualities),
         is_over=np.array([now >= target.grid.end + patience.values for target in targets]),
         facts=facts.of(rule_set.needs),
+        expected=facts.expected(values != MISSING),
     )
     result = run(days, rule_set, kept=_kept(values, before, qualities), load=facts.added)
     made = _marks(uow, result, marks, before, qualities)
@@ -348,7 +349,7 @@ def _note(result: Result, row: int, days: Days) -> str:
         if finding is not None and looked[row] and finding.flagged[row]:
             words = step.rule.words.format(figure=finding.figure[row], limit=finding.limit[row])
             says.append(f"{step.rule.name}: {words}")
-    open_ones = int((result.values[row] == MISSING).sum()) if days.is_over[row] else 0
+    open_ones = int((days.missing[row] & (result.values[row] == MISSING)).sum())
     if open_ones:
         says.append(f"{open_ones} of {result.values.shape[1]} values are missing and could not be estimated")
     return "; ".join(says)[:1000]

@@ -22,6 +22,7 @@ from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
+from mdus.domain.usage_point import DeviceLocation
 from mdus.storage import validation
 from mdus.storage.session import UnitOfWork
 from mdus.storage.validation import Look, Span
@@ -110,7 +111,36 @@ class Facts:
             flags=days.flags,
             is_over=days.is_over,
             facts={**days.facts, **some.of(facts)},
+            expected=days.expected,
         )
+
+    def expected(self, present: Mask) -> Mask | None:
+        """Return in which intervals (c, n) meters were to measure: installed, and with a register of theirs; None: all.
+
+        Only days that lack values (`present`, c x n) are looked at. Where SAP has told nothing, all are expected.
+        """
+        lacking = [self._targets[row] for row in np.flatnonzero(~present.all(axis=1)).tolist()]
+        if not lacking:
+            return None
+        keys = {target.device for target in lacking}
+        devices = {each.key: each for each in self._uow.load(EndDevice, EndDevice.KEY, keys, lock=False)}
+        registers, places = defaultdict(list), defaultdict(list)
+        for register in self._uow.load(Register, EndDevice.KEY, keys, lock=False):
+            registers[register.sender_system, register.device_id].append(register)
+        for place in self._uow.load(DeviceLocation, EndDevice.KEY, keys, lock=False):
+            places[place.sender_system, place.device_id].append(place)
+        expected = np.ones(present.shape, dtype=np.bool_)
+        for row in np.flatnonzero(~present.all(axis=1)).tolist():
+            target = self._targets[row]
+            key, day = target.device, target.look.day
+            device = devices.get(key)
+            is_in_books = device is None or device.is_valid_on(day)
+            has_register = not registers[key] or any(register.is_valid_on(day) for register in registers[key])
+            if not is_in_books or not has_register:
+                expected[row] = False
+            elif places[key]:
+                expected[row] = _hangs(places[key], target.grid)
+        return expected
 
     def _unknown(self, fact: Fact) -> NDArray[Any]:
         count = len(self._targets)
@@ -136,7 +166,7 @@ class Facts:
     def _register(self, target: Target, registers: Sequence[Register]) -> tuple[Register, Decimal] | None:
         channel, day = target.look.channel, target.look.day
         for register in registers:
-            if not register.is_valid_on(day) or not register.is_valid_on(day + _A_DAY):
+            if not register.is_valid_on(day):
                 continue
             if channel.reading_type not in self._policy.interval_types(register):
                 continue
@@ -313,6 +343,20 @@ class Facts:
             (Fact.HISTORY, Fact.HISTORY_WEEKDAY, Fact.WEEKDAY, Fact.LAST_VALUE, Fact.NEXT_VALUE), _load_history
         ),
     }
+
+
+def _hangs(places: Sequence[DeviceLocation], grid: DayGrid) -> Mask:
+    """Return in which intervals of a day a meter hung somewhere: from its installation to its removal."""
+    hangs = np.zeros(grid.count, dtype=np.bool_)
+    for place in places:
+        if place.valid_from > grid.on or (place.valid_to is not None and place.valid_to < grid.on):
+            continue
+        for position in range(grid.count):
+            begun = place.installed_at is None or grid.starts_at(position) >= place.installed_at
+            ended = place.removed_at is not None and grid.ends_at(position) > place.removed_at
+            is_after = place.removed_at is None and place.valid_to is not None and place.valid_to <= grid.on
+            hangs[position] |= begun and not ended and not is_after
+    return hangs
 
 
 def _in_values(

@@ -20,6 +20,7 @@ depends_on = None
 
 _COUNTS: Final = ("estimated", "edited", "suspect")
 _IS_FINAL: Final = sa.text("is_current AND layer = 'final'")
+_IS_ESTIMATED: Final = sa.text("is_current AND layer = 'final' AND estimated > 0")
 
 
 def upgrade() -> None:
@@ -43,6 +44,13 @@ def upgrade() -> None:
         sqlite_where=_IS_FINAL,
         postgresql_where=_IS_FINAL,
     )
+    op.create_index(
+        "interval_block_estimated",
+        "interval_block",
+        ["id", "day"],
+        sqlite_where=_IS_ESTIMATED,
+        postgresql_where=_IS_ESTIMATED,
+    )
     # Days that were kept before there was validation are validated like those that come.
     op.execute(
         "INSERT INTO validation_look (channel_id, day, due_at)"
@@ -51,6 +59,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("interval_block_estimated", table_name="interval_block")
     op.drop_index("interval_block_days", table_name="interval_block")
     for name in ("basis", *reversed(_COUNTS), "peak", "total"):
         op.drop_column("interval_block", name)

@@ -1,8 +1,8 @@
 """V1 Missing interval: a day has fewer values than intervals.
 
 Formula: expected = seconds of the local day / interval length (of 15 minutes 92, 96 or 100); every interval without a
-value is suspect once the day is over. Unit: intervals. Default: none may be missing. Source: IESO "intervals found
-versus expected"; IEC 61968-9 quality 5.259 (known missing read).
+value is suspect once the day is over, if the meter was to measure then. Unit: intervals. Default: none may be missing.
+Source: IESO "intervals found versus expected"; IEC 61968-9 quality 5.259 (known missing read).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Limits(Parameters):
 
 def check(days: Days, limits: Limits) -> Finding:
     """Return the days that are over and lack more values than allowed."""
-    missing = ~days.present & days.is_over[:, None]
+    missing = days.missing
     number = missing.sum(axis=1)
     flagged = number > limits.at_most
     return Finding.of_intervals(missing & flagged[:, None], judged=days.is_over, figure=number, limit=limits.at_most)

@@ -35,7 +35,8 @@ def check(days: Days, limits: Limits) -> Finding:
     highest = values.max(axis=1)
     ratio = np.where(judged, (highest.astype(np.float64) - base) / base, 0.0)
     # In whole numbers where it is decided, so that exactly the tolerance passes.
-    suspect = judged[:, None] & (values - base[:, None] > limits.tolerance * base[:, None].astype(np.float64))
+    above = np.where(days.present, values - base[:, None], 0)
+    suspect = judged[:, None] & (above > limits.tolerance * base[:, None].astype(np.float64))
     return Finding.of_intervals(suspect, judged=judged, figure=ratio, limit=limits.tolerance)
 
 

@@ -14,15 +14,18 @@ import pytest
 
 from mdus.bootstrap.composition import examine
 from mdus.domain.channel import MISSING, Channel
+from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer, empty_block
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import ESTIMATED, QualitySet
 from mdus.domain.register import Register
+from mdus.domain.usage_point import DeviceLocation
 from mdus.storage.interval_block import current_blocks, ensure_channels, note_used, quality_marks, write_blocks
 from mdus.storage.session import Database
 from mdus.storage.validation import next_due
+from mdus.workers import estimate_missing, interval_corrections
 from mdus.workers.rule_sets import seeded
 from mdus.workers.validation import NOT_FIT, ValidationWorker
 
@@ -62,6 +65,7 @@ class Validating:
     def __init__(self, url: str, folder: str) -> None:
         examined = examine({"MDUS_CONFIG": folder, "MDUS_TIME_ZONE": "Europe/Berlin"})
         assert examined.settings is not None, examined.problems
+        self.settings = examined.settings
         self.clock = Clock(END + timedelta(hours=1))
         self.database = Database(url, settings=examined.settings)
         self.worker = ValidationWorker(
@@ -266,3 +270,81 @@ class TestValidationWorker:
         meter.work(at=END + timedelta(minutes=360))
         assert len(meter.cases()) == 1
         assert meter.next_look() is None
+
+    def test_estimates_nothing_after_the_meter_was_taken_away(self, meter: Validating) -> None:
+        """A meter exchanged at mid-day: what the new one measures is not estimated for the old one too."""
+        meter.register()
+        noon = CHANNEL.day(DAY).start + timedelta(hours=12)
+        with meter.database.begin() as uow:
+            uow.save(
+                [
+                    DeviceLocation(
+                        sender_system="P11",
+                        device_id=CHANNEL.device_id,
+                        installation_point_id="1",
+                        valid_from=date(2026, 1, 1),
+                        valid_to=DAY + timedelta(days=1),
+                        parent_installation_point_id="2",
+                        removed_at=noon,
+                    )
+                ]
+            )
+        meter.tell([*FULL[:40], MISSING, *FULL[41:48], *[MISSING] * 48])
+        meter.work(at=END + timedelta(days=2))
+        block = meter.final()
+        assert int(block.present.sum()) == 48  # the value that lacks before noon is estimated, none after
+        assert block.estimated == 1
+        assert meter.cases() == []
+
+    def test_estimates_nothing_of_a_device_that_is_in_the_books_no_more(self, meter: Validating) -> None:
+        meter.register()
+        with meter.database.begin() as uow:
+            [device] = uow.load(EndDevice, EndDevice.KEY, [("P11", CHANNEL.device_id)])
+            uow.save([replace(device, valid_to=DAY)])
+        meter.tell([MISSING] * 96)
+        meter.work(at=END + timedelta(days=2))
+        assert not meter.final().present.any()
+        assert meter.cases() == []
+
+
+class TestJobs:
+    def test_a_day_without_any_value_is_estimated_from_the_days_before(self, meter: Validating) -> None:
+        for back in range(1, 22):
+            meter.tell(FULL, day=DAY - timedelta(days=back))
+        meter.work(at=END + timedelta(days=1))
+        ran = estimate_missing.run(
+            meter.database, settings=meter.settings, now=meter.clock.now(), day=DAY + timedelta(days=2)
+        )
+        assert ran == "2 days without any value"  # of the day after, too: its values may still come
+        meter.work()
+        assert meter.final().values.tolist() == FULL
+        assert meter.final().estimated == 96
+        assert (CHANNEL, DAY + timedelta(days=1)) in meter.blocks(Layer.FINAL, DAY + timedelta(days=1))
+        again = estimate_missing.run(
+            meter.database, settings=meter.settings, now=meter.clock.now(), day=DAY + timedelta(days=2)
+        )
+        assert again == "0 days without any value"
+
+    def test_what_was_estimated_is_asked_for_once_a_day(self, meter: Validating) -> None:
+        meter.register()
+        with meter.database.begin() as uow:
+            [device] = uow.load(EndDevice, EndDevice.KEY, [("P11", CHANNEL.device_id)])
+            uow.save([replace(device, head_end="city")])
+        meter.tell([*FULL[:50], MISSING, MISSING, *FULL[52:]])
+        meter.work(at=END + timedelta(days=1))
+        for expected in ("1 readings", "1 readings"):
+            ran = interval_corrections.run(
+                meter.database, settings=meter.settings, now=meter.clock.now(), day=DAY + timedelta(days=2)
+            )
+            assert ran == f"1 days with estimates, {expected} of their meters ordered"
+        with meter.database.read() as uow:
+            [command] = uow.load(Command, ("device_id",), [(CHANNEL.device_id,)], lock=False)
+        start = CHANNEL.day(DAY).start
+        assert (command.period_from, command.period_to) == (
+            start + timedelta(minutes=50 * 15),
+            start + timedelta(minutes=52 * 15),
+        )
+        late = interval_corrections.run(
+            meter.database, settings=meter.settings, now=meter.clock.now(), day=DAY + timedelta(days=6)
+        )
+        assert late == "0 days with estimates, 0 readings of their meters ordered"
