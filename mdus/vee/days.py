@@ -116,6 +116,12 @@ class Days:
         missing: Mask = ~self.present & self.is_over[:, None]
         return missing if self.expected is None else missing & self.expected
 
+    @property
+    def whole(self) -> Mask:
+        """Return the days of which all values are there that will be (c,)."""
+        whole: Mask = np.asarray(self.present.all(axis=1)) | self.is_over
+        return whole
+
     def has(self, flag: Flag) -> Mask:
         """Return which intervals have any of these flags (c, n)."""
         found: Mask = (self.flags & np.uint32(int(flag))) != 0

@@ -107,14 +107,14 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
     `load` is asked for what methods need, for the days with gaps only; without it `days` has all that is needed.
     """
     kept = kept or Kept.nothing(days)
-    present = days.present
+    present, whole = days.present, days.whole
     rule_of = np.full(days.values.shape, NONE, dtype=np.uint8)
     suspect, replaced = (np.zeros(days.values.shape, dtype=np.bool_) for _ in range(2))
     terminated, at_issue = (np.zeros(days.count, dtype=np.bool_) for _ in range(2))
     findings: list[Finding | None] = []
     looked: list[Mask] = []
     for number, step in enumerate(rule_set.steps):
-        open_days = ~terminated
+        open_days = ~terminated if step.rule.partial else ~terminated & whole
         looked.append(open_days)
         if not open_days.any():
             findings.append(None)
