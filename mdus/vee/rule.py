@@ -75,8 +75,8 @@ class Rule:
     """One validation rule, as its file exposes it.
 
     `number` is that of the table in docs/vee.md, `quality` the IEC 61968-9 code of a value that fails it, `words` what
-    it found, with the places {figure} and {limit}. `check` gets days and parameters and must change neither. A rule that
-    is `partial` judges each value by itself, and so also days whose values are still coming in.
+    it found, with the places {figure} and {limit}. `check` gets days and parameters and must change neither. A
+    rule that is `partial` judges each value by itself, and so also days whose values are still coming in.
     """
 
     name: str
