@@ -165,7 +165,8 @@ class UnitOfWork:
 
     def quality_sets(self, blocks: Collection[IntervalBlock]) -> dict[int, QualitySet]:
         """Return the set of qualities that each mark in these blocks names."""
-        marks = {mark for block in blocks for mark in np.unique(block.qualities).tolist()}
+        marked = [block.qualities for block in blocks if block.qualities.any()]
+        marks = np.unique(np.concatenate(marked)).tolist() if marked else []
         return qualities_of(self.connection, marks)
 
     def time_series_due(self, operation: Operation, limit: int) -> list[TimeSeriesUpload]:

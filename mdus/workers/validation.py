@@ -207,16 +207,33 @@ def _validate(
     result = run(days, rule_set, kept=_kept(values, before, qualities), load=facts.added)
     made = _marks(uow, result, marks, before, qualities)
     plain = result.is_plain.tolist()
+    counts = {
+        kind: (result.state == kind).sum(axis=1).tolist() for kind in (State.ESTIMATED, State.EDITED, State.SUSPECT)
+    }
     for row, target in enumerate(targets):
-        basis = None if plain[row] else basis_of(result, row)
-        block = _version(target, before[row], result, made, row, basis=basis, now=now)
-        if block is not None:
-            done.blocks.append(block)
-        key = case_key(target.look)
-        if result.at_issue[row]:
-            done.issues[key] = _note(result, row, days)
-        else:
-            done.sound.add(key)
+        block = IntervalBlock(
+            channel=target.look.channel,
+            day=target.look.day,
+            layer=Layer.FINAL,
+            values=result.values[row],
+            qualities=made[row],
+            written_at=now,
+            written_by=f"vee/{rule_set.title}",
+            cause=Cause.VALIDATED,
+            estimated=counts[State.ESTIMATED][row],
+            edited=counts[State.EDITED][row],
+            suspect=counts[State.SUSPECT][row],
+            basis=None if plain[row] else basis_of(result, row),
+        )
+        version = _version(block, before[row])
+        if version is not None:
+            done.blocks.append(version)
+    for row in np.flatnonzero(result.at_issue).tolist():
+        done.issues[case_key(targets[row].look)] = _note(result, row, days)
+    for row in np.flatnonzero(~result.at_issue).tolist():
+        former = before[row]
+        if former is not None and former.basis is not None:  # there may be a case of it
+            done.sound.add(case_key(targets[row].look))
     done.again += _again(targets, days, patience=patience, now=now)
 
 
@@ -286,36 +303,12 @@ def _quality(rule_set: RuleSet, mark: int, state: int, rule: int, *, qualities: 
     return QualitySet.of(codes)
 
 
-def _version(
-    target: Target,
-    before: IntervalBlock | None,
-    result: Result,
-    marks: Any,
-    row: int,
-    *,
-    basis: str | None,
-    now: datetime,
-) -> IntervalBlock | None:
+def _version(made: IntervalBlock, before: IntervalBlock | None) -> IntervalBlock | None:
     """Return the final version to be written, None where the one before says the same."""
-    values, state = result.values[row], result.state[row]
-    made = IntervalBlock(
-        channel=target.look.channel,
-        day=target.look.day,
-        layer=Layer.FINAL,
-        values=values,
-        qualities=marks[row],
-        written_at=now,
-        written_by=f"vee/{result.rule_set.title}",
-        cause=Cause.VALIDATED,
-        estimated=int((state == State.ESTIMATED).sum()),
-        edited=int((state == State.EDITED).sum()),
-        suspect=int((state == State.SUSPECT).sum()),
-        basis=basis,
-    )
     if before is None:
         return made
-    differs = (before.values != values) | (before.qualities != marks[row])
-    if not differs.any() and before.basis == basis:
+    differs = (before.values != made.values) | (before.qualities != made.qualities)
+    if not differs.any() and before.basis == made.basis:
         return None
     if differs.any() and (before.used or (differs & before.present).any()):
         return replace(made, version=before.version + 1, cause=Cause.REVISED)
