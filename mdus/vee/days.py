@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum, IntFlag
 from typing import Any, Final
 
@@ -76,6 +77,22 @@ class Fact(Enum):
     HISTORY = "history"  # (c, 35, n) int64: actual values of the days before, the day before first
     HISTORY_WEEKDAY = "history_weekday"  # (c, 35) int64: 0 Monday .. 6 Sunday, 7 a holiday, -1 no such day
     WEEKDAY = "weekday"  # (c,) int64: the same of the day itself
+    FOLLOWING = "following"  # (c, 6, n) int64: actual values of the days after, the day after first
+    FOLLOWING_WEEKDAY = "following_weekday"  # (c, 6) int64: as HISTORY_WEEKDAY
+    HOLIDAY_HISTORY = "holiday_history"  # (c, h, n) int64: actual values of holidays before, the latest first
+    HOLIDAY_AGE = "holiday_age"  # (c, h) int64: how many days ago each of them was, -1 no such holiday
+    TEMPERATURE = "temperature"  # (c,) float64: mean outside temperature of the day, degrees Celsius
+    HISTORY_TEMPERATURE = "history_temperature"  # (c, 35) float64: the same of the days of HISTORY
+    LAST_FLAGS = "last_flags"  # (c,) uint32: bits of Flag of the last interval of the day before
+    NEXT_FLAGS = "next_flags"  # (c,) uint32: the same of the first interval of the day after
+    SPAN_ADVANCE = "span_advance"  # (c,) int64: what the register moved between two readings within the day
+    SPAN_FROM = "span_from"  # (c,) float64: seconds from the day's first instant to the first of them
+    SPAN_TO = "span_to"  # (c,) float64: and to the second
+    SPAN_DAYS = "span_days"  # (c,) float64: days from the reading of REGISTER_BEFORE to the one that is estimated
+    INTERVAL_TOTAL = "interval_total"  # (c,) int64: final interval values over the same days, MISSING with any missing
+    SPAN_DEGREES = "span_degrees"  # (c,) float64: degree days over the same days
+    PAST_DEGREES = "past_degrees"  # (c,) float64: degree days of PAST_DAYS
+    YEAR_AGO_DEGREES = "year_ago_degrees"  # (c,) float64: degree days of YEAR_AGO_DAYS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -130,6 +147,10 @@ class Days:
     def totals(self) -> Elements:
         """Return the sum of the values there are (c,), 0 without any."""
         return total(self.values)
+
+    def told(self, element: int | np.int64) -> str:
+        """Return a quantity as people read it, with the decimals it has."""
+        return "nothing" if element == MISSING else f"{Decimal(int(element)).scaleb(-self.decimals):f}"
 
     def rows(self, which: Mask) -> Days:
         """Return some of the channel days."""

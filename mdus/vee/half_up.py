@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import numpy as np
 
+from mdus.domain.channel import MISSING
 from mdus.vee.days import Elements
+
+_LARGEST: Final = 2**63 - 1
 
 
 def divided(dividend: Elements, divisor: Elements | int) -> Elements:
@@ -15,6 +20,21 @@ def divided(dividend: Elements, divisor: Elements | int) -> Elements:
     rounded = whole + (rest >= safe - rest)
     sign = np.sign(dividend) * np.sign(np.asarray(divisor, dtype=np.int64))
     result: Elements = np.where(bottom == 0, 0, rounded * sign).astype(np.int64)
+    return result
+
+
+def proportion(amounts: Elements, by: Any, over: Any) -> Elements:
+    """Return amounts x by / over rounded HALF_UP, in whole numbers of any size; 0 where `over` is 0.
+
+    What does not fit into the arrays is MISSING.
+    """
+    top = amounts.astype(object) * np.asarray(by).astype(object)
+    bottom = np.asarray(over).astype(object) + 0 * top
+    safe = np.where(bottom == 0, 1, bottom)
+    rounded = (2 * np.abs(top) + np.abs(safe)) // (2 * np.abs(safe))
+    signed = np.where((top < 0) == (safe < 0), rounded, -rounded)
+    kept = np.where(np.abs(signed) > _LARGEST, MISSING, np.where(bottom == 0, 0, signed))
+    result: Elements = kept.astype(np.int64)
     return result
 
 

@@ -78,3 +78,18 @@ def runs(wanted: Mask) -> tuple[Any, Any, Any]:
     rows, firsts = np.nonzero(steps == 1)
     _, ends = np.nonzero(steps == -1)
     return rows, firsts, ends - firsts
+
+
+def first_complete(offers: Elements, wanted: Mask) -> tuple[Any, Elements]:
+    """Return, of days offered (c, k, n), the place of the first with a value for every wanted interval, and its values.
+
+    The place is -1, and the values are MISSING, where no day has all of them.
+    """
+    complete: Mask = ((offers != MISSING) | ~wanted[:, None, :]).all(axis=2)
+    complete &= wanted.any(axis=1, keepdims=True)
+    found = complete.any(axis=1)
+    place = np.where(found, np.argmax(complete, axis=1), -1) if offers.shape[1] else np.full(len(offers), -1)
+    values = np.full(wanted.shape, MISSING, dtype=np.int64)
+    rows = np.flatnonzero(found)
+    values[rows] = offers[rows, place[rows]]
+    return place, values

@@ -1,0 +1,35 @@
+"""Readings of a register as days of one column: what the methods share that estimate what a register shows.
+
+`Days.values` is (c, 1), the reading to be estimated; its facts say what the register showed before, and how many days
+ago. Facts of usage (PAST_TOTAL and its like) have the multiplier applied; a register shows usage / FACTOR_KNOWN.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from mdus.domain.channel import MISSING
+from mdus.vee.days import Days, Elements, Fact, Figures
+
+#: Multipliers and days count in millionths: exact for whole days, seconds and every multiplier there is.
+PARTS: Final = 10**6
+
+
+def parts(figures: Figures) -> Elements:
+    """Return figures in millionths, 0 for those unknown or not above zero."""
+    known = np.where(np.isfinite(figures) & (figures > 0), figures, 0.0)
+    result: Elements = np.rint(known * PARTS).astype(np.int64)
+    return result
+
+
+def advanced(days: Days, advance: Elements) -> Elements:
+    """Return what registers show after an advance (c,), MISSING if unknown; one that ran over began at zero again."""
+    before, turn = days[Fact.REGISTER_BEFORE], days[Fact.REGISTER_TURN]
+    known = (before != MISSING) & (advance != MISSING)
+    shown = np.where(known, before, 0) + np.where(known, advance, 0)
+    turns = known & (turn != MISSING) & (turn > 0)
+    shown = np.where(turns, shown % np.where(turns, turn, 1), shown)
+    result: Elements = np.where(known, shown, MISSING)
+    return result
