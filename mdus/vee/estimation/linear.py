@@ -50,7 +50,13 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
         values[rows[inside], columns] = left[inside] + (place + 1) * step[inside]
     confidence = np.zeros(len(gaps.known))
     np.maximum.at(confidence, rows, 1.0 - lengths / (2.0 * width))
-    return Estimate(values=values, confidence=confidence, inputs=lambda _: "the values before and after the gap")
+
+    def inputs(place: int) -> str:
+        mine = np.flatnonzero(rows == place)
+        ends = ", ".join(f"{days.told(left[each])} and {days.told(right[each])}" for each in mine)
+        return f"the values before and after: {ends}"
+
+    return Estimate(values=values, confidence=confidence, inputs=inputs)
 
 
 METHOD: Final = Method(
