@@ -88,7 +88,9 @@ class Fact(Enum):
     SPAN_ADVANCE = "span_advance"  # (c,) int64: what the register moved between two readings within the day
     SPAN_FROM = "span_from"  # (c,) float64: seconds from the day's first instant to the first of them
     SPAN_TO = "span_to"  # (c,) float64: and to the second
-    SPAN_DAYS = "span_days"  # (c,) float64: days from the reading of REGISTER_BEFORE to the one that is estimated
+    SPAN_DAYS = (
+        "span_days"  # (c,) float64: days from the reading of REGISTER_BEFORE to the one to estimate; NaN for intervals
+    )
     INTERVAL_TOTAL = "interval_total"  # (c,) int64: final interval values over the same days, MISSING with any missing
     SPAN_DEGREES = "span_degrees"  # (c,) float64: degree days over the same days
     PAST_DEGREES = "past_degrees"  # (c,) float64: degree days of PAST_DAYS

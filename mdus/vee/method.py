@@ -58,7 +58,7 @@ class Method:
 
     `number` is that of the table in docs/vee.md, `aemo` the method's number of AEMO's metering data format where it has
     one. A method with `adjusts` gets all estimates of the methods before as wanted, and may change them: it scales them
-    to what the register says.
+    to what the register says. One `of_register` estimates readings, in days of one column (see register_reading.py).
     """
 
     name: str
@@ -68,6 +68,7 @@ class Method:
     parameters: type[Parameters] = Parameters
     needs: frozenset[Fact] = field(default_factory=frozenset)
     adjusts: bool = False
+    of_register: bool = False
 
 
 def runs(wanted: Mask) -> tuple[Any, Any, Any]:

@@ -1,7 +1,9 @@
 """Readings of a register as days of one column: what the methods share that estimate what a register shows.
 
 `Days.values` is (c, 1), the reading to be estimated; its facts say what the register showed before, and how many days
-ago. Facts of usage (PAST_TOTAL and its like) have the multiplier applied; a register shows usage / FACTOR_KNOWN.
+ago; SPAN_DAYS and INTERVAL_TOTAL are known of readings only, never of days of intervals, so that no reading stands in
+for the value of an interval of a day. Facts of usage (PAST_TOTAL and its like) have the multiplier applied; a register
+shows usage / FACTOR_KNOWN.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from mdus.domain.channel import MISSING
-from mdus.vee.days import Days, Elements, Fact, Figures
+from mdus.vee.days import Elements, Fact, Figures
+from mdus.vee.method import Gaps
 
 #: Multipliers and days count in millionths: exact for whole days, seconds and every multiplier there is.
 PARTS: Final = 10**6
@@ -24,12 +27,18 @@ def parts(figures: Figures) -> Elements:
     return result
 
 
-def advanced(days: Days, advance: Elements) -> Elements:
-    """Return what registers show after an advance (c,), MISSING if unknown; one that ran over began at zero again."""
+def offered(gaps: Gaps, advance: Elements) -> Elements:
+    """Return what registers show after an advance (c,), MISSING if unknown; one that ran over began at zero again.
+
+    Days of several intervals are no readings: nothing is offered for them.
+    """
+    days = gaps.days
     before, turn = days[Fact.REGISTER_BEFORE], days[Fact.REGISTER_TURN]
     known = (before != MISSING) & (advance != MISSING)
     shown = np.where(known, before, 0) + np.where(known, advance, 0)
     turns = known & (turn != MISSING) & (turn > 0)
     shown = np.where(turns, shown % np.where(turns, turn, 1), shown)
-    result: Elements = np.where(known, shown, MISSING)
+    if gaps.known.shape[1] != 1:
+        return np.full_like(gaps.known, MISSING)
+    result: Elements = np.where(known, shown, MISSING)[:, None]
     return result

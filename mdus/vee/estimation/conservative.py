@@ -23,7 +23,7 @@ _ABOVE_ALL: Final = 2**63 - 1
 class Limits(Parameters):
     """What the channel measures, and among which values the extreme is sought."""
 
-    of: Literal["load", "generation"] = "load"
+    measures: Literal["load", "generation"] = "load"
     same_time: bool = False
     days: Annotated[int, Field(ge=1, le=35)] = 35
 
@@ -33,7 +33,7 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     days = gaps.days
     history = days[Fact.HISTORY][:, : limits.days]
     axis = 1 if limits.same_time else (1, 2)
-    if limits.of == "load":
+    if limits.measures == "load":
         extreme = history.max(axis=axis, initial=MISSING)  # MISSING is the least of all
     else:
         extreme = np.where(history == MISSING, _ABOVE_ALL, history).min(axis=axis, initial=_ABOVE_ALL)
@@ -41,7 +41,7 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     values = np.where(gaps.wanted, extreme if limits.same_time else extreme[:, None], MISSING)
     filled = (values != MISSING).any(axis=1)
     number = (history != MISSING).any(axis=2).sum(axis=1)
-    word = "highest" if limits.of == "load" else "lowest"
+    word = "highest" if limits.measures == "load" else "lowest"
     when = "of the same times" if limits.same_time else "of all times"
 
     def inputs(place: int) -> str:

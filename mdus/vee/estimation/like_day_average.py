@@ -37,10 +37,11 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     number = taken.sum(axis=1)
     mean = divided(np.where(taken, history, 0).sum(axis=1), number)
     values = np.where(number >= limits.at_least, mean, MISSING)
-    samples = np.where(gaps.wanted, number, limits.samples).min(axis=1)
+    filled = gaps.wanted & (values != MISSING)
+    samples = np.where(filled, number, limits.samples).min(axis=1)
     return Estimate(
         values=values,
-        confidence=0.4 + 0.4 * np.minimum(samples, limits.samples) / limits.samples,
+        confidence=np.where(filled.any(axis=1), 0.4 + 0.4 * samples / limits.samples, 0.0),
         inputs=lambda place: f"the mean of {samples[place]} days of the same kind before",
     )
 

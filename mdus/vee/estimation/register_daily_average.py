@@ -17,7 +17,7 @@ from mdus.domain.channel import MISSING
 from mdus.vee.days import Fact
 from mdus.vee.half_up import proportion
 from mdus.vee.method import Estimate, Gaps, Method
-from mdus.vee.register_reading import PARTS, advanced, parts
+from mdus.vee.register_reading import PARTS, offered, parts
 from mdus.vee.rule import Parameters
 
 
@@ -35,10 +35,10 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     able = (past != MISSING) & (span > 0) & (ago > 0) & (days[Fact.PAST_DAYS] >= limits.least_days) & (factor > 0)
     over = np.where(able, ago, 1).astype(object) * np.where(able, factor, 1).astype(object)
     moved = proportion(np.where(able, past, 0), span.astype(object) * PARTS, over)
-    reading = advanced(days, np.where(able, moved, MISSING))
+    reading = offered(gaps, np.where(able, moved, MISSING))
     return Estimate(
-        values=reading[:, None],
-        confidence=np.where(reading != MISSING, 0.5, 0.0),
+        values=reading,
+        confidence=np.where((reading != MISSING).any(axis=1), 0.5, 0.0),
         inputs=lambda place: (
             f"the reading {days.told(days[Fact.REGISTER_BEFORE][place])} and {days[Fact.SPAN_DAYS][place]:g} days of "
             f"the {days.told(past[place])} used in {days[Fact.PAST_DAYS][place]:g} days"
@@ -50,6 +50,7 @@ METHOD: Final = Method(
     name="register_daily_average",
     number="E9",
     aemo=None,
+    of_register=True,
     estimate=estimate,
     parameters=Limits,
     needs=frozenset(

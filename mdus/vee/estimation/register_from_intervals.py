@@ -15,7 +15,7 @@ from mdus.domain.channel import MISSING
 from mdus.vee.days import Fact
 from mdus.vee.half_up import proportion
 from mdus.vee.method import Estimate, Gaps, Method
-from mdus.vee.register_reading import PARTS, advanced, parts
+from mdus.vee.register_reading import PARTS, offered, parts
 from mdus.vee.rule import Parameters
 
 
@@ -25,10 +25,10 @@ def estimate(gaps: Gaps, _: Parameters) -> Estimate:
     intervals, factor = days[Fact.INTERVAL_TOTAL], parts(days[Fact.FACTOR_KNOWN])
     able = (intervals != MISSING) & (factor > 0)
     moved = proportion(np.where(able, intervals, 0), PARTS, np.where(able, factor, 1))
-    reading = advanced(days, np.where(able, moved, MISSING))
+    reading = offered(gaps, np.where(able, moved, MISSING))
     return Estimate(
-        values=reading[:, None],
-        confidence=np.where(reading != MISSING, 0.9, 0.0),
+        values=reading,
+        confidence=np.where((reading != MISSING).any(axis=1), 0.9, 0.0),
         inputs=lambda place: (
             f"the reading {days.told(days[Fact.REGISTER_BEFORE][place])} and intervals of {days.told(intervals[place])}"
         ),
@@ -39,6 +39,7 @@ METHOD: Final = Method(
     name="register_from_intervals",
     number="E12",
     aemo=None,
+    of_register=True,
     estimate=estimate,
     needs=frozenset({Fact.REGISTER_BEFORE, Fact.REGISTER_TURN, Fact.FACTOR_KNOWN, Fact.INTERVAL_TOTAL}),
 )

@@ -17,7 +17,7 @@ from mdus.domain.channel import MISSING
 from mdus.vee.days import Fact
 from mdus.vee.half_up import proportion
 from mdus.vee.method import Estimate, Gaps, Method
-from mdus.vee.register_reading import PARTS, advanced, parts
+from mdus.vee.register_reading import PARTS, offered, parts
 from mdus.vee.rule import Parameters
 
 _HISTORIES: Final = {
@@ -48,10 +48,10 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
         over = np.where(able, ago, 1).astype(object) * np.where(able, factor, 1).astype(object)
         estimated = proportion(np.where(able, usage, 0), span.astype(object) * PARTS, over)
         moved[able], source[able] = estimated[able], number
-    reading = advanced(days, moved)
+    reading = offered(gaps, moved)
     return Estimate(
-        values=reading[:, None],
-        confidence=np.where(reading != MISSING, 0.5 - 0.1 * np.maximum(source, 0), 0.0),
+        values=reading,
+        confidence=np.where((reading != MISSING).any(axis=1), 0.5 - 0.1 * np.maximum(source, 0), 0.0),
         inputs=lambda place: (
             f"the reading {days.told(days[Fact.REGISTER_BEFORE][place])} and "
             f"{days.told(days[_HISTORIES[limits.histories[source[place]]][0]][place])} used the "
@@ -64,6 +64,7 @@ METHOD: Final = Method(
     name="register_history",
     number="E11",
     aemo=None,
+    of_register=True,
     estimate=estimate,
     parameters=Limits,
     needs=frozenset(

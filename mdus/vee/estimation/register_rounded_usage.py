@@ -17,7 +17,7 @@ from mdus.domain.channel import MISSING
 from mdus.vee.days import Fact
 from mdus.vee.half_up import proportion
 from mdus.vee.method import Estimate, Gaps, Method
-from mdus.vee.register_reading import PARTS, advanced, parts
+from mdus.vee.register_reading import PARTS, offered, parts
 from mdus.vee.rule import Parameters
 
 
@@ -39,10 +39,10 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     usage = daily.astype(object) * whole_days.astype(object) * PARTS
     units = np.abs(usage) // (np.where(able, factor, 1).astype(object) * finer)
     moved = np.where(usage < 0, -units, units).astype(object) * unit
-    reading = advanced(days, np.where(able, moved, MISSING).astype(np.int64))
+    reading = offered(gaps, np.where(able, moved, MISSING).astype(np.int64))
     return Estimate(
-        values=reading[:, None],
-        confidence=np.where(reading != MISSING, 0.4, 0.0),
+        values=reading,
+        confidence=np.where((reading != MISSING).any(axis=1), 0.4, 0.0),
         inputs=lambda place: (
             f"the reading {days.told(days[Fact.REGISTER_BEFORE][place])} and {whole_days[place]} days of "
             f"{daily[place] / finer:.{limits.usage_decimals}f} a day"
@@ -54,6 +54,7 @@ METHOD: Final = Method(
     name="register_rounded_usage",
     number="E10",
     aemo=None,
+    of_register=True,
     estimate=estimate,
     parameters=Limits,
     needs=frozenset(

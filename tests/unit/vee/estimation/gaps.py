@@ -113,7 +113,9 @@ def estimated(method: Method, of: Days, **limits: Any) -> Estimate:
     before = {fact: known.copy() for fact, known in of.facts.items()}
     estimate = method.estimate(given, method.parameters.model_validate(limits))
     assert (given.known == of.values).all()
-    assert all(np.array_equal(known, before[fact], equal_nan=known.dtype.kind == "f") for fact, known in of.facts.items())
+    assert all(
+        np.array_equal(known, before[fact], equal_nan=known.dtype.kind == "f") for fact, known in of.facts.items()
+    )
     assert estimate.values.dtype == np.int64
     assert estimate.values.shape == of.values.shape
     assert ((estimate.confidence >= 0) & (estimate.confidence <= 1)).all()

@@ -31,9 +31,7 @@ class TestEqualDistribution:
             pytest.param(1, True, -1, id="negative estimates allowed"),
         ],
     )
-    def test_goes_below_zero_only_where_allowed(
-        self, advance: float, allowed: bool, expected: float | None
-    ) -> None:
+    def test_goes_below_zero_only_where_allowed(self, advance: float, allowed: bool, expected: float | None) -> None:
         assert filled(METHOD, days([2, X], advance=[advance]), allow_negative=allowed) == [[2, expected]]
 
     def test_counts_intervals_with_a_reading_in_part(self) -> None:

@@ -20,9 +20,7 @@ def holiday(holidays: Mapping[int, float], sundays: Mapping[int, float], weekday
     for place, (ago, value) in enumerate(holidays.items()):
         values[place], ages[place] = round(value * 1000), ago
     facts: dict[str, Any] = {"holiday_history": [values], "holiday_age": [ages]}
-    return days(
-        [X], history=[history(1, sundays)], history_weekday=[weekdays_before(3)], weekday=[weekday], **facts
-    )
+    return days([X], history=[history(1, sundays)], history_weekday=[weekdays_before(3)], weekday=[weekday], **facts)
 
 
 class TestHolidayAverage:

@@ -48,9 +48,7 @@ class TestScaleToRegister:
             pytest.param(2, True, [4, -1, -1], id="negative estimates allowed"),
         ],
     )
-    def test_scales_below_zero_only_where_allowed(
-        self, advance: float, allowed: bool, expected: list[float]
-    ) -> None:
+    def test_scales_below_zero_only_where_allowed(self, advance: float, allowed: bool, expected: list[float]) -> None:
         assert scaled([4, 1, 1], [1, 2], advance, allow_negative=allowed) == expected
 
     @given(
@@ -64,7 +62,5 @@ class TestScaleToRegister:
         amounts = [value / 1 for value in values]
         of = days(amounts, decimals=0, advance=[kept + more])
         wanted = np.isin(np.arange(len(values)), estimates)[None, :]
-        estimate = METHOD.estimate(
-            Gaps(days=of, known=of.values, wanted=wanted, actual=~wanted), METHOD.parameters()
-        )
+        estimate = METHOD.estimate(Gaps(days=of, known=of.values, wanted=wanted, actual=~wanted), METHOD.parameters())
         assert int(np.where(wanted, estimate.values, of.values).sum()) == int(elements([kept + more], 0)[0])
