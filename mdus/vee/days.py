@@ -74,6 +74,12 @@ class Fact(Enum):
     FACTOR_TOLD = "factor_told"  # (c,) float64: the multiplier that came with the values
     FACTOR_KNOWN = "factor_known"  # (c,) float64: the multiplier of the registry
     UNIT_FITS = "unit_fits"  # (c,) bool: the channel's unit is of the kind of its register's
+    SPAN_DAYS = "span_days"  # (c,) float64: how many days the values cover; 1 of a day, of a register what lies between
+    FEEDS_IN = "feeds_in"  # (c,) bool: the meter can feed in as well (photovoltaics): hours without usage are in order
+    DISCONNECTED = "disconnected"  # (c, n) bool: disconnected, or not installed, for the whole of the interval
+    DEVICE_FITS = "device_fits"  # (c,) bool: the values name no other device than the registry has there
+    HAS_SIBLING = "has_sibling"  # (c,) bool: a reactive (active) channel belongs beside this one
+    REFERENCE_DAYS = "reference_days"  # (c,) float64: days since the register was last read; infinite if never
     HISTORY = "history"  # (c, 35, n) int64: actual values of the days before, the day before first
     HISTORY_WEEKDAY = "history_weekday"  # (c, 35) int64: 0 Monday .. 6 Sunday, 7 a holiday, -1 no such day
     WEEKDAY = "weekday"  # (c,) int64: the same of the day itself
@@ -88,13 +94,72 @@ class Fact(Enum):
     SPAN_ADVANCE = "span_advance"  # (c,) int64: what the register moved between two readings within the day
     SPAN_FROM = "span_from"  # (c,) float64: seconds from the day's first instant to the first of them
     SPAN_TO = "span_to"  # (c,) float64: and to the second
-    SPAN_DAYS = (
-        "span_days"  # (c,) float64: days from the reading of REGISTER_BEFORE to the one to estimate; NaN for intervals
-    )
     INTERVAL_TOTAL = "interval_total"  # (c,) int64: final interval values over the same days, MISSING with any missing
     SPAN_DEGREES = "span_degrees"  # (c,) float64: degree days over the same days
     PAST_DEGREES = "past_degrees"  # (c,) float64: degree days of PAST_DAYS
     YEAR_AGO_DEGREES = "year_ago_degrees"  # (c,) float64: degree days of YEAR_AGO_DAYS
+
+
+_FIGURES: Final = frozenset(
+    {
+        Fact.PAST_DAYS,
+        Fact.YEAR_AGO_DAYS,
+        Fact.ESTIMATED_DAYS,
+        Fact.CLOCK_DRIFT,
+        Fact.FACTOR_TOLD,
+        Fact.FACTOR_KNOWN,
+        Fact.REFERENCE_DAYS,
+        Fact.TEMPERATURE,
+        Fact.SPAN_FROM,
+        Fact.SPAN_TO,
+        Fact.SPAN_DEGREES,
+        Fact.PAST_DEGREES,
+        Fact.YEAR_AGO_DEGREES,
+    }
+)
+_BY_INTERVAL: Final = frozenset({Fact.SIBLING, Fact.CHECK, Fact.SIMILAR, Fact.OUTAGE, Fact.DISCONNECTED})
+#: What is so of nearly all channels is taken to be so where nobody knows.
+_UNLESS_KNOWN: Final[Mapping[Fact, bool | float]] = {
+    Fact.FLOWS_BACK: False,
+    Fact.FEEDS_IN: False,
+    Fact.IN_SERVICE: True,
+    Fact.DISCONNECTED: False,
+    Fact.OUTAGE: False,
+    Fact.UNIT_FITS: True,
+    Fact.DEVICE_FITS: True,
+    Fact.HAS_SIBLING: False,
+    Fact.SPAN_DAYS: 1.0,
+}
+_HISTORY_DAYS: Final = 35
+_FOLLOWING_DAYS: Final = 6
+_HOLIDAYS: Final = 12
+
+
+def unknown(fact: Fact, count: int, width: int) -> NDArray[Any]:
+    """Return a fact of `count` days of `width` intervals that nobody knows."""
+    match fact:
+        case Fact.HISTORY:
+            return np.full((count, _HISTORY_DAYS, width), MISSING, dtype=np.int64)
+        case Fact.HISTORY_WEEKDAY:
+            return np.full((count, _HISTORY_DAYS), -1, dtype=np.int64)
+        case Fact.HISTORY_TEMPERATURE:
+            return np.full((count, _HISTORY_DAYS), UNKNOWN)
+        case Fact.FOLLOWING:
+            return np.full((count, _FOLLOWING_DAYS, width), MISSING, dtype=np.int64)
+        case Fact.FOLLOWING_WEEKDAY:
+            return np.full((count, _FOLLOWING_DAYS), -1, dtype=np.int64)
+        case Fact.HOLIDAY_HISTORY:
+            return np.full((count, _HOLIDAYS, width), MISSING, dtype=np.int64)
+        case Fact.HOLIDAY_AGE:
+            return np.full((count, _HOLIDAYS), -1, dtype=np.int64)
+        case Fact.LAST_FLAGS | Fact.NEXT_FLAGS:
+            return np.zeros(count, dtype=np.uint32)
+    shape = (count, width) if fact in _BY_INTERVAL else (count,)
+    if fact in _FIGURES:
+        return np.full(shape, UNKNOWN)
+    if fact in _UNLESS_KNOWN:
+        return np.full(shape, _UNLESS_KNOWN[fact])
+    return np.full(shape, MISSING, dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,9 +1,9 @@
 """Readings of a register as days of one column: what the methods share that estimate what a register shows.
 
-`Days.values` is (c, 1), the reading to be estimated; its facts say what the register showed before, and how many days
-ago; SPAN_DAYS and INTERVAL_TOTAL are known of readings only, never of days of intervals, so that no reading stands in
-for the value of an interval of a day. Facts of usage (PAST_TOTAL and its like) have the multiplier applied; a register
-shows usage / FACTOR_KNOWN.
+Of such a day the methods return what the register shows at its end, from what it showed before (REGISTER_BEFORE) and
+how many days ago that was (SPAN_DAYS). Facts of usage (PAST_TOTAL and its like) have the multiplier applied; a
+register shows usage / FACTOR_KNOWN. These methods are `of_register`: a rule set for intervals does not take them,
+since a reading would stand in for the value of an interval.
 """
 
 from __future__ import annotations

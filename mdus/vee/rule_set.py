@@ -129,6 +129,8 @@ class Tools:
             if tool is None:
                 yield f"there is no {kind} {name!r}; known are {', '.join(sorted(known))}"
                 continue
+            if isinstance(tool, Method) and tool.of_register:
+                yield f"{name} estimates readings of registers, no values of intervals"
             try:
                 tool.parameters.model_validate(dict(limits))
             except ValidationError as error:

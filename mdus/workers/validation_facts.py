@@ -26,7 +26,7 @@ from mdus.domain.usage_point import DeviceLocation
 from mdus.storage import validation
 from mdus.storage.session import UnitOfWork
 from mdus.storage.validation import Look, Span
-from mdus.vee.days import UNKNOWN, Days, Elements, Fact, Mask
+from mdus.vee.days import UNKNOWN, Days, Elements, Fact, Mask, unknown
 
 #: Days before the one that is validated that history and usage reach back.
 HISTORY_DAYS: Final = 35
@@ -39,16 +39,6 @@ HOLIDAY: Final = 7
 NO_DAY: Final = -1
 
 DeviceKey = tuple[str, str]
-
-_FIGURES: Final = frozenset(
-    {Fact.PAST_DAYS, Fact.YEAR_AGO_DAYS, Fact.ESTIMATED_DAYS, Fact.CLOCK_DRIFT, Fact.FACTOR_TOLD, Fact.FACTOR_KNOWN}
-)
-_BY_INTERVAL: Final = frozenset({Fact.SIBLING, Fact.CHECK, Fact.SIMILAR})
-_UNLESS_KNOWN: Final[Mapping[Fact, bool]] = {
-    Fact.FLOWS_BACK: False,
-    Fact.IN_SERVICE: True,
-    Fact.UNIT_FITS: True,
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +80,7 @@ class Facts:
             if fact not in self._known:
                 load = self._LOADERS.get(fact)
                 if load is None:
-                    self._known[fact] = self._unknown(fact)
+                    self._known[fact] = unknown(fact, len(self._targets), self._columns)
                 else:
                     self._known.update(load(self))
         return {fact: self._known[fact] for fact in facts}
@@ -141,16 +131,6 @@ class Facts:
             elif places[key]:
                 expected[row] = _hangs(places[key], target.grid)
         return expected
-
-    def _unknown(self, fact: Fact) -> NDArray[Any]:
-        count = len(self._targets)
-        if fact in _FIGURES:
-            return np.full(count, UNKNOWN)
-        if fact in _UNLESS_KNOWN:
-            return np.full(count, _UNLESS_KNOWN[fact])
-        if fact is Fact.OUTAGE:
-            return np.zeros((count, self._columns), dtype=np.bool_)
-        return np.full((count, self._columns) if fact in _BY_INTERVAL else count, MISSING, dtype=np.int64)
 
     # ---- registers ---------------------------------------------------------------------------------------------------
 

@@ -19,10 +19,8 @@ from tests.unit.vee.estimation.gaps import MINUTES, unknown
 
 TOOLS = discover().tools
 RULES = ("missing_intervals", "spike", "sum_check")
-METHODS = sorted(TOOLS.methods)
+METHODS = sorted(name for name, method in TOOLS.methods.items() if not method.of_register)
 REQUIRED = {"value_fill": {"value": "1.5"}}
-AMOUNTS = st.integers(-50, 5000)
-NOTHING = st.just(MISSING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -50,7 +48,6 @@ def cases(draw: st.DrawFn, methods: st.SearchStrategy[list[str]] | None = None) 
 
     values = amounts(count, width)
     facts = unknown(count, width) | {
-        Fact.ADVANCE: amounts(count, lacking=0.2) * width,
         Fact.REGISTER_STEP: np.ones(count, dtype=np.int64),
     }
     facts[Fact.ADVANCE] = np.where(random.random(count) < 0.2, MISSING, random.integers(-50, 5000 * width, count))
@@ -82,7 +79,7 @@ def cases(draw: st.DrawFn, methods: st.SearchStrategy[list[str]] | None = None) 
         facts=facts,
     )
     used = draw(st.lists(st.sampled_from(RULES), unique=True))
-    filling = draw(methods or st.lists(st.sampled_from(METHODS), unique=True, max_size=6))
+    filling = draw(st.lists(st.sampled_from(METHODS), unique=True, max_size=6) if methods is None else methods)
     row = RuleSetRow(
         name="drawn",
         reading_types=("*",),

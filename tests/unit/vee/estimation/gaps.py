@@ -10,6 +10,7 @@ import numpy as np
 
 from mdus.domain.channel import MISSING
 from mdus.vee.days import Days, Elements, Fact, Flag
+from mdus.vee.days import unknown as fact_unknown
 from mdus.vee.method import Estimate, Gaps, Method
 
 X = None  # a value that is missing
@@ -25,18 +26,6 @@ _AMOUNTS = (
     Fact.REGISTER_TURN,
     Fact.SPAN_ADVANCE,
     Fact.INTERVAL_TOTAL,
-)
-_FIGURES = (
-    Fact.PAST_DAYS,
-    Fact.YEAR_AGO_DAYS,
-    Fact.SPAN_DAYS,
-    Fact.SPAN_FROM,
-    Fact.SPAN_TO,
-    Fact.SPAN_DEGREES,
-    Fact.PAST_DEGREES,
-    Fact.YEAR_AGO_DEGREES,
-    Fact.FACTOR_KNOWN,
-    Fact.TEMPERATURE,
 )
 
 
@@ -54,23 +43,7 @@ def quantities(row: Elements, decimals: int = DECIMALS) -> list[float | None]:
 
 def unknown(count: int, width: int) -> dict[Fact, Any]:
     """Return the facts of days of which nothing is known."""
-    return {
-        **{fact: np.full(count, MISSING, dtype=np.int64) for fact in _AMOUNTS},
-        **{fact: np.full(count, np.nan) for fact in _FIGURES},
-        Fact.OUTAGE: np.zeros((count, width), dtype=np.bool_),
-        Fact.CHECK: np.full((count, width), MISSING, dtype=np.int64),
-        Fact.SIMILAR: np.full((count, width), MISSING, dtype=np.int64),
-        Fact.HISTORY: np.full((count, 35, width), MISSING, dtype=np.int64),
-        Fact.HISTORY_WEEKDAY: np.full((count, 35), -1, dtype=np.int64),
-        Fact.HISTORY_TEMPERATURE: np.full((count, 35), np.nan),
-        Fact.WEEKDAY: np.full(count, -1, dtype=np.int64),
-        Fact.FOLLOWING: np.full((count, 6, width), MISSING, dtype=np.int64),
-        Fact.FOLLOWING_WEEKDAY: np.full((count, 6), -1, dtype=np.int64),
-        Fact.HOLIDAY_HISTORY: np.full((count, 12, width), MISSING, dtype=np.int64),
-        Fact.HOLIDAY_AGE: np.full((count, 12), -1, dtype=np.int64),
-        Fact.LAST_FLAGS: np.zeros(count, dtype=np.uint32),
-        Fact.NEXT_FLAGS: np.zeros(count, dtype=np.uint32),
-    }
+    return {fact: fact_unknown(fact, count, width) for fact in Fact}
 
 
 def days(
