@@ -39,10 +39,7 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     after = firsts + lengths + 1
     left_out, right_out = out[rows, firsts], out[rows, after]
     good = np.where(left_out, beside[rows, after], beside[rows, firsts])
-    # A neighbour that is open itself says nothing of how far the gap reaches.
-    ends = (left_out | (beside[rows, firsts] != MISSING)) & (right_out | (beside[rows, after] != MISSING))
     offered = np.where(left_out & right_out, 0, np.where(left_out | right_out, good, MISSING))
-    offered[~ends] = MISSING
     values = np.full_like(gaps.known, MISSING)
     for place in range(int(lengths.max(initial=0))):
         inside = lengths > place

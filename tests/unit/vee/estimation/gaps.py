@@ -80,9 +80,13 @@ def gaps(of: Days) -> Gaps:
     return Gaps(days=of, known=of.values.copy(), wanted=~of.present, actual=of.present)
 
 
-def estimated(method: Method, of: Days, **limits: Any) -> Estimate:
-    """Return what a method offers for all that is missing; holds that nothing it was given has changed."""
+def estimated(method: Method, of: Days, *, open_ones: Sequence[int] = (), **limits: Any) -> Estimate:
+    """Return what a method offers for all that is missing; holds that nothing it was given has changed.
+
+    `open_ones` are missing, but not wanted: their values may still come.
+    """
     given = gaps(of)
+    given.wanted[:, list(open_ones)] = False
     before = {fact: known.copy() for fact, known in of.facts.items()}
     estimate = method.estimate(given, method.parameters.model_validate(limits))
     assert (given.known == of.values).all()

@@ -57,3 +57,8 @@ class TestEqualDistribution:
     def test_holds_large_registers(self) -> None:
         of = days([X, X], minutes=1440, decimals=6, advance=[9_000_000_000_000])
         assert filled(METHOD, of) == [[4_500_000_000_000.0] * 2]
+
+    def test_waits_while_a_value_may_still_come(self) -> None:
+        of = days([X, X], advance=[4])
+        assert estimated(METHOD, of).offered.all()
+        assert not estimated(METHOD, of, open_ones=[1]).offered.any()

@@ -40,3 +40,8 @@ class TestIntervalsFromRegister:
     def test_needs_a_shape_above_zero(self) -> None:
         assert filled(METHOD, days([X, X], advance=[4], similar=[elements([0, 0])])) == [[X, X]]
         assert filled(METHOD, days([X, X], advance=[4], similar=[elements([0, -1])])) == [[X, X]]
+
+    def test_waits_while_a_value_may_still_come(self) -> None:
+        of = days([X, X], advance=[4], similar=[elements([1, 1])])
+        assert estimated(METHOD, of).offered.all()
+        assert not estimated(METHOD, of, open_ones=[1]).offered.any()

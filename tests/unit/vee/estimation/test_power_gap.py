@@ -60,3 +60,7 @@ class TestPowerGap:
         of = days([X, X], advance=[3], last_flags=[int(DOWN)], next_flags=[int(UP)])
         assert filled(METHOD, of) == [[0, 3]]
         assert filled(METHOD, days([X, X], advance=[3], last_flags=[int(DOWN)])) == [[X, X]]
+
+    def test_waits_while_a_value_may_still_come(self) -> None:
+        of = days([X, X], advance=[3], last_flags=[int(DOWN)], next_flags=[int(UP)])
+        assert not estimated(METHOD, of, open_ones=[1]).offered.any()
