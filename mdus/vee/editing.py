@@ -24,8 +24,8 @@ import numpy as np
 
 from mdus.domain.channel import MISSING
 from mdus.domain.interval_block import Elements, IntervalBlock, Layer
-from mdus.domain.reading_quality import QualitySet
-from mdus.vee.output import ACCEPTED, ADDED, EDITED, MISSING_KNOWN, REJECTED, SUSPECT, state_of
+from mdus.domain.reading_quality import EDITED, SUSPECT, QualitySet
+from mdus.vee.output import ACCEPTED, ADDED, MISSING_KNOWN, REJECTED, state_of
 from mdus.vee.pipeline import State
 
 #: The codes of this system begin with it: what VEE and staff say. Those of the meter and its network stay.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
 
-from mdus.domain.reading_quality import QualitySet
+from mdus.domain.reading_quality import EDITED, ESTIMATED, SUSPECT, QualitySet
 from mdus.vee.method import Method
 from mdus.vee.pipeline import State
 from mdus.vee.rule import Rule
@@ -125,12 +125,9 @@ def aemo_events(flags: Sequence[AemoFlag]) -> Iterator[tuple[int, int, AemoFlag]
 
 #: The codes this system gives, by what they say.
 VALIDATED: Final = "3.0.1"
-SUSPECT: Final = "3.5.258"
 MISSING_KNOWN: Final = "3.5.259"
-EDITED: Final = "3.7.0"
 ADDED: Final = "3.7.1"
 REJECTED: Final = "3.7.3"
-ESTIMATED: Final = "3.8.0"
 INDETERMINATE: Final = "3.10.0"
 ACCEPTED: Final = "3.10.1"
 DETERMINISTIC: Final = "3.11.0"
@@ -162,17 +159,17 @@ def qualities(
 
 
 def state_of(told: QualitySet, *, is_present: bool) -> State:
-    """Return what a final value is by its codes: the inverse of `qualities`."""
+    """Return what a final value is by its codes: the inverse of `qualities`.
+
+    A value that a person has accepted is from the meter: actual, though validation keeps it as it keeps edits.
+    """
     if not is_present:
         return State.MISSING
-    for state, codes in (
-        (State.EDITED, {EDITED, ADDED}),
-        (State.ESTIMATED, {ESTIMATED}),
-        (State.SUSPECT, {SUSPECT}),
-    ):
-        if codes & set(told.codes):
-            return state
-    return State.ACTUAL
+    if {EDITED, ADDED} & set(told.codes):
+        return State.EDITED
+    if told.is_estimated:
+        return State.ESTIMATED
+    return State.SUSPECT if told.is_suspect else State.ACTUAL
 
 
 #: The categories of IEC 61968-9, the second part of a code.

@@ -30,9 +30,10 @@ class Limits(Parameters):
 def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     """Return values for the gaps that are short enough; also over midnight, to the days before and after."""
     days, width = gaps.days, gaps.known.shape[1]
-    edges = gaps.known.copy()
-    edges[days.has(Flag.POWER_DOWN)] = MISSING
-    before, after = days[Fact.LAST_VALUE], days[Fact.NEXT_VALUE]
+    failed = np.uint32(int(Flag.POWER_DOWN))
+    edges = np.where(days.has(Flag.POWER_DOWN), MISSING, gaps.known)
+    before = np.where((days[Fact.LAST_FLAGS] & failed) != 0, MISSING, days[Fact.LAST_VALUE])
+    after = np.where((days[Fact.NEXT_FLAGS] & failed) != 0, MISSING, days[Fact.NEXT_VALUE])
     padded = np.concatenate([before[:, None], edges, after[:, None]], axis=1)
     rows, firsts, lengths = runs(gaps.known == MISSING)
     wanted = gaps.wanted[rows, firsts] & (lengths * days.minutes <= limits.max_minutes)
@@ -65,5 +66,5 @@ METHOD: Final = Method(
     aemo=17,
     estimate=estimate,
     parameters=Limits,
-    needs=frozenset({Fact.LAST_VALUE, Fact.NEXT_VALUE}),
+    needs=frozenset({Fact.LAST_VALUE, Fact.NEXT_VALUE, Fact.LAST_FLAGS, Fact.NEXT_FLAGS}),
 )

@@ -3,8 +3,8 @@
 Formula: f = (advance - sum of the values that are not estimated) / sum of the estimates; x_i = f x x_i, where what
 rounding leaves over goes to the estimates cut most, so that the sum is the advance to the last digit. Estimates that
 add up to nothing get equal parts. Not done where any interval is still open, the advance is unknown, or the rest is
-below zero and `allow_negative` is not set. Unit: that of the channel. Source: the scaling of the common estimation
-systems; the exact sum is our own requirement.
+below zero and `allow_negative` is not set; without it an estimate below zero counts as nothing. Unit: that of the
+channel. Source: the scaling of the common estimation systems; the exact sum is our own requirement.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     rest = np.where(advance == MISSING, 0, advance) - total(np.where(gaps.wanted, MISSING, gaps.known))
     able = gaps.wanted.any(axis=1) & (gaps.known != MISSING).all(axis=1) & (advance != MISSING)
     able &= (rest >= 0) | limits.allow_negative
-    weights = np.where(gaps.wanted, np.maximum(gaps.known, 0), 0)
+    weights = np.where(gaps.wanted, gaps.known if limits.allow_negative else np.maximum(gaps.known, 0), 0)
     nothing = weights.sum(axis=1) == 0
     weights[nothing] = gaps.wanted[nothing]
     values = np.full_like(gaps.known, MISSING)

@@ -33,6 +33,13 @@ class TestLinear:
         of = days([1, X, 3], [1, X, 3], flags={(0, 0): Flag.POWER_DOWN})
         assert filled(METHOD, of) == [[1, X, 3], [1, 2, 3]]
 
+    def test_takes_no_end_with_a_power_failure_over_midnight(self) -> None:
+        down = int(Flag.POWER_DOWN)
+        of = days(
+            [X, 2, X], [X, 2, X], last_value=[1, 1], next_value=[3, 3], last_flags=[down, 0], next_flags=[0, down]
+        )
+        assert filled(METHOD, of) == [[X, 2, 2.5], [1.5, 2, X]]
+
     def test_repeats_one_neighbour_where_that_is_allowed(self) -> None:
         assert filled(METHOD, days([X, 2, X])) == [[X, 2, X]]
         assert filled(METHOD, days([X, 2, X]), flat=True) == [[2, 2, 2]]

@@ -51,6 +51,11 @@ class TestScaleToRegister:
     def test_scales_below_zero_only_where_allowed(self, advance: float, allowed: bool, expected: list[float]) -> None:
         assert scaled([4, 1, 1], [1, 2], advance, allow_negative=allowed) == expected
 
+    def test_keeps_the_signs_where_negative_estimates_are_allowed(self) -> None:
+        assert scaled([4, -1, -2], [1, 2], -2, allow_negative=True) == [4, -2, -4]
+        assert scaled([0, 3, -1], [1, 2], 4, allow_negative=True) == [0, 6, -2]
+        assert scaled([0, 3, -1], [1, 2], 4) == [0, 4, 0]
+
     @given(
         st.lists(st.integers(0, 10**12), min_size=1, max_size=100),
         st.integers(0, 10**15),
