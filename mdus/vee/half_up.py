@@ -41,8 +41,8 @@ def proportion(amounts: Elements, by: Any, over: Any) -> Elements:
 def shared_out(amounts: Elements, weights: Elements) -> Elements:
     """Return amounts (c,) shared out by weights (c, n), in whole numbers that add up to each amount exactly.
 
-    What rounding leaves over goes to those whose share was cut most, of equals to the earlier. Where the weights of a row
-    add up to nothing, it gets nothing.
+    What rounding leaves over goes to those whose share was cut most, of equals to the earlier. Where weights add up to
+    nothing, so do the shares.
     """
     weights = np.where(weights.sum(axis=1, keepdims=True) < 0, -weights, weights)
     total = weights.sum(axis=1, keepdims=True).astype(object)
