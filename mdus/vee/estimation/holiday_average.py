@@ -34,26 +34,31 @@ class Limits(Parameters):
 def estimate(gaps: Gaps, limits: Limits) -> Estimate:
     """Return the means over holidays and Sundays, for holidays."""
     days = gaps.days
-    age = days[Fact.HOLIDAY_AGE]
+    which = np.flatnonzero((days[Fact.WEEKDAY] == _HOLIDAY) & gaps.wanted.any(axis=1))
+    age = days[Fact.HOLIDAY_AGE][which]
     recent = (age > 0) & (age <= limits.back_days)
-    holidays = np.where(recent[:, :, None], days[Fact.HOLIDAY_HISTORY], MISSING)
-    sundays = np.where((days[Fact.HISTORY_WEEKDAY] == _SUNDAY)[:, :, None], days[Fact.HISTORY], MISSING)
+    holidays = np.where(recent[:, :, None], days[Fact.HOLIDAY_HISTORY][which], MISSING)
+    is_sunday = days[Fact.HISTORY_WEEKDAY][which] == _SUNDAY
+    sundays = np.where(is_sunday[:, :, None], days[Fact.HISTORY][which], MISSING)
     offers = np.concatenate([holidays, sundays], axis=1)
     usable = offers != MISSING
     taken = usable & (np.cumsum(usable, axis=1) <= limits.samples)
     number = taken.sum(axis=1)
-    enough = (number >= limits.at_least) & (days[Fact.WEEKDAY] == _HOLIDAY)[:, None]
-    mean = divided(np.where(taken, offers, 0).sum(axis=1), number)
-    from_holidays = taken[:, : holidays.shape[1]].sum(axis=1)
-    fewest, least_holidays = (
-        np.where(gaps.wanted & enough, each, limits.samples).min(axis=1) for each in (number, from_holidays)
-    )
+    enough = number >= limits.at_least
+    values = np.full_like(gaps.known, MISSING)
+    values[which] = np.where(enough, divided(np.where(taken, offers, 0).sum(axis=1), number), MISSING)
+    filled = gaps.wanted[which] & enough
+    fewest, of_holidays = (np.full(days.count, limits.samples) for _ in range(2))
+    for least, counted in ((fewest, number), (of_holidays, taken[:, : holidays.shape[1]].sum(axis=1))):
+        least[which] = np.where(filled, counted, limits.samples).min(axis=1)
+    confidence = np.zeros(days.count)
+    confidence[which] = np.where(filled.any(axis=1), 0.4 + 0.3 * of_holidays[which] / limits.samples, 0.0)
     return Estimate(
-        values=np.where(enough, mean, MISSING),
-        confidence=np.where(enough.any(axis=1), 0.4 + 0.3 * least_holidays / limits.samples, 0.0),
+        values=values,
+        confidence=confidence,
         inputs=lambda place: (
-            f"the mean of {fewest[place]} days: {least_holidays[place]} holidays, "
-            f"{fewest[place] - least_holidays[place]} Sundays"
+            f"the mean of {fewest[place]} days: {of_holidays[place]} holidays, "
+            f"{fewest[place] - of_holidays[place]} Sundays"
         ),
     )
 
