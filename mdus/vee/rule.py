@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from mdus.settings import Section
 from mdus.vee.days import Days, Fact, Figures, Mask
+
+#: A limit: a number as it is written, not below zero.
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: A limit that may be below zero too.
+AnyAmount = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Severity(StrEnum):

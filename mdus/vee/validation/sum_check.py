@@ -8,34 +8,34 @@ data management systems; 1 to 2 x the meter's multiplier is Californian practice
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
-from pydantic import Field
 
 from mdus.domain.channel import MISSING
 from mdus.vee.days import Days, Fact
-from mdus.vee.rule import Finding, Parameters, Rule
+from mdus.vee.exact import exceeds
+from mdus.vee.rule import Amount, Finding, Parameters, Rule
 
 
 class Limits(Parameters):
     """How far sum and advance may be apart."""
 
-    steps: Annotated[float, Field(ge=0)] = 2.0
-    percent: Annotated[float, Field(ge=0)] = 0.0
+    steps: Amount = 2.0
+    percent: Amount = 0.0
 
 
 def check(days: Days, limits: Limits) -> Finding:
     """Return the complete days whose sum is not their register's advance."""
     advance, step = days[Fact.ADVANCE], days[Fact.REGISTER_STEP]
     judged = days.present.all(axis=1) & (advance != MISSING)
-    moved = np.where(judged, advance, 0)
-    apart = np.abs(np.where(judged, days.totals(), 0) - moved)
-    allowed = np.maximum(limits.steps * np.where(step == MISSING, 1, step), limits.percent / 100 * np.abs(moved))
+    moved = np.abs(np.where(judged, advance, 0))
+    apart = np.abs(np.where(judged, days.totals() - advance, 0))
+    step = np.where(step == MISSING, 1, step)
+    flagged = judged & exceeds([apart], limits.steps, [step]) & exceeds([apart, 100], limits.percent, [moved])
     unit = 10.0**-days.decimals
-    return Finding.of_days(
-        judged & (apart > allowed), days=days, judged=judged, figure=apart * unit, limit=allowed * unit
-    )
+    allowed = np.maximum(limits.steps * step, limits.percent / 100 * moved)
+    return Finding.of_days(flagged, days=days, judged=judged, figure=apart * unit, limit=allowed * unit)
 
 
 RULE: Final = Rule(

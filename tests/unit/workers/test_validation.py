@@ -353,11 +353,11 @@ class TestJobs:
 class TestADayStillComingIn:
     def test_is_judged_by_no_rule_about_whole_days(self, meter: Validating) -> None:
         """The first values of a morning stand out against those of the night before them."""
-        told = [*[10] * 28, 100, *[MISSING] * 67]
+        told = [*[10] * 28, 2000, *[MISSING] * 67]
         meter.clock.instant = CHANNEL.day(DAY).starts_at(30)
         meter.tell(told)
         meter.work()
         assert meter.final().values.tolist() == told
-        meter.tell([*[10] * 28, 100, *[10] * 67])
+        meter.tell([*[10] * 28, 2000, *[10] * 67])
         meter.work(at=END + timedelta(hours=1))
         assert meter.final().values[28] == 10
