@@ -20,6 +20,7 @@ from tests.benchmarks.intake import intake
 from tests.benchmarks.landscape import postgresql, sqlite
 from tests.benchmarks.memory import memory
 from tests.benchmarks.searching import searching
+from tests.benchmarks.validating import validating
 
 Benchmark = Callable[[Path, argparse.Namespace], Iterator[Figure]]
 
@@ -59,6 +60,11 @@ def _search_postgresql(folder: Path, options: argparse.Namespace) -> Iterator[Fi
         yield from searching(store, folder, messages=options.messages)
 
 
+def _validating(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    del folder, options
+    yield from validating()
+
+
 _BENCHMARKS: dict[str, Benchmark] = {
     "intake-sqlite": _intake_sqlite,
     "intake-postgresql": _intake_postgresql,
@@ -67,6 +73,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "chain-postgresql": _chain_postgresql,
     "search-sqlite": _search_sqlite,
     "search-postgresql": _search_postgresql,
+    "validating": _validating,
 }
 
 
