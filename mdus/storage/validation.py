@@ -9,10 +9,23 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, and_, delete, exists, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import IntervalBlock, Layer
+from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, VALIDATION_LOOK, block_of, look_by
 from mdus.storage.keys import among, given
 
@@ -25,6 +38,11 @@ _IS_ESTIMATED: Final[ColumnElement[bool]] = literal_column(
     "interval_block.is_current AND interval_block.layer = 'final' AND interval_block.estimated > 0"
 )
 _IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
+
+
+#: Of IEC 61968-9 event types (device.domain.subdomain.event): the supply failed, and came back.
+_POWER_FAILED: Final = "%.26.0.85"
+_POWER_RESTORED: Final = "%.26.0.216"
 
 
 class Look(NamedTuple):
@@ -137,6 +155,37 @@ def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -
         .group_by(place)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def power_events(
+    connection: Connection, spans: Sequence[tuple[str, str, datetime, datetime]]
+) -> dict[int, list[tuple[datetime, bool]]]:
+    """Return when devices told in half-open spans of instants that their supply failed (True) or came back.
+
+    Spans are (sender system, device id, start, end); by the place of the span, oldest first.
+    """
+    if not spans:
+        return {}
+    event = END_DEVICE_EVENT.table
+    columns = [Column("place", BigInteger), event.c.sender_system, event.c.device_id, event.c.at, event.c.at]
+    place, sender_system, device_id, start, end = given(
+        connection, columns, [(number, *span) for number, span in enumerate(spans)]
+    )
+    query = (
+        select(place, event.c.at, event.c.event_type)
+        .where(
+            event.c.sender_system == sender_system,
+            event.c.device_id == device_id,
+            event.c.at >= start,
+            event.c.at < end,
+            or_(event.c.event_type.like(_POWER_FAILED), event.c.event_type.like(_POWER_RESTORED)),
+        )
+        .order_by(event.c.at, event.c.id)
+    )
+    found: dict[int, list[tuple[datetime, bool]]] = {}
+    for number, at, event_type in connection.execute(query):
+        found.setdefault(number, []).append((at, event_type.endswith(_POWER_FAILED.lstrip("%"))))
+    return found
 
 
 def look_at_silent(connection: Connection, day: date, *, since: date, due_at: datetime) -> int:

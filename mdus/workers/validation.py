@@ -38,7 +38,8 @@ from mdus.vee.explaining import basis_of
 from mdus.vee.pipeline import NONE, Kept, Result, State, run
 from mdus.vee.rule_set import RuleSet
 from mdus.workers.rule_sets import RuleSets
-from mdus.workers.validation_facts import Facts, Target
+from mdus.workers.validation_facts import Facts
+from mdus.workers.validation_registers import Target
 
 log = structlog.get_logger(__name__)
 

@@ -7,29 +7,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mdus.domain.channel import MISSING, Channel, DayGrid
+from mdus.domain.channel import MISSING, DayGrid
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
-from mdus.domain.interval_block import IntervalBlock
-from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import DeviceLocation
 from mdus.storage import validation
 from mdus.storage.session import UnitOfWork
-from mdus.storage.validation import Look, Span
-from mdus.vee.days import UNKNOWN, Days, Elements, Fact, Mask, unknown
+from mdus.storage.validation import Span
+from mdus.vee.days import UNKNOWN, Days, Elements, Fact, Mask, flags_of, unknown
+from mdus.workers.validation_registers import Target, register_facts
 
 #: Days before the one that is validated that history and usage reach back.
 HISTORY_DAYS: Final = 35
+
+#: Days after it that like days may be taken from.
+FOLLOWING_DAYS: Final = 6
 _YEAR: Final = timedelta(days=364)  # the same weekday
 _A_DAY: Final = timedelta(days=1)
 _LONG_AGO: Final = timedelta(days=400)
@@ -38,21 +37,17 @@ _LONG_AGO: Final = timedelta(days=400)
 HOLIDAY: Final = 7
 NO_DAY: Final = -1
 
-DeviceKey = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
-    """A day of a channel that is validated; the row of the arrays is its place among all."""
-
-    look: Look
-    grid: DayGrid
-    block: IntervalBlock | None  # the raw version
-
-    @property
-    def device(self) -> DeviceKey:
-        """Return the key of the device."""
-        return self.look.channel.sender_system, self.look.channel.device_id
+#: What the final versions of the days around a day say of it.
+_OF_HISTORY: Final = (
+    Fact.HISTORY,
+    Fact.HISTORY_WEEKDAY,
+    Fact.FOLLOWING,
+    Fact.FOLLOWING_WEEKDAY,
+    Fact.LAST_VALUE,
+    Fact.NEXT_VALUE,
+    Fact.LAST_FLAGS,
+    Fact.NEXT_FLAGS,
+)
 
 
 class Facts:
@@ -134,74 +129,17 @@ class Facts:
 
     # ---- registers ---------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _registers(self) -> list[tuple[Register, Decimal] | None]:
-        """Return by row the register whose consumption the channel's values are, with what one of its steps is."""
-        by_device: dict[DeviceKey, list[Register]] = defaultdict(list)
-        devices = {target.device for target in self._targets}
-        for register in self._uow.load(Register, EndDevice.KEY, devices, lock=False):
-            by_device[register.sender_system, register.device_id].append(register)
-        return [self._register(target, by_device[target.device]) for target in self._targets]
-
-    def _register(self, target: Target, registers: Sequence[Register]) -> tuple[Register, Decimal] | None:
-        channel, day = target.look.channel, target.look.day
-        for register in registers:
-            if not register.is_valid_on(day):
-                continue
-            if channel.reading_type not in self._policy.interval_types(register):
-                continue
-            one = self._policy.units.converted(Decimal(1), told=register.unit, wanted=channel.unit)
-            if one is None:
-                continue
-            # Values that the head end has multiplied already are compared with the register's times its factor.
-            factor = self._policy.factor_of(register, channel.reading_type)
-            applied = register.factor if factor == 1 and register.factor is not None else Decimal(1)
-            return register, one * applied
-        return None
-
-    def _load_registers(self) -> dict[Fact, NDArray[Any]]:
-        """Load what registers showed at both ends of each day, in the unit of the channel's values."""
-        count = len(self._targets)
-        before, after, advance, step, turn = (np.full(count, MISSING, dtype=np.int64) for _ in range(5))
-        wanted: dict[tuple[Any, ...], list[tuple[int, Elements]]] = defaultdict(list)
-        for row, (target, found) in enumerate(zip(self._targets, self._registers, strict=True)):
-            if found is None:
-                continue
-            register, one = found
-            for at, shown in ((target.grid.start, before), (target.grid.end, after)):
-                wanted[(*target.device, register.reading_type, at)].append((row, shown))
-            channel = target.look.channel
-            least = channel.scaled(one.scaleb(-register.fraction_digits))
-            step[row] = MISSING if least is None else max(1, least)
-            if register.total_digits is not None:
-                whole = channel.scaled(one.scaleb(register.total_digits - register.fraction_digits))
-                turn[row] = MISSING if whole is None else whole
-        key = ("sender_system", "device_id", "reading_type", "measured_at")
-        for reading in self._uow.load(MeterReading, key, list(wanted), lock=False):
-            places = wanted[reading.sender_system, reading.device_id, reading.reading_type, reading.measured_at]
-            for row, shown in places:  # the newest row for an instant comes last and counts
-                found = self._registers[row]
-                if found is not None:
-                    shown[row] = _in_values(reading, *found, self._targets[row].look.channel, self._policy)
-        known = (before != MISSING) & (after != MISSING)
-        moved = np.where(known, after, 0) - np.where(known, before, 0)
-        # A register that turned over: less than half its range is believed to have been consumed.
-        turned = known & (moved < 0) & (turn != MISSING)
-        over = moved + np.where(turned, turn, 0)
-        moved = np.where(turned & (over < np.where(turned, turn, 0) / 2), over, moved)
-        advance[known] = moved[known]
-        return {
-            Fact.REGISTER_BEFORE: before,
-            Fact.REGISTER_AFTER: after,
-            Fact.ADVANCE: advance,
-            Fact.REGISTER_STEP: step,
-            Fact.REGISTER_TURN: turn,
-        }
+    def _load_registers(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load what registers showed at both ends of each day, and what they say of its channel."""
+        return register_facts(self._uow, self._targets, self._policy)
 
     # ---- the device --------------------------------------------------------------------------------------------------
 
     def _load_service(self) -> dict[Fact, NDArray[Any]]:
-        """Load whether each device was in service: in SAP's books, and not disconnected all day."""
+        """Load whether each device was in service: in SAP's books, and not disconnected all day; and when it was not.
+
+        Of a breaker only its present position is known, and since when: of the time before nothing is said.
+        """
         keys = {target.device for target in self._targets}
         devices = {
             (each.sender_system, each.device_id): each
@@ -212,16 +150,34 @@ class Facts:
             for each in self._uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)
         }
         serves = np.ones(len(self._targets), dtype=np.bool_)
+        disconnected = np.zeros((len(self._targets), self._columns), dtype=np.bool_)
         for row, target in enumerate(self._targets):
             device, status = devices.get(target.device), statuses.get(target.device)
-            is_off = (
-                status is not None
-                and status.switch_state is SwitchState.DISCONNECTED
-                and status.switch_state_at is not None
-                and status.switch_state_at <= target.grid.start
-            )
-            serves[row] = not is_off and (device is None or device.is_valid_on(target.look.day))
-        return {Fact.IN_SERVICE: serves}
+            off_since = None
+            if status is not None and status.switch_state is SwitchState.DISCONNECTED:
+                off_since = status.switch_state_at
+            if off_since is not None and off_since < target.grid.end:
+                first = -(-(off_since - target.grid.start) // timedelta(minutes=target.grid.minutes))
+                disconnected[row, max(0, first) :] = True
+            serves[row] = not disconnected[row].all() and (device is None or device.is_valid_on(target.look.day))
+        return {Fact.IN_SERVICE: serves, Fact.DISCONNECTED: disconnected}
+
+    def _load_outages(self) -> dict[Fact, NDArray[Any]]:
+        """Load in which intervals meters told that their supply had failed: from the failure to its end."""
+        outage = np.zeros((len(self._targets), self._columns), dtype=np.bool_)
+        told = validation.power_events(
+            self._uow.connection,
+            [(*target.device, target.grid.start - _A_DAY, target.grid.end) for target in self._targets],
+        )
+        for row, events in told.items():
+            grid, failed_at = self._targets[row].grid, None
+            for at, has_failed in [*events, (grid.end, False)]:
+                if failed_at is not None:
+                    length = timedelta(minutes=grid.minutes)
+                    first, end = (failed_at - grid.start) // length, -(-(at - grid.start) // length)
+                    outage[row, max(0, first) : max(0, end)] = True
+                failed_at = at if has_failed else None
+        return {Fact.OUTAGE: outage}
 
     # ---- what was before ---------------------------------------------------------------------------------------------
 
@@ -267,39 +223,36 @@ class Facts:
         """Load the actual values of the days before, and of the intervals next to the day."""
         count, width = len(self._targets), self._columns
         spans = [
-            Span(target.look.channel_id, target.look.day - timedelta(days=HISTORY_DAYS), target.look.day + 2 * _A_DAY)
+            Span(
+                target.look.channel_id,
+                target.look.day - timedelta(days=HISTORY_DAYS),
+                target.look.day + (FOLLOWING_DAYS + 1) * _A_DAY,
+            )
             for target in self._targets
         ]
         blocks = validation.final_blocks(self._uow.connection, spans, self._channels)
-        made = self._estimated_marks(blocks)
-        history = np.full((count, HISTORY_DAYS, width), MISSING, dtype=np.int64)
-        kinds = np.full((count, HISTORY_DAYS), NO_DAY, dtype=np.int64)
-        last, following = (np.full(count, MISSING, dtype=np.int64) for _ in range(2))
-        weekday = np.array([self._kind_of(target.look.day) for target in self._targets], dtype=np.int64)
+        sets = self._uow.quality_sets([block for some in blocks.values() for block in some])
+        made = [mark for mark, qualities in sets.items() if qualities.is_made or qualities.is_suspect]
+        facts = {fact: unknown(fact, count, width) for fact in _OF_HISTORY}
+        facts[Fact.WEEKDAY] = np.array([self._kind_of(target.look.day) for target in self._targets], dtype=np.int64)
         for row, some in blocks.items():
             day = self._targets[row].look.day
             for block in some:
                 actual = np.where(np.isin(block.qualities, made), MISSING, block.values)
                 back = (day - block.day).days
-                if back == -1:
-                    following[row] = actual[0]
-                elif back >= 1:
-                    kinds[row, back - 1] = self._kind_of(block.day)
-                    history[row, back - 1] = _as_wide(actual, width)
-                    if back == 1:
-                        last[row] = actual[-1]
-        return {
-            Fact.HISTORY: history,
-            Fact.HISTORY_WEEKDAY: kinds,
-            Fact.WEEKDAY: weekday,
-            Fact.LAST_VALUE: last,
-            Fact.NEXT_VALUE: following,
-        }
-
-    def _estimated_marks(self, blocks: Mapping[int, Sequence[IntervalBlock]]) -> list[int]:
-        """Return the marks of values that did not come from the meter, or that a rule suspects."""
-        sets = self._uow.quality_sets([block for some in blocks.values() for block in some])
-        return [mark for mark, qualities in sets.items() if qualities.is_made or qualities.is_suspect]
+                if back > 0:
+                    facts[Fact.HISTORY][row, back - 1] = _as_wide(actual, width)
+                    facts[Fact.HISTORY_WEEKDAY][row, back - 1] = self._kind_of(block.day)
+                elif back < 0:
+                    facts[Fact.FOLLOWING][row, -back - 1] = _as_wide(actual, width)
+                    facts[Fact.FOLLOWING_WEEKDAY][row, -back - 1] = self._kind_of(block.day)
+                if back == 1:
+                    facts[Fact.LAST_VALUE][row] = actual[-1]
+                    facts[Fact.LAST_FLAGS][row] = flags_of(sets[int(block.qualities[-1])].codes)
+                elif back == -1:
+                    facts[Fact.NEXT_VALUE][row] = actual[0]
+                    facts[Fact.NEXT_FLAGS][row] = flags_of(sets[int(block.qualities[0])].codes)
+        return facts
 
     def _kind_of(self, day: date) -> int:
         return HOLIDAY if day in self._holidays else day.weekday()
@@ -312,16 +265,19 @@ class Facts:
                 Fact.REGISTER_BEFORE,
                 Fact.REGISTER_AFTER,
                 Fact.REGISTER_TURN,
+                Fact.TIME_OF_USE_ADVANCE,
+                Fact.UNIT_FITS,
+                Fact.FEEDS_IN,
+                Fact.FLOWS_BACK,
             ),
             _load_registers,
         ),
-        Fact.IN_SERVICE: _load_service,
+        **dict.fromkeys((Fact.IN_SERVICE, Fact.DISCONNECTED), _load_service),
+        Fact.OUTAGE: _load_outages,
         **dict.fromkeys((Fact.PAST_TOTAL, Fact.PAST_DAYS, Fact.PAST_MOST, Fact.PAST_PEAK), _load_usage),
         **dict.fromkeys((Fact.YEAR_AGO_TOTAL, Fact.YEAR_AGO_DAYS), _load_year_ago),
         Fact.ESTIMATED_DAYS: _load_estimated_days,
-        **dict.fromkeys(
-            (Fact.HISTORY, Fact.HISTORY_WEEKDAY, Fact.WEEKDAY, Fact.LAST_VALUE, Fact.NEXT_VALUE), _load_history
-        ),
+        **dict.fromkeys((Fact.WEEKDAY, *_OF_HISTORY), _load_history),
     }
 
 
@@ -337,15 +293,6 @@ def _hangs(places: Sequence[DeviceLocation], grid: DayGrid) -> Mask:
             is_after = place.removed_at is None and place.valid_to is not None and place.valid_to <= grid.on
             hangs[position] |= begun and not ended and not is_after
     return hangs
-
-
-def _in_values(
-    reading: MeterReading, register: Register, one: Decimal, channel: Channel, policy: TimeSeriesPolicy
-) -> int:
-    """Return what a register showed in the unit of a channel's values, MISSING where that cannot be said."""
-    shown = policy.units.converted(reading.value, told=reading.unit, wanted=register.unit)
-    scaled = None if shown is None else channel.scaled(shown * one)
-    return MISSING if scaled is None else scaled
 
 
 def _as_wide(values: Elements, width: int) -> Elements:
