@@ -190,8 +190,7 @@ def loops_of(parts: Parts) -> list[Loop]:
         contract=runtime.catalog,
         client=CisClient(settings),
     )
-    decoders = {row.name: parts.found.kinds[row.kind].decode for row in settings.head_ends}
-    readings = ReadingsWorker(database=database, clock=clock, decoders=decoders, retry=retry)
+    readings = readings_worker(parts)
     documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
     validation = ValidationWorker(
         database=database, settings=settings, clock=clock, rule_sets=seeded(settings, parts.found.tools)
@@ -216,6 +215,18 @@ def loops_of(parts: Parts) -> list[Loop]:
     return loops
 
 
+def readings_worker(parts: Parts) -> ReadingsWorker:
+    """Return what takes deliveries of head ends in."""
+    runtime = parts.runtime
+    settings, kinds = runtime.settings, parts.found.kinds
+    return ReadingsWorker(
+        database=runtime.database,
+        clock=runtime.clock,
+        decoders={row.name: kinds[row.kind].decoder(settings) for row in settings.head_ends},
+        retry=retry_policy(settings),
+    )
+
+
 def job_runner(parts: Parts) -> JobRunner:
     """Return what carries out the runs of jobs."""
     runtime = parts.runtime
@@ -233,6 +244,11 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
     runtime = parts.runtime
     database, settings, now = runtime.database, runtime.settings, runtime.clock.now
     zone = ZoneInfo(settings.time_zone)
+    answering = {
+        row.name: runtime.head_ends[row.name]
+        for row in settings.head_ends
+        if parts.found.kinds[row.kind].answers and row.name in runtime.head_ends
+    }
 
     def last_run(job: str, slot: Slot) -> datetime:
         with database.read() as uow:
@@ -240,7 +256,7 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         return slot.at if before is None else JOBS[job].trigger.slot(before, zone).at
 
     def poll(slot: Slot) -> str:
-        return head_end_poll.run(database, runtime.head_ends, now=now(), since=last_run("head_end_poll", slot))
+        return head_end_poll.run(database, answering, now=now(), since=last_run("head_end_poll", slot))
 
     def export(slot: Slot) -> str:
         # A sweep's slot of a business date is its beginning: who runs one by hand means that day.
@@ -260,8 +276,8 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         "interval_corrections": lambda slot: interval_corrections.run(
             database, settings=settings, now=now(), day=slot.on
         ),
-        "registry_sync": lambda slot: registry_sync.run(database, runtime.head_ends, now=now(), day=slot.on),
-        "reconcile": lambda slot: reconcile.run(database, runtime.head_ends, now=now(), day=slot.on),
+        "registry_sync": lambda slot: registry_sync.run(database, answering, now=now(), day=slot.on),
+        "reconcile": lambda slot: reconcile.run(database, answering, now=now(), day=slot.on),
     }
 
 

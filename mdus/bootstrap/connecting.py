@@ -155,11 +155,10 @@ def _judged(address: _Address, url: str, answer: httpx.Response) -> Tried:
 
 
 def try_head_ends(settings: Settings, found: Found) -> Iterator[Tried]:
-    """Yield what came of every head end whose kind is known."""
+    """Yield what came of every head end whose kind is known and can be called."""
     with ExitStack() as closing:
-        known = settings.model_copy(
-            update={"head_ends": tuple(row for row in settings.head_ends if row.kind in found.kinds)}
-        )
+        answering = (row for row in settings.head_ends if row.kind in found.kinds and found.kinds[row.kind].answers)
+        known = settings.model_copy(update={"head_ends": tuple(answering)})
         rows = {row.name: row for row in known.head_ends}
         for name, head_end in connect_head_ends(known, found, closing).items():
             try:
@@ -167,7 +166,7 @@ def try_head_ends(settings: Settings, found: Found) -> Iterator[Tried]:
             except (TransientError, UncertainError) as error:
                 what = f"the head end {name} does not answer: {error}"
                 mend = _mend_head_end(error, rows[name])
-                yield Tried(problem=Problem(what=what, where=rows[name].url, mend=mend))
+                yield Tried(problem=Problem(what=what, where=rows[name].url or name, mend=mend))
             else:
                 yield Tried(note=f"the head end {name} answers")
 

@@ -68,9 +68,7 @@ def discover(*, services: ModuleType = mdus.services, headends: ModuleType = mdu
         if service.name in found:
             problems.append(_defect(f"{service.name} is served by another module already", module))
         found[service.name] = service
-        for name, shape in getattr(module, "TABLES", {}).items():
-            if tables.setdefault(name, shape) is not shape:
-                problems.append(_defect(f"the table {name} has another shape in another module", module))
+        problems += _tables_of(module, tables)
     for module in _modules(headends):
         kind = getattr(module, "HEAD_END", None)
         if not isinstance(kind, HeadEndKind):
@@ -79,6 +77,7 @@ def discover(*, services: ModuleType = mdus.services, headends: ModuleType = mdu
         if kind.name in kinds:
             problems.append(_defect(f"the kind {kind.name} is another folder's already", module))
         kinds[kind.name] = kind
+        problems += _tables_of(module, tables)
     tools = Tools(
         rules=_exposed(mdus.vee.validation, "RULE", Rule, problems),
         methods=_exposed(mdus.vee.estimation, "METHOD", Method, problems),
@@ -96,6 +95,13 @@ def _exposed(package: ModuleType, constant: str, kind: type[Tool], problems: lis
         elif found.setdefault(tool.name, tool) is not tool:
             problems.append(_defect(f"{tool.name} is another module's already", module))
     return found
+
+
+def _tables_of(module: ModuleType, tables: dict[str, type[BaseModel]]) -> Iterator[Problem]:
+    """Add the tables that a module owns; yields those that another module has in another shape."""
+    for name, shape in getattr(module, "TABLES", {}).items():
+        if tables.setdefault(name, shape) is not shape:
+            yield _defect(f"the table {name} has another shape in another module", module)
 
 
 def contract_problems(services: Mapping[str, Service], catalog: Catalog) -> Iterator[Problem]:
@@ -139,6 +145,9 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 what=f"there is no kind of head end {row.kind!r}", where=f"{where}.kind", mend=f"known are: {known}"
             )
+        elif row.url is None and found.kinds[row.kind].answers:
+            what = f"a head end of kind {row.kind} is called, and has no address"
+            yield Problem(what=what, where=f"{where}.url", mend="give it a url")
         path = f"/head-ends/{row.name}"
         if row.callback_url is not None and not row.callback_url.rstrip("/").endswith(path):
             what = f"callback_url does not end in {path}, where this head end's callbacks are taken in"

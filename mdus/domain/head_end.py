@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from mdus.domain.capability import Capability, enabled_by
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
 from mdus.domain.register import Register
+from mdus.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +70,8 @@ class FieldIntervals:
     unit: str | None
     interval_minutes: int
     start_at: datetime
-    values: tuple[Decimal | None, ...]  # None: not measured
-    qualities: tuple[str | None, ...] = ()  # IEC 61968-9 codes; empty: all valid
+    values: Quantities
+    qualities: Qualities = NOTHING_SAID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +116,18 @@ class CommandResult:
     uncertain: bool = False
 
 
-FieldEvent = FieldReading | FieldIntervals | FieldAlarm | Heard | CommandResult
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnreadableLine:
+    """A line of a delivery that cannot be read, or a part of it: what was expected there and what was found."""
+
+    line: int  # of the delivery, from 1 on
+    reason: str
+
+
+FieldEvent = FieldReading | FieldIntervals | FieldAlarm | Heard | CommandResult | UnreadableLine
+
+#: Turns a delivery (topic, body) into events.
+Decode = Callable[[str, bytes], Iterator[FieldEvent]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,16 +195,18 @@ class HeadEnd(Protocol):
 class HeadEndKind:
     """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, what it can do, how to connect.
 
-    `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `decode` turns
-    a raw delivery into events; pure, raises ValueError on a body it cannot read.
+    `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `decoder`
+    returns what turns a raw delivery into events: pure, raises ValueError on a body it cannot read. `answers` is False
+    of one that only delivers: it has no address, and no job asks it for anything.
     """
 
     name: str
     capabilities: frozenset[CommandKind]
     connect: Callable[..., HeadEnd]
-    decode: Callable[[str, bytes], Iterator[FieldEvent]]
+    decoder: Callable[[Settings], Decode]
     settings: type[Any] | None = None
     tells: frozenset[Capability] = frozenset()
+    answers: bool = True
 
     @property
     def offers(self) -> frozenset[Capability]:

@@ -6,7 +6,7 @@ before, or comes after the version was used (sent to SAP, billed), makes a new v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdus.domain.channel import MISSING, Channel
+from mdus.domain.quantities import Elements as Elements
+from mdus.domain.quantities import Quantities
 
-Elements = NDArray[np.int64]
 Marks = NDArray[np.uint16]
 
 #: The quality set of a value with nothing to say of it (IEC 61968-9: valid).
@@ -48,7 +49,7 @@ class Cause(StrEnum):
 class IntervalBlock:
     """One version of a channel's day.
 
-    `values[i]` is the quantity of the i-th interval as `Channel.scaled` has it, MISSING without one; `qualities[i]`
+    `values[i]` is the quantity of the i-th interval times 10**`channel.decimals`, MISSING without one; `qualities[i]`
     names its quality set. `unfit` keeps, by position, the text of a value that the array cannot hold. `used` says that
     somebody has acted on this version. Of a final version `estimated`, `edited` and `suspect` count its values of that
     kind, and `basis` (JSON) says what rules found and what estimates were made from.
@@ -97,30 +98,48 @@ class ToldValues:
     unfit: Mapping[int, str] = field(default_factory=dict)  # by position in the day
 
     @classmethod
-    def of(cls, channel: Channel, position: int, values: Sequence[Decimal | None], marks: Sequence[int]) -> ToldValues:
-        """Return quantities as arrays; what the channel's scale cannot hold stays as text."""
-        scaled = [None if value is None else channel.scaled(value) for value in values]
-        unfit = {
-            position + place: str(value)
-            for place, (value, element) in enumerate(zip(values, scaled, strict=True))
-            if value is not None and element is None
-        }
+    def of(cls, channel: Channel, position: int, quantities: Quantities, marks: Marks | None = None) -> ToldValues:
+        """Return quantities in the channel's scale; without `marks` there is nothing to say of them.
+
+        What the channel's scale cannot hold stays as text.
+        """
+        scaled = quantities.scaled(channel.decimals)
         return cls(
             position=position,
-            values=np.array([MISSING if element is None else element for element in scaled], dtype=np.int64),
-            qualities=np.array(marks, dtype=np.uint16),
-            unfit=unfit,
+            values=scaled.elements,
+            qualities=np.full(len(quantities), VALID, dtype=np.uint16) if marks is None else marks,
+            unfit={position + place: text for place, text in scaled.unfit.items()},
         )
 
 
 def empty_block(channel: Channel, day: date, *, at: datetime, by: str) -> IntervalBlock:
     """Return the first version of a day, without values."""
+    count = channel.day(day).count
+    nothing = ToldValues(
+        position=0, values=np.full(count, MISSING, dtype=np.int64), qualities=np.zeros(count, dtype=np.uint16)
+    )
+    return first_block(channel, day, nothing, at=at, by=by)
+
+
+def first_block(channel: Channel, day: date, told: ToldValues, *, at: datetime, by: str) -> IntervalBlock:
+    """Return the first version of a day, with what was told of it; the arrays are the block's own from now on.
+
+    Raises ValueError for values beyond the end of the day.
+    """
     grid = channel.day(day)
+    values, qualities = told.values, told.qualities
+    if qualities.any():
+        qualities = np.where(values == MISSING, np.uint16(VALID), qualities)
+    if len(values) != grid.count:
+        span, parts = _span(told, grid.count), (values, qualities)
+        values, qualities = np.full(grid.count, MISSING, dtype=np.int64), np.zeros(grid.count, dtype=np.uint16)
+        values[span], qualities[span] = parts
     return IntervalBlock(
         channel=channel,
         day=day,
-        values=np.full(grid.count, MISSING, dtype=np.int64),
-        qualities=np.zeros(grid.count, dtype=np.uint16),
+        values=values,
+        qualities=qualities,
+        unfit=told.unfit,
         written_at=at,
         written_by=by,
         cause=Cause.LATE if at > grid.end + LATE_AFTER else Cause.RECEIVED,
@@ -132,9 +151,7 @@ def merged(block: IntervalBlock, told: ToldValues, *, at: datetime, by: str) -> 
 
     Raises ValueError for values beyond the end of the day.
     """
-    span = slice(told.position, told.position + len(told.values))
-    if told.position < 0 or span.stop > len(block.values):
-        raise ValueError(f"values for the intervals {span.start} to {span.stop - 1} of a day of {len(block.values)}")
+    span = _span(told, len(block.values))
     old, said = block.values[span], told.values != MISSING
     had = old != MISSING
     differs = said & had & ((old != told.values) | (block.qualities[span] != told.qualities))
@@ -159,3 +176,10 @@ def merged(block: IntervalBlock, told: ToldValues, *, at: datetime, by: str) -> 
         cause=(Cause.REVISED if differs.any() else Cause.LATE) if is_new else block.cause,
         note=None if is_new else block.note,
     )
+
+
+def _span(told: ToldValues, count: int) -> slice:
+    span = slice(told.position, told.position + len(told.values))
+    if told.position < 0 or span.stop > count:
+        raise ValueError(f"values for the intervals {span.start} to {span.stop - 1} of a day of {count}")
+    return span

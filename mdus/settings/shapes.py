@@ -221,11 +221,14 @@ class Sender(Section):
 
 
 class HeadEnd(Section):
-    """A row of `head_ends`: one advanced metering system, reached through the adapter `kind`."""
+    """A row of `head_ends`: one advanced metering system, reached through the adapter `kind`.
+
+    One that only delivers has no `url`.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     kind: str
-    url: HttpUrl
+    url: HttpUrl | None = None
     user: str | None = None
     password: SecretStr | None = None
     callback_url: HttpUrl | None = None

@@ -68,24 +68,36 @@ def pack(delivery: RawDelivery) -> Packed:
 
 def store(connection: Connection, packed: Sequence[Packed], *, head_end: str, now: datetime) -> int:
     """Store deliveries, each once per head end, topic, content and correlation; returns how many were new."""
-    if not packed:
-        return 0
+    return sum(store_one(connection, each, head_end=head_end, now=now) is not None for each in packed)
+
+
+def store_one(connection: Connection, packed: Packed, *, head_end: str, now: datetime) -> int | None:
+    """Store a delivery and return its id, None where it was stored before."""
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    stored = 0
-    for each in packed:
-        statement = make(_TABLE).values(
-            head_end=head_end,
-            topic=each.topic,
-            content_hash=each.content_hash,
-            correlation=each.correlation,
-            data=each.data,
-            received_at=now,
-            status=DeliveryStatus.READY.value,
-            attempts=0,
-        )
-        new = connection.execute(statement.on_conflict_do_nothing().returning(_TABLE.c.id)).first()
-        stored += new is not None
-    return stored
+    statement = make(_TABLE).values(
+        head_end=head_end,
+        topic=packed.topic,
+        content_hash=packed.content_hash,
+        correlation=packed.correlation,
+        data=packed.data,
+        received_at=now,
+        status=DeliveryStatus.READY.value,
+        attempts=0,
+    )
+    number: int | None = connection.scalar(statement.on_conflict_do_nothing().returning(_TABLE.c.id))
+    return number
+
+
+def is_stored(connection: Connection, packed: Packed, *, head_end: str) -> bool:
+    """Tell whether a delivery was stored before."""
+    named = {
+        _TABLE.c.head_end: head_end,
+        _TABLE.c.topic: packed.topic,
+        _TABLE.c.content_hash: packed.content_hash,
+        _TABLE.c.correlation: packed.correlation,
+    }
+    query = select(_TABLE.c.id).where(*(column == value for column, value in named.items()))
+    return connection.execute(query).first() is not None
 
 
 def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, limit: int) -> list[Delivery]:

@@ -22,7 +22,7 @@ DEAD_ITEM: Final = "dead_item"
 
 
 #: A delivery of a head end that is unreadable, or found no place; the case's key is head end and id.
-DEAD_DELIVERIES: Final = ("delivery_unreadable", "delivery_unmatched")
+DEAD_DELIVERIES: Final = ("delivery_unreadable", "delivery_unmatched", "delivery_lines_unreadable")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from mdus.domain.channel import Channel
+from mdus.domain.channel import MISSING, Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer
 from mdus.domain.reading_quality import QualitySet
 from mdus.storage.column_types import EnumText, UtcInstant
@@ -155,21 +155,42 @@ _SOONER: Final = {
 ChannelDay = tuple[Channel, date]
 
 
-def ensure_channels(connection: Connection, channels: Collection[Channel]) -> None:
-    """Store channels that are not there yet."""
+def channels_of(connection: Connection, devices: Collection[tuple[str, str]]) -> dict[Channel, int]:
+    """Return all channels of devices, by (sender system, device id), each with its row."""
+    table = CHANNEL.table
+    return _rows_of(connection, [table.c.sender_system, table.c.device_id], devices) if devices else {}
+
+
+def ensure_channels(connection: Connection, channels: Collection[Channel]) -> dict[Channel, int]:
+    """Store channels that are not there yet; returns the row of each."""
     CHANNEL.write(connection, channels)
+    return _ids_of(connection, channels)
 
 
 def current_blocks(
-    connection: Connection, days: Collection[ChannelDay], *, layer: Layer = Layer.RAW, lock: bool = False
+    connection: Connection,
+    days: Collection[ChannelDay],
+    *,
+    layer: Layer = Layer.RAW,
+    lock: bool = False,
+    ids: Mapping[Channel, int] | None = None,
 ) -> dict[ChannelDay, IntervalBlock]:
-    """Return the current version of each of these channels' days that has one; two statements."""
+    """Return the current version of each of these channels' days that has one.
+
+    One statement, and one more for the rows of the channels, where the caller does not know them (`ids`).
+    """
     if not days:
         return {}
-    ids = _ids_of(connection, {channel for channel, _ in days})
-    by_id = {number: channel for channel, number in ids.items()}
+    if ids is None:
+        ids = _ids_of(connection, {channel for channel, _ in days})
     table = INTERVAL_BLOCK
-    keys = [(ids[channel], day, layer) for channel, day in days if channel in ids]
+    keys: list[tuple[int, date, Layer]] = []
+    by_id: dict[int, Channel] = {}
+    for channel, day in days:
+        number = ids.get(channel)
+        if number is not None:
+            by_id[number] = channel
+            keys.append((number, day, layer))
     query = (
         select(*(table.c[name] for name in (*_BLOCK, *_CONTENT)))
         .where(among(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), _IS_CURRENT)
@@ -203,20 +224,29 @@ def revised_days(
     return [(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query)]
 
 
-def write_blocks(connection: Connection, blocks: Sequence[IntervalBlock]) -> None:
-    """Store blocks as the current versions of their days: new versions beside the old, known ones in their place."""
+def write_blocks(
+    connection: Connection,
+    blocks: Sequence[IntervalBlock],
+    *,
+    ids: Mapping[Channel, int] | None = None,
+    before: Mapping[ChannelDay, IntervalBlock] | None = None,
+) -> None:
+    """Store blocks as the current versions of their days: new versions beside the old, known ones in their place.
+
+    A caller that holds the current versions of all these days (`before`, of the same layer), or knows the rows of the
+    channels, saves a statement by saying so.
+    """
     if not blocks:
         return
-    ids = _ids_of(connection, {block.channel for block in blocks})
+    if ids is None:
+        ids = _ids_of(connection, {block.channel for block in blocks})
     days = [(ids[block.channel], block.day, block.layer) for block in blocks]
+    if before is None:
+        known = _versions(connection, days)
+    else:
+        held = ((day, before.get((block.channel, block.day))) for block, day in zip(blocks, days, strict=True))
+        known = {day: one.version for day, one in held if one is not None}
     table = INTERVAL_BLOCK
-    stored = among(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
-    known = {
-        (row.channel_id, row.day, row.layer): row.version
-        for row in connection.execute(
-            select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, _IS_CURRENT)
-        )
-    }
     fresh = [(block, day) for block, day in zip(blocks, days, strict=True) if known.get(day) != block.version]
     same = [(block, day) for block, day in zip(blocks, days, strict=True) if known.get(day) == block.version]
     replaced = [(False, *day, known[day]) for _, day in fresh if day in known]
@@ -240,6 +270,14 @@ def look_by(connection: Connection, looks: Collection[tuple[int, date, datetime]
         key=("channel_id", "day"),
         merged=_SOONER,
     )
+
+
+def _versions(connection: Connection, days: Sequence[tuple[int, date, Layer]]) -> dict[tuple[int, date, Layer], int]:
+    """Return the number of the current version of each day that has one."""
+    table = INTERVAL_BLOCK
+    stored = among(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
+    query = select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, _IS_CURRENT)
+    return {(row.channel_id, row.day, row.layer): row.version for row in connection.execute(query)}
 
 
 def note_used(connection: Connection, blocks: Collection[IntervalBlock]) -> None:
@@ -292,11 +330,20 @@ def _ids_of(connection: Connection, channels: Collection[Channel]) -> dict[Chann
     return {by_key[tuple(row[1:])]: row.id for row in connection.execute(query)}
 
 
+def _rows_of(
+    connection: Connection, by: Sequence[Column[Any]], keys: Collection[tuple[Any, ...]]
+) -> dict[Channel, int]:
+    table, names = CHANNEL.table, CHANNEL.names
+    query = select(table.c.id, *(table.c[name] for name in names)).where(among(connection, by, keys))
+    rows = connection.execute(query.order_by(table.c.id))
+    return {Channel(**dict(zip(names, row[1:], strict=True))): row[0] for row in rows}
+
+
 def _content(block: IntervalBlock) -> tuple[Any, ...]:
     return (
         block.values.astype("<i8", copy=False).tobytes(),
         block.qualities.astype("<u2", copy=False).tobytes(),
-        int(block.present.sum()),
+        int(np.count_nonzero(block.values != MISSING)),
         json.dumps(dict(block.unfit)) if block.unfit else None,
         block.used,
         block.written_at,

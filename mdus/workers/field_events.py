@@ -20,7 +20,15 @@ from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals, FieldReading, Heard
+from mdus.domain.head_end import (
+    CommandResult,
+    FieldAlarm,
+    FieldEvent,
+    FieldIntervals,
+    FieldReading,
+    Heard,
+    UnreadableLine,
+)
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.outcome import Change
 from mdus.storage import delivery, submission
@@ -71,6 +79,8 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                     pass  # below: their kind has an intake of its own
                 case CommandResult():
                     pass  # below: it needs its command, not the serial number
+                case UnreadableLine():
+                    pass  # whoever has the delivery shows it
                 case _:
                     assert_never(event)
     positions: list[_Position] = []
@@ -104,7 +114,11 @@ def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], End
     """Return the devices named by serial number, by (head end, serial number)."""
     serials: dict[str, set[str]] = {}
     for each in told:
-        names = {event.serial_id for event in each.events if not isinstance(event, CommandResult) or event.intervals}
+        names = {
+            event.serial_id
+            for event in each.events
+            if not isinstance(event, UnreadableLine) and (not isinstance(event, CommandResult) or event.intervals)
+        }
         serials.setdefault(each.head_end, set()).update(names)
     return {
         (head_end, serial): device

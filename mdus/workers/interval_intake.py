@@ -2,55 +2,74 @@
 
 Order and repetition do no harm: what is known already changes nothing, what differs makes a new version. What cannot be
 placed (an unknown meter, an instant between two intervals) is told back, and its delivery stays.
+
+Meters of a batch are much alike: they tell the same day in the same decimals. So days are found once per span of time,
+and values are brought to the scale of their channels as one array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from mdus.domain.channel import Channel
+import numpy as np
+
+from mdus.domain.channel import Channel, DayGrid
 from mdus.domain.end_device import EndDevice
 from mdus.domain.head_end import FieldIntervals
-from mdus.domain.interval_block import IntervalBlock, ToldValues, empty_block, merged
+from mdus.domain.interval_block import Marks, ToldValues, first_block, merged
+from mdus.domain.quantities import Elements, Quantities, rescaled
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import Settings
-from mdus.storage.interval_block import current_blocks, ensure_channels, quality_marks, write_blocks
+from mdus.storage.interval_block import channels_of, current_blocks, ensure_channels, quality_marks, write_blocks
 from mdus.storage.session import UnitOfWork
 from mdus.workers.told import DeviceKey, Taken, Told
 
 #: Grids that a day can be parted into.
-_MINUTES = frozenset({1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440})
+_MINUTES: Final = frozenset({1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440})
 
-
-class _Values(NamedTuple):
-    """Values that a delivery told of one meter, and the device they are of."""
-
-    delivery_id: int
-    device: EndDevice
-    intervals: FieldIntervals
+_A_DAY: Final = 1440
+_HOUR: Final = timedelta(hours=1)
 
 
 class _ChannelName(NamedTuple):
     """What tells one channel from another before its zone is known."""
 
-    device: DeviceKey
+    sender_system: str
+    device_id: str
     reading_type: str
     minutes: int
     unit: str
 
 
-class _Piece(NamedTuple):
+class _Values(NamedTuple):
+    """Values that a delivery told of one meter, and the device and channel they are of."""
+
+    delivery_id: int
+    device: DeviceKey
+    head_end: str | None
+    name: _ChannelName
+    intervals: FieldIntervals
+
+
+class _Span(NamedTuple):
     """Some of the told values: those of one day."""
 
-    told: _Values
-    channel: Channel
     day: date
     position: int
     first: int
     length: int
+
+
+class _Piece(NamedTuple):
+    """The values of one day, by what delivery told them."""
+
+    channel: Channel
+    day: date
+    told: ToldValues
+    delivery_id: int
 
 
 def take_intervals(
@@ -65,30 +84,39 @@ def take_intervals(
     values = list(_of_known_meters(told, devices, taken))
     if not values:
         return taken
-    channels = _channels(uow, values)
-    pieces: list[_Piece] = []
-    sets = {QualitySet()}
+    channels, ids = _channels(uow, values)
+    placed: list[tuple[_Values, Channel, Sequence[_Span]]] = []
+    spans: dict[tuple[object, ...], Sequence[_Span]] = {}
     for each in values:
+        channel = channels[each.name]
         try:
-            said = {QualitySet.of((code,)) for code in each.intervals.qualities if code}
-            found = list(_pieces(each, channels[_named(each)]))
+            placed.append((each, channel, _spans(each.intervals, channel, spans)))
         except ValueError as error:
             taken.note_unplaced(each.delivery_id, str(error))
             continue
-        sets |= said
-        pieces += found
-        measured_until = _measured_until(each.intervals)
-        if measured_until is not None:
-            taken.note_heard(_key(each.device), min(measured_until, now))
-    marks = quality_marks(uow.connection, sets)
-    ensure_channels(uow.connection, {piece.channel for piece in pieces})
-    before = current_blocks(uow.connection, {(piece.channel, piece.day) for piece in pieces}, lock=True)
+        length = each.intervals.values.told
+        if length:
+            measured_until = each.intervals.start_at + length * timedelta(minutes=each.name.minutes)
+            taken.note_heard(each.device, min(measured_until, now))
+    new = {channel for _, channel, _ in placed if channel not in ids}
+    ids |= ensure_channels(uow.connection, sorted(new, key=lambda channel: channel.key))
+    pieces = list(_pieces(uow, placed))
+    days = {(piece.channel, piece.day): None for piece in pieces}
+    before = current_blocks(uow.connection, days, lock=True, ids=ids)
     blocks = dict(before)
     for piece in pieces:
-        key, by = (piece.channel, piece.day), f"delivery/{piece.told.delivery_id}"
-        block = blocks.get(key) or empty_block(piece.channel, piece.day, at=now, by=by)
-        blocks[key] = merged(block, _values(piece, marks), at=now, by=by)
-    write_blocks(uow.connection, _versions(before, blocks))
+        key, by = (piece.channel, piece.day), f"delivery/{piece.delivery_id}"
+        block = blocks.get(key)
+        if block is None:
+            blocks[key] = first_block(*key, piece.told, at=now, by=by)
+        else:
+            blocks[key] = merged(block, piece.told, at=now, by=by)
+    # In one order everywhere, like new channels: two workers never hold each other's next row.
+    changed = sorted(
+        (block for key, block in blocks.items() if before.get(key) is not block),
+        key=lambda block: (ids[block.channel], block.day),
+    )
+    write_blocks(uow.connection, changed, ids=ids, before=before)
     return taken
 
 
@@ -102,64 +130,47 @@ def _of_known_meters(
             device = devices.get((each.head_end, block.serial_id))
             if device is None:
                 taken.note_unplaced(each.delivery_id, f"no device with serial number {block.serial_id}")
-            else:
-                yield _Values(each.delivery_id, device, block)
+                continue
+            key = (device.sender_system, device.device_id)
+            name = _ChannelName(*key, block.reading_type, block.interval_minutes, (block.unit or "").upper())
+            yield _Values(each.delivery_id, key, device.head_end, name, block)
 
 
-def _measured_until(block: FieldIntervals) -> datetime | None:
-    """Return the end of the last interval with a value: the meter has communicated since."""
-    measured = [place for place, value in enumerate(block.values, start=1) if value is not None]
-    return block.start_at + measured[-1] * timedelta(minutes=block.interval_minutes) if measured else None
+def _channels(uow: UnitOfWork, told: Sequence[_Values]) -> tuple[dict[_ChannelName, Channel], dict[Channel, int]]:
+    """Return the channel of everything told: the one there is, else a new one in the zone of the meter's place.
 
-
-def _versions(
-    before: Mapping[tuple[Channel, date], IntervalBlock], after: Mapping[tuple[Channel, date], IntervalBlock]
-) -> list[IntervalBlock]:
-    """Return the blocks that changed; in one order everywhere, so that two workers never hold each other's next row."""
-    changed = [block for key, block in after.items() if before.get(key) is not block]
-    return sorted(changed, key=lambda block: (block.channel.key, block.day))
-
-
-def _channels(uow: UnitOfWork, told: Sequence[_Values]) -> dict[_ChannelName, Channel]:
-    """Return the channel of everything told: the one there is, else a new one in the zone of the meter's place."""
-    devices = {_key(each.device): each.device for each in told}
+    With it the rows of the channels there are.
+    """
+    devices = {each.device: each.head_end for each in told}
+    ids = channels_of(uow.connection, devices)
     channels = {
         _ChannelName(
-            (channel.sender_system, channel.device_id), channel.reading_type, channel.interval_minutes, channel.unit
+            channel.sender_system, channel.device_id, channel.reading_type, channel.interval_minutes, channel.unit
         ): channel
-        for channel in uow.load(Channel, EndDevice.KEY, devices.keys(), lock=False)
+        for channel in ids
     }
-    unknown = [name for name in sorted({_named(each) for each in told}) if name not in channels]
+    unknown = sorted({each.name for each in told} - channels.keys())
     if unknown:
-        zones = _zones(uow, [devices[name.device] for name in unknown])
+        keys = {(name.sender_system, name.device_id) for name in unknown}
+        zones = _zones(uow, {key: devices[key] for key in keys})
         for name in unknown:
-            sender_system, device_id = name.device
             channels[name] = Channel(
-                sender_system=sender_system,
-                device_id=device_id,
+                sender_system=name.sender_system,
+                device_id=name.device_id,
                 reading_type=name.reading_type,
                 interval_minutes=name.minutes,
-                time_zone=zones[name.device],
+                time_zone=zones[name.sender_system, name.device_id],
                 unit=name.unit,
                 decimals=uow.settings.intervals.decimals,
             )
-    return channels
+    return channels, ids
 
 
-def _key(device: EndDevice) -> DeviceKey:
-    return device.sender_system, device.device_id
-
-
-def _named(told: _Values) -> _ChannelName:
-    intervals = told.intervals
-    unit = (intervals.unit or "").upper()
-    return _ChannelName(_key(told.device), intervals.reading_type, intervals.interval_minutes, unit)
-
-
-def _zones(uow: UnitOfWork, devices: Sequence[EndDevice]) -> dict[DeviceKey, str]:
+def _zones(uow: UnitOfWork, devices: Mapping[DeviceKey, str | None]) -> dict[DeviceKey, str]:
     """Return the zone of each device: of its newest location that names one, else of its head end."""
     settings = uow.settings
-    zones = {_key(device): zone_of(settings, device.head_end) for device in devices}
+    of_head_ends = {head_end: zone_of(settings, head_end) for head_end in devices.values()}
+    zones = {device: of_head_ends[head_end] for device, head_end in devices.items()}
     locations = uow.load(DeviceLocation, EndDevice.KEY, zones.keys(), lock=False)
     for location in sorted(locations, key=lambda each: each.valid_from):
         named = settings.time_zones.get(location.time_zone_code or "")
@@ -174,33 +185,97 @@ def zone_of(settings: Settings, head_end: str | None) -> str:
     return named or settings.time_zone
 
 
-def _pieces(told: _Values, channel: Channel) -> Iterator[_Piece]:
-    """Yield what was told by day. Raises ValueError where it fits into no grid."""
-    intervals = told.intervals
+def _spans(
+    intervals: FieldIntervals, channel: Channel, known: dict[tuple[object, ...], Sequence[_Span]]
+) -> Sequence[_Span]:
+    """Return what was told by day. Raises ValueError where it fits into no grid.
+
+    `known` keeps what was found for meters that told the same span of time.
+    """
     if intervals.interval_minutes not in _MINUTES:
         raise ValueError(f"intervals of {intervals.interval_minutes} minutes")
-    if intervals.qualities and len(intervals.qualities) != len(intervals.values):
+    if len(intervals.qualities) not in (0, len(intervals.values)):
         raise ValueError(f"{len(intervals.qualities)} qualities for {len(intervals.values)} values")
-    first = 0
+    for code in intervals.qualities.codes:
+        QualitySet.of((code,))
+    key = (intervals.start_at, len(intervals.values), channel.interval_minutes, channel.time_zone)
+    found = known.get(key)
+    if found is None:
+        place: Callable[[FieldIntervals, Channel], Iterator[_Span]]
+        place = _days if channel.interval_minutes == _A_DAY else _parts_of_days
+        try:
+            found = known[key] = list(place(intervals, channel))
+        except ValueError as error:
+            raise ValueError(f"{intervals.reading_type}: {error}") from None
+    return found
+
+
+def _parts_of_days(intervals: FieldIntervals, channel: Channel) -> Iterator[_Span]:
+    step, first = timedelta(minutes=channel.interval_minutes), 0
     while first < len(intervals.values):
-        start = intervals.start_at + first * timedelta(minutes=intervals.interval_minutes)
+        start = intervals.start_at + first * step
         grid = channel.day_of(start)
         position = grid.position(start)
         if position is None:
-            raise ValueError(f"{intervals.reading_type}: {start:%Y-%m-%dT%H:%M:%SZ} is between two intervals")
+            raise ValueError(f"{start:%Y-%m-%dT%H:%M:%SZ} is between two intervals")
         count = min(grid.count - position, len(intervals.values) - first)
         if count <= 0:
-            raise ValueError(f"{intervals.reading_type}: {start:%Y-%m-%dT%H:%M:%SZ} begins no interval of its day")
-        yield _Piece(told, channel, grid.on, position, first, count)
+            raise ValueError(f"{start:%Y-%m-%dT%H:%M:%SZ} begins no interval of its day")
+        yield _Span(grid.on, position, first, count)
         first += count
 
 
-def _values(piece: _Piece, marks: Mapping[QualitySet, int]) -> ToldValues:
-    intervals, span = piece.told.intervals, slice(piece.first, piece.first + piece.length)
-    codes = intervals.qualities[span] if intervals.qualities else (None,) * piece.length
-    return ToldValues.of(
-        piece.channel,
-        piece.position,
-        intervals.values[span],
-        [marks[QualitySet.of((code,))] if code else 0 for code in codes],
-    )
+def _days(intervals: FieldIntervals, channel: Channel) -> Iterator[_Span]:
+    """Yield a day for each daily value: the one its 24 hours cover, when the day itself has 23 or 25 too."""
+    for place in range(len(intervals.values)):
+        start = intervals.start_at + timedelta(days=place)
+        grid: DayGrid = channel.day_of(start + timedelta(hours=12))
+        if abs(start - grid.start) > _HOUR:
+            raise ValueError(f"{start:%Y-%m-%dT%H:%M:%SZ} is between two intervals")
+        yield _Span(grid.on, 0, place, 1)
+
+
+def _pieces(uow: UnitOfWork, placed: Sequence[tuple[_Values, Channel, Sequence[_Span]]]) -> Iterator[_Piece]:
+    """Yield the values by channel and day, in the scale of the channel and with the marks of their qualities."""
+    codes = {code for each, _, _ in placed for code in each.intervals.qualities.codes}
+    marks = quality_marks(uow.connection, {QualitySet(), *(QualitySet.of((code,)) for code in codes)})
+    by_code = {code: marks[QualitySet.of((code,))] for code in codes}
+    nothing = np.zeros(max((len(each.intervals.values) for each, _, _ in placed), default=0), dtype=np.uint16)
+    nothing.flags.writeable = False
+    for (each, channel, spans), (elements, unfit) in zip(placed, _in_scale(placed), strict=True):
+        qualities = each.intervals.qualities
+        said: Marks = nothing
+        if qualities.codes:
+            said = np.array([0, *(by_code[code] for code in qualities.codes)], dtype=np.uint16)[qualities.places]
+        for day, position, first, length in spans:
+            last = first + length
+            told = ToldValues(
+                position=position,
+                values=elements[first:last],
+                qualities=said[first:last],
+                unfit={position + at - first: text for at, text in unfit.items() if first <= at < last},
+            )
+            yield _Piece(channel, day, told, each.delivery_id)
+
+
+def _in_scale(
+    placed: Sequence[tuple[_Values, Channel, Sequence[_Span]]],
+) -> list[tuple[Elements, Mapping[int, str]]]:
+    """Return all values in the scales of their channels, and the texts of those that do not fit, by place."""
+    alike: dict[tuple[int, int], list[int]] = {}
+    for number, (each, channel, _) in enumerate(placed):
+        alike.setdefault((each.intervals.values.decimals, channel.decimals), []).append(number)
+    found: dict[int, tuple[Elements, Mapping[int, str]]] = {}
+    for (before, after), numbers in alike.items():
+        several = [placed[number][0].intervals.values for number in numbers]
+        together, lost = rescaled(np.concatenate([one.elements for one in several]), before, after)
+        first = 0
+        for number, one in zip(numbers, several, strict=True):
+            last = first + len(one)
+            if one.unfit or (lost and any(first <= place < last for place in lost)):
+                scaled: Quantities = one.scaled(after)
+                found[number] = (scaled.elements, scaled.unfit)
+            else:
+                found[number] = (together[first:last], {})
+            first = last
+    return [found[number] for number in range(len(placed))]

@@ -4,26 +4,29 @@
 READY ----> decoded and taken in ----> DONE
   |              |
   |              +-- some of it has no place yet ----> UNMATCHED -- looked at again, when devices arrive and now and
-  |                                                        |         then, for 24 hours
-  +-- unreadable ----> DEAD with a case                    +-------> DEAD with a case
+  |              |                                         |         then, for 24 hours
+  |              +-- some lines are unreadable --+         |
+  +-- unreadable --------------------------------+-> DEAD with a case
 ```
 
-Bodies are read and decoded before the transaction begins; in it the claim is checked again.
+Bodies are read and decoded before the transaction begins; in it the claim is checked again. What can be read of a
+delivery is taken in whatever else is in it; a case for lines that cannot opens at once, also while others wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from mdus.domain.clock import Clock
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.head_end import FieldEvent
+from mdus.domain.head_end import Decode, FieldEvent, FieldIntervals, RawDelivery, UnreadableLine
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage import delivery
-from mdus.storage.delivery import Delivery, DeliveryStatus
+from mdus.storage.delivery import Delivery, DeliveryStatus, Packed
 from mdus.storage.session import Database, UnitOfWork
 from mdus.telemetry.metrics import DELIVERIES, topic_label
 from mdus.workers.field_events import take_in
@@ -31,10 +34,11 @@ from mdus.workers.told import Told
 
 log = structlog.get_logger(__name__)
 
-Decode = Callable[[str, bytes], Iterator[FieldEvent]]
-
 #: How long a delivery may wait for the meter or command it speaks of, before it is shown (business time).
 SHOWN_AFTER = timedelta(hours=24)
+
+#: The kind of the case for lines of a delivery that cannot be read.
+_LINES_UNREADABLE = "delivery_lines_unreadable"
 
 #: Deliveries looked at in one turn, and the events after which it takes no more: a transaction is short.
 _DELIVERIES = 50
@@ -42,6 +46,16 @@ _EVENTS = 500
 
 #: The longest pause between two looks at an unmatched delivery (real time).
 _LONGEST_PAUSE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenAtOnce:
+    """What became of a delivery that was stored and taken in at once: values, unreadable lines, and what waits."""
+
+    is_new: bool
+    values: int = 0
+    unreadable: tuple[UnreadableLine, ...] = ()
+    unplaced: tuple[str, ...] = ()
 
 
 class ReadingsWorker:
@@ -70,7 +84,8 @@ class ReadingsWorker:
         events = 0
         for each in found:
             try:
-                told = self._decoded(each)
+                raw = RawDelivery(topic=each.topic, correlation="", body=each.body)
+                told = _told(each, self.decoded(raw, head_end=each.head_end))
             except ValueError as error:
                 unreadable.append((each, str(error)))
                 continue
@@ -83,6 +98,42 @@ class ReadingsWorker:
         self._take(readable, now=now)
         return len(readable) + len(unreadable)
 
+    def decoded(self, raw: RawDelivery, *, head_end: str) -> tuple[FieldEvent, ...]:
+        """Return what a delivery tells; raises ValueError when nothing of it can be read."""
+        decode = self._decoders.get(head_end)
+        if decode is None:
+            raise ValueError(f"the head end {head_end} is not configured any more")
+        return tuple(decode(raw.topic, raw.body))
+
+    def take_at_once(
+        self, raw: RawDelivery, packed: Packed, events: tuple[FieldEvent, ...], *, head_end: str
+    ) -> TakenAtOnce:
+        """Store a delivery and take in what it tells, in one transaction: both or neither. One known changes nothing.
+
+        One that cannot be taken in for a defect of ours is stored all the same, for the worker's turn to deal with.
+        """
+        now = self._clock.now()
+        try:
+            with self._database.begin() as uow:
+                number = delivery.store_one(uow.connection, packed, head_end=head_end, now=now)
+                if number is None:
+                    return TakenAtOnce(is_new=False)
+                each = Delivery(
+                    id=number, head_end=head_end, topic=raw.topic, body=raw.body, received_at=now, attempts=0
+                )
+                unplaced = self._take_in(uow, [(each, _told(each, events))], now=now)
+        except Exception:  # as in the worker loop: what was told is kept
+            log.exception("delivery_failed", head_end=head_end, topic=raw.topic)
+            with self._database.begin() as uow:
+                delivery.store(uow.connection, [packed], head_end=head_end, now=now)
+            return TakenAtOnce(is_new=True, unplaced=("it could not be taken in, and waits for the readings worker",))
+        return TakenAtOnce(
+            is_new=True,
+            values=sum(len(event.values) for event in events if isinstance(event, FieldIntervals)),
+            unreadable=tuple(event for event in events if isinstance(event, UnreadableLine)),
+            unplaced=tuple(unplaced.get(number, ())),
+        )
+
     def _retry_for_new_devices(self) -> None:
         with self._database.read() as uow:
             newest = delivery.newest_device(uow.connection)
@@ -91,17 +142,6 @@ class ReadingsWorker:
             with self._database.begin() as uow:
                 delivery.look_again(uow.connection)
         self._newest_device = newest
-
-    def _decoded(self, each: Delivery) -> Told:
-        decode = self._decoders.get(each.head_end)
-        if decode is None:
-            raise ValueError(f"the head end {each.head_end} is not configured any more")
-        return Told(
-            delivery_id=each.id,
-            head_end=each.head_end,
-            received_at=each.received_at,
-            events=tuple(decode(each.topic, each.body)),
-        )
 
     def _take(self, batch: Sequence[tuple[Delivery, Told]], *, now: datetime) -> None:
         """Take a batch in; when it fails, halve it until the delivery at fault stands alone."""
@@ -118,25 +158,39 @@ class ReadingsWorker:
             else:
                 self._note_defect(batch[0][0], error, now=now)
 
-    def _take_in(self, uow: UnitOfWork, batch: Sequence[tuple[Delivery, Told]], *, now: datetime) -> None:
+    def _take_in(
+        self, uow: UnitOfWork, batch: Sequence[tuple[Delivery, Told]], *, now: datetime
+    ) -> Mapping[int, Sequence[str]]:
+        """Take a batch in and note what became of each delivery; returns what found no place yet, by delivery."""
         held = delivery.hold(uow.connection, [each.id for each, _ in batch])
         ours = [(each, told) for each, told in batch if each.id in held]
         unplaced = take_in(uow, [told for _, told in ours], now=now)
-        delivery.finish(uow.connection, [each.id for each, _ in ours if each.id not in unplaced])
+        unreadable = {each.id: note for each, told in ours if (note := _unreadable(told)) is not None}
+        done = [each.id for each, _ in ours if each.id not in unplaced and each.id not in unreadable]
+        delivery.finish(uow.connection, done)
         for each, _ in ours:
-            reasons = unplaced.get(each.id)
-            if reasons is None:
+            reasons, mistakes = unplaced.get(each.id), unreadable.get(each.id)
+            if reasons is not None:
+                self._wait(uow, each, _summary(reasons), mistakes, now=now)
+            elif mistakes is not None:
+                self._show(uow, each, kind=_LINES_UNREADABLE, note=mistakes, now=now)
+            else:
                 DELIVERIES.labels(each.head_end, topic_label(each.topic), "done").inc()
-                continue
-            note = _summary(reasons)
-            if now - each.received_at >= SHOWN_AFTER:
-                self._show(uow, each, kind="delivery_unmatched", note=note, now=now)
-                continue
-            pause = min(self._retry.delay(each.attempts + 1), _LONGEST_PAUSE)
-            delivery.postpone(uow.connection, each.id, status=DeliveryStatus.UNMATCHED, pause=pause, note=note)
-            if each.attempts == 0:
-                DELIVERIES.labels(each.head_end, topic_label(each.topic), "unmatched").inc()
-                log.info("delivery_unmatched", head_end=each.head_end, delivery=each.id, reason=note)
+        return unplaced
+
+    def _wait(self, uow: UnitOfWork, each: Delivery, note: str, mistakes: str | None, *, now: datetime) -> None:
+        """Leave a delivery of which something has no place yet for another look, up to a day."""
+        if now - each.received_at >= SHOWN_AFTER:
+            text = note if mistakes is None else f"{note}; {mistakes}"
+            self._show(uow, each, kind="delivery_unmatched", note=text, now=now)
+            return
+        pause = min(self._retry.delay(each.attempts + 1), _LONGEST_PAUSE)
+        delivery.postpone(uow.connection, each.id, status=DeliveryStatus.UNMATCHED, pause=pause, note=note)
+        if each.attempts == 0:
+            DELIVERIES.labels(each.head_end, topic_label(each.topic), "unmatched").inc()
+            log.info("delivery_unmatched", head_end=each.head_end, delivery=each.id, reason=note)
+            if mistakes is not None:
+                uow.save([_case(each, kind=_LINES_UNREADABLE, note=mistakes, now=now)])
 
     def _note_defect(self, each: Delivery, error: Exception, *, now: datetime) -> None:
         attempt = each.attempts + 1
@@ -158,9 +212,26 @@ class ReadingsWorker:
         """Give a delivery up, with a case for a human: nothing a head end told is dropped silently."""
         log.warning(kind, head_end=each.head_end, delivery=each.id, topic=each.topic, reason=note)
         delivery.give_up(uow.connection, each.id, note=note)
-        text = f"delivery {each.id} of {each.head_end}, topic {each.topic}: {note}"[:1000]
-        uow.save([ExceptionCase(kind=kind, case_key=f"{each.head_end}/{each.id}", opened_at=now, note=text)])
+        uow.save([_case(each, kind=kind, note=note, now=now)])
         DELIVERIES.labels(each.head_end, topic_label(each.topic), "dead").inc()
+
+
+def _told(each: Delivery, events: tuple[FieldEvent, ...]) -> Told:
+    return Told(delivery_id=each.id, head_end=each.head_end, received_at=each.received_at, events=events)
+
+
+def _case(each: Delivery, *, kind: str, note: str, now: datetime) -> ExceptionCase:
+    text = f"delivery {each.id} of {each.head_end}, topic {each.topic}: {note}"[:1000]
+    return ExceptionCase(kind=kind, case_key=f"{each.head_end}/{each.id}", opened_at=now, note=text)
+
+
+def _unreadable(told: Told) -> str | None:
+    """Return which lines of a delivery cannot be read, and why; None when all can."""
+    lines = [event for event in told.events if isinstance(event, UnreadableLine)]
+    if not lines:
+        return None
+    shown = "; ".join(f"line {each.line}: {each.reason}" for each in lines[:10])
+    return shown if len(lines) <= 10 else f"{shown}; and {len(lines) - 10} more"
 
 
 def _summary(reasons: Sequence[str]) -> str:

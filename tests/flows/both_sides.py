@@ -116,7 +116,7 @@ class BothSides:
             lease=timedelta(minutes=1),
         )
         self.readings = ReadingsWorker(
-            database=self.database, clock=self.clock, decoders={"city": HEAD_END.decode}, retry=_RETRY
+            database=self.database, clock=self.clock, decoders={"city": HEAD_END.decoder(settings)}, retry=_RETRY
         )
 
     def close(self) -> None:

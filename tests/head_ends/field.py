@@ -77,7 +77,7 @@ class Field:
         self.real = 0.0  # what rests after failures are measured with
         self.retry = RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
         self.head_end = HEAD_END.connect(row(head_end_url, **row_changes))
-        self.decode = HEAD_END.decode
+        self.decode = HEAD_END.decoder(self.settings)
         self.worker = self.new_worker()
         self.readings = ReadingsWorker(
             database=self.database, clock=self.clock, decoders={"city": self.decode}, retry=self.retry

@@ -54,11 +54,11 @@ class RestHeadEnd:
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
         password = row.password.get_secret_value() if row.password is not None else ""
         auth = httpx.BasicAuth(row.user, password) if row.user is not None else None
-        self._reading = httpx.Client(base_url=row.url, auth=auth, timeout=timeout)
+        self._reading = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout)
         # A kept connection may be closed by the other side in the moment it is used again; the call would then be
         # uncertain for nothing. Jobs are few: each gets a connection of its own.
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self._acting = httpx.Client(base_url=row.url, auth=auth, timeout=timeout, limits=fresh)
+        self._acting = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, limits=fresh)
 
     def submit(
         self,
@@ -211,6 +211,6 @@ HEAD_END = HeadEndKind(
     name="rest",
     capabilities=frozenset(CommandKind),
     connect=connect,
-    decode=codec.decode,
+    decoder=lambda _: codec.decode,
     tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS}),
 )

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from mdus.contracts.printable import printable
+from mdus.domain.quantities import Quantities, plain_numbers, records
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
@@ -115,19 +116,17 @@ def quantity(row: Any, name: str, where: str) -> Decimal:
     return _decimal(value, path(name, where))
 
 
-def quantities(row: Any, name: str, where: str) -> tuple[Decimal | None, ...]:
+def quantities(row: Any, name: str, where: str) -> Quantities:
     """Return a list of decimal numbers, None where one is missing."""
-    is_number = _NUMBER.fullmatch
+    told = whole_list(row, name, where)
     # Many at once: the ordinary text takes the short way, and paths are made for mistakes alone.
-    return tuple(
-        [
-            Decimal(value)
-            if type(value) is str and is_number(value)
-            else None
-            if value is None
-            else _decimal(value, f"{path(name, where)}[{at}]")
-            for at, value in enumerate(whole_list(row, name, where))
-        ]
+    if told and all(value is None or type(value) is str for value in told):
+        texts = "".join(["," if value is None else f"{value}," for value in told])
+        numbers = plain_numbers(texts.encode("utf-8", "replace"), len(told))
+        if not numbers.odd.any() and "" not in told:
+            return records(numbers, [len(told)])[0]
+    return Quantities.of(
+        None if value is None else _decimal(value, f"{path(name, where)}[{at}]") for at, value in enumerate(told)
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdus.domain.head_end import FieldAlarm, FieldIntervals, FieldReading, Heard
+from mdus.domain.quantities import NOTHING_SAID, Qualities
 from mdus.headends.rest import members
 
 _QUALITY = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
@@ -27,7 +28,7 @@ def reading(row: Any, where: str, *, serial: str | None = None) -> FieldReading:
 def intervals(row: Any, where: str, *, serial: str | None = None) -> FieldIntervals:
     """Read a block of interval values; in a result it is of the result's meter."""
     values = members.quantities(row, "values", where)
-    if not values:
+    if not len(values):
         raise ValueError(f"{where}.values is empty")
     return FieldIntervals(
         serial_id=members.text(row, "serial", where) if serial is None else serial,
@@ -60,14 +61,14 @@ def heard(row: Any, where: str) -> Heard:
     return Heard(serial_id=members.text(row, "serial", where), at=members.instant(row, "at", where))
 
 
-def _qualities(row: Any, where: str, *, count: int) -> tuple[str | None, ...]:
+def _qualities(row: Any, where: str, *, count: int) -> Qualities:
     codes = members.optional_list(row, "quality", where)
     if codes and len(codes) != count:
         raise ValueError(f"{where}.quality has {len(codes)} codes for {count} values")
     for at, code in enumerate(codes):
         if code is not None and not (isinstance(code, str) and _QUALITY.fullmatch(code)):
             raise ValueError(f"{where}.quality[{at}] is {code!r}, not a code system.category.index")
-    return tuple(codes) if any(codes) else ()
+    return Qualities.of(codes) if any(codes) else NOTHING_SAID
 
 
 def _properties(row: Any, where: str) -> tuple[tuple[str, str], ...]:

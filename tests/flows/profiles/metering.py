@@ -22,6 +22,7 @@ from mdus.contracts.envelope import parse
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import FieldIntervals
+from mdus.domain.quantities import Qualities, Quantities
 from mdus.domain.register import Register
 from mdus.domain.value import Value
 from mdus.messaging.retry import RetryPolicy
@@ -209,8 +210,8 @@ class Metering:
                 unit=unit,
                 interval_minutes=minutes,
                 start_at=start,
-                values=tuple(None if value is None else Decimal(value) for value in values),
-                qualities=tuple(qualities),
+                values=Quantities.of(None if value is None else Decimal(value) for value in values),
+                qualities=Qualities.of(qualities),
             )
             now = self.clock.now()
             told = Told(delivery_id=1, head_end="city", received_at=now, events=(intervals,))

@@ -7,8 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import IntervalBlock, ToldValues, empty_block, merged
+from mdus.domain.quantities import Quantities
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
 from mdus.domain.time_series import Grid, ProfileDay, Sources, TimeSeriesAssignment, profile_day
@@ -109,7 +112,10 @@ def block(
     """A day of a channel with these values from an interval on."""
     of = of or channel()
     told = ToldValues.of(
-        of, first, [None if each is None else Decimal(each) for each in values], marks or [0] * len(values)
+        of,
+        first,
+        Quantities.of(None if each is None else Decimal(each) for each in values),
+        np.array(marks or [0] * len(values), dtype=np.uint16),
     )
     return merged(on or empty_block(of, day, at=MIDNIGHT, by="test"), told, at=MIDNIGHT, by="test")
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, ToldValues, empty_block, merged
+from mdus.domain.quantities import Quantities
 
 AT = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 DAY = date(2026, 3, 28)
@@ -29,7 +31,8 @@ CHANNEL = Channel(
 
 def told(position: int, *values: str | None, marks: Sequence[int] = ()) -> ToldValues:
     quantities = [None if value is None else Decimal(value) for value in values]
-    return ToldValues.of(CHANNEL, position, quantities, marks or [0] * len(values))
+    said = np.array(marks or [0] * len(values), dtype=np.uint16)
+    return ToldValues.of(CHANNEL, position, Quantities.of(quantities), said)
 
 
 def day(*pieces: ToldValues, block: IntervalBlock | None = None) -> IntervalBlock:

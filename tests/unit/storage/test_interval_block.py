@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer, ToldValues, empty_block, merged
+from mdus.domain.quantities import Quantities
 from mdus.domain.reading_quality import QualitySet
 from mdus.storage.interval_block import (
     INTERVAL_BLOCK,
@@ -52,7 +53,7 @@ def channel(device: str = "000000000000000042", **changes: object) -> Channel:
 
 
 def block(of: Channel, *values: str, day: date = DAY) -> IntervalBlock:
-    told = ToldValues.of(of, 0, [Decimal(value) for value in values], [0] * len(values))
+    told = ToldValues.of(of, 0, Quantities.of(Decimal(value) for value in values))
     return merged(empty_block(of, day, at=AT, by="test"), told, at=AT, by="test")
 
 
@@ -89,7 +90,7 @@ class TestBlocks:
     def test_of_a_new_version_leave_the_old_one(self, uow: UnitOfWork) -> None:
         first = block(channel(), "1")
         stored(uow, first)
-        second = merged(first, ToldValues.of(channel(), 0, [Decimal(2)], [0]), at=AT, by="again")
+        second = merged(first, ToldValues.of(channel(), 0, Quantities.of([2])), at=AT, by="again")
         stored(uow, second)
 
         [found] = current_blocks(uow.connection, [(channel(), DAY)]).values()
@@ -102,7 +103,7 @@ class TestBlocks:
     def test_of_a_version_that_grew_take_its_place(self, uow: UnitOfWork) -> None:
         first = block(channel(), "1")
         stored(uow, first)
-        stored(uow, merged(first, ToldValues.of(channel(), 1, [Decimal(2)], [0]), at=AT, by="again"))
+        stored(uow, merged(first, ToldValues.of(channel(), 1, Quantities.of([2])), at=AT, by="again"))
 
         [found] = current_blocks(uow.connection, [(channel(), DAY)]).values()
         assert (found.version, found.quantities()[:2]) == (1, [Decimal(1), Decimal(2)])

@@ -14,6 +14,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice
 from mdus.domain.head_end import FieldIntervals
 from mdus.domain.interval_block import IntervalBlock
+from mdus.domain.quantities import Qualities, Quantities
 from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import load_settings
 from mdus.storage.interval_block import current_blocks, qualities_of
@@ -68,8 +69,8 @@ def told(
         unit=unit,
         interval_minutes=minutes,
         start_at=start,
-        values=tuple(None if value is None else Decimal(value) for value in values),
-        qualities=tuple(qualities),
+        values=Quantities.of(None if value is None else Decimal(value) for value in values),
+        qualities=Qualities.of(qualities),
     )
     return Told(delivery_id=delivery, head_end="city", received_at=NOW, events=(intervals,))
 

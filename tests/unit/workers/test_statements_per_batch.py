@@ -90,7 +90,7 @@ class Chain:
             lease=timedelta(minutes=1),
         )
         readings = ReadingsWorker(
-            database=database, clock=clock, decoders={orders.HEAD_END: HEAD_END.decode}, retry=retry
+            database=database, clock=clock, decoders={orders.HEAD_END: HEAD_END.decoder(settings)}, retry=retry
         )
         documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
         self.steps: dict[str, Callable[[], Any]] = {

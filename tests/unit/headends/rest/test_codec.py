@@ -255,7 +255,9 @@ class TestDecode:
 
         (one,) = results(result(blocks=[block | {"values": ["0.012", None]}]), kind="read_intervals")
 
-        assert [(each.serial_id, each.values) for each in one.intervals] == [("0000001234", (Decimal("0.012"), None))]
+        assert [(each.serial_id, list(each.values)) for each in one.intervals] == [
+            ("0000001234", [Decimal("0.012"), None])
+        ]
 
     def test_reads_interval_values_pushed(self) -> None:
         block = {"obis": "7-0:3.29.0*255", "unit": "m3", "interval_minutes": 60, "start": "2026-03-29T00:00:00Z"}

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from mdus.domain.channel import MISSING
 from mdus.domain.head_end import FieldAlarm, FieldIntervals
+from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
 from mdus.headends.rest import values
 
 BLOCK = {
@@ -40,10 +42,10 @@ class TestIntervals:
             unit="kWh",
             interval_minutes=15,
             start_at=datetime(2026, 3, 29, tzinfo=UTC),
-            values=(Decimal("0.012"), None, Decimal("0.0130")),
-            qualities=(None, "1.2.32", None),
+            values=Quantities.of([Decimal("0.012"), None, Decimal("0.0130")]),
+            qualities=Qualities.of([None, "1.2.32", None]),
         )
-        assert str(block.values[2]) == "0.0130"
+        assert (block.values.decimals, block.values.elements.tolist()) == (4, [120, MISSING, 130])
 
     def test_is_of_the_meter_of_its_result(self) -> None:
         row = {name: value for name, value in BLOCK.items() if name != "serial"}
@@ -52,12 +54,12 @@ class TestIntervals:
 
     @pytest.mark.parametrize("quality", [None, [], [None, None, None]], ids=["missing", "empty", "all valid"])
     def test_has_no_qualities_when_all_is_valid(self, quality: Any) -> None:
-        assert values.intervals(BLOCK | {"quality": quality}, "b").qualities == ()
+        assert values.intervals(BLOCK | {"quality": quality}, "b").qualities == NOTHING_SAID
 
     def test_keeps_every_digit_of_a_number(self) -> None:
         block = values.intervals(BLOCK | {"values": [Decimal("0.10"), 3, "-0.5"], "quality": None}, "b")
 
-        assert [str(value) for value in block.values] == ["0.10", "3", "-0.5"]
+        assert list(block.values) == [Decimal("0.10"), Decimal(3), Decimal("-0.5")]
 
     @pytest.mark.parametrize(
         ("change", "mistake"),

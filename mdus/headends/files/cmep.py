@@ -1,0 +1,411 @@
+"""CMEP, the California Metering Exchange Protocol: interval values (MEPMD01) and times of use (MEPMD02) into events.
+
+Read in the published specification 1.20 of March 7, 2000 (Revision "EDI DASR"), which parsers of several vendors agree
+with: one record a line, fields separated by commas, packed, quoted where they hold one; all times UTC, CCYYMMDDHHMM,
+at the END of their interval; an interval as MMDDHHMM.
+
+```
+      MEPMD01               MEPMD02
+0     record type           record type
+1     record version        record version
+2..5  sender, its customer, receiver, its customer
+6     time of the record
+7     meter: serial number on its faceplate
+8     purpose: OK, RESEND, HISTORY; SUMMARY, PROFILE, TEMPLATE, REJECT hold no measured values
+9     commodity: E G W S
+10    units: KWH, KWHREG ...
+11    multiplier            season
+12    interval              multiplier
+13    count                 start
+14..  time, flag, value     end
+15                          count
+16..                        label, flag, value
+```
+After the last triplet a CRC (H and four digits) or an empty field may stand. Its polynomial is not in the text at hand,
+so it is not checked. The limits of 48 triplets and 2,048 characters are not minded: senders do not. A flag with zeros
+behind it (`R0`) is the flag: the digits are bits of a vendor. Other digits need a row of their own.
+
+One difference is on purpose: the specification reads an empty number as zero; here an empty value is no value.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdus.contracts.printable import printable
+from mdus.domain.channel import MISSING
+from mdus.domain.head_end import FieldEvent, FieldReading, UnreadableLine
+from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
+from mdus.headends.files.numbers import number
+from mdus.headends.files.runs import EPOCH, Run, blocks, runs
+from mdus.headends.files.tables import CmepFlagRow, CmepUnitRow
+from mdus.settings import Settings
+
+#: Purposes of records that hold what a meter measured.
+_MEASURED: Final = frozenset({"OK", "RESEND", "HISTORY", ""})
+
+#: Records read at once: their values are one array.
+_RECORDS: Final = 1_000
+
+#: Where a record's triplets begin, and its count stands before.
+_FIRST: Final = {b"MEPMD01": 14, b"MEPMD02": 16}
+
+_MINUTE: Final = timedelta(minutes=1)
+_A_DAY: Final = 1440
+#: A local day lasts so many minutes.
+_DAYS: Final = frozenset({_A_DAY - 60, _A_DAY, _A_DAY + 60})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CmepTables:
+    """config/cmep.toml: the rows of units by commodity, unit and label, and of flags."""
+
+    units: Mapping[tuple[str, str, str], CmepUnitRow]
+    flags: Mapping[str, CmepFlagRow]
+
+    @classmethod
+    def of(cls, settings: Settings) -> CmepTables:
+        """Return the tables of these settings."""
+        units = settings.rows("cmep_units", CmepUnitRow)
+        return cls(
+            units={(row.commodity, row.unit, row.label): row for row in units},
+            flags={row.flag: row for row in settings.rows("cmep_flags", CmepFlagRow)},
+        )
+
+    def unit(self, commodity: str, unit: str, label: str = "") -> CmepUnitRow:
+        """Return what such values are. Raises ValueError where no row says."""
+        row = self.units.get((commodity, unit, label))
+        if row is None:
+            named = " ".join(part for part in (commodity, unit, label) if part)
+            raise ValueError(f"a row of cmep_units is expected for {named!r}, there is none")
+        return row
+
+    def flag(self, flag: str) -> CmepFlagRow:
+        """Return what a flag says. Raises ValueError where no row says."""
+        row = self.flags.get(flag) or self.flags.get(flag.rstrip("0"))
+        if row is None:
+            raise ValueError(f"a row of cmep_flags is expected for {flag!r}, there is none")
+        return row
+
+
+class _Kind(NamedTuple):
+    """What all values of a record are."""
+
+    row: CmepUnitRow
+    multiplier: Decimal
+    minutes: int  # of an interval, 0 where the record does not say
+
+
+class _Flags(NamedTuple):
+    """What the flags of a record say: of the values, and which of them are none."""
+
+    qualities: Qualities
+    absent: NDArray[np.bool_] | None
+
+
+class _Times(NamedTuple):
+    """When the values of a record were: as runs of intervals, or as instants at which a register was read."""
+
+    minutes: int
+    runs: Sequence[Run]
+    instants: Sequence[datetime]
+
+
+class _Record(NamedTuple):
+    """A record of MEPMD01 whose values are still texts."""
+
+    line: int
+    serial_id: str
+    kind: _Kind
+    flags: _Flags
+    times: _Times
+    texts: Sequence[bytes]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was made of texts already: records of a file are much alike."""
+
+    kinds: dict[tuple[bytes, ...], _Kind] = field(default_factory=dict)
+    flags: dict[tuple[bytes, ...], _Flags] = field(default_factory=dict)
+    times: dict[tuple[bytes, ...], _Times] = field(default_factory=dict)
+    newest: tuple[Sequence[bytes], int, str, _Times] | None = None
+
+
+def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
+    """Yield what the records of a file tell, and each line or value that cannot be read; a bad one costs no other."""
+    known = _Known()
+    waiting: list[_Record] = []
+    for line, text in enumerate(body.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not text or text == b"\r":
+            continue
+        try:
+            fields = _fields(text)
+            if fields[0] == b"MEPMD01":
+                waiting.append(_record(line, fields, tables, known))
+            else:
+                yield from _times_of_use(fields, tables)
+        except ValueError as error:
+            yield UnreadableLine(line=line, reason=str(error))
+        if len(waiting) == _RECORDS:
+            yield from _read(waiting)
+            waiting = []
+    if waiting:
+        yield from _read(waiting)
+
+
+def _fields(text: bytes) -> list[bytes]:
+    text = text.rstrip(b"\r")
+    if b'"' in text:
+        return [each.strip().encode() for each in next(csv.reader([text.decode("utf-8", "replace")]))]
+    if b" " in text:
+        return [each.strip() for each in text.split(b",")]
+    return text.split(b",")
+
+
+def _record(line: int, fields: list[bytes], tables: CmepTables, known: _Known) -> _Record:
+    first = _FIRST[b"MEPMD01"]
+    count = _count(fields, first)
+    end = first + 3 * count
+    named = tuple(fields[8:13])
+    kind = known.kinds.get(named)
+    if kind is None:
+        kind = known.kinds[named] = _kind(named, tables)
+    return _Record(
+        line,
+        _serial(fields),
+        kind,
+        _flags(fields[first + 1 : end : 3], tables, known),
+        _times(fields[first:end:3], kind, known),
+        fields[first + 2 : end : 3],
+    )
+
+
+def _count(fields: Sequence[bytes], first: int) -> int:
+    """Return how many triplets a record has, when it has as many as it says."""
+    if len(fields) < first:
+        raise ValueError(f"{first} fields and triplets are expected, found {len(fields)} fields")
+    told = fields[first - 1]
+    if not told.isdigit() or len(told) > 6 or int(told) == 0:
+        raise ValueError(f"field {first}: a number of triplets is expected, found {_shown(told)}")
+    count = int(told)
+    after = fields[first + 3 * count :]
+    is_checksum = len(after) == 1 and (not after[0] or (after[0][:1] == b"H" and len(after[0]) == 5))
+    if len(fields) < first + 3 * count or (after and not is_checksum):
+        raise ValueError(f"{count} triplets are expected, found {len(fields) - first} fields of triplets")
+    return count
+
+
+def _serial(fields: Sequence[bytes]) -> str:
+    serial = printable(fields[7].decode("utf-8", "replace"))
+    if not serial:
+        raise ValueError("field 8: the meter is expected, found nothing")
+    return serial
+
+
+def _kind(named: Sequence[bytes], tables: CmepTables) -> _Kind:
+    purpose, commodity, unit, multiplier, interval = (each.decode("utf-8", "replace") for each in named)
+    return _Kind(_unit(purpose, commodity, unit, "", tables), _multiplier(multiplier, 12), _interval(interval))
+
+
+def _unit(purpose: str, commodity: str, unit: str, label: str, tables: CmepTables) -> CmepUnitRow:
+    if purpose not in _MEASURED:
+        raise ValueError(f"field 9: measured values (OK, RESEND, HISTORY) are expected, found {printable(purpose)!r}")
+    return tables.unit(printable(commodity), printable(unit), printable(label))
+
+
+def _multiplier(text: str, place: int) -> Decimal:
+    multiplier = number(text) if text else Decimal(1)
+    if multiplier is None or not multiplier:
+        raise ValueError(f"field {place}: a multiplier is expected, found {printable(text)!r}")
+    return multiplier.normalize() if multiplier != 1 else Decimal(1)
+
+
+def _interval(text: str) -> int:
+    """Return the minutes of MMDDHHMM, 0 for none; a month is no number of minutes."""
+    if text and not (len(text) == 8 and text.isascii() and text.isdigit()):
+        raise ValueError(f"field 13: an interval MMDDHHMM is expected, found {printable(text)!r}")
+    months, days, hours, minutes = (int(text[at : at + 2] or 0) for at in range(0, 8, 2))
+    if months:
+        raise ValueError(f"field 13: an interval of a day at most is expected, found {months} months")
+    return days * _A_DAY + hours * 60 + minutes
+
+
+def _flags(flags: Sequence[bytes], tables: CmepTables, known: _Known) -> _Flags:
+    key = (flags[0], b"%d" % len(flags)) if len(set(flags)) == 1 else tuple(flags)
+    found = known.flags.get(key)
+    if found is None:
+        rows = [tables.flag(printable(flag.decode("utf-8", "replace"))) for flag in flags]
+        absent = np.array([not row.is_value for row in rows], dtype=np.bool_)
+        qualities = [row.quality if row.is_value else None for row in rows]
+        said = Qualities.of(qualities) if any(qualities) else NOTHING_SAID
+        found = known.flags[key] = _Flags(said, absent if absent.any() else None)
+    return found
+
+
+def _times(times: Sequence[bytes], kind: _Kind, known: _Known) -> _Times:
+    newest = known.newest
+    if newest is not None and newest[1] == kind.minutes and newest[2] == kind.row.told and newest[0] == times:
+        return newest[3]
+    key = (kind.row.told.encode(), b"%d" % kind.minutes, *times)
+    found = known.times.get(key)
+    if found is None:
+        found = known.times[key] = _read_times(times, kind)
+    known.newest = (times, kind.minutes, kind.row.told, found)
+    return found
+
+
+def _read_times(times: Sequence[bytes], kind: _Kind) -> _Times:
+    ends: list[int] = []
+    for place, text in enumerate(times, start=1):
+        if text:
+            ends.append(_minute(text, f"value {place}"))
+        elif ends and kind.minutes:
+            ends.append(ends[-1] + kind.minutes)
+        else:
+            raise ValueError(f"value {place}: a time is expected where neither a time nor an interval is before it")
+    if kind.row.told == "readings":
+        return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends))
+    minutes = kind.minutes or _apart(ends)
+    _check_apart(ends, minutes)
+    return _Times(minutes, runs([end - minutes for end in ends], minutes), ())
+
+
+def _minute(text: bytes, where: str) -> int:
+    expected = f"{where}: a time CCYYMMDDHHMM is expected, found {_shown(text)}"
+    if len(text) != 12 or not text.isdigit():
+        raise ValueError(expected)
+    month, day, hour, minute = (int(text[at : at + 2]) for at in range(4, 12, 2))
+    try:
+        return (datetime(int(text[:4]), month, day, hour, minute, tzinfo=UTC) - EPOCH) // _MINUTE
+    except ValueError:
+        raise ValueError(expected) from None
+
+
+def _apart(ends: Sequence[int]) -> int:
+    apart = np.diff(np.unique(np.array(ends, dtype=np.int64)))
+    if not len(apart):
+        raise ValueError("field 13: the interval of a single value is expected, found nothing")
+    return int(apart.min())
+
+
+def _check_apart(ends: Sequence[int], minutes: int) -> None:
+    """Raise ValueError where the times of a record contradict its interval: the values would be of other intervals."""
+    apart = np.diff(np.unique(np.array(ends, dtype=np.int64)))
+    if len(apart) and minutes != _A_DAY and (apart.min() < minutes or (len(apart) > 2 and (apart > minutes).all())):
+        raise ValueError(f"values {minutes} minutes apart are expected, found {int(apart.min())} minutes")
+
+
+def _read(waiting: Sequence[_Record]) -> Iterator[FieldEvent]:
+    """Yield what records tell whose values are read as one array."""
+    counts = [len(record.texts) for record in waiting]
+    texts = b"".join([b",".join(record.texts) + b"," for record in waiting])
+    numbers = plain_numbers(texts, sum(counts))
+    first, odd = 0, numbers.odd
+    oddities = [bool(some) for some in np.logical_or.reduceat(odd, np.cumsum([0, *counts[:-1]]))]
+    for record, quantities, is_odd in zip(waiting, records(numbers, counts), oddities, strict=True):
+        if is_odd:
+            quantities, mistakes = _one_by_one(record)
+            yield from mistakes
+        first += len(record.texts)
+        absent = record.flags.absent
+        if absent is not None:
+            unfit = {place: text for place, text in quantities.unfit.items() if not absent[place]}
+            elements = np.where(absent, MISSING, quantities.elements)
+            quantities = Quantities(elements=elements, decimals=quantities.decimals, unfit=unfit)
+        if record.kind.multiplier != 1:
+            quantities = quantities.times(record.kind.multiplier)
+        yield from _told(record, quantities)
+
+
+def _told(record: _Record, quantities: Quantities) -> Iterator[FieldEvent]:
+    row = record.kind.row
+    if row.told == "intervals":
+        yield from blocks(
+            record.times.runs,
+            quantities,
+            record.flags.qualities,
+            serial_id=record.serial_id,
+            reading_type=row.reading_type,
+            unit=row.kept_as,
+            minutes=record.times.minutes,
+        )
+        return
+    for at, value in zip(record.times.instants, quantities, strict=True):
+        if value is not None:
+            yield FieldReading(
+                serial_id=record.serial_id,
+                reading_type=row.reading_type,
+                measured_at=at,
+                value=value,
+                unit=row.kept_as,
+            )
+
+
+def _one_by_one(record: _Record) -> tuple[Quantities, list[UnreadableLine]]:
+    """Return the values of a record in which not all are plain numbers, and which of them are none at all."""
+    values: list[Decimal | None] = []
+    mistakes = []
+    for place, text in enumerate(record.texts, start=1):
+        value = number(text.decode("utf-8", "replace")) if text else None
+        if text and value is None:
+            reason = f"value {place}: a number is expected, found {_shown(text)}"
+            mistakes.append(UnreadableLine(line=record.line, reason=reason))
+        values.append(value)
+    return Quantities.of(values), mistakes
+
+
+def _times_of_use(fields: list[bytes], tables: CmepTables) -> Iterator[FieldEvent]:
+    """Yield what a record of MEPMD02 tells: registers as they stood at its end, or what passed in a day."""
+    if fields[0] != b"MEPMD02":
+        raise ValueError(f"MEPMD01 or MEPMD02 is expected, found {_shown(fields[0])}")
+    first = _FIRST[b"MEPMD02"]
+    count, serial_id = _count(fields, first), _serial(fields)
+    purpose, commodity, unit = (each.decode("utf-8", "replace") for each in fields[8:11])
+    multiplier = _multiplier(fields[12].decode("utf-8", "replace"), 13)
+    end = _minute(fields[14], "field 15")
+    for place in range(count):
+        label, flag, text = fields[first + 3 * place : first + 3 * place + 3]
+        row = _unit(purpose, commodity, unit, label.decode("utf-8", "replace"), tables)
+        said = tables.flag(printable(flag.decode("utf-8", "replace")))
+        value = number(text.decode("utf-8", "replace")) if text else None
+        if text and value is None:
+            raise ValueError(f"value {place + 1}: a number is expected, found {_shown(text)}")
+        if value is None or not said.is_value:
+            continue
+        quantities = Quantities.of([value]).times(multiplier)
+        if row.told == "readings":
+            for exact in quantities:
+                if exact is not None:
+                    yield FieldReading(
+                        serial_id=serial_id,
+                        reading_type=row.reading_type,
+                        measured_at=EPOCH + end * _MINUTE,
+                        value=exact,
+                        unit=row.kept_as,
+                    )
+            continue
+        start = _minute(fields[13], "field 14")
+        if end - start not in _DAYS:
+            raise ValueError(f"fields 14 and 15: a day is expected, found {end - start} minutes")
+        yield from blocks(
+            [Run(EPOCH + start * _MINUTE, 1)],
+            quantities,
+            Qualities.of([said.quality]) if said.quality else NOTHING_SAID,
+            serial_id=serial_id,
+            reading_type=row.reading_type,
+            unit=row.kept_as,
+            minutes=_A_DAY,
+        )
+
+
+def _shown(text: bytes) -> str:
+    return repr(printable(text[:40].decode("utf-8", "replace")))
