@@ -35,9 +35,9 @@ from mdus.domain.channel import MISSING, Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer
 from mdus.domain.reading_quality import QualitySet
 from mdus.storage.column_types import EnumText, UtcInstant
-from mdus.storage.keys import among
+from mdus.storage.keys import among, among_alike
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
-from mdus.storage.rows import insert_rows, update_rows
+from mdus.storage.rows import insert_alike, insert_rows, update_rows
 
 CHANNEL = ValueTable(Channel, "channel", keep=True)
 
@@ -193,7 +193,7 @@ def current_blocks(
             keys.append((number, day, layer))
     query = (
         select(*(table.c[name] for name in (*_BLOCK, *_CONTENT)))
-        .where(among(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), _IS_CURRENT)
+        .where(among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), _IS_CURRENT)
         .order_by(table.c.channel_id, table.c.day)
     )
     found = connection.execute(query.with_for_update() if lock else query)
@@ -252,7 +252,7 @@ def write_blocks(
     replaced = [(False, *day, known[day]) for _, day in fresh if day in known]
     update_rows(connection, table, ("is_current",), replaced, by=_BLOCK)
     rows = [(*day, block.version, True, *_content(block)) for block, day in fresh]
-    insert_rows(connection, table, (*_BLOCK, "is_current", *_CONTENT), rows)
+    insert_alike(connection, table, (*_BLOCK, "is_current", *_CONTENT), rows)
     update_rows(
         connection, table, _CONTENT, [(*_content(block), *day, block.version) for block, day in same], by=_BLOCK
     )
@@ -275,7 +275,7 @@ def look_by(connection: Connection, looks: Collection[tuple[int, date, datetime]
 def _versions(connection: Connection, days: Sequence[tuple[int, date, Layer]]) -> dict[tuple[int, date, Layer], int]:
     """Return the number of the current version of each day that has one."""
     table = INTERVAL_BLOCK
-    stored = among(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
+    stored = among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
     query = select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, _IS_CURRENT)
     return {(row.channel_id, row.day, row.layer): row.version for row in connection.execute(query)}
 
@@ -326,7 +326,7 @@ def _ids_of(connection: Connection, channels: Collection[Channel]) -> dict[Chann
     table = CHANNEL.table
     columns = [table.c[name] for name in Channel.KEY]
     by_key = {channel.key: channel for channel in channels}
-    query = select(table.c.id, *columns).where(among(connection, columns, list(by_key)))
+    query = select(table.c.id, *columns).where(among_alike(connection, columns, list(by_key)))
     return {by_key[tuple(row[1:])]: row.id for row in connection.execute(query)}
 
 
@@ -334,7 +334,7 @@ def _rows_of(
     connection: Connection, by: Sequence[Column[Any]], keys: Collection[tuple[Any, ...]]
 ) -> dict[Channel, int]:
     table, names = CHANNEL.table, CHANNEL.names
-    query = select(table.c.id, *(table.c[name] for name in names)).where(among(connection, by, keys))
+    query = select(table.c.id, *(table.c[name] for name in names)).where(among_alike(connection, by, keys))
     rows = connection.execute(query.order_by(table.c.id))
     return {Channel(**dict(zip(names, row[1:], strict=True))): row[0] for row in rows}
 

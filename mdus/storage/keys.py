@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Text, bindparam, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Text, and_, bindparam, func, select, tuple_
 from sqlalchemy.dialects import postgresql
 
 
@@ -21,6 +21,23 @@ def among(
     wanted: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
     condition: ColumnElement[bool] = wanted.in_(select(*given(connection, columns, keys)))
     return condition
+
+
+def among_alike(
+    connection: Connection, columns: Sequence[Column[Any]], keys: Collection[tuple[Any, ...]]
+) -> ColumnElement[bool]:
+    """Return the same condition, in which a part that all keys share is told once.
+
+    Thousands of keys of one day then are a list of numbers. For tables of which no other index begins with a column so
+    shared: a database might take that one, and read all of it.
+    """
+    parts = [set(part) for part in zip(*keys, strict=True)]
+    alike = [column == next(iter(part)) for column, part in zip(columns, parts, strict=False) if len(part) == 1]
+    varied = [place for place, part in enumerate(parts) if len(part) > 1]
+    if not alike or not varied:
+        return among(connection, columns, keys)
+    some = [tuple(key[place] for place in varied) for key in keys]
+    return and_(*alike, among(connection, [columns[place] for place in varied], some))
 
 
 def given(
