@@ -56,11 +56,7 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        # What lives as long as the process is not looked at in every garbage collection, and a batch makes thousands of
-        # values that are in no circle: most collections would find nothing.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
+        collect_seldom()
         loops.start()
         log.info("worker_works", pid=os.getpid())
         steered = steering_of(parts.runtime.clock)
@@ -76,6 +72,17 @@ def work(environ: Mapping[str, str], *, simulated_clock: bool = False, parent: i
     parts.close()
     log.info("worker_ended", pid=os.getpid())
     return 0 if told_to_end else 1
+
+
+def collect_seldom() -> None:
+    """Look for garbage less often, and never again among what is there now.
+
+    What lives as long as the process need not be looked at in every collection, and a batch makes thousands of values
+    that are in no circle: most collections would find nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER, *gc.get_threshold()[1:])
 
 
 def steering_of(clock: Clock) -> Iterator[bool]:

@@ -9,7 +9,7 @@ import typer
 
 from mdus import __version__
 from mdus.cli.checking import check
-from mdus.cli.importing import import_file
+from mdus.cli.importing import app as importing
 from mdus.cli.jobs import app as jobs
 from mdus.cli.mending import app as dead
 from mdus.cli.mending import replay, resend
@@ -36,7 +36,7 @@ _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_op
 app.command("demo", rich_help_panel=_TRY, context_settings=_PASSED_ON)(demo)
 app.command("conformance", rich_help_panel=_TRY, context_settings=_PASSED_ON)(conformance)
 app.command("check", rich_help_panel=_LOOK)(check)
-app.command("import", rich_help_panel=_DO)(import_file)
+app.add_typer(importing, name="import", rich_help_panel=_DO)
 app.command("send", rich_help_panel=_TRY)(send)
 app.command("resend", rich_help_panel=_DO)(resend)
 app.command("replay", rich_help_panel=_DO)(replay)

@@ -7,6 +7,7 @@ from typing import Final
 
 GIVEN_UP: Final = ("message", "item", "delivery")
 IMPORTED: Final = ("device", "register", "location", "logical_location", "point_of_delivery")
+FORMATS: Final = ("cmep", "csv")
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 JOBS: Final = (
     "due_readings",

@@ -1,19 +1,85 @@
-"""`mdus import`: loads devices, registers, locations and points of delivery from a file."""
+"""`mdus import`: loads the registry (devices, registers, locations, points of delivery) or interval values from a file.
+
+`mdus import FILE` is `mdus import registry FILE`.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
-from mdus.cli.completing import IMPORTED, one_of
+from mdus.cli.completing import FORMATS, IMPORTED, one_of
 from mdus.cli.output import AsJson, Bar, print_json, print_out
 
 
+class _RegistryUnlessNamed(TyperGroup):
+    """The commands of `mdus import`: what names none of them is about the registry."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in where it was left out."""
+        is_named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if is_named else ["registry", *args])
+
+
+app = typer.Typer(cls=_RegistryUnlessNamed, help="Load what is there already, or what a head end told, from a file.")
+
+
+@app.command("intervals")
+def import_intervals(
+    file: Annotated[Path, typer.Argument(help="CMEP, or the CSV of docs/head_ends/files.md.")],
+    head_end: Annotated[str, typer.Option(help="The head end, of kind files, whose meters' values they are.")],
+    told: Annotated[
+        str | None,
+        typer.Option("--format", help="cmep or csv.  [default: as it looks]", autocompletion=one_of(FORMATS)),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take interval values in as a head end's deliveries, a part of the file after the other.
+
+    Told again, a file changes nothing: an interrupted import goes on where it was. Exit code 1 if a line cannot be read
+    or a value has no place yet; both stay visible, and nothing is lost.
+    """
+    from mdus.bootstrap.importing_intervals import import_intervals as import_here
+
+    if told is not None and told not in FORMATS:
+        raise typer.BadParameter(f"name one of {', '.join(FORMATS)}", param_hint="--format")
+    with Bar() as bar:
+        imported = import_here(os.environ, file, head_end=head_end, told=told, progress=bar.show)
+    if as_json:
+        print_json(
+            {
+                "deliveries": imported.deliveries,
+                "known": imported.known,
+                "values": imported.values,
+                "unreadable_lines": imported.unreadable_lines,
+                "unreadable": imported.unreadable,
+                "unplaced_parts": imported.unplaced_parts,
+                "unplaced": imported.unplaced,
+            }
+        )
+        raise typer.Exit(0 if imported.is_in_order else 1)
+    known = f", {imported.known} of them known before" if imported.known else ""
+    print_out(f"{imported.values} values in {imported.deliveries} deliveries{known}")
+    if imported.unreadable_lines:
+        print_out(
+            f"[red]{imported.unreadable_lines} lines cannot be read wholly[/red]; the delivery keeps them, a case tells"
+        )
+        for each in imported.unreadable:
+            print_out(f"  line {each.line}: {escape(each.reason)}")
+    if imported.unplaced_parts:
+        print_out(f"[yellow]{imported.unplaced_parts} deliveries wait for a place for some values[/yellow]")
+        for reason in imported.unplaced:
+            print_out(f"  {escape(reason)}")
+    raise typer.Exit(0 if imported.is_in_order else 1)
+
+
+@app.command("registry")
 def import_file(
     file: Annotated[Path, typer.Argument(help="CSV, a JSON array, or JSON lines.")],
     system: Annotated[str, typer.Option(help="The sender system whose devices they are (SenderBusinessSystemID).")],

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from mdus.domain.capability import Capability, enabled_by
 from mdus.domain.command import Command, CommandKind
@@ -192,12 +192,30 @@ class HeadEnd(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FilePart:
+    """Whole lines of a file, fit to be a delivery of its own: its topic and body, and so many bytes of the file.
+
+    Line n of the body is line n + `lines_before` of the file.
+    """
+
+    topic: str
+    body: bytes
+    lines_before: int
+    size: int
+
+
+#: Parts a file in a format (None: as it looks): raises ValueError where it is in none, or not in that one.
+PartFile = Callable[[BinaryIO, str | None], Iterator[FilePart]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HeadEndKind:
     """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, what it can do, how to connect.
 
     `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `decoder`
     returns what turns a raw delivery into events: pure, raises ValueError on a body it cannot read. `answers` is False
-    of one that only delivers: it has no address, and no job asks it for anything.
+    of one that only delivers: it has no address, and no job asks it for anything. `part_file` parts files in
+    the formats it reads, where it reads files.
     """
 
     name: str
@@ -207,6 +225,7 @@ class HeadEndKind:
     settings: type[Any] | None = None
     tells: frozenset[Capability] = frozenset()
     answers: bool = True
+    part_file: PartFile | None = None
 
     @property
     def offers(self) -> frozenset[Capability]:

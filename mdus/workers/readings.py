@@ -105,6 +105,11 @@ class ReadingsWorker:
             raise ValueError(f"the head end {head_end} is not configured any more")
         return tuple(decode(raw.topic, raw.body))
 
+    def knows(self, packed: Packed, *, head_end: str) -> bool:
+        """Tell whether a delivery was stored before."""
+        with self._database.read() as uow:
+            return delivery.is_stored(uow.connection, packed, head_end=head_end)
+
     def take_at_once(
         self, raw: RawDelivery, packed: Packed, events: tuple[FieldEvent, ...], *, head_end: str
     ) -> TakenAtOnce:

@@ -82,4 +82,5 @@ HEAD_END = HeadEndKind(
     decoder=codec.decoder,
     tells=frozenset({Capability.LOAD_PROFILE}),
     answers=False,
+    part_file=codec.part_file,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
-from mdus.domain.head_end import Decode, FieldEvent
+from mdus.domain.head_end import Decode, FieldEvent, FilePart
 from mdus.headends.files import cmep, interval_csv
 from mdus.settings import Settings
 
@@ -26,12 +26,8 @@ _LINES: Final = {Format.CMEP: 1_000, Format.CSV: 50_000}
 _BYTES: Final = 4 * 1024 * 1024
 
 
-class Part(NamedTuple):
-    """Whole lines of a file, fit to be a delivery of its own."""
-
-    body: bytes
-    first_line: int  # of the file, from 1 on: where the first line of the body stands, but for a repeated header
-    size: int  # bytes of the file
+#: Bytes of a file that show what it is.
+_BEGINNING: Final = 4096
 
 
 def decoder(settings: Settings) -> Decode:
@@ -54,31 +50,33 @@ def format_of(topic: str, body: bytes) -> Format:
         return Format(topic)
     if topic != ANY_FORMAT:
         raise ValueError(f"a head end of kind files delivers nothing under the topic {topic!r}")
-    first = body.removeprefix(b"\xef\xbb\xbf").lstrip()[:4096]
+    first = body[:_BEGINNING].removeprefix(b"\xef\xbb\xbf").lstrip()
     if first.startswith((b"MEP", b'"MEP')):
         return Format.CMEP
-    if interval_csv.is_header(first.partition(b"\n")[0]):
+    if interval_csv.is_header(first.partition(b"\n")[0].rstrip(b"\r")):
         return Format.CSV
     raise ValueError(f"neither a record of CMEP nor the header {interval_csv.HEADER} at the beginning")
 
 
-def parts(file: BinaryIO, told: Format, *, lines: int | None = None) -> Iterator[Part]:
+def part_file(file: BinaryIO, told: str | None, *, lines: int | None = None) -> Iterator[FilePart]:
     """Yield a file in parts of whole lines, never more of it in memory than one; of CSV each begins with the header.
 
     The same file always falls into the same parts.
     """
-    most = lines or _LINES[told]
-    header, line = b"", 1
-    if told is Format.CSV:
-        header, line = file.readline(), 2
+    found = format_of(told or ANY_FORMAT, file.read(_BEGINNING))
+    file.seek(0)
+    header = file.readline() if found is Format.CSV else b""
+    if header and not interval_csv.is_header(header):
+        raise ValueError(f"the header {interval_csv.HEADER} is expected in the first line")
+    most, before = lines or _LINES[found], 0
     held: list[bytes] = []
-    first, size = line, len(header)
+    size = len(header)
     for text in file:
         held.append(text)
         size += len(text)
-        line += 1
         if len(held) >= most or size >= _BYTES:
-            yield Part(header + b"".join(held), first, size)
-            held, first, size = [], line, 0
+            yield FilePart(topic=found.value, body=header + b"".join(held), lines_before=before, size=size)
+            before += len(held)
+            held, size = [], 0
     if held or size:
-        yield Part(header + b"".join(held), first, size)
+        yield FilePart(topic=found.value, body=header + b"".join(held), lines_before=before, size=size)

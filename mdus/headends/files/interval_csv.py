@@ -46,7 +46,7 @@ class _Channel:
 
 def is_header(line: bytes) -> bool:
     """Tell whether a line is the header of such a file."""
-    return _header(line) is not None
+    return _header(line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")) is not None
 
 
 def _header(line: bytes) -> list[str] | None:
