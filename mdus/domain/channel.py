@@ -13,6 +13,7 @@ from mdus.domain.value import Value
 
 #: The array element that says there is no value.
 MISSING: Final = -(2**63)
+_LARGEST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +53,15 @@ class Channel(Value):
             if grid.start <= at < grid.end:
                 return grid
         raise LookupError(f"{at} is in no day of {self.time_zone}")
+
+    def scaled(self, value: Decimal) -> int | None:
+        """Return a quantity as the arrays hold it, None where it does not fit: too many decimals, or too large."""
+        try:
+            scaled = value.scaleb(self.decimals)
+            whole = int(scaled)
+        except (ArithmeticError, ValueError):
+            return None
+        return whole if whole == scaled and MISSING < whole <= _LARGEST else None
 
     def quantity(self, element: int) -> Decimal | None:
         """Return the quantity that an array element stands for, None for a missing one."""

@@ -262,7 +262,7 @@ def write_blocks(
 
 def look_by(connection: Connection, looks: Collection[tuple[int, date, datetime]]) -> None:
     """Make days of channels (by the id of their row) due for validation at these instants, unless they are before."""
-    insert_rows(
+    insert_alike(
         connection,
         VALIDATION_LOOK,
         ("channel_id", "day", "due_at"),

@@ -70,20 +70,25 @@ def insert_rows(
         _execute(connection, _insert(table, *names), rows[in_handfuls:], tuple(same.values()))
 
 
-def insert_alike(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
+def insert_alike(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Values],
+    *,
+    key: Sequence[str] = (),
+    merged: Mapping[str, str] | None = None,
+) -> None:
     """Insert rows of which many columns have one value in all: each of these goes to the database once."""
-    if not rows:
-        return
-    told = [list(column) for column in zip(*rows, strict=True)]
-    shared = {
-        name: column[0] for name, column in zip(columns, told, strict=True) if column.count(column[0]) == len(rows)
-    }
-    varied = [place for place, name in enumerate(columns) if name not in shared]
-    if not varied:  # a single row
-        insert_rows(connection, table, columns, rows)
-        return
-    names = [columns[place] for place in varied]
-    insert_rows(connection, table, names, list(zip(*(told[place] for place in varied), strict=True)), shared=shared)
+    told = list(zip(*rows, strict=True))
+    alike = {name: some[0] for name, some in zip(columns, told, strict=False) if some.count(some[0]) == len(rows)}
+    varied = [(name, some) for name, some in zip(columns, told, strict=False) if name not in alike]
+    if varied:
+        columns, some = zip(*varied, strict=True)
+        rows = list(zip(*some, strict=True))
+    else:  # a single row, or none
+        alike = {}
+    insert_rows(connection, table, columns, rows, shared=alike, key=key, merged=merged)
 
 
 def insert_batches(

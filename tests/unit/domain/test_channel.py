@@ -58,12 +58,25 @@ class TestDay:
         assert BERLIN.day_of(at).on == on
 
 
-class TestQuantity:
-    def test_is_exact_in_the_unit(self) -> None:
-        assert (BERLIN.quantity(12), BERLIN.quantity(2**63 - 1)) == (
-            Decimal("0.012"),
-            Decimal("9223372036854775.807"),
-        )
+class TestScale:
+    @pytest.mark.parametrize(
+        ("text", "element"),
+        [
+            pytest.param("0.012", 12, id="all decimals"),
+            pytest.param("-1", -1000, id="negative"),
+            pytest.param("0.0120", 12, id="a needless zero"),
+            pytest.param("0.0125", None, id="a decimal too many"),
+            pytest.param("9223372036854775.807", 2**63 - 1, id="the largest"),
+            pytest.param("9223372036854775.808", None, id="too large"),
+            pytest.param("-9223372036854775.808", None, id="the mark of a missing value"),
+            pytest.param("NaN", None, id="no number"),
+            pytest.param("Infinity", None, id="no finite number"),
+        ],
+    )
+    def test_holds_a_quantity_exactly_or_not_at_all(self, text: str, element: int | None) -> None:
+        assert BERLIN.scaled(Decimal(text)) == element
+        if element is not None:
+            assert BERLIN.quantity(element) == Decimal(text)
 
     def test_has_no_quantity_for_a_missing_value(self) -> None:
         assert BERLIN.quantity(MISSING) is None
