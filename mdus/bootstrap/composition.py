@@ -117,6 +117,11 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
         services=found.services,
         head_ends=head_ends,
         commands={name: kind.capabilities for name, kind in found.kinds.items()},
+        part_files={
+            row.name: part_file
+            for row in settings.head_ends
+            if (part_file := found.kinds[row.kind].part_file) is not None
+        },
         simulated_clock=simulated_clock,
     )
     rules = GovernorRules(disconnect_expiry=timedelta(minutes=settings.switching.disconnect_expiry_minutes))

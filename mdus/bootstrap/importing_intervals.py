@@ -94,11 +94,10 @@ def import_intervals(
 
 
 def _parting(parts: Parts, head_end: str) -> PartFile:
-    rows = {row.name: row for row in parts.runtime.settings.head_ends}
-    reading = {name: parts.found.kinds[row.kind].part_file for name, row in rows.items()}
+    reading = parts.runtime.part_files
     part_file = reading.get(head_end)
     if part_file is None:
-        known = ", ".join(name for name, found in reading.items() if found is not None) or "none is configured"
+        known = ", ".join(reading) or "none is configured"
         what = f"there is no head end {head_end!r} that delivers files"
         raise CannotStart.because(what, where="--head-end", mend=f"name one of kind files: {known}")
     return part_file

@@ -257,7 +257,7 @@ def records(numbers: PlainNumbers, counts: Sequence[int]) -> list[Quantities]:
         Quantities(elements=elements[first:last], decimals=scale)
         for first, last, scale in zip(bounds, bounds[1:], most.tolist(), strict=False)
     ]
-    for number in np.unique(np.searchsorted(starts, np.flatnonzero(beyond), side="right") - 1).tolist():
+    for number in {*(np.searchsorted(starts, np.flatnonzero(beyond), side="right") - 1).tolist()}:
         span = slice(bounds[number], bounds[number + 1])
         each = zip(numbers.elements[span].tolist(), decimals[span].tolist(), numbers.odd[span].tolist(), strict=True)
         found[number] = Quantities.of(

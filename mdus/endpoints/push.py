@@ -1,13 +1,16 @@
 """What head ends push: `POST /head-ends/<name>/<topic>` stores the body as it came, and answers when it is durable.
 
 Nothing is read here: a worker decodes and matches it. A head end that pushes the same again gets the same answer, so it
-need not remember what it has told.
+need not remember what it has told. A large file is stored in parts, so that each is taken in by a short transaction.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from io import BytesIO
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +35,9 @@ _TOPIC = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 #: reads the body properly later.
 _CORRELATION = re.compile(rb'"correlation_id"\s*:\s*"([0-9A-Za-z-]{1,64})"')
 _BEGINNING = 1024
+
+#: Bytes above which a file is stored in parts.
+_PARTED_ABOVE = 1024 * 1024
 
 
 class _TooLarge(Exception):
@@ -64,7 +70,8 @@ def push_route(runtime: Runtime) -> Route:
         except _TooLarge:
             return PlainTextResponse(f"the body has more than {limit} bytes\n", status_code=413)
         correlation = request.headers.get("x-correlation-id") or correlation_in(body)
-        await run_in_threadpool(_store, runtime, name, RawDelivery(topic=topic, correlation=correlation, body=body))
+        raw = RawDelivery(topic=topic, correlation=correlation, body=body)
+        await run_in_threadpool(_store, runtime, name, raw)
         return Response(status_code=202)
 
     endpoint: Callable[[Request], Awaitable[Response]] = push
@@ -78,11 +85,22 @@ def correlation_in(body: bytes) -> str:
 
 
 def _store(runtime: Runtime, head_end: str, raw: RawDelivery) -> None:
-    packed = delivery.pack(raw)
+    packed = [delivery.pack(part) for part in _parts(runtime, head_end, raw)]
     now = runtime.clock.now()
     with runtime.database.begin() as uow:
-        stored = delivery.store(uow.connection, [packed], head_end=head_end, now=now)
+        stored = delivery.store(uow.connection, packed, head_end=head_end, now=now)
     DELIVERIES.labels(head_end, topic_label(raw.topic), "stored" if stored else "repeated").inc()
+
+
+def _parts(runtime: Runtime, head_end: str, raw: RawDelivery) -> Iterator[RawDelivery]:
+    """Yield a large file in parts of whole lines; a small one, and a body of any other kind, as it is."""
+    part_file = runtime.part_files.get(head_end)
+    if part_file is not None and len(raw.body) > _PARTED_ABOVE:
+        with suppress(ValueError):  # the worker says so, with a case
+            for part in part_file(BytesIO(raw.body), raw.topic):
+                yield replace(raw, topic=part.topic, body=part.body)
+            return
+    yield raw
 
 
 async def _body(request: Request, limit: int) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mdus.contracts.catalog import Catalog
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind
-from mdus.domain.head_end import HeadEnd
+from mdus.domain.head_end import HeadEnd, PartFile
 from mdus.messaging.patterns import Service
 from mdus.settings import Settings
 from mdus.storage.session import Database
@@ -18,7 +18,8 @@ from mdus.storage.session import Database
 class Runtime:
     """The parts of one running process: services by their name, head ends by theirs.
 
-    `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there.
+    `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there;
+    `part_files` part what head ends that deliver files push, by their names.
     `simulated_clock` allows business time to be steered (`/clock`); a utility never sets it.
     """
 
@@ -29,4 +30,5 @@ class Runtime:
     services: Mapping[str, Service]
     head_ends: Mapping[str, HeadEnd] = field(default_factory=dict)
     commands: Mapping[str, frozenset[CommandKind]] = field(default_factory=dict)
+    part_files: Mapping[str, PartFile] = field(default_factory=dict)
     simulated_clock: bool = False

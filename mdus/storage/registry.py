@@ -15,7 +15,7 @@ from mdus.messaging.status import MessageStatus
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, MESSAGE
-from mdus.storage.rows import insert_rows
+from mdus.storage.rows import insert_alike
 
 END_DEVICE = ValueTable(
     EndDevice,
@@ -87,7 +87,7 @@ def note_heard(connection: Connection, heard: Mapping[tuple[str, str], tuple[dat
 
     The stored first instant only moves back, the last only forward, so deliveries may come in any order.
     """
-    insert_rows(
+    insert_alike(
         connection,
         END_DEVICE_STATUS.table,
         ("sender_system", "device_id", "first_heard_at", "last_heard_at", "switch_state"),

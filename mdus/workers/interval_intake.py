@@ -194,11 +194,12 @@ def _spans(
     """
     if intervals.interval_minutes not in _MINUTES:
         raise ValueError(f"intervals of {intervals.interval_minutes} minutes")
-    if len(intervals.qualities) not in (0, len(intervals.values)):
-        raise ValueError(f"{len(intervals.qualities)} qualities for {len(intervals.values)} values")
+    count, said = len(intervals.values.elements), len(intervals.qualities.places)
+    if said not in (0, count):
+        raise ValueError(f"{said} qualities for {count} values")
     for code in intervals.qualities.codes:
         QualitySet.of((code,))
-    key = (intervals.start_at, len(intervals.values), channel.interval_minutes, channel.time_zone)
+    key = (intervals.start_at, count, channel.interval_minutes, channel.time_zone)
     found = known.get(key)
     if found is None:
         place: Callable[[FieldIntervals, Channel], Iterator[_Span]]
@@ -240,7 +241,8 @@ def _pieces(uow: UnitOfWork, placed: Sequence[tuple[_Values, Channel, Sequence[_
     codes = {code for each, _, _ in placed for code in each.intervals.qualities.codes}
     marks = quality_marks(uow.connection, {QualitySet(), *(QualitySet.of((code,)) for code in codes)})
     by_code = {code: marks[QualitySet.of((code,))] for code in codes}
-    nothing = np.zeros(max((len(each.intervals.values) for each, _, _ in placed), default=0), dtype=np.uint16)
+    longest = max((len(each.intervals.values.elements) for each, _, _ in placed), default=0)
+    nothing = np.zeros(longest, dtype=np.uint16)
     nothing.flags.writeable = False
     for (each, channel, spans), (elements, unfit) in zip(placed, _in_scale(placed), strict=True):
         qualities = each.intervals.qualities
@@ -271,7 +273,7 @@ def _in_scale(
         together, lost = rescaled(np.concatenate([one.elements for one in several]), before, after)
         first = 0
         for number, one in zip(numbers, several, strict=True):
-            last = first + len(one)
+            last = first + len(one.elements)
             if one.unfit or (lost and any(first <= place < last for place in lost)):
                 scaled: Quantities = one.scaled(after)
                 found[number] = (scaled.elements, scaled.unfit)

@@ -35,6 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -290,18 +291,23 @@ def _minute(text: bytes, where: str) -> int:
         raise ValueError(expected) from None
 
 
+def _distances(ends: Sequence[int]) -> list[int]:
+    return [later - earlier for earlier, later in pairwise(sorted(set(ends)))]
+
+
 def _apart(ends: Sequence[int]) -> int:
-    apart = np.diff(np.unique(np.array(ends, dtype=np.int64)))
-    if not len(apart):
+    apart = _distances(ends)
+    if not apart:
         raise ValueError("field 13: the interval of a single value is expected, found nothing")
-    return int(apart.min())
+    return min(apart)
 
 
 def _check_apart(ends: Sequence[int], minutes: int) -> None:
     """Raise ValueError where the times of a record contradict its interval: the values would be of other intervals."""
-    apart = np.diff(np.unique(np.array(ends, dtype=np.int64)))
-    if len(apart) and minutes != _A_DAY and (apart.min() < minutes or (len(apart) > 2 and (apart > minutes).all())):
-        raise ValueError(f"values {minutes} minutes apart are expected, found {int(apart.min())} minutes")
+    apart = _distances(ends)
+    nearest = min(apart, default=minutes)
+    if minutes != _A_DAY and (nearest < minutes or (len(apart) > 2 and nearest > minutes)):
+        raise ValueError(f"values {minutes} minutes apart are expected, found {nearest} minutes")
 
 
 def _read(waiting: Sequence[_Record]) -> Iterator[FieldEvent]:

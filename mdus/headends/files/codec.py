@@ -45,13 +45,13 @@ def decoder(settings: Settings) -> Decode:
 
 
 def format_of(topic: str, body: bytes) -> Format:
-    """Return the format of a body: what its topic says, else what its first line looks like."""
+    """Return the format of a body: what its topic says, else what its first lines look like."""
     if topic in tuple(Format):
         return Format(topic)
     if topic != ANY_FORMAT:
         raise ValueError(f"a head end of kind files delivers nothing under the topic {topic!r}")
     first = body[:_BEGINNING].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if first.startswith((b"MEP", b'"MEP')):
+    if first.startswith((b"MEP", b'"MEP')) or b"\nMEP" in first:  # the first line may be a bad one
         return Format.CMEP
     if interval_csv.is_header(first.partition(b"\n")[0].rstrip(b"\r")):
         return Format.CSV

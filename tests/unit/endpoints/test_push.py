@@ -16,10 +16,12 @@ from starlette.applications import Starlette
 from mdus.contracts.catalog import catalog
 from mdus.endpoints.push import correlation_in, push_route
 from mdus.endpoints.runtime import Runtime
+from mdus.headends.files.codec import part_file
 from mdus.settings import load_settings
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.session import Database
 from tests.head_ends.field import NOON, StandingClock, row
+from tests.unit.headends.files.cmep_files import file, mepmd01
 
 BODY = b'{"delivery_id": "d-1", "token": "t", "correlation_id": "c-1", "results": []}'
 CITY = ("city-callback", "callback-secret")
@@ -42,7 +44,14 @@ class Endpoint:
                 "http": settings.http.model_copy(update={"max_body_bytes": LIMIT}),
             }
         )
-        runtime = Runtime(settings=settings, database=database, clock=StandingClock(), catalog=catalog(), services={})
+        runtime = Runtime(
+            settings=settings,
+            database=database,
+            clock=StandingClock(),
+            catalog=catalog(),
+            services={},
+            part_files={"village": part_file},
+        )
         self._app = Starlette(routes=[push_route(runtime)])
         self.database = database
 
@@ -167,3 +176,35 @@ class TestCorrelationIn:
     )
     def test_reads_the_beginning_only(self, body: bytes, correlation: str) -> None:
         assert correlation_in(body) == correlation
+
+
+class TestFiles:
+    DAY = file(*(mepmd01(["1"], meter=f"{number:010}") for number in range(1500)))
+
+    @pytest.fixture
+    def endpoint(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+        monkeypatch.setattr("mdus.endpoints.push._PARTED_ABOVE", 10_000)
+        monkeypatch.setattr("tests.unit.endpoints.test_push.LIMIT", 10_000_000)
+        return Endpoint(database)
+
+    def pushed(self, endpoint: Endpoint, body: bytes, *, topic: str = "intervals") -> list[tuple[str, bytes]]:
+        answer = endpoint.post(f"/head-ends/village/{topic}", body=body, auth=("village", "other"))
+        assert (answer.status_code, answer.content) == (202, b"")
+        return [(stored["topic"], zlib.decompress(stored["data"])) for stored in endpoint.stored()]
+
+    def test_are_stored_in_parts_of_whole_lines_where_they_are_large(self, endpoint: Endpoint) -> None:
+        stored = self.pushed(endpoint, self.DAY)
+        assert [(topic, body.count(b"\r\n")) for topic, body in stored] == [("cmep", 1000), ("cmep", 500)]
+        assert b"".join(body for _, body in stored) == self.DAY
+
+    def test_are_stored_once(self, endpoint: Endpoint) -> None:
+        self.pushed(endpoint, self.DAY)
+        assert len(self.pushed(endpoint, self.DAY)) == 2
+
+    def test_are_stored_as_they_are_where_they_are_small(self, endpoint: Endpoint) -> None:
+        small = self.DAY[:5_000]
+        assert self.pushed(endpoint, small) == [("intervals", small)]
+
+    @pytest.mark.parametrize(("topic", "body"), [("intervals", b"x" * 20_000), ("alarms", DAY)])
+    def test_are_stored_whole_where_nobody_can_read_them(self, endpoint: Endpoint, topic: str, body: bytes) -> None:
+        assert self.pushed(endpoint, body, topic=topic) == [(topic, body)]
