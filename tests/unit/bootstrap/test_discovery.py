@@ -45,7 +45,8 @@ class TestDiscover:
         found = discover()
         assert found.problems == ()
         assert SERVICE.name in found.services
-        assert "rest" in found.kinds
+        assert {"rest", "files"} <= set(found.kinds)
+        assert "cmep_units" in found.tables  # of a kind of head end
         assert "reading_types" in found.tables
 
     def test_finds_a_service_by_its_file_alone(self, package: ModuleType) -> None:
@@ -119,6 +120,14 @@ class TestSettings:
 
     def test_unknown_kind_is_named(self) -> None:
         assert self.problems(kind="telegraph") == ["there is no kind of head end 'telegraph'"]
+
+    def test_that_is_called_needs_an_address_and_one_that_delivers_files_none(self) -> None:
+        def problems(kind: str) -> list[str]:
+            settings = load_settings({"MDUS_HEAD_ENDS__NORTH__KIND": kind}, tables=discover().tables)
+            return whats(settings_problems(discover(), settings))
+
+        assert problems("rest") == ["a head end of kind rest is called, and has no address"]
+        assert problems("files") == []
 
     def test_callback_that_leads_elsewhere_is_named(self) -> None:
         (problem,) = self.problems(callback_url="http://127.0.0.1:8080/head-ends/south")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from mdus.domain.register import Register
-from mdus.storage.keys import among
+from mdus.storage.keys import among, among_alike
 from mdus.storage.message import MESSAGE_EVENT
 from mdus.storage.registry import REGISTER
 from mdus.storage.rows import insert_rows
@@ -90,6 +90,26 @@ class TestAmong:
             for count in (1, 1000)
         }
         assert len(texts) == 1
+
+
+class TestAmongAlike:
+    @pytest.mark.parametrize(
+        "keys",
+        [
+            pytest.param([], id="none"),
+            pytest.param([("P11", "0042", "1")], id="one"),
+            pytest.param([("P11", "0042", "1"), ("P11", "0042", '0"2')], id="one part differs"),
+            pytest.param([("P11", "0042", "1"), ("P12", "0042", '0"2')], id="two parts differ"),
+            pytest.param([("P11", "0042", "1"), ("P12", "0043", "7")], id="all differ"),
+        ],
+    )
+    def test_finds_what_among_finds(self, connection: Connection, keys: list[tuple[str, ...]]) -> None:
+        table = REGISTER.table
+        columns = [table.c[name] for name in Register.KEY[:3]]
+        queries = [select(table.c.id).where(how(connection, columns, keys)) for how in (among, among_alike)]
+        first, second = (sorted(connection.scalars(query)) for query in queries)
+        assert first == second
+        assert len(first) == len([key for key in keys if key[1] == "0042"])
 
 
 def test_sqlite_finds_the_rows_of_several_columns_by_their_index(sqlite_url: str) -> None:

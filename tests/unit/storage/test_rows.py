@@ -16,7 +16,7 @@ from mdus.domain.register import Register
 from mdus.messaging.status import ItemStatus
 from mdus.storage.message import BODY, MESSAGE, MESSAGE_EVENT
 from mdus.storage.registry import END_DEVICE_STATUS, REGISTER
-from mdus.storage.rows import insert_batches, insert_rows, update_rows
+from mdus.storage.rows import insert_alike, insert_batches, insert_rows, update_rows
 from mdus.storage.session import Database
 
 AT = datetime(2026, 3, 29, 1, 30, 0, 123456, tzinfo=UTC)
@@ -48,6 +48,28 @@ def register(number: int, **changes: Any) -> Register:
         "unit": "KWH",
     }
     return Register(**(given | changes))
+
+
+class TestInsertAlike:
+    @pytest.mark.parametrize("count", [0, 1, 2, 120])
+    def test_stores_the_same_rows(self, connection: Connection, count: int) -> None:
+        rows = [("P11", f"{number:03}", AT, None, "unknown") for number in range(count)]
+        columns = ("sender_system", "device_id", "first_heard_at", "has_breaker", "switch_state")
+        insert_alike(connection, END_DEVICE_STATUS.table, columns, rows)
+        assert stored(connection, END_DEVICE_STATUS.table, *columns) == rows
+
+    def test_merges_a_row_whose_key_is_there(self, connection: Connection) -> None:
+        columns = ("sender_system", "device_id", "first_heard_at", "switch_state")
+        for state in ("unknown", "connected"):
+            rows = [("P11", number, AT, state) for number in ("1", "2")]
+            merged = {"switch_state": "excluded.switch_state"}
+            insert_alike(
+                connection, END_DEVICE_STATUS.table, columns, rows, key=("sender_system", "device_id"), merged=merged
+            )
+        assert stored(connection, END_DEVICE_STATUS.table, "device_id", "switch_state") == [
+            ("1", "connected"),
+            ("2", "connected"),
+        ]
 
 
 class TestInsertRows:
