@@ -53,8 +53,8 @@ from mdus.settings import Settings
 #: Purposes of records that hold what a meter measured.
 _MEASURED: Final = frozenset({"OK", "RESEND", "HISTORY", ""})
 
-#: Records read at once: their values are one array.
-_RECORDS: Final = 1_000
+#: Records read at once: their values are one array, which a processor's cache holds.
+_RECORDS: Final = 250
 
 #: Where a record's triplets begin, and its count stands before.
 _FIRST: Final = {b"MEPMD01": 14, b"MEPMD02": 16}
@@ -241,7 +241,7 @@ def _interval(text: str) -> int:
 
 
 def _flags(flags: Sequence[bytes], tables: CmepTables, known: _Known) -> _Flags:
-    key = (flags[0], b"%d" % len(flags)) if len(set(flags)) == 1 else tuple(flags)
+    key = (flags[0], b"%d" % len(flags)) if flags.count(flags[0]) == len(flags) else tuple(flags)
     found = known.flags.get(key)
     if found is None:
         rows = [tables.flag(printable(flag.decode("utf-8", "replace"))) for flag in flags]

@@ -173,3 +173,13 @@ class TestMistakes:
         found = decoded(mepmd01(["1", "abc", "3"]))
         assert [list(each.values) for each in found if isinstance(each, FieldIntervals)] == [[1, None, 3]]
         assert mistakes(mepmd01(["1", "abc", "3"])) == [(1, "value 2: a number is expected, found 'abc'")]
+
+    def test_of_a_long_file_stand_where_they_are(self) -> None:
+        lines = [mepmd01([str(number), "x" if number == 260 else "1"], meter=str(number)) for number in range(600)]
+        found = decoded(*lines)
+        blocks = [each for each in found if isinstance(each, FieldIntervals)]
+        assert [each.serial_id for each in blocks] == [str(number) for number in range(600)]
+        assert all(
+            list(each.values) == [int(each.serial_id), None if each.serial_id == "260" else 1] for each in blocks
+        )
+        assert [each.line for each in found if isinstance(each, UnreadableLine)] == [261]
