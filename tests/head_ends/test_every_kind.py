@@ -204,7 +204,7 @@ class TestIntervals:
         (result,) = [each for each in city.told(CommandResult) if each.command_key == command.command_key]
         (block,) = [each for each in result.intervals if each.reading_type == channel]
         true = city.simulated.true_intervals(device.serial_id, channel, NOON.date())[13 * 4 : 14 * 4]
-        assert (block.start_at, block.values) == (gap[0], tuple(Decimal(value) for value in true))
+        assert (block.start_at, list(block.values)) == (gap[0], [Decimal(value) for value in true])
         settled(city)
 
     def test_fail_to_be_read_where_the_meter_has_none(self, city: City) -> None:

@@ -250,24 +250,14 @@ class TestOrder:
         for serial in ("0000000001", "0000000002"):
             site.install(serial)
         files = [
-            file(
-                record(
-                    ORDINARY,
-                    [f"{place}.{serial[-1]}" for place in range(first, min(first + count, 96))],
-                    first=first,
-                    meter=serial,
-                    flags="E" if first % 2 else "R",
-                )
-            )
-            for serial, first, count in some
-            # Values of one interval always say the same: a flag that depends on where a file begins would not.
-            if first % 2 == 0
+            file(record(ORDINARY, [f"{place}.{serial[-1]}" for place in range(first, last)], first=first, meter=serial))
+            for serial, first, last in ((serial, first, min(first + count, 96)) for serial, first, count in some)
         ]
         site.empty()
         for body in files:
             site.tell(body)
         expected = site.raw()
-        again = [*files, *chance.choices(files, k=2)] if files else []
+        again = [*files, *chance.choices(files, k=2)]
         chance.shuffle(again)
         site.empty()
         for body in again:
