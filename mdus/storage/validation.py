@@ -27,7 +27,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, VALIDATION_LOOK, block_of, look_by
-from mdus.storage.keys import among, given
+from mdus.storage.keys import among_alike, given
 
 _LOOK: Final = VALIDATION_LOOK
 _BLOCK: Final = INTERVAL_BLOCK
@@ -97,7 +97,7 @@ def settle(connection: Connection, looks: Collection[Look], again: Collection[tu
     """End claimed looks; those that are to be taken again become due at their instants."""
     keys = [(look.channel_id, look.day) for look in looks]
     if keys:
-        connection.execute(delete(_LOOK).where(among(connection, [_LOOK.c.channel_id, _LOOK.c.day], keys)))
+        connection.execute(delete(_LOOK).where(among_alike(connection, [_LOOK.c.channel_id, _LOOK.c.day], keys)))
     look_by(connection, again)
 
 
@@ -110,7 +110,7 @@ def blocks_of(
     keys = [(channel_id, day, layer) for channel_id, day in sorted(days)]
     query = (
         select(_BLOCK)
-        .where(among(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
+        .where(among_alike(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
         .order_by(_BLOCK.c.channel_id, _BLOCK.c.day)
         .with_for_update()
     )
@@ -228,13 +228,18 @@ def estimated_days(
 
 
 def _spans(connection: Connection, spans: Sequence[Span]) -> tuple[ColumnElement[int], ColumnElement[bool]]:
-    """Return the place of each span as a column, and the condition that joins its days to it."""
-    columns: list[Column[int] | Column[date]] = [
-        Column("place", BigInteger),
-        _BLOCK.c.channel_id,
-        _BLOCK.c.day,
-        _BLOCK.c.day,
-    ]
-    rows = [(place, *span) for place, span in enumerate(spans)]
-    place, channel_id, first, before = given(connection, columns, rows)
+    """Return the place of each span as a column, and the condition that joins its days to it.
+
+    Days that all spans share, as those of one day's validation do, go to the database once.
+    """
+    number = Column("place", BigInteger)
+    if len({(span.first, span.before) for span in spans}) == 1:
+        columns: list[Column[int] | Column[date]] = [number, _BLOCK.c.channel_id]
+        place, channel_id = given(connection, columns, [(row, span.channel_id) for row, span in enumerate(spans)])
+        _, first, before = spans[0]
+    else:
+        columns = [number, _BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.day]
+        place, channel_id, first, before = given(  # type: ignore[assignment]
+            connection, columns, [(row, *span) for row, span in enumerate(spans)]
+        )
     return place, and_(_BLOCK.c.channel_id == channel_id, _BLOCK.c.day >= first, _BLOCK.c.day < before)

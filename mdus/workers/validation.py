@@ -170,7 +170,13 @@ def validated(
         channel = targets[0].look.channel
         rule_set = rule_sets(channel.reading_type, targets[0].look.day)
         _validate(uow, targets, rule_set, final, qualities, done, policy=policy, patience=patience, now=now)
-    write_blocks(uow.connection, sorted(done.blocks, key=lambda block: (block.channel.key, block.day)))
+    ids = {channel: channel_id for channel_id, channel in channels.items()}
+    write_blocks(
+        uow.connection,
+        sorted(done.blocks, key=lambda block: (ids[block.channel], block.day)),
+        ids=ids,
+        before={(block.channel, block.day): block for block in final.values()},
+    )
     validation.settle(uow.connection, looks, done.again)
     _note_cases(uow, done, now=now)
 
