@@ -197,9 +197,7 @@ def loops_of(parts: Parts) -> list[Loop]:
     )
     readings = readings_worker(parts)
     documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
-    validation = ValidationWorker(
-        database=database, settings=settings, clock=clock, rule_sets=seeded(settings, parts.found.tools)
-    )
+    validation = validation_worker(parts)
     events = EventSorter(database=database, settings=settings, clock=clock)
     scheduler = Scheduler(database=database, clock=clock, zone=settings.time_zone, holder=process_name())
     loops = [
@@ -229,6 +227,17 @@ def readings_worker(parts: Parts) -> ReadingsWorker:
         clock=runtime.clock,
         decoders={row.name: kinds[row.kind].decoder(settings) for row in settings.head_ends},
         retry=retry_policy(settings),
+    )
+
+
+def validation_worker(parts: Parts) -> ValidationWorker:
+    """Return what validates interval values."""
+    runtime = parts.runtime
+    return ValidationWorker(
+        database=runtime.database,
+        settings=runtime.settings,
+        clock=runtime.clock,
+        rule_sets=seeded(runtime.settings, parts.found.tools),
     )
 
 

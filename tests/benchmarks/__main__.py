@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.benchmarks.billing_ready import billing_ready
 from tests.benchmarks.chain import chain
 from tests.benchmarks.figure import Figure, show, write
 from tests.benchmarks.intake import intake
@@ -50,6 +51,16 @@ def _chain_postgresql(folder: Path, options: argparse.Namespace) -> Iterator[Fig
         yield from chain(store, folder, items=options.orders, bulk_size=options.bulk)
 
 
+def _billing_sqlite(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    with sqlite(folder) as store:
+        yield from billing_ready(store, folder, meters=options.meters)
+
+
+def _billing_postgresql(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    with postgresql(folder) as store:
+        yield from billing_ready(store, folder, meters=options.meters)
+
+
 def _search_sqlite(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
     with sqlite(folder) as store:
         yield from searching(store, folder, messages=options.messages)
@@ -71,6 +82,8 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "memory": _memory,
     "chain-sqlite": _chain_sqlite,
     "chain-postgresql": _chain_postgresql,
+    "billing-sqlite": _billing_sqlite,
+    "billing-postgresql": _billing_postgresql,
     "search-sqlite": _search_sqlite,
     "search-postgresql": _search_postgresql,
     "validating": _validating,
@@ -84,6 +97,9 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=20_000, help="reading orders of the whole chain")
     parser.add_argument("--bulk", type=int, default=5_000, help="reading orders in one bulk")
     parser.add_argument("--megabytes", type=int, default=50, help="size of the bulk that memory is watched with")
+    parser.add_argument(
+        "--meters", type=int, default=30_000, help="meters whose day is made ready to bill; a third first"
+    )
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages in the database that is searched")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
