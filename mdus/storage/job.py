@@ -294,7 +294,11 @@ def _job_run(row: AnyRow) -> JobRun:
 
 
 def take_lease(connection: Connection, name: str, *, holder: str, seconds: float) -> bool:
-    """Take or renew a lease; returns whether `holder` has it now. The database's clock alone decides."""
+    """Take or renew a lease; returns whether `holder` has it now. The database's clock alone decides.
+
+    It is held before `until` and free from then on: SQLite's clock has milliseconds, and a lease may be given back and
+    taken within the same one.
+    """
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     until = database_now(plus=timedelta(seconds=seconds))
     connection.execute(
@@ -304,7 +308,7 @@ def take_lease(connection: Connection, name: str, *, holder: str, seconds: float
     )
     renewed = connection.execute(
         update(LEASE)
-        .where(LEASE.c.name == name, or_(LEASE.c.holder == holder, LEASE.c.until < database_now()))
+        .where(LEASE.c.name == name, or_(LEASE.c.holder == holder, LEASE.c.until <= database_now()))
         .values(holder=holder, token=LEASE.c.token + 1, until=until)
     )
     return renewed.rowcount == 1
