@@ -16,14 +16,16 @@ from mdus.storage import listing, mending
 from mdus.storage.audit import Deed
 from mdus.storage.mapping import AnyRow
 from mdus.storage.mending import Which
+from mdus.storage.paging import Page
 from mdus.storage.session import Database
+from mdus.storage.sorting import OLDEST
 from mdus.telemetry import logs
 
 
 def given_up(database: Database, which: Which, *, limit: int) -> Sequence[AnyRow]:
     """Return what is given up (see `storage.mending`), the oldest first."""
     with database.read() as uow:
-        return mending.given_up(uow.connection, which, limit=limit)
+        return mending.given_up(uow.connection, which, Page(limit=limit, sort=OLDEST))
 
 
 def try_again(database: Database, which: Which, deed: Deed) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Index, Integer, Table, Text, insert, select
 
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.mapping import METADATA, AnyRow, Identity64
+from mdus.storage.paging import Page, Way, rows_of_page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,8 @@ AUDIT = Table(
     Index("audit_action", "action", "id"),
 )
 
+_WAYS: Final = (Way(columns=("action",)),)
+
 
 def note_deed(connection: Connection, deed: Deed, *, action: str, target: str, count: int, at: datetime) -> None:
     """Keep what somebody has done."""
@@ -44,9 +48,6 @@ def note_deed(connection: Connection, deed: Deed, *, action: str, target: str, c
     connection.execute(insert(AUDIT).values(at=at, **values))
 
 
-def deeds(connection: Connection, *, before: int | None, limit: int, action: str | None = None) -> Sequence[AnyRow]:
-    """Return what has been done, the newest first, below the identity `before`."""
-    conditions = [AUDIT.c.id < before] if before is not None else []
-    if action is not None:
-        conditions.append(AUDIT.c.action == action)
-    return connection.execute(select(AUDIT).where(*conditions).order_by(AUDIT.c.id.desc()).limit(limit)).all()
+def deeds(connection: Connection, page: Page, **filters: Any) -> Sequence[AnyRow]:
+    """Return what has been done."""
+    return rows_of_page(connection, select(AUDIT), AUDIT, page, page.wanted(AUDIT, filters), _WAYS)

@@ -10,13 +10,11 @@ from sqlalchemy import Connection, select
 
 from mdus.storage.access_token import tokens
 from mdus.storage.intake import Fate, ReceivedItem, ReceivedMessage, StoredBody, message_with_key, store_message
-from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_IS_LISTED, MESSAGE_IS_REQUEST
-from mdus.storage.paging import Way, distinct_values, newest
+from mdus.storage.paging import Page, Way, rows_of_page, sender_systems
 
 _WAY: Final = Way(columns=("client", "sender_system"), condition=MESSAGE_IS_REQUEST)
-_SYSTEMS: Final = Way(columns=("sender_system", "status"), condition=MESSAGE_IS_LISTED)
 _OF_CLIENTS: Final = (MESSAGE.c.client.is_not(None), MESSAGE.c.direction == "in")
 
 
@@ -70,15 +68,11 @@ def items_of_request(connection: Connection, message_id: int) -> Sequence[AnyRow
 
 
 def requests(connection: Connection, page: Page, *, client: str | None) -> Sequence[AnyRow]:
-    """Return the messages of requests of a client, or of all that have, or had, a token, the newest first."""
-    clients = {f"rest:{row.name}" for row in tokens(connection)} if client is None else {client}
-    systems = (
-        set(distinct_values(connection, MESSAGE.c.sender_system, _SYSTEMS))
+    """Return the messages of requests of a client, or of all that have, or had, a token."""
+    wanted = {
+        "client": {f"rest:{row.name}" for row in tokens(connection)} if client is None else {client},
+        "sender_system": sender_systems(connection, MESSAGE, condition=MESSAGE_IS_LISTED)
         if page.systems is None
-        else set(page.systems)
-    )
-    if not clients or not systems:
-        return ()
-    wanted = {"client": clients, "sender_system": systems}
-    ids = newest(connection, MESSAGE, [_WAY], wanted, before=page.before, limit=page.limit)
-    return connection.execute(select(MESSAGE).where(MESSAGE.c.id.in_(ids)).order_by(MESSAGE.c.id.desc())).all()
+        else set(page.systems),
+    }
+    return rows_of_page(connection, select(MESSAGE), MESSAGE, page, wanted, [_WAY])

@@ -1,13 +1,13 @@
-"""What REST shows: pages of rows, the newest first, each page beginning below the identity the last one ended with."""
+"""What REST shows: pages of rows, each beginning beyond the place in the order of the list that the last ended with."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, select
+from sqlalchemy import Connection, FromClause, Row, Select, Table, and_, select
 
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
 from mdus.storage.command import COMMAND
@@ -17,7 +17,7 @@ from mdus.storage.facts import CASE_IS_CLOSED, CASE_IS_OPEN, EXCEPTION_CASE
 from mdus.storage.job import JOB_RUN
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, MESSAGE_IS_LISTED
 from mdus.storage.meter_reading_document import DOCUMENT_IS_LISTED, METER_READING_DOCUMENT
-from mdus.storage.paging import Way, newest
+from mdus.storage.paging import Page, Way, rows_of_page
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import (
     DEVICE_LOCATION,
@@ -27,43 +27,13 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
-from mdus.storage.sorting import NEWEST, Place, Sort
+from mdus.storage.sorting import Sort
+
+#: The items of a message in their order; the index of the message has them so.
+BY_POSITION: Final = Sort.by(position=int)
 
 _DEVICE, _STATUS = END_DEVICE.table, END_DEVICE_STATUS.table
 _FIELD = [column for column in _STATUS.c if column.name not in ("id", "sender_system", "device_id")]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """Which part of a list: rows below the identity `before` (None: from the newest), at most `limit`.
-
-    Sorted otherwise, they are those beyond the place `after` (None: from the first). `systems` are the sender systems
-    the caller may see, None for all.
-    """
-
-    before: int | None = None
-    after: Place | None = None
-    sort: Sort = NEWEST
-    limit: int
-    systems: Collection[str] | None = None
-
-    def of(self, table: Table, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-        """Return the conditions on a table: the filters that are set, and the page."""
-        conditions = [table.c[name] == value for name, value in filters.items() if value is not None]
-        if self.systems is not None and "sender_system" in table.c:
-            conditions.append(table.c.sender_system.in_(sorted(self.systems)))
-        if self.before is not None:
-            conditions.append(table.c.id < self.before)
-        if self.after is not None:
-            conditions.append(self.sort.beyond(table, self.after))
-        return conditions
-
-    def wanted(self, table: Table, filters: Mapping[str, Any]) -> dict[str, Collection[Any]]:
-        """Return the values that are meant, by column: those of the filters that are set, and the caller's systems."""
-        values: dict[str, Collection[Any]] = {name: {value} for name, value in filters.items() if value is not None}
-        if self.systems is not None and "sender_system" in table.c:
-            values["sender_system"] = set(self.systems) & set(values.get("sender_system", self.systems))
-        return values
 
 
 _BY_DEVICE: Final = Way(columns=("sender_system", "device_id"), narrow=True)
@@ -164,7 +134,7 @@ def messages(connection: Connection, page: Page, *, direction: str | None = None
         # A status is of one direction only, so no index need hold the direction.
         its_own = OF_RECEIVED if direction == "in" else set(MessageStatus) - OF_RECEIVED
         wanted["status"] = its_own & set(wanted.get("status", its_own))
-    return _found(connection, select(MESSAGE), MESSAGE, page, wanted, _MESSAGE_WAYS)
+    return rows_of_page(connection, select(MESSAGE), MESSAGE, page, wanted, _MESSAGE_WAYS)
 
 
 def message(connection: Connection, message_id: int) -> Row[Any] | None:
@@ -172,15 +142,10 @@ def message(connection: Connection, message_id: int) -> Row[Any] | None:
     return connection.execute(select(MESSAGE).where(MESSAGE.c.id == message_id)).first()
 
 
-def items(connection: Connection, message_id: int, *, after: int, limit: int, **filters: Any) -> Sequence[Row[Any]]:
-    """Return items of a message in their order, those after a position."""
-    wanted = [ITEM.c[name] == value for name, value in filters.items() if value is not None]
-    return connection.execute(
-        select(ITEM)
-        .where(ITEM.c.message_id == message_id, ITEM.c.position > after, *wanted)
-        .order_by(ITEM.c.position)
-        .limit(limit)
-    ).all()
+def items(connection: Connection, message_id: int, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return items of a message, in the order of their positions or its reverse."""
+    wanted = {"message_id": {message_id}, **page.wanted(ITEM, filters)}
+    return rows_of_page(connection, select(ITEM), ITEM, page, wanted, ())
 
 
 def events(connection: Connection, message_id: int, *, limit: int) -> Sequence[Row[Any]]:
@@ -224,28 +189,4 @@ def _page(
     filters: Mapping[str, Any],
     ways: Sequence[Way],
 ) -> Sequence[Row[Any]]:
-    return _found(connection, query, table, page, page.wanted(table, filters), ways)
-
-
-def _found(
-    connection: Connection,
-    query: Select[Any],
-    table: Table,
-    page: Page,
-    wanted: Mapping[str, Collection[Any]],
-    ways: Sequence[Way],
-) -> Sequence[Row[Any]]:
-    """Return a page of the rows that have wanted values; of all rows by identity alone."""
-    if not all(wanted.values()):
-        return ()  # filters that contradict each other, or a system that the caller may not see
-    if page.sort != NEWEST:
-        narrowed = query.where(*(table.c[name].in_(sorted(values)) for name, values in wanted.items()))
-        if page.after is not None:
-            narrowed = narrowed.where(page.sort.beyond(table, page.after))
-        return connection.execute(narrowed.order_by(*page.sort.order(table)).limit(page.limit)).all()
-    if wanted or all(way.condition for way in ways):
-        ids = newest(connection, table, ways, wanted, before=page.before, limit=page.limit)
-        query = query.where(table.c.id.in_(ids))
-    elif page.before is not None:
-        query = query.where(table.c.id < page.before)
-    return connection.execute(query.order_by(table.c.id.desc()).limit(page.limit)).all()
+    return rows_of_page(connection, query, table, page, page.wanted(table, filters), ways)

@@ -26,6 +26,7 @@ from mdus.storage.exception_case import DEAD_DELIVERIES, DEAD_ITEM, DEAD_MESSAGE
 from mdus.storage.inbox import complete_messages
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import ITEM, MESSAGE, MESSAGE_EVENT
+from mdus.storage.paging import Page
 from mdus.storage.rows import insert_rows
 
 
@@ -65,8 +66,11 @@ _ITEM_IS_DEAD: Final[ColumnElement[bool]] = literal_column("message_item.status 
 _DELIVERY_IS_DEAD: Final[ColumnElement[bool]] = literal_column("head_end_delivery.status = 'dead'")
 
 
-def given_up(connection: Connection, which: Which, *, limit: int) -> Sequence[AnyRow]:
-    """Return what is given up, the oldest first: id, where it belongs, what it is, since when, and why."""
+def given_up(connection: Connection, which: Which, page: Page) -> Sequence[AnyRow]:
+    """Return what is given up, by identity: id, where it belongs, what it is, since when, and why.
+
+    It is found among all that is given up of its kind, which an index has in this order.
+    """
     table = _table(which.kind)
     columns = {
         Kind.MESSAGE: (MESSAGE.c.sender_system, MESSAGE.c.root, MESSAGE.c.stored_at, MESSAGE.c.last_error),
@@ -79,8 +83,8 @@ def given_up(connection: Connection, which: Which, *, limit: int) -> Sequence[An
         ),
     }[which.kind]
     named = [column.label(name) for column, name in zip(columns, ("of", "what", "at", "why"), strict=True)]
-    query: Select[Any] = select(table.c.id, *named).where(*_conditions(which)).order_by(table.c.id).limit(limit)
-    return connection.execute(query).all()
+    query: Select[Any] = select(table.c.id, *named).where(*_conditions(which), *page.conditions(table, {}))
+    return connection.execute(query.order_by(*page.sort.order(table)).limit(page.limit)).all()
 
 
 def count_given_up(connection: Connection, kind: Kind) -> int:

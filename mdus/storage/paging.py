@@ -1,16 +1,18 @@
-"""Pages of lists by index, whatever the filters: of each combination of values that is meant the newest few, merged.
+"""Pages of lists by index, whatever the filters: of each combination of values that is meant the first few, merged.
 
-A list is filtered by any of several columns and goes by identity, the newest first. One index per set of filters would
-be many, each paid for by every row that is written. So a list has a few ways, each an index of columns that end with
-the identity. Columns of it that no filter names are named all the same: the states there are, the sender systems there
-are. Each combination is read from the index backwards, at most a page of it, and the newest of all make the page:
+A list is filtered by any of several columns and goes by identity, the newest or the oldest first. One index per set of
+filters would be many, each paid for by every row that is written. So a list has a few ways, each an index of columns
+that end with the identity. Columns of it that no filter names are named all the same: the states there are, the sender
+systems there are. Each combination is read from the index, backwards or forwards, at most a page of it, and the first
+of all make the page:
 
 ```
 status = dead   way (service, sender_system, status, id)   ->  A/S4/dead  B/S4/dead  A/P11/dead  B/P11/dead  ->  merge
 ```
 
 So a page costs the same whether many rows meet the filters or none. A way that is narrow, such as a device, leaves so
-few rows that they are all read and the other filters applied to them.
+few rows that they are all read and the other filters applied to them. A list in another order than that of identities
+goes by the index of that order.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ from sqlalchemy import (
 
 from mdus.storage.column_types import EnumText
 from mdus.storage.keys import given
+from mdus.storage.mapping import AnyRow
+from mdus.storage.sorting import NEWEST, Place, Sort
 
 #: Values that are meant, by the name of their column.
 Wanted = Mapping[str, Collection[Any]]
@@ -44,6 +48,37 @@ Wanted = Mapping[str, Collection[Any]]
 
 class NoWay(Exception):
     """A list is asked with filters that no index serves together: a defect."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Which part of a list: rows beyond the place `after` in the order `sort` (None: from the first), at most `limit`.
+
+    `systems` are the sender systems the caller may see, None for all.
+    """
+
+    limit: int
+    sort: Sort = NEWEST
+    after: Place | None = None
+    systems: Collection[str] | None = None
+
+    def wanted(self, table: Table, filters: Mapping[str, Any]) -> dict[str, Collection[Any]]:
+        """Return the values that are meant, by column: those of the filters that are set, and the caller's systems."""
+        values: dict[str, Collection[Any]] = {name: {value} for name, value in filters.items() if value is not None}
+        if self.systems is not None and "sender_system" in table.c:
+            values["sender_system"] = set(self.systems) & set(values.get("sender_system", self.systems))
+        return values
+
+    def conditions(self, table: Table, wanted: Wanted) -> list[ColumnElement[bool]]:
+        """Return the conditions on rows of a table: that they have wanted values, and are beyond the place."""
+        conditions = [_is_one_of(table.c[name], values) for name, values in wanted.items()]
+        if self.after is not None:
+            conditions.append(self.sort.beyond(table, self.after))
+        return conditions
+
+
+def _is_one_of(column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    return column == next(iter(values)) if len(values) == 1 else column.in_(sorted(values))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,22 +111,35 @@ def list_index(name: str, *columns: str, always: str) -> Index:
     return Index(name, *columns, "id", sqlite_where=text(always))
 
 
-def sorted_few(few: Select[Any], *, limit: int) -> Select[Any]:
-    """Return the query of the newest rows of one that finds few, by its column `id`.
+def sorted_few(few: Select[Any], *, limit: int, sort: Sort = NEWEST) -> Select[Any]:
+    """Return the query of the first rows of one that finds few, by its column `id`.
 
     Materialized, so that they are found first: a plan that goes by identity until there are enough may go through all.
     """
     rows = few.cte("few").prefix_with("MATERIALIZED")
-    return select(rows).order_by(rows.c.id.desc()).limit(limit)
+    return select(rows).order_by(*sort.order(rows)).limit(limit)
 
 
-def newest(
-    connection: Connection, table: Table, ways: Sequence[Way], wanted: Wanted, *, before: int | None, limit: int
-) -> Select[Any]:
-    """Return the query of the identities of the newest rows that have wanted values, below the identity `before`.
+def rows_of_page(
+    connection: Connection, query: Select[Any], table: Table, page: Page, wanted: Wanted, ways: Sequence[Way]
+) -> Sequence[AnyRow]:
+    """Return a page of the rows of a query that have wanted values in a table.
 
-    Raises NoWay where none of the ways serves these filters.
+    Raises NoWay where the page goes by identity and none of the ways serves these filters.
     """
+    if not all(wanted.values()):
+        return ()  # filters that contradict each other, or a system that the caller may not see
+    if page.sort.is_by_identity and (wanted or all(way.condition for way in ways)):
+        query = query.where(table.c.id.in_(_identities(connection, table, page, wanted, ways)))
+    else:
+        query = query.where(*page.conditions(table, wanted))
+    return connection.execute(query.order_by(*page.sort.order(table)).limit(page.limit)).all()
+
+
+def _identities(
+    connection: Connection, table: Table, page: Page, wanted: Wanted, ways: Sequence[Way]
+) -> Select[tuple[int]]:
+    """Return the query of the identities of a page by identity."""
     serving = [way for way in ways if way.serves(wanted)]
     if not serving:
         raise NoWay(f"No index of {table.name} serves a list by {', '.join(sorted(wanted))}: add a way")
@@ -103,15 +151,19 @@ def newest(
     conditions = [table.c[name] == branches.c[name] for name in way.columns]
     if way.condition is not None:
         conditions.append(literal_column(way.condition))
-    if before is not None:
-        conditions.append(table.c.id < before)
+    if page.after is not None:
+        conditions.append(page.sort.beyond(table, page.after))
     if way.narrow:
         others = {name: some for name, some in wanted.items() if name not in way.columns}
         found: Select[Any] = _among_few(table, branches, conditions, others)
     else:
-        found = _of_each(connection, table, branches, conditions, limit)
+        found = _of_each(connection, table, branches, conditions, page)
     identity = found.selected_columns[0]
-    return found.order_by(identity.desc()).limit(limit)
+    return found.order_by(_directed(identity, page)).limit(page.limit)
+
+
+def _directed(identity: ColumnElement[Any], page: Page) -> ColumnElement[Any]:
+    return identity.desc() if page.sort.descending else identity.asc()
 
 
 def _values(connection: Connection, column: Column[Any], ways: Sequence[Way], wanted: Wanted) -> Sequence[Any]:
@@ -120,16 +172,26 @@ def _values(connection: Connection, column: Column[Any], ways: Sequence[Way], wa
         return sorted(wanted[column.name])
     if isinstance(column.type, EnumText):
         return list(column.type.members)
-    return distinct_values(connection, column, next(way for way in ways if way.columns[0] == column.name))
+    way = next(way for way in ways if way.columns[0] == column.name)
+    return distinct_values(connection, column, condition=way.condition)
 
 
-def distinct_values(connection: Connection, column: Column[Any], way: Way) -> Sequence[Any]:
-    """Return the values a column has, from one to the next by an index that begins with it."""
-    where: list[ColumnElement[bool]] = [literal_column(way.condition)] if way.condition else []
+def distinct_values(connection: Connection, column: Column[Any], *, condition: str | None = None) -> Sequence[Any]:
+    """Return the values a column has, from one to the next by an index that begins with it: they are few.
+
+    `condition` is that of a partial index, in its very words.
+    """
+    where: list[ColumnElement[bool]] = [literal_column(condition)] if condition else []
     least = select(func.min(column).label("value")).where(*where).cte("value", recursive=True)
     following = select(func.min(column)).where(column > least.c.value, *where).correlate(least).scalar_subquery()
     values = least.union_all(select(following).where(least.c.value.is_not(None)))
     return connection.scalars(select(values.c.value).where(values.c.value.is_not(None))).all()
+
+
+def sender_systems(connection: Connection, *tables: Table, condition: str | None = None) -> list[str]:
+    """Return the sender systems that have rows in any of some tables; `condition` as of `distinct_values`."""
+    found = (distinct_values(connection, table.c.sender_system, condition=condition) for table in tables)
+    return sorted({system for some in found for system in some})
 
 
 def _among_few(table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], others: Wanted) -> Select[Any]:
@@ -140,10 +202,11 @@ def _among_few(table: Table, branches: Any, conditions: Sequence[ColumnElement[b
 
 
 def _of_each(
-    connection: Connection, table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], limit: int
+    connection: Connection, table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], page: Page
 ) -> Select[Any]:
-    """Return the query of the newest rows of each branch."""
-    some = select(table.c.id).where(*conditions).order_by(table.c.id.desc()).limit(limit).correlate(branches)
+    """Return the query of the first rows of each branch."""
+    some = select(table.c.id).where(*conditions).order_by(_directed(table.c.id, page)).limit(page.limit)
+    some = some.correlate(branches)
     if connection.dialect.name == "sqlite":
         # It has no LATERAL, but a list of identities may be one per branch.
         row = table.alias("found")

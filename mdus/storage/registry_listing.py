@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
 
 from mdus.storage.keys import among
-from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
+from mdus.storage.paging import Page
 from mdus.storage.registry import DEVICE_LOCATION, END_DEVICE, REGISTER, USAGE_POINT
 from mdus.storage.sorting import Sort
 
@@ -38,7 +38,8 @@ def points_of_delivery(connection: Connection, page: Page, *, at: datetime, **fi
 
     Two statements: the names of the page, and what is known of them.
     """
-    named = select(_POINT.c.sender_system, _POINT.c.point_of_delivery_id).where(*page.of(_POINT, filters)).distinct()
+    meant = page.conditions(_POINT, page.wanted(_POINT, filters))
+    named = select(_POINT.c.sender_system, _POINT.c.point_of_delivery_id).where(*meant).distinct()
     keys = {(row[0], row[1]) for row in connection.execute(named.order_by(*page.sort.order(_POINT)).limit(page.limit))}
     return _summed(connection, keys, page.sort, at=at) if keys else []
 
@@ -73,7 +74,7 @@ def registers_named(connection: Connection, spans: Sequence[AnyRow]) -> Sequence
 def _dated(
     connection: Connection, table: Table, page: Page, valid_on: date | None, filters: dict[str, Any]
 ) -> Sequence[AnyRow]:
-    conditions = page.of(table, filters)
+    conditions = page.conditions(table, page.wanted(table, filters))
     if valid_on is not None:
         ended = or_(table.c.valid_to.is_(None), table.c.valid_to > valid_on)
         conditions += [table.c.valid_from <= valid_on, ended]

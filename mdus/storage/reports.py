@@ -5,7 +5,7 @@ Every figure reads the devices of one system, or one day of something, by an ind
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -21,14 +21,12 @@ from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK
-from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import ITEM, MESSAGE
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
-from mdus.storage.paging import sorted_few
+from mdus.storage.paging import Page, sorted_few
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS
-from mdus.storage.sorting import NEWEST
 
 #: Which two sides a kind of difference is between.
 SIDES: Final[Mapping[str, str]] = {
@@ -100,7 +98,7 @@ class Figures:
 def differences(
     connection: Connection, page: Page, *, is_open: bool, kind: str | None, sender_system: str | None
 ) -> Sequence[AnyRow]:
-    """Return the cases of `reconcile`, the newest first; one that counts those beyond a bound belongs to no system."""
+    """Return the cases of `reconcile`; one that counts those beyond a bound belongs to no system."""
     conditions: list[ColumnElement[bool]] = [
         _CASE.c.kind.in_([kind] if kind else sorted(SIDES)),
         _CASE.c.closed_at.is_(None) if is_open else _CASE.c.closed_at.is_not(None),
@@ -109,18 +107,10 @@ def differences(
     if wanted is not None:
         of_system = (_CASE.c.case_key.startswith(f"{one}/", autoescape=True) for one in sorted(wanted))
         conditions.append(or_(false(), *of_system))
-    query = select(_CASE).where(*conditions, *page.of(_CASE, {}))
-    if is_open and page.sort == NEWEST:
-        return connection.execute(sorted_few(query, limit=page.limit)).all()
+    query = select(_CASE).where(*conditions, *page.conditions(_CASE, {}))
+    if is_open:
+        return connection.execute(sorted_few(query, limit=page.limit, sort=page.sort)).all()
     return connection.execute(query.order_by(*page.sort.order(_CASE)).limit(page.limit)).all()
-
-
-def sender_systems(connection: Connection) -> Iterator[str]:
-    """Yield the sender systems that have devices; each is found by one step in an index."""
-    found = connection.scalar(select(func.min(_DEVICE.c.sender_system)))
-    while found is not None:
-        yield found
-        found = connection.scalar(select(func.min(_DEVICE.c.sender_system)).where(_DEVICE.c.sender_system > found))
 
 
 def figures(connection: Connection, sender_system: str, *, at: datetime, day: date, span: tuple[Any, Any]) -> Figures:

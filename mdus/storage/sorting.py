@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import gt, lt
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, tuple_
+from sqlalchemy import BigInteger, ColumnElement, FromClause, literal, tuple_
 
 #: The values of a row in the columns it is sorted by.
 Place = tuple[Any, ...]
@@ -39,7 +39,9 @@ class Sort:
         operator: Callable[[Any, Any], ColumnElement[bool]] = lt if self.descending else gt
         columns = [table.c[name] for name in self.columns]
         if len(columns) == 1:
-            return operator(columns[0], place[0])
+            # A cursor may name a number beyond those that the column can hold.
+            value = literal(place[0], BigInteger()) if self.kinds == (int,) else place[0]
+            return operator(columns[0], value)
         # As one comparison of rows, which an index serves; both databases have it.
         bound = tuple_(*place, types=[column.type for column in columns])
         return operator(tuple_(*columns), bound)
@@ -48,10 +50,16 @@ class Sort:
         """Return where a row stands."""
         return tuple(getattr(row, name) for name in self.columns)
 
+    @property
+    def is_by_identity(self) -> bool:
+        """Tell whether rows are told in the order they came, or the reverse."""
+        return self.columns == ("id",)
+
     def holds(self, place: Sequence[Any]) -> bool:
         """Tell whether values are a place of this order."""
         return tuple(type(value) for value in place) == self.kinds
 
 
-#: As rows came, the newest first.
+#: As rows came, the newest first, and the oldest first.
 NEWEST = Sort()
+OLDEST = Sort(descending=False)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, func, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, literal_column, select
 
 from mdus.domain.command import OwnerKind
 from mdus.messaging.trace import Call, Change, Gathered, Remark, TracedCommand, TracedItem, TracedMessage
@@ -22,7 +22,7 @@ from mdus.storage.keys import among
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_READY, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
-from mdus.storage.paging import sorted_few
+from mdus.storage.paging import sender_systems, sorted_few
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE, USAGE_POINT
 
@@ -57,7 +57,7 @@ class Subject:
 
 def resolve(connection: Connection, name: str, *, systems: Collection[str] | None) -> Subject:
     """Return what a name stands for among what the caller may see (`systems`; None: all)."""
-    known = set(_sender_systems(connection))
+    known = set(sender_systems(connection, _DEVICE, _DOCUMENT, _CONTROL))
     wanted = sorted(known if systems is None else known & set(systems))
     ids = _spellings(name)
     keys = [(system, each) for system in wanted for each in ids]
@@ -360,16 +360,6 @@ def _value(table: ValueTable[Any], row: dict[str, Any]) -> Any:
 
 def _seen(connection: Connection, query: Select[Any], systems: Collection[str] | None) -> frozenset[int]:
     return frozenset(row.id for row in connection.execute(query) if systems is None or row.sender_system in systems)
-
-
-def _sender_systems(connection: Connection) -> Iterable[str]:
-    """Yield the sender systems that have devices or documents: from one to the next by index, for they are few."""
-    for table in (_DEVICE, _DOCUMENT, _CONTROL):
-        column = table.c.sender_system
-        system = connection.scalar(select(func.min(column)))
-        while system is not None:
-            yield system
-            system = connection.scalar(select(func.min(column)).where(column > system))
 
 
 def _spellings(name: str) -> list[str]:

@@ -230,7 +230,9 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
     )
     if not view.note:
         yield _List(
-            route=f"/messages/{2 * BULK - 1}/items", filters={"status": [*ItemStatus]}, together=[{"cursor": "1000"}]
+            route=f"/messages/{2 * BULK - 1}/items",
+            filters={"status": [*ItemStatus], "sort": ["position", "-position"]},
+            together=[{"cursor": "1000"}],
         )
     yield _List(
         route="/exceptions",
@@ -245,9 +247,23 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
         together=[{"kind": "read_registers", "status": "done"}],
     )
     both = {"sort": ["id", "-id"]}
-    for route in ("/devices", "/events", "/messages", "/exceptions", "/jobs"):
+    for route in ("/devices", "/events", "/messages", "/exceptions", "/jobs", "/orders"):
         others = {"/devices": ["device_id", "-device_id"], "/messages": ["stored_at", "-stored_at"]}.get(route, [])
         yield _List(route=route, filters={"sort": [*both["sort"], *others]})
+    # The oldest first of what few rows are: as quick as the newest.
+    yield _List(
+        route="/messages",
+        filters={"sort": both["sort"]},
+        together=[
+            {"sort": "id", "status": "dead"},
+            {"sort": "id", "service": RARE_SERVICE, "status": "completed"},
+            {"sort": "stored_at", "service": "None"},
+        ],
+    )
+    yield _List(
+        route="/orders", filters={"sort": both["sort"]}, together=[{"sort": "id", "status": each} for each in statuses]
+    )
+    yield _List(route="/events", filters={"sort": both["sort"]}, together=[{"sort": "id", "event_type": "3.99.1.1"}])
     for route in ("/readings", "/commands"):
         yield _List(
             route=route,
@@ -291,17 +307,23 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
         route="/reconciliation/differences",
         filters={**both, "kind": ["device_silent"], "sender_system": systems, "open": ["true", "false"]},
     )
-    yield _List(route="/requests", filters={"client": [CLIENT, "rest:nobody"]})
+    yield _List(route="/requests", filters={"client": [CLIENT, "rest:nobody"], **both})
     yield _List(
         route="/news",
         filters={"topic": [*Topic], "after": ["0", "100000", "100000000"]},
         together=[{"topic": "requests", "after": "150000"}],
     )
     yield _List(route="/jobs", filters={"job": ["reconcile", "retention", "none"]})
-    yield _List(route="/audit", filters={"action": ["retry", "leave", "none"]})
+    yield _List(
+        route="/audit",
+        filters={"action": ["retry", "leave", "none"], **both},
+        together=[{"action": "leave", "sort": "id"}, {"action": "none", "sort": "id"}],
+    )
     for kind in ("message", "item", "delivery"):
         named = {"kind": kind, "sender_system": system}
-        yield _List(route="/dead", named=named if view.note else {"kind": kind}, filters={"sender_system": [system]})
+        yield _List(
+            route="/dead", named=named if view.note else {"kind": kind}, filters={"sender_system": [system], **both}
+        )
 
 
 def _traces(view: _View, size: Size) -> Iterator[_Question]:

@@ -11,18 +11,22 @@ from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 from mdus.domain.access import Caller, Role
 from mdus.endpoints import replaying
 from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.sent import Sent, instant, whole_number
-from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, MessageId, Shown, listed
+from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, MessageId, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import audit, listing, mending
 from mdus.storage.audit import Deed
 from mdus.storage.end_device_control import order_switching, stop_reason
 from mdus.storage.mending import Kind, Which
+from mdus.storage.paging import Page
 
 Reason = Annotated[str, Field(min_length=3, max_length=500, description="Why; kept in the audit.")]
 
 _MOST: Final = 1000
+_DEAD: Final = Sorts(unasked="id")
+_AUDIT: Final = Sorts()
 
 
 class WhatFor(Sent):
@@ -131,13 +135,16 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
         kind: Annotated[Kind, Query(description="A message to SAP, an item of SAP's, or a head end's delivery.")],
         caller: Annotated[Caller, operator],
         sender_system: Annotated[str | None, Query(description="Only of this sender system.")] = None,
-        limit: Annotated[int, Query(ge=1, le=_MOST, description="Most rows, the oldest.")] = 100,
+        sort: ById = "id",
+        limit: Limit = 100,
+        cursor: Cursor = None,
     ) -> Listed[GivenUp]:
         """List what MDUS has given up, the oldest first."""
         which = _allowed(Which(kind=kind, sender_system=sender_system), caller)
+        page = _DEAD.page(sort, cursor=cursor, limit=limit)
         with database.read() as uow:
-            rows = mending.given_up(uow.connection, which, limit=limit)
-        return Listed(items=[GivenUp.model_validate(row) for row in rows])
+            rows = mending.given_up(uow.connection, which, page)
+        return _DEAD.listed(GivenUp, rows, page)
 
     @router.post("/dead/retry", tags=["mending"])
     def retry(ones: GivenUpOnes, caller: Annotated[Caller, operator]) -> Counted:
@@ -188,13 +195,15 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
     def done(
         _: Annotated[Caller, operator],
         action: Annotated[str | None, Query(description="Only deeds of this kind.")] = None,
-        limit: Annotated[int, Query(ge=1, le=_MOST, description="Most rows of a page.")] = 100,
-        cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before.")] = None,
+        sort: ById = DEFAULT,
+        limit: Limit = 100,
+        cursor: Cursor = None,
     ) -> Listed[Deeds]:
         """List what people have done, the newest first."""
+        page = _AUDIT.page(sort, cursor=cursor, limit=limit)
         with database.read() as uow:
-            rows = audit.deeds(uow.connection, before=cursor, limit=limit, action=action)
-        return listed(Deeds, rows, limit)
+            rows = audit.deeds(uow.connection, page, action=action)
+        return _AUDIT.listed(Deeds, rows, page)
 
     @router.get("/switching", tags=["switching"])
     def switching(_: Annotated[Caller, Depends(access)]) -> Switching:
@@ -217,7 +226,7 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
 
     def _counted(which: Which) -> Counted:
         with database.read() as uow:
-            return Counted(count=len(mending.given_up(uow.connection, which, limit=_MOST)), dry_run=True)
+            return Counted(count=len(mending.given_up(uow.connection, which, Page(limit=_MOST))), dry_run=True)
 
 
 def _allowed(which: Which, caller: Caller) -> Which:

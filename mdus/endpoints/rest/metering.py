@@ -14,7 +14,7 @@ from mdus.endpoints.rest import columnar
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.intervals import add_intervals, streamed
 from mdus.endpoints.rest.negotiation import ARROW, JSON, PARQUET, form_of_answer
-from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
+from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.shapes import CommandShown, JobRunShown, Listed, Reading
 from mdus.endpoints.runtime import Runtime
@@ -23,7 +23,6 @@ from mdus.storage.sorting import Sort
 
 SenderSystem = Annotated[str, Query(description="The sender system whose device it is.")]
 DeviceId = Annotated[str, Query(description="The device, by SAP's id with its zeros.")]
-ById = Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")]
 
 _FORMS: Final = (JSON, ARROW, PARQUET)
 _BY_ID: Final = Sorts()

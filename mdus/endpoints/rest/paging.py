@@ -7,20 +7,20 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, BeforeValidator
 
 from mdus.endpoints.rest.problems import Problem
 from mdus.endpoints.rest.shapes import LARGEST_ID, Listed
-from mdus.storage.listing import Page
-from mdus.storage.sorting import NEWEST, Place, Sort
+from mdus.storage.paging import Page
+from mdus.storage.sorting import OLDEST, Place, Sort
 
 S = TypeVar("S", bound=BaseModel)
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most rows of a page.")]
-#: A number is a cursor of the newest first; others begin with the name of their sort.
+#: A number is a cursor of the order a list has unasked; others begin with the name of their sort.
 Cursor = Annotated[
     str | None,
     Query(
@@ -49,28 +49,33 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 #: As rows came, the newest first.
 DEFAULT: Final = "-id"
+ById = Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")]
 
 
 class Sorts:
-    """The sorts of one list: by identity, and by further orders under the names of their fields, each both ways."""
+    """The sorts of one list: by identity, and by further orders under the names of their fields, each both ways.
 
-    def __init__(self, **fields: Sort) -> None:
+    The list has the order `unasked` where none is asked for; if that is by one number, a number is its cursor.
+    """
+
+    def __init__(self, *, unasked: str = DEFAULT, **fields: Sort) -> None:
         """Take the ascending orders by their names."""
-        both = {"id": Sort(descending=False), **fields}
+        both = {"id": OLDEST, **fields}
         self._sorts = {
             **both,
             **{
                 f"-{name}": Sort(columns=sort.columns, kinds=sort.kinds, descending=True) for name, sort in both.items()
             },
         }
+        self._unasked = self._sorts[unasked]
 
     def page(self, name: str, *, cursor: str | None, limit: int, systems: Collection[str] | None = None) -> Page:
         """Return the page of a sort that a cursor begins. Raises Problem for a cursor that is not one of this sort."""
         sort = self._sorts[name]
         if cursor is None:
             return Page(limit=limit, systems=systems, sort=sort)
-        if sort == NEWEST and cursor.isdigit():
-            return Page(limit=limit, systems=systems, before=int(cursor))
+        if self._has_numbers(sort) and cursor.isdigit():
+            return Page(limit=limit, systems=systems, sort=sort, after=(int(cursor),))
         return Page(limit=limit, systems=systems, sort=sort, after=self._place(name, sort, cursor))
 
     def listed(self, shape: type[S], rows: Sequence[Any], page: Page) -> Listed[S]:
@@ -81,11 +86,14 @@ class Sorts:
         """Return the cursor of the page after these rows, None where this one is not full."""
         if len(rows) < page.limit:
             return None
-        if page.sort == NEWEST:
-            return str(rows[-1].id)
+        if self._has_numbers(page.sort):
+            return str(*page.sort.place(rows[-1]))
         name = next(name for name, sort in self._sorts.items() if sort == page.sort)
         packed = json.dumps(page.sort.place(rows[-1]), default=lambda value: value.isoformat(), separators=(",", ":"))
         return f"{name}.{base64.urlsafe_b64encode(packed.encode()).decode().rstrip('=')}"
+
+    def _has_numbers(self, sort: Sort) -> bool:
+        return sort == self._unasked and sort.kinds == (int,)
 
     def _place(self, name: str, sort: Sort, cursor: str) -> Place:
         of_sort, _, packed = cursor.partition(".")

@@ -10,12 +10,14 @@ from fastapi import APIRouter, Depends, Query
 from mdus.domain.access import Caller
 from mdus.domain.local_time import day_start, local_day
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.paging import DEFAULT, Cursor, Instant, Limit, Sorts
+from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Instant, Limit, Sorts
 from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.shapes import JobRunShown, Listed, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import listing, reports
 from mdus.storage.mapping import AnyRow
+from mdus.storage.paging import sender_systems
+from mdus.storage.registry import END_DEVICE
 
 _JOB: Final = "reconcile"
 _BY_ID: Final = Sorts()
@@ -107,7 +109,7 @@ def _add_reconciliation(router: APIRouter, runtime: Runtime, who: Any) -> None:
     @router.get("/reconciliation", tags=["reports"])
     def reconciliation(
         _: Annotated[Caller, who],
-        sort: Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")] = DEFAULT,
+        sort: ById = DEFAULT,
         limit: Limit = 30,
         cursor: Cursor = None,
     ) -> Listed[Report]:
@@ -123,7 +125,7 @@ def _add_reconciliation(router: APIRouter, runtime: Runtime, who: Any) -> None:
         kind: Annotated[Kind | None, Query(description="Only of this kind.")] = None,
         sender_system: Annotated[str | None, Query(description="Only of this sender system.")] = None,
         open: Annotated[bool, Query(description="Those of the last report, or those it found no more.")] = True,  # noqa: A002 - its name in the URL
-        sort: Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")] = DEFAULT,
+        sort: ById = DEFAULT,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[Difference]:
@@ -167,7 +169,7 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
         with runtime.database.read() as uow:
             systems = [
                 each
-                for each in reports.sender_systems(uow.connection)
+                for each in sender_systems(uow.connection, END_DEVICE.table)
                 if caller.may_see(each) and sender_system in (None, each)
             ]
             found = [reports.figures(uow.connection, each, at=instant, day=day, span=span) for each in systems]

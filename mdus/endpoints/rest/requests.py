@@ -31,17 +31,17 @@ from mdus.domain.access import Caller
 from mdus.endpoints.rest.access import Access, redacted
 from mdus.endpoints.rest.examples import ORDERED
 from mdus.endpoints.rest.mending import Reason
+from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.request_models import model_of, request_of
 from mdus.endpoints.rest.sent import Sent
-from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, MessageId, Shown
+from mdus.endpoints.rest.shapes import Listed, MessageId, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.patterns import ClientRequest, Door, NotificationReceived, Offered, RequestConfirmation
 from mdus.messaging.status import ItemStatus
 from mdus.storage.audit import Deed, note_deed
 from mdus.storage.client_request import Kept, items_of_request, keep_request, request, requests
 from mdus.storage.intake import ReceivedItem, ReceivedMessage, StoredBody
-from mdus.storage.listing import Page
 from mdus.storage.mapping import AnyRow
 from mdus.telemetry.logs import logger
 
@@ -59,6 +59,7 @@ System = Annotated[
 State = Literal["waiting", "done", "cancelled", "failed", "dead"]
 
 _MOST: Final = 1000
+_REQUESTS: Final = Sorts()
 #: The name space of the UUIDs of requests: `mdus trace` finds one by it, as it finds a message of SAP's.
 _NAME_SPACE: Final = uuid.UUID("0f4d1f5e-8c1b-5e7e-9a55-2f6c6a3f8d10")
 #: Pauses between looks for whoever waits: short at first, for most is decided at once.
@@ -185,17 +186,18 @@ def _add_reading(router: APIRouter, runtime: Runtime, access: Access, resources:
     def all_requests(
         caller: Annotated[Caller, who],
         client: Annotated[str | None, Query(description="Only of this client, as the audit names it.")] = None,
-        limit: Annotated[int, Query(ge=1, le=_MOST, description="Most rows of a page.")] = 100,
-        cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before.")] = None,
+        sort: ById = DEFAULT,
+        limit: Limit = 100,
+        cursor: Cursor = None,
     ) -> Listed[RequestListed]:
         """List what REST clients have ordered, the newest first."""
+        page = _REQUESTS.page(sort, cursor=cursor, limit=limit, systems=caller.systems)
         with runtime.database.read() as uow:
-            page = Page(before=cursor, limit=limit, systems=caller.systems)
             rows = requests(uow.connection, page, client=client)
         items = [
             RequestListed.model_validate({**row._mapping, "resource": resources.get(row.service, "")}) for row in rows
         ]
-        return Listed(items=items, next=str(items[-1].id) if len(items) == limit else None)
+        return Listed(items=items, next=_REQUESTS.following(rows, page))
 
     @router.get("/requests/{message_id}", tags=["orders by clients"])
     async def one_request(message_id: MessageId, caller: Annotated[Caller, who], wait: Wait = 0) -> RequestShown:

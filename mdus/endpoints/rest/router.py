@@ -20,7 +20,7 @@ from mdus.endpoints.rest.conditional import ConditionalRoute
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.news import add_news
-from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
+from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.registry import add_registry, without_address
 from mdus.endpoints.rest.reports import add_reports
@@ -44,13 +44,12 @@ from mdus.endpoints.rest.tracing import add_trace
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage import listing
-from mdus.storage.listing import Page
-from mdus.storage.sorting import Sort
+from mdus.storage.listing import BY_POSITION
+from mdus.storage.paging import Page
+from mdus.storage.sorting import NEWEST, OLDEST, Sort
 
 #: The sender systems the caller may see, None for all.
 Systems = tuple[str, ...] | None
-Position = Annotated[str | None, Query(pattern=r"^[0-9]{1,16}$", description="`next` of the page before.")]
-ById = Annotated[Literal["id", "-id"], Query(description="The order; `-` descends.")]
 SystemFilter = Annotated[str | None, Query(description="Only of this sender system.")]
 DeviceFilter = Annotated[str | None, Query(description="Only of this device id.")]
 
@@ -60,7 +59,8 @@ _SHOWN_WITH_MESSAGE: Final = 100
 _BY_ID: Final = Sorts()
 _DEVICES: Final = Sorts(device_id=Sort.by(sender_system=str, device_id=str))
 # Messages and what is told come in the order of their numbers.
-_MESSAGES: Final = Sorts(stored_at=Sort(descending=False))
+_MESSAGES: Final = Sorts(stored_at=OLDEST)
+_ITEMS: Final = Sorts(unasked="position", position=BY_POSITION)
 
 
 def rest_router(runtime: Runtime) -> APIRouter:
@@ -74,7 +74,9 @@ def rest_router(runtime: Runtime) -> APIRouter:
     caller = Depends(systems_of_caller)
     ways_in = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
     responses = described(400, 401, 403, 404, 422, 503)
-    router = APIRouter(prefix="/api/v1", dependencies=ways_in, responses=responses, route_class=ConditionalRoute)
+    router = APIRouter(
+        prefix="/api/v1", dependencies=ways_in, responses=responses, route_class=ConditionalRoute
+    )
     _add_devices(router, runtime, caller, Depends(access))
     _add_orders(router, runtime, caller)
     _add_device_events(router, runtime, caller)
@@ -150,38 +152,45 @@ def _add_orders(router: APIRouter, runtime: Runtime, caller: Any) -> None:
         sender_system: SystemFilter = None,
         device_id: DeviceFilter = None,
         status: Annotated[str | None, Query(description="Only in this status.")] = None,
+        sort: Annotated[
+            Literal["id", "-id"], Query(description="The order of each of the two kinds; `-` descends.")
+        ] = DEFAULT,
         limit: Limit = 100,
         cursor: Annotated[
             str | None,
-            Query(pattern=r"^(reading|connection)-[0-9]{0,16}$", description="`next` of the page before."),
+            Query(
+                pattern=r"^(id\.)?(reading|connection)-[0-9]{0,16}$",
+                description="`next` of the page before, asked for with the same `sort`.",
+            ),
         ] = None,
     ) -> Listed[ReadingOrder | ConnectionOrder]:
         """List SAP's orders: first those for readings, then those to disconnect or reconnect, each the newest first."""
         wanted = [kind] if kind else list(kinds)
-        before: int | None = None
+        order, of_sort = (NEWEST, "") if sort == DEFAULT else (OLDEST, f"{sort}.")
+        after: tuple[int, ...] | None = None
         if cursor is not None:
-            at, _, number = cursor.partition("-")
-            if at not in wanted:
+            at, _, number = cursor.removeprefix(of_sort).partition("-")
+            if not cursor.startswith(of_sort) or at not in wanted:
                 raise Problem(
                     409,
-                    "the cursor is of another kind of order",
+                    "the cursor is of another kind of order or another sort",
                     at="query.cursor",
-                    expected=f"`next` of a page of this list with kind={kind}",
+                    expected=f"`next` of a page of this list with kind={kind} and sort={sort}",
                     found=cursor,
-                    mend="begin without a cursor, and keep `kind` and the filters from page to page",
+                    mend="begin without a cursor, and keep `kind`, `sort` and the filters from page to page",
                 )
-            wanted, before = wanted[wanted.index(at) :], int(number) if number else None
+            wanted, after = wanted[wanted.index(at) :], (int(number),) if number else None
         filters = {"sender_system": sender_system, "device_id": device_id, "status": status}
         found: list[Any] = []
         with runtime.database.read() as uow:
             for name in wanted:
                 shape, query = kinds[name]
-                page = Page(before=before, limit=limit - len(found), systems=systems)
+                page = Page(sort=order, after=after, limit=limit - len(found), systems=systems)
                 rows = query(uow.connection, page, **filters)
                 found += [shape.model_validate(row) for row in rows]
                 if len(found) == limit:
-                    return Listed(items=found, next=f"{name}-{rows[-1].id if rows else ''}")
-                before = None
+                    return Listed(items=found, next=f"{of_sort}{name}-{rows[-1].id if rows else ''}")
+                after = None
         return Listed(items=found)
 
 
@@ -252,7 +261,8 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
         with runtime.database.read() as uow:
             row = found(uow.connection, message_id, systems)
             events = listing.events(uow.connection, message_id, limit=_SHOWN_WITH_MESSAGE)
-            items = listing.items(uow.connection, message_id, after=0, limit=_SHOWN_WITH_MESSAGE)
+            first = Page(limit=_SHOWN_WITH_MESSAGE, sort=BY_POSITION)
+            items = listing.items(uow.connection, message_id, first)
         return MessageDetail(
             **Message.model_validate(row).model_dump(),
             events=[Event.model_validate(event) for event in events],
@@ -264,15 +274,16 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
         message_id: MessageId,
         systems: Systems = caller,
         status: Annotated[ItemStatus | None, Query(description="Only in this status.")] = None,
+        sort: Annotated[Literal["position", "-position"], Query(description="The order; `-` descends.")] = "position",
         limit: Limit = 100,
-        cursor: Position = None,
+        cursor: Cursor = None,
     ) -> Listed[Item]:
         """List the items of a message in their order."""
+        page = _ITEMS.page(sort, cursor=cursor, limit=limit)
         with runtime.database.read() as uow:
             found(uow.connection, message_id, systems)
-            rows = listing.items(uow.connection, message_id, after=int(cursor or 0), limit=limit, status=status)
-        following = str(rows[-1].position) if len(rows) == limit else None
-        return Listed(items=[Item.model_validate(row) for row in rows], next=following)
+            rows = listing.items(uow.connection, message_id, page, status=status)
+        return _ITEMS.listed(Item, rows, page)
 
     @router.get("/messages/{message_id}/body", tags=["messages"], response_class=Response)
     def body(message_id: MessageId, reader: Caller = who) -> Response:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Final, Generic, Literal, TypeVar
 
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -26,20 +25,11 @@ class Shown(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True, json_schema_extra=with_example)
 
 
-S = TypeVar("S", bound=Shown)
-
-
 class Listed(Shown, Generic[T]):
     """One page; `next` is the cursor of the following page, absent on the last."""
 
     items: list[T]
     next: str | None = None
-
-
-def listed(shape: type[S], rows: Sequence[Any], limit: int) -> Listed[S]:
-    """Return rows as a page, with the cursor of the next where this one is full."""
-    following = str(rows[-1].id) if len(rows) == limit else None
-    return Listed(items=[shape.model_validate(row) for row in rows], next=following)
 
 
 class Device(Shown):

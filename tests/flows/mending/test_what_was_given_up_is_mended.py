@@ -20,6 +20,7 @@ from mdus.services import meter_reading_document_create
 from mdus.storage.audit import AUDIT, Deed, deeds
 from mdus.storage.mending import Kind, Which
 from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.paging import Page
 from tests.flows.both_sides import SENDER, BothSides
 from tests.flows.connection_status_change.test_meter_is_switched import CARRIED_OUT, carry_out
 from tests.flows.connection_status_change.test_meter_is_switched import ORDER as SWITCH
@@ -107,7 +108,7 @@ class TestAMessageThatDidNotReachSap:
     def test_leaves_who_what_and_why(self, dead: BothSides) -> None:
         mending.try_again(dead.database, Which(kind=Kind.MESSAGE, sender_system=SENDER), DEED)
         with dead.database.read() as uow:
-            [deed] = deeds(uow.connection, before=None, limit=10)
+            [deed] = deeds(uow.connection, Page(limit=10))
         assert (deed.who, deed.action, deed.target, deed.count, deed.reason) == (
             "operator",
             "retry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -39,11 +40,14 @@ default_system = "P11"
 """
 
 
-def pages(mdus: Installation, path: str, **parameters: Any) -> list[list[dict[str, Any]]]:
+def pages(
+    mdus: Installation, path: str, *, headers: Mapping[str, str] | None = None, **parameters: Any
+) -> list[list[dict[str, Any]]]:
     """Follow a list to its end."""
     found, cursor = [], None
     while True:
-        response = mdus.get(path, params={**parameters, **({"cursor": cursor} if cursor else {})})
+        asked = {**parameters, **({"cursor": cursor} if cursor else {})}
+        response = mdus.get(path, params=asked, headers=headers or {})
         assert response.status_code == 200, response.text
         page = response.json()
         found.append(page["items"])

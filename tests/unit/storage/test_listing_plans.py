@@ -5,28 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, combinations, product
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Row, Table, event, select
+from sqlalchemy import Connection, Row, Table, and_, event, select, update
 
+from mdus.domain.access import Role
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
-from mdus.storage import listing, mending
+from mdus.storage import client_request, listing, mending
+from mdus.storage.access_token import make_token
 from mdus.storage.audit import AUDIT, deeds
 from mdus.storage.command import COMMAND
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.job import JOB_RUN
-from mdus.storage.listing import Page
 from mdus.storage.mending import Kind, Which
 from mdus.storage.message import MESSAGE
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
-from mdus.storage.paging import NoWay, Way, newest
+from mdus.storage.paging import NoWay, Page, Way, rows_of_page, sender_systems
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database
+from mdus.storage.sorting import NEWEST, OLDEST, Sort
 from mdus.storage.tracing import gather, resolve
 from tests.benchmarks.filling import (
     BULK,
@@ -52,8 +55,8 @@ GIVEN = re.compile(
     r"SCAN (json_each|anon_\d+|branch|value|few|message_item USING INDEX message_item_ready)\b", re.IGNORECASE
 )
 
-#: What is listed whole, because that is the list: what was given up.
-DEAD = re.compile(r"SCAN (message|message_item|head_end_delivery) USING INDEX \1_dead")
+#: What is read whole, because that is the list: what was given up, and the clients there are.
+LISTED = re.compile(r"SCAN ((message|message_item|head_end_delivery) USING INDEX \2_dead|access_token )")
 
 #: What each list is filtered by: values that many rows have, that few have, or that none has.
 OWN = {"sender_system": SECOND_SYSTEM, "device_id": device_id(1)}
@@ -109,7 +112,11 @@ LISTS: Mapping[str, tuple[Callable[..., Sequence[Row[Any]]], Table, Mapping[str,
         },
     ),
     "jobs": (listing.job_runs, JOB_RUN, {"job": ["reconcile", "retention", "NONE"]}),
+    "deeds": (deeds, AUDIT, {"action": ["retry", "leave", "none"]}),
 }
+
+#: By identity, both ways: every list has these.
+BOTH_WAYS = pytest.mark.parametrize("sort", [NEWEST, OLDEST], ids=["newest", "oldest"])
 
 Combination = dict[str, Any]
 
@@ -164,7 +171,7 @@ def _scans(connection: Connection, statement: str, parameters: Any, _: int) -> I
     for line in plan:
         # The list of everything goes by the identity itself, and stops after a page.
         is_by_identity = re.fullmatch(r"SCAN \w+", line) and "WHERE" not in statement and not is_sorted
-        if line.startswith("SCAN") and not (GIVEN.match(line) or DEAD.match(line) or is_by_identity):
+        if line.startswith("SCAN") and not (GIVEN.match(line) or LISTED.match(line) or is_by_identity):
             yield line
 
 
@@ -196,28 +203,32 @@ def plainly(connection: Connection, table: Table, page: Page, combination: Combi
             query = query.where(table.c[name] == value)
     if page.systems is not None and "sender_system" in table.c:
         query = query.where(table.c.sender_system.in_(page.systems))
-    if page.before is not None:
-        query = query.where(table.c.id < page.before)
-    return list(connection.scalars(query.order_by(table.c.id.desc()).limit(page.limit)))
+    is_newest = page.sort == NEWEST
+    if page.after is not None:
+        query = query.where(table.c.id < page.after[0] if is_newest else table.c.id > page.after[0])
+    order = table.c.id.desc() if is_newest else table.c.id.asc()
+    return list(connection.scalars(query.order_by(order).limit(page.limit)))
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize("name", LISTS)
-def test_every_combination_of_filters_finds_its_rows_by_index(connection: Connection, name: str) -> None:
+def test_every_combination_of_filters_finds_its_rows_by_index(connection: Connection, name: str, sort: Sort) -> None:
     ask, table, filters = LISTS[name]
     for combination in every_combination(filters):
         for systems in (None, (SECOND_SYSTEM, THIRD_SYSTEM)):
-            page = Page(limit=LIMIT, systems=systems)
+            page = Page(limit=LIMIT, systems=systems, sort=sort)
             assert too_much(connection, lambda: ask(connection, page, **combination)) == [], combination  # noqa: B023
             assert [row.id for row in ask(connection, page, **combination)] == plainly(
                 connection, table, page, combination
             ), combination
-            further = Page(limit=LIMIT, systems=systems, before=SIZE.events // 2)
+            further = Page(limit=LIMIT, systems=systems, sort=sort, after=(SIZE.events // 2,))
             assert too_much(connection, lambda: ask(connection, further, **combination)) == [], combination  # noqa: B023
             assert [row.id for row in ask(connection, further, **combination)] == plainly(
                 connection, table, further, combination
             ), combination
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize(
     ("ask", "table", "others"),
     [
@@ -227,58 +238,85 @@ def test_every_combination_of_filters_finds_its_rows_by_index(connection: Connec
     ids=["readings", "commands"],
 )
 def test_what_a_device_did_is_found_by_the_device(
-    connection: Connection, ask: Callable[..., Any], table: Table, others: Mapping[str, Sequence[Any]]
+    connection: Connection, ask: Callable[..., Any], table: Table, others: Mapping[str, Sequence[Any]], sort: Sort
 ) -> None:
     for combination in every_combination(others):
-        page = Page(limit=LIMIT)
+        page = Page(limit=LIMIT, sort=sort)
         named = {**OWN, **combination}
         assert too_much(connection, lambda: ask(connection, page, **named)) == [], named  # noqa: B023
         assert [row.id for row in ask(connection, page, **named)] == plainly(connection, table, page, named)
 
 
-def test_cases_are_found_by_whether_they_are_open(connection: Connection) -> None:
+@BOTH_WAYS
+def test_cases_are_found_by_whether_they_are_open(connection: Connection, sort: Sort) -> None:
     table = EXCEPTION_CASE.table
     for is_open in (True, False):
         for kind in (None, "reading_missing", "dead_item", "none"):
-            page = Page(limit=LIMIT)
+            page = Page(limit=LIMIT, sort=sort)
 
             def ask() -> Sequence[Row[Any]]:
                 return listing.exception_cases(connection, page, is_open=is_open, kind=kind)  # noqa: B023
 
             is_meant = table.c.closed_at.is_(None) if is_open else table.c.closed_at.is_not(None)
-            query = select(table.c.id).where(is_meant).order_by(table.c.id.desc()).limit(LIMIT)
+            query = select(table.c.id).where(is_meant).order_by(*sort.order(table)).limit(LIMIT)
             if kind is not None:
                 query = query.where(table.c.kind == kind)
             assert too_much(connection, ask) == [], (is_open, kind)
             assert [row.id for row in ask()] == connection.scalars(query).all(), (is_open, kind)
 
 
-def test_items_of_a_message_are_found_by_the_message(connection: Connection) -> None:
-    bulk = 2 * BULK - 1
-    for status in (None, "closed", "parked"):
-        wanted = {"status": status}
+@pytest.mark.parametrize("descending", [False, True], ids=["first", "last"])
+def test_items_of_a_message_are_found_by_the_message(connection: Connection, descending: bool) -> None:
+    bulk, beyond = 2 * BULK - 1, 100
+    sort = replace(listing.BY_POSITION, descending=descending)
+    for status, after in product((None, "closed", "parked"), (None, (beyond,))):
+        wanted, page = {"status": status}, Page(limit=LIMIT, sort=sort, after=after)
 
-        def ask() -> object:
-            return listing.items(connection, bulk, after=10, limit=LIMIT, **wanted)  # noqa: B023
+        def ask() -> Sequence[Row[Any]]:
+            return listing.items(connection, bulk, page, **wanted)  # noqa: B023
 
-        assert too_much(connection, ask, most=BULK) == [], status
-
-
-def test_deeds_are_found_by_what_was_done(connection: Connection) -> None:
-    for action in (None, "retry", "leave", "none"):
-        for before in (None, 100):
-
-            def ask() -> object:
-                return deeds(connection, before=before, limit=LIMIT, action=action)  # noqa: B023
-
-            assert too_much(connection, ask) == [], action
-    assert connection.scalar(select(AUDIT.c.id).limit(1))
+        # Without a status no more than the page; of one status the rows of the message.
+        assert too_much(connection, ask, most=LIMIT if status is None else BULK) == [], status
+        positions = [row.position for row in ask()]
+        assert positions == sorted(positions, reverse=descending)
+        if after is not None:
+            assert all(position < beyond if descending else position > beyond for position in positions)
 
 
-def test_what_is_given_up_is_found_among_the_dead(connection: Connection) -> None:
-    for kind, system in product(Kind, (None, SYSTEM, "NONE")):
-        which = Which(kind=kind, sender_system=system)
-        assert too_much(connection, lambda: mending.given_up(connection, which, limit=LIMIT)) == [], which  # noqa: B023
+@BOTH_WAYS
+def test_what_is_given_up_is_found_among_the_dead(connection: Connection, sort: Sort) -> None:
+    for kind, system, after in product(Kind, (None, SYSTEM, "NONE"), (None, (100,))):
+        which, page = Which(kind=kind, sender_system=system), Page(limit=LIMIT, sort=sort, after=after)
+        assert too_much(connection, lambda: mending.given_up(connection, which, page)) == [], which  # noqa: B023
+
+
+@BOTH_WAYS
+def test_requests_are_found_by_client_and_system(connection: Connection, database_url: str, sort: Sort) -> None:
+    database = Database(database_url)
+    with database.begin() as uow:
+        facts: dict[str, Any] = {"role": Role.OPERATOR, "systems": None, "lasts": None, "created_by": "test"}
+        for name in ("portal", "crew"):
+            make_token(uow.connection, name, **facts)
+        requests = and_(MESSAGE.c.direction == "in", MESSAGE.c.id % 50 == 1)
+        uow.connection.execute(update(MESSAGE).where(requests).values(client="rest:portal"))
+    database.close()
+    for client, systems, after in product((None, "rest:portal", "rest:crew"), (None, (SYSTEM,)), (None, (100,))):
+        page = Page(limit=LIMIT, sort=sort, systems=systems, after=after)
+
+        def ask() -> Sequence[Row[Any]]:
+            return client_request.requests(connection, page, client=client)  # noqa: B023
+
+        assert too_much(connection, ask) == [], (client, systems)
+        wanted = {"client": client or "rest:portal"}
+        assert [row.id for row in ask()] == plainly(connection, MESSAGE, page, wanted), (client, systems)
+
+
+def test_sender_systems_are_found_from_one_to_the_next(connection: Connection) -> None:
+    tables = (END_DEVICE.table, METER_READING_DOCUMENT.table, END_DEVICE_CONTROL.table)
+    assert too_much(connection, lambda: sender_systems(connection, *tables)) == []
+    found = {system for table in tables for system in connection.scalars(select(table.c.sender_system).distinct())}
+    assert sender_systems(connection, *tables) == sorted(found)
+    assert {SYSTEM, SECOND_SYSTEM, THIRD_SYSTEM} <= found
 
 
 def test_a_trace_reads_no_table_whole(connection: Connection) -> None:
@@ -303,7 +341,8 @@ def test_a_query_that_no_index_serves_is_seen(connection: Connection) -> None:
 def test_filters_that_no_way_serves_are_a_defect(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     unserved = {"root": ["x"], "uuid": ["y"]}
+    page = Page(limit=LIMIT)
     way = Way(columns=("sender_system", "status"))
     with database.read() as uow, pytest.raises(NoWay, match="No index of message serves a list by root, uuid"):
-        newest(uow.connection, MESSAGE, [way], unserved, before=None, limit=LIMIT)
+        rows_of_page(uow.connection, select(MESSAGE), MESSAGE, page, unserved, [way])
     database.close()

@@ -15,10 +15,12 @@ from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
 from mdus.domain.value import Value
 from mdus.storage import registry_listing, reports
-from mdus.storage.listing import Page, devices
+from mdus.storage.listing import devices
+from mdus.storage.paging import Page, sender_systems
+from mdus.storage.registry import END_DEVICE
 from mdus.storage.registry_listing import POINTS
 from mdus.storage.session import Database
-from mdus.storage.sorting import NEWEST, Sort
+from mdus.storage.sorting import NEWEST, OLDEST, Sort
 
 NOW = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
 DAY = date(2026, 3, 27)
@@ -53,14 +55,14 @@ def point(connection: Connection) -> Any:
 
 
 def figures(connection: Connection) -> Any:
-    assert list(reports.sender_systems(connection)) == ["P11", "Q11"]
+    assert sender_systems(connection, END_DEVICE.table) == ["P11", "Q11"]
     span = (NOW - timedelta(days=1), NOW)
     return reports.figures(connection, "P11", at=NOW, day=DAY, span=span)
 
 
-def differences(*, is_open: bool = True, kind: str | None = None) -> Query:
+def differences(*, is_open: bool = True, kind: str | None = None, sort: Sort = NEWEST) -> Query:
     return lambda connection: reports.differences(
-        connection, Page(limit=10), is_open=is_open, kind=kind, sender_system="P11"
+        connection, Page(limit=10, sort=sort), is_open=is_open, kind=kind, sender_system="P11"
     )
 
 
@@ -87,6 +89,7 @@ QUERIES: dict[str, Query] = {
         connection, Page(limit=10, sort=Sort.by(sender_system=str, device_id=str), after=("P11", f"{42:018}"))
     ),
     "open differences": differences(),
+    "open differences, the oldest first": differences(sort=OLDEST),
     "open differences of a kind": differences(kind="device_silent"),
     "closed differences of a kind": differences(kind="device_silent", is_open=False),
     "figures": figures,
@@ -108,6 +111,7 @@ INDEXES = {
     "points of a name": "usage_point_point_of_delivery_id",
     "points of a device": "usage_point_device_id",
     "open differences": "exception_case_open",
+    "open differences, the oldest first": "exception_case_open",
     "closed differences of a kind": "exception_case_closed",
 }
 
