@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,7 +87,12 @@ class TestARequest:
         assert Client(sides, name="crew").order("reading-orders", reading_order(document_id=None), key="k1")
 
     def test_is_answered_when_it_is_settled_if_the_client_waits(self, sides: BothSides, client: Client) -> None:
-        worker = threading.Timer(0.3, sides.decide)
+        def decide_once_stored() -> None:
+            while not sides.mdus.rows(MESSAGE):
+                time.sleep(0.01)
+            sides.decide()
+
+        worker = threading.Thread(target=decide_once_stored)
         worker.start()
         answer = client.post("reading-orders?wait=20", reading_order())
         worker.join()
