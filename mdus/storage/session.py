@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -243,7 +244,31 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[UnitOfWork]:
-        """Open a transaction that writes: committed at the end of the block, rolled back when it raises."""
+        """Open a transaction that writes: committed at the end of the block, rolled back when it raises.
+
+        Within `as_one` it is a part of that transaction, and rolled back by itself when it raises.
+        """
+        whole = _WHOLE.get()
+        with self._transaction() if whole is None or whole.database is not self else whole.part() as uow:
+            yield uow
+
+    @contextmanager
+    def as_one(self, first: Callable[[UnitOfWork], None]) -> Iterator[Whole]:
+        """Make one transaction of all that the caller begins in this block: committed at its end, or none of it.
+
+        It is opened when the first of them begins, and `first` is done in it before anything else; what that raises
+        ends the block. For one thread: what is handed to others is theirs.
+        """
+        with ExitStack() as opened:
+            whole = Whole(self, opened, first)
+            token = _WHOLE.set(whole)
+            try:
+                yield whole
+            finally:
+                _WHOLE.reset(token)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[UnitOfWork]:
         if not self.is_sqlite:
             with self.engine.begin() as connection:
                 yield UnitOfWork(connection, settings=self.settings)
@@ -257,7 +282,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[UnitOfWork]:
-        """Open a transaction that only reads; it never waits for a writer."""
+        """Open a transaction that only reads; it never waits for a writer.
+
+        Within `as_one` it sees what the parts before it have written.
+        """
+        whole = _WHOLE.get()
+        if whole is not None and whole.database is self and whole.has_begun:
+            with whole.part() as uow:
+                yield uow
+            return
         with self.engine.connect() as connection:
             yield UnitOfWork(connection, settings=self.settings)
 
@@ -270,6 +303,35 @@ class Database:
         """Return the file of a SQLite database, None for one in memory or elsewhere."""
         name = self.url.database
         return Path(name) if self.is_sqlite and name and name != ":memory:" and not name.startswith("file:") else None
+
+
+class Whole:
+    """One transaction of several parts, of which none need know of the others; see `Database.as_one`."""
+
+    def __init__(self, database: Database, opened: ExitStack, first: Callable[[UnitOfWork], None]) -> None:
+        self.database = database
+        self._opened = opened
+        self._first = first
+        self._uow: UnitOfWork | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether any part has begun."""
+        return self._uow is not None
+
+    @contextmanager
+    def part(self) -> Iterator[UnitOfWork]:
+        """Begin a part, and the transaction with the first."""
+        if self._uow is None:
+            uow = self._opened.enter_context(self.database._transaction())
+            self._first(uow)
+            self._uow = uow
+        with self._uow.connection.begin_nested():
+            yield self._uow
+
+
+#: What the parts that this thread, or task, begins belong to.
+_WHOLE: Final[ContextVar[Whole | None]] = ContextVar("whole", default=None)
 
 
 class StoredClock:

@@ -19,7 +19,7 @@ from tests.flows.meter_reading.test_reading_is_ordered import DEVICE, ORDER, STA
 from tests.flows.rest.test_access import dead_message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rest.md").read_text()
-EXAMPLES = re.findall(r"```http\n(GET|POST) (\S+)\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = re.findall(r"```http\n(GET|POST) (\S+)\n((?:[\w-]+: .*\n)*)(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -54,9 +54,10 @@ def test_examples_are_answered(database_url: str, tmp_path: Path) -> None:
                 uow.connection, "docs", role=Role.OPERATOR, systems=None, lasts=None, created_by="the page"
             )
         headers = {"Authorization": f"Bearer {token}"}
-        for method, path, body in EXAMPLES:
+        for method, path, named, body in EXAMPLES:
             content = {"json": json.loads(body)} if body.strip() else {}
-            response = sides.mdus.ask(method, path, headers=headers, **content)
+            further = dict(line.split(": ", 1) for line in named.splitlines())
+            response = sides.mdus.ask(method, path, headers=headers | further, **content)
             assert response.status_code == 200, f"{method} {path}: {response.text}"
             if path == "/api/v1/audit":
                 assert [deed["action"] for deed in response.json()["items"]] == ["switching stopped", "retry"]

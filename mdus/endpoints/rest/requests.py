@@ -21,9 +21,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from pydantic import Field, create_model
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 
 from mdus.contracts.binding import shape_version, to_json
 from mdus.contracts.log import SeverityCode
@@ -31,6 +32,7 @@ from mdus.domain.access import Caller
 from mdus.endpoints.rest.access import Access, redacted
 from mdus.endpoints.rest.examples import ORDERED
 from mdus.endpoints.rest.mending import Reason
+from mdus.endpoints.rest.once import Asked, IdempotencyKey, as_kept, came_before
 from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.request_models import model_of, request_of
@@ -48,10 +50,6 @@ from mdus.telemetry.logs import logger
 log = logger(__name__)
 
 Wait = Annotated[float, Query(ge=0, le=30, description="Seconds to wait until every item is settled.")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(pattern=r"^[!-~]{1,100}$", description="Sent again, with the same content, it is the same request."),
-]
 System = Annotated[
     str, Field(strict=True, pattern=r"^[!-~]{1,60}$", description="The sender system whose registry is acted on.")
 ]
@@ -146,16 +144,15 @@ def _add_door(router: APIRouter, runtime: Runtime, access: Access, service: Offe
 
     async def order(
         sent: body_model,
+        request: Request,
         response: Response,
         caller: Annotated[Caller, allowed],
         wait: Wait = 0,
         idempotency_key: IdempotencyKey = None,
     ) -> RequestShown:
-        kept = await run_in_threadpool(_keep, runtime, service, door, sent, caller, idempotency_key)
-        if kept.differs:
-            raise HTTPException(
-                409, f"The Idempotency-Key {idempotency_key} came before with other content: take another one"
-            )
+        key = idempotency_key
+        asked = None if key is None else Asked.of(request, sent, client=caller.name, key=key)
+        kept = await run_in_threadpool(_keep, runtime, service, door, sent, caller, asked)
         shown = await _settled(runtime, kept.message_id, door.path, caller, wait=wait)
         response.status_code = 200 if shown.state == "settled" else 202
         response.headers["Location"] = f"/api/v1/requests/{kept.message_id}"
@@ -216,14 +213,12 @@ def _add_reading(router: APIRouter, runtime: Runtime, access: Access, resources:
 # -- taking in --------------------------------------------------------------------------------------------------------
 
 
-def _keep(
-    runtime: Runtime, service: Offered, door: Door, sent: Any, caller: Caller, idempotency_key: str | None
-) -> Kept:
+def _keep(runtime: Runtime, service: Offered, door: Door, sent: Any, caller: Caller, asked: Asked | None) -> Kept:
     """Store a request durably, with who ordered it and why."""
     if not caller.may_see(sent.sender_system):
         systems = ", ".join(caller.systems or ())
         raise HTTPException(403, f"{caller.name} acts for {systems}, not for {sent.sender_system}")
-    key = f"{caller.name}/{idempotency_key or uuid.uuid4()}"
+    key = f"{caller.name}/{uuid.uuid4() if asked is None else asked.key}"
     now = runtime.clock.now()
     items = list(_items(service, door, sent, key))
     message = ReceivedMessage(
@@ -240,6 +235,8 @@ def _keep(
         item_count=len(items),
     )
     with runtime.database.begin() as uow:
+        if asked is not None:
+            asked.take(uow.connection)  # whatever is known of it: an order is answered by its request
         kept = keep_request(
             uow.connection,
             message,
@@ -248,6 +245,8 @@ def _keep(
             shape_version=shape_version(service.shape),
             now=now,
         )
+        if kept.differs and asked is not None:
+            raise came_before(asked.key)
         if kept.is_new:
             deed = Deed(who=caller.name, reason=sent.reason)
             note_deed(
@@ -285,7 +284,7 @@ def _made(field: str, key: str) -> str:
 
 def _body(sent: Any) -> StoredBody:
     """Return what was sent in one form, however it was written: it is kept, and compared with what comes again."""
-    raw = json.dumps(sent.model_dump(mode="json"), ensure_ascii=False, sort_keys=True).encode()
+    raw = as_kept(sent)
     return StoredBody(content_hash=hashlib.sha256(raw).digest(), data=zlib.compress(raw), size=len(raw))
 
 

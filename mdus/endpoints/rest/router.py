@@ -16,10 +16,10 @@ from mdus.domain.capability import Capabilities
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.conditional import ConditionalRoute
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.news import add_news
+from mdus.endpoints.rest.once import once_per_key
 from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.registry import add_registry, without_address
@@ -75,7 +75,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     ways_in = [Depends(HTTPBasic(auto_error=False)), Depends(HTTPBearer(auto_error=False))]
     responses = described(400, 401, 403, 404, 422, 503)
     router = APIRouter(
-        prefix="/api/v1", dependencies=ways_in, responses=responses, route_class=ConditionalRoute
+        prefix="/api/v1", dependencies=ways_in, responses=responses, route_class=once_per_key(runtime.database)
     )
     _add_devices(router, runtime, caller, Depends(access))
     _add_orders(router, runtime, caller)
