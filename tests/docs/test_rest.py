@@ -19,7 +19,7 @@ from tests.flows.meter_reading.test_reading_is_ordered import DEVICE, ORDER, STA
 from tests.flows.rest.test_access import dead_message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rest.md").read_text()
-EXAMPLES = re.findall(r"```http\n(GET|POST) (\S+)\n((?:[\w-]+: .*\n)*)(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = re.findall(r"```http\n(GET|POST) (\S+)\n((?:[\w-]+: [^\n]*\n)*)(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
