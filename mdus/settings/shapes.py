@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -169,6 +170,14 @@ class Vee(Section):
     ask_days: Annotated[int, Field(ge=0)]
 
 
+class Billing(Section):
+    period_reasons: Texts
+    settle_hours: Annotated[int, Field(ge=0)]
+    correction_days: Whole
+    determinant_set: str
+    folder: Path | None = None
+
+
 class RegisterChange(Section):
     new_numbers: Literal["never", "beside_known", "always"]
     empty_list: Literal["reverses_installation", "is_refused"]
@@ -272,6 +281,7 @@ class Settings(Section):
     register_change: RegisterChange
     intervals: Intervals
     vee: Vee
+    billing: Billing
     events: Events
     log: Log
     telemetry: Telemetry

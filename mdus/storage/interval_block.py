@@ -164,7 +164,7 @@ def channels_of(connection: Connection, devices: Collection[tuple[str, str]]) ->
 def ensure_channels(connection: Connection, channels: Collection[Channel]) -> dict[Channel, int]:
     """Store channels that are not there yet; returns the row of each."""
     CHANNEL.write(connection, channels)
-    return _ids_of(connection, channels)
+    return channel_ids(connection, channels)
 
 
 def current_blocks(
@@ -182,7 +182,7 @@ def current_blocks(
     if not days:
         return {}
     if ids is None:
-        ids = _ids_of(connection, {channel for channel, _ in days})
+        ids = channel_ids(connection, {channel for channel, _ in days})
     table = INTERVAL_BLOCK
     keys: list[tuple[int, date, Layer]] = []
     by_id: dict[int, Channel] = {}
@@ -239,7 +239,7 @@ def write_blocks(
     if not blocks:
         return
     if ids is None:
-        ids = _ids_of(connection, {block.channel for block in blocks})
+        ids = channel_ids(connection, {block.channel for block in blocks})
     days = [(ids[block.channel], block.day, block.layer) for block in blocks]
     if before is None:
         known = _versions(connection, days)
@@ -284,7 +284,7 @@ def note_used(connection: Connection, blocks: Collection[IntervalBlock]) -> None
     """Note that somebody acted on these versions: what comes from now on makes new ones."""
     if not blocks:
         return
-    ids = _ids_of(connection, {block.channel for block in blocks})
+    ids = channel_ids(connection, {block.channel for block in blocks})
     keys = [(ids[block.channel], block.day, block.layer, block.version) for block in blocks]
     table = INTERVAL_BLOCK
     connection.execute(
@@ -319,7 +319,7 @@ def _known_sets(connection: Connection, sets: Collection[QualitySet]) -> dict[Qu
     return {QualitySet(tuple(row.codes.split())): row.id for row in rows}
 
 
-def _ids_of(connection: Connection, channels: Collection[Channel]) -> dict[Channel, int]:
+def channel_ids(connection: Connection, channels: Collection[Channel]) -> dict[Channel, int]:
     """Return the row of each channel that has one."""
     if not channels:
         return {}

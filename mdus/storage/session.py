@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
+from mdus.billing.determinant_set import DeterminantSetAssignment
 from mdus.domain.channel import Channel
 from mdus.domain.clock import SimulatedTime
 from mdus.domain.command import Command, OwnerKind
@@ -40,6 +41,7 @@ from mdus.storage import answered, registry
 from mdus.storage import end_device_event as device_events
 from mdus.storage import meter_reading_document as documents
 from mdus.storage.command import COMMAND, commands_of, save_commands
+from mdus.storage.determinant import DETERMINANT_SET_ASSIGNMENT
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_WINDOW
 from mdus.storage.facts import EXCEPTION_CASE
@@ -85,6 +87,7 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     TimeSeriesUpload: TIME_SERIES_UPLOAD,
     MeterReading: METER_READING,
     MeterReadingDocument: METER_READING_DOCUMENT,
+    DeterminantSetAssignment: DETERMINANT_SET_ASSIGNMENT,
     EndDeviceControl: END_DEVICE_CONTROL,
     EndDeviceEvent: END_DEVICE_EVENT,
     EventWindow: EVENT_WINDOW,

@@ -1,0 +1,1 @@
+"""Billing determinants from final interval values: totals, time of use, demand. Pure: numpy, exact whole numbers."""

@@ -1,0 +1,125 @@
+"""The parts of days that determinants are added up from: a narrow row per channel and local day.
+
+Numbers are little-endian int64 in the order of the day's recipe. A row is of the newest final version of its day, for
+it is written in the transaction that writes that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import BigInteger, Column, Connection, Date, Index, Integer, LargeBinary, Table, select
+
+from mdus.billing.tally import StoredParts
+from mdus.domain.channel import Channel
+from mdus.storage.column_types import UtcInstant
+from mdus.storage.interval_block import CHANNEL, channel_ids
+from mdus.storage.keys import among
+from mdus.storage.mapping import METADATA
+from mdus.storage.rows import Values, insert_rows
+
+BILLING_PART = Table(
+    "billing_part",
+    METADATA,
+    Column("channel_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("day", Date, primary_key=True),  # local to the channel's zone
+    Column("version", Integer, nullable=False),  # of the final block
+    Column("recipe", BigInteger, nullable=False),  # how the values were parted
+    Column("missing", Integer, nullable=False),
+    Column("estimated", Integer, nullable=False),
+    Column("suspect", Integer, nullable=False),
+    Column("numbers", LargeBinary, nullable=False),
+    Column("written_at", UtcInstant, nullable=False),
+    Index("billing_part_written_at", "written_at"),
+    sqlite_with_rowid=False,
+)
+
+_KEY: Final = ("channel_id", "day")
+_COLUMNS: Final = ("version", "recipe", "missing", "estimated", "suspect", "numbers", "written_at")
+
+
+def write_parts(connection: Connection, rows: Sequence[tuple[Channel, Values]]) -> None:
+    """Store parts of days in place of those there are; each row has the values of `day` and of the further columns."""
+    ids = channel_ids(connection, {channel for channel, _ in rows})
+    content = [(ids[channel], *values) for channel, values in rows]
+    insert_rows(connection, BILLING_PART, (*_KEY, *_COLUMNS), content, key=_KEY, replaced=_COLUMNS)
+
+
+def stored_parts(connection: Connection, channels: Collection[Channel], start: date, end: date) -> StoredParts:
+    """Return the parts of channels' days from `start` to before `end`; two statements."""
+    table, ids = BILLING_PART, channel_ids(connection, channels)
+    names = ("channel_id", "day", "recipe", "missing", "estimated", "suspect", "numbers")
+    query = (
+        select(*(table.c[name] for name in names))
+        .where(
+            among(connection, [table.c.channel_id], [(number,) for number in ids.values()]),
+            table.c.day >= start,
+            table.c.day < end,
+        )
+        .order_by(table.c.channel_id, table.c.day)
+    )
+    columns = list(zip(*connection.execute(query), strict=True)) if ids else []
+    if not columns:
+        columns = [()] * len(names)
+    owners = np.array(columns[0], dtype=np.int64)
+    spans = {}
+    for channel, number in ids.items():
+        first, last = np.searchsorted(owners, (number, number + 1))
+        spans[channel] = slice(int(first), int(last))
+    return StoredParts(
+        spans=spans,
+        days=np.array([day.toordinal() for day in columns[1]], dtype=np.int64),
+        recipes=np.array(columns[2], dtype=np.int64),
+        missing=np.array(columns[3], dtype=np.int64),
+        estimated=np.array(columns[4], dtype=np.int64),
+        suspect=np.array(columns[5], dtype=np.int64),
+        numbers=_numbers(columns[6]),
+    )
+
+
+def parts_written(
+    connection: Connection, *, since: datetime, after: tuple[datetime, int, date] | None = None, limit: int
+) -> list[tuple[datetime, int, Channel, date]]:
+    """Return days whose parts were written at an instant or later: when, the channel's row and value, and the day.
+
+    In their order; `after` is the place of the last one of the page before.
+    """
+    table, channel = BILLING_PART, CHANNEL.table
+    place = [table.c.written_at, table.c.channel_id, table.c.day]
+    query = (
+        select(*place, *(channel.c[name] for name in CHANNEL.names))
+        .join(channel, channel.c.id == table.c.channel_id)
+        .where(table.c.written_at >= since)
+        .order_by(*place)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(_beyond(after))
+    names = CHANNEL.names
+    return [
+        (row[0], row[1], Channel(**dict(zip(names, row[3:], strict=True))), row[2]) for row in connection.execute(query)
+    ]
+
+
+def _beyond(after: tuple[datetime, int, date]) -> Any:
+    table = BILLING_PART
+    at, channel_id, day = after
+    return (table.c.written_at > at) | (
+        (table.c.written_at == at)
+        & ((table.c.channel_id > channel_id) | ((table.c.channel_id == channel_id) & (table.c.day > day)))
+    )
+
+
+def _numbers(texts: Sequence[bytes]) -> Any:
+    """Return the numbers of rows as one array, filled up with zeros to the longest."""
+    by_width: dict[int, list[int]] = {}
+    for place, text in enumerate(texts):
+        by_width.setdefault(len(text) // 8, []).append(place)
+    numbers = np.zeros((len(texts), max(by_width, default=0)), dtype=np.int64)
+    for width, places in by_width.items():
+        told = np.frombuffer(b"".join([texts[place] for place in places]), dtype="<i8")
+        numbers[places, :width] = told.reshape(len(places), width)
+    return numbers

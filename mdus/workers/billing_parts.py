@@ -1,0 +1,87 @@
+"""Parts the final values of days into what determinants are added up from, in the transaction that writes them.
+
+```
+final blocks -> by reading type, grid and day -> day_parts (pure, all channels of a day at once) -> one narrow row each
+```
+
+Four statements at most, however many blocks there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from mdus.billing.day_parts import day_parts
+from mdus.billing.determinant_set import BillingPolicy
+from mdus.billing.schedule import Recipe
+from mdus.billing.tally import Flags
+from mdus.domain.channel import Channel
+from mdus.domain.interval_block import IntervalBlock, Layer
+from mdus.settings import Settings
+from mdus.storage.billing_part import write_parts
+from mdus.storage.interval_block import qualities_of
+from mdus.storage.rows import Values
+from mdus.storage.session import UnitOfWork
+
+#: The settings that the policy was read from last: reading it takes longer than parting a block of days.
+_read: list[tuple[Settings, BillingPolicy]] = []
+
+
+def policy_of(settings: Settings) -> BillingPolicy:
+    """Return what settings say of billing, read once."""
+    if not _read or _read[0][0] is not settings:
+        _read[:] = [(settings, BillingPolicy.of(settings))]
+    return _read[0][1]
+
+
+def store_parts(uow: UnitOfWork, blocks: Sequence[IntervalBlock]) -> None:
+    """Store the parts of days whose final versions these are; the blocks of other layers are passed over.
+
+    Days of channels that no determinant set asks for have none.
+    """
+    policy = policy_of(uow.settings)
+    groups: dict[Recipe, list[IntervalBlock]] = defaultdict(list)
+    for block in blocks:
+        recipe = policy.recipe(block.channel, block.day) if block.layer is Layer.FINAL else None
+        if recipe is not None:
+            groups[recipe].append(block)
+    if not groups:
+        return
+    flags = flags_of(uow, [block for some in groups.values() for block in some])
+    rows = [row for recipe, some in groups.items() for row in _rows(recipe, some, flags)]
+    write_parts(uow.connection, rows)
+
+
+def flags_of(uow: UnitOfWork, blocks: Collection[IntervalBlock]) -> Flags:
+    """Return what the marks of values in blocks say that billing asks for."""
+    marks = np.unique(np.concatenate([block.qualities for block in blocks])) if blocks else np.zeros(0, np.uint16)
+    estimated = np.zeros(int(marks.max(initial=0)) + 1, dtype=np.bool_)
+    suspect = np.zeros_like(estimated)
+    for mark, qualities in qualities_of(uow.connection, marks.tolist()).items():
+        if mark < len(estimated):
+            estimated[mark], suspect[mark] = qualities.is_estimated, qualities.is_suspect
+    return Flags(estimated=estimated, suspect=suspect)
+
+
+def _rows(recipe: Recipe, blocks: Sequence[IntervalBlock], flags: Flags) -> list[tuple[Channel, Values]]:
+    values = np.stack([block.values for block in blocks])
+    marks = np.stack([block.qualities for block in blocks])
+    parts = day_parts(
+        values,
+        recipe,
+        estimated=flags.estimated[marks],
+        suspect=flags.suspect[marks],
+        expected=np.ones(values.shape, dtype=np.bool_),
+    )
+    counts = zip(parts.missing.tolist(), parts.estimated.tolist(), parts.suspect.tolist(), strict=True)
+    numbers = parts.numbers.astype("<i8", copy=False)
+    return [
+        (
+            block.channel,
+            (block.day, block.version, recipe.number, *counted, row.tobytes(), block.written_at),
+        )
+        for block, counted, row in zip(blocks, counts, numbers, strict=True)
+    ]
