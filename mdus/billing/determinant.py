@@ -157,10 +157,12 @@ def _quantities(found: Tally, row: DeterminantSetRow, made: Callable[..., Determ
 
 
 def rounded(value: Fraction, decimals: int) -> Decimal:
-    """Return a number with so many decimals at most, half up (away from zero)."""
+    """Return a number with so many decimals at most, half up (away from zero), without needless zeros."""
     scaled = value * 10**decimals
     whole, rest = divmod(abs(scaled.numerator), scaled.denominator)
     whole += 2 * rest >= scaled.denominator
+    while decimals and whole % 10 == 0:
+        whole, decimals = whole // 10, decimals - 1
     return Decimal(whole if scaled >= 0 else -whole).scaleb(-decimals)
 
 

@@ -27,6 +27,7 @@ from mdus.storage.session import Database, StoredClock
 from mdus.telemetry import logs, tracing
 from mdus.workers import (
     confirmation_watch,
+    determinants,
     estimate_missing,
     head_end_poll,
     interval_corrections,
@@ -278,6 +279,9 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         since = last_run("interval_export", slot)
         return interval_export.run(database, settings=settings, now=now(), since=since, refused_on=day)
 
+    def determine(slot: Slot) -> str:
+        return determinants.run(database, settings=settings, now=now(), since=last_run("determinants", slot))
+
     return {
         "due_readings": lambda _: due_readings(database, settings=settings, now=now()),
         "command_timeouts": lambda _: command_timeouts(database, parts.head_end_workers, now=now()),
@@ -290,6 +294,7 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         "interval_corrections": lambda slot: interval_corrections.run(
             database, settings=settings, now=now(), day=slot.on
         ),
+        "determinants": determine,
         "registry_sync": lambda slot: registry_sync.run(database, answering, now=now(), day=slot.on),
         "reconcile": lambda slot: reconcile.run(database, answering, now=now(), day=slot.on),
     }

@@ -12,6 +12,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from mdus.billing.calendar import CalendarRow, HolidayRow, same_beginning
+from mdus.billing.determinant_set import DeterminantSetRow
 from mdus.bootstrap.type_ids import type_ids
 from mdus.cis.client import InterfaceRow
 from mdus.contracts.catalog import Direction, catalog
@@ -28,7 +30,10 @@ from mdus.vee.rule_set import RuleSetRow
 #: The tables, with the shape of their rows.
 SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "accepted_types": AcceptedTypeRow,
+    "billing_calendars": CalendarRow,
+    "billing_holidays": HolidayRow,
     "capabilities": CapabilityRow,
+    "determinant_sets": DeterminantSetRow,
     "interfaces": InterfaceRow,
     "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,
@@ -48,6 +53,8 @@ def table_problems(
     yield from _reading_type_problems(settings)
     yield from _recurrence_problems(settings)
     yield from _unit_problems(settings)
+    yield from _calendar_problems(settings)
+    yield from _determinant_set_problems(settings)
 
 
 def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
@@ -185,3 +192,52 @@ def _unit_problems(settings: Settings) -> Iterator[Problem]:
             where=f"units.{one.name}, units.{other.name}",
             mend="let both have the same quantity and factor, or other codes",
         )
+
+
+def _calendar_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield calendars with holidays that no list has, and rows of one calendar that begin on the same day."""
+    rows = settings.rows("billing_calendars", CalendarRow)
+    lists = {name for row in settings.rows("billing_holidays", HolidayRow) for name in row.lists}
+    for row in rows:
+        if row.holidays is not None and row.holidays not in lists:
+            yield Problem(
+                what=f"no holiday stands in the list {row.holidays!r}",
+                where=f"billing_calendars.{row.name}.holidays",
+                mend=f"name one that stands in lists of billing_holidays: {', '.join(sorted(lists)) or 'none'}",
+            )
+    for one, other in same_beginning(rows):
+        yield Problem(
+            what=f"the calendar {one.calendar} begins twice on the same day",
+            where=f"billing_calendars.{one.name}, billing_calendars.{other.name}",
+            mend="give one of them another valid_from",
+        )
+
+
+def _determinant_set_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield sets by calendars and in units that are not there, that say two things, and a usual set that is none."""
+    rows = settings.rows("determinant_sets", DeterminantSetRow)
+    calendars = {row.calendar for row in settings.rows("billing_calendars", CalendarRow)}
+    units = {row.code for row in settings.rows("units", UnitRow)}
+    first: dict[tuple[object, ...], str] = {}
+    for row in rows:
+        where = f"determinant_sets.{row.name}"
+        if row.calendar is not None and row.calendar not in calendars:
+            known = ", ".join(sorted(calendars)) or "none"
+            what = f"there is no calendar {row.calendar!r}"
+            yield Problem(what=what, where=f"{where}.calendar", mend=f"name one of billing_calendars: {known}")
+        for column in ("unit", "demand_unit"):
+            code = getattr(row, column)
+            if code is not None and code not in units:
+                mend = "take a code of config/units.toml"
+                yield Problem(what=f"{code!r} is no unit", where=f"{where}.{column}", mend=mend)
+        known_as = first.setdefault((row.set, row.reading_type, row.valid_from), row.name)
+        if known_as != row.name:
+            yield Problem(
+                what=f"the set {row.set} says twice what is determined of {row.reading_type}",
+                where=f"determinant_sets.{known_as}, {where}",
+                mend="give one of them another valid_from",
+            )
+    usual, sets = settings.billing.determinant_set, sorted({row.set for row in rows})
+    if usual not in sets:
+        mend = f"name a set of determinant_sets: {', '.join(sets) or 'none'}"
+        yield Problem(what=f"there is no determinant set {usual!r}", where="billing.determinant_set", mend=mend)

@@ -260,3 +260,14 @@ def unanswered_orders(connection: Connection, documents: Sequence[MeterReadingDo
     )
     found = set(connection.scalars(query))
     return [document for document in documents if document.order_item_id in found]
+
+
+def read_lately(connection: Connection, systems: Collection[str], *, since: datetime) -> list[MeterReadingDocument]:
+    """Return SAP's orders of sender systems whose window was still open at an instant."""
+    query = METER_READING_DOCUMENT.select().where(
+        _TABLE.c.sender_system.in_(sorted(systems)),
+        _TABLE.c.window_until >= since,
+        _TABLE.c.client.is_(None),
+        _TABLE.c.status != DocumentStatus.CANCELLED,
+    )
+    return METER_READING_DOCUMENT.fetch(connection, query)

@@ -183,6 +183,11 @@ JOBS: Final[Mapping[str, Job]] = {
             what="asks meters again for values that were estimated in their stead",
         ),
         Job(
+            name="determinants",
+            trigger=Daily(at=time(6, 30)),
+            what="determines what is billed of periods that have ended or whose values have changed",
+        ),
+        Job(
             name="registry_sync",
             trigger=Daily(at=time(4, 0)),
             what="compares meters and registers with each head end's, provisions what is missing",

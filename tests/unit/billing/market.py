@@ -14,7 +14,7 @@ from mdus.billing.day_parts import DayParts, day_parts
 from mdus.billing.determinant_set import BillingPolicy, DeterminantSetRow
 from mdus.billing.tally import StoredParts
 from mdus.domain.channel import Channel
-from mdus.domain.unit import Units, UnitRow
+from mdus.domain.unit import UnitRow, Units
 
 BERLIN = "Europe/Berlin"
 KWH = "1-0:1.29.0*255"
@@ -134,5 +134,3 @@ def days(start: date, count: int) -> list[date]:
 def instant(day: date, hour: int = 0, minute: int = 0) -> datetime:
     """Return a UTC instant of a local time in Berlin."""
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
-
-
