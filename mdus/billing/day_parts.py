@@ -82,14 +82,24 @@ def _peaks(added: Elements, there: Mask, schedule: Schedule) -> Peaks:
     """Return the highest windows that lie within the days."""
     if schedule.demand is not None and schedule.demand.kind is DemandKind.FIXED:
         starts = schedule.starts
-        sums = np.add.reduceat(added, starts, axis=1)
-        whole = np.add.reduceat(there, starts, axis=1, dtype=np.int64) == schedule.width
+        sums, whole = _fixed(added, there, schedule)
         last = starts + schedule.lengths - 1
     else:
         sums, whole = rolling(added, there, schedule.width)
         starts = np.arange(sums.shape[1])
         last = starts + schedule.width - 1
     return highest(np.where(whole, sums, MISSING), starts, schedule.places[last], len(schedule.buckets))
+
+
+def _fixed(added: Elements, there: Mask, schedule: Schedule) -> tuple[Numbers, Mask]:
+    """Return the sum of each window side by side, and whether all its values are there."""
+    width, starts = schedule.width, schedule.starts
+    if (schedule.lengths == width).all():
+        shape = (len(added), len(starts), width)
+        whole: Mask = np.logical_and.reduce(there.reshape(shape), axis=2)
+        return added.reshape(shape).sum(axis=2), whole
+    counts = np.add.reduceat(there, starts, axis=1, dtype=np.int64)
+    return np.add.reduceat(added, starts, axis=1), counts == width
 
 
 def rolling(added: Elements, there: Mask, width: int) -> tuple[Numbers, Mask]:

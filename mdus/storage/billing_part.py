@@ -11,14 +11,14 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import BigInteger, Column, Connection, Date, Index, Integer, LargeBinary, Table, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Date, Index, Integer, LargeBinary, Table, select
 
 from mdus.billing.tally import StoredParts
 from mdus.domain.channel import Channel
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.interval_block import CHANNEL, channel_ids
 from mdus.storage.keys import among
-from mdus.storage.mapping import METADATA
+from mdus.storage.mapping import METADATA, AnyRow
 from mdus.storage.rows import Values, insert_rows
 
 BILLING_PART = Table(
@@ -39,6 +39,10 @@ BILLING_PART = Table(
 
 _KEY: Final = ("channel_id", "day")
 _COLUMNS: Final = ("version", "recipe", "missing", "estimated", "suspect", "numbers", "written_at")
+
+
+#: When the parts of a day were written, its channel's row, and the day.
+Place = tuple[datetime, int, date]
 
 
 def write_parts(connection: Connection, rows: Sequence[tuple[Channel, Values]]) -> None:
@@ -81,32 +85,26 @@ def stored_parts(connection: Connection, channels: Collection[Channel], start: d
 
 
 def parts_written(
-    connection: Connection, *, since: datetime, after: tuple[datetime, int, date] | None = None, limit: int
-) -> list[tuple[datetime, int, Channel, date]]:
-    """Return days whose parts were written at an instant or later: when, the channel's row and value, and the day.
+    connection: Connection, *, since: datetime, after: Place | None = None, limit: int
+) -> Sequence[AnyRow]:
+    """Return days whose parts were written at an instant or later, with the device of their channel.
 
-    In their order; `after` is the place of the last one of the page before.
+    In the order of `Place`; `after` is that of the last one of the page before.
     """
     table, channel = BILLING_PART, CHANNEL.table
     place = [table.c.written_at, table.c.channel_id, table.c.day]
     query = (
-        select(*place, *(channel.c[name] for name in CHANNEL.names))
+        select(*place, channel.c.sender_system, channel.c.device_id)
         .join(channel, channel.c.id == table.c.channel_id)
         .where(table.c.written_at >= since)
         .order_by(*place)
         .limit(limit)
     )
-    if after is not None:
-        query = query.where(_beyond(after))
-    names = CHANNEL.names
-    return [
-        (row[0], row[1], Channel(**dict(zip(names, row[3:], strict=True))), row[2]) for row in connection.execute(query)
-    ]
+    return connection.execute(query if after is None else query.where(_beyond(after))).all()
 
 
-def _beyond(after: tuple[datetime, int, date]) -> Any:
-    table = BILLING_PART
-    at, channel_id, day = after
+def _beyond(after: Place) -> ColumnElement[bool]:
+    table, (at, channel_id, day) = BILLING_PART, after
     return (table.c.written_at > at) | (
         (table.c.written_at == at)
         & ((table.c.channel_id > channel_id) | ((table.c.channel_id == channel_id) & (table.c.day > day)))

@@ -31,9 +31,18 @@ from sqlalchemy import (
     text,
 )
 
-from mdus.billing.determinant import Determinant, DeterminantStatus, VersionCause
+from mdus.billing.determinant import (
+    DETERMINANTS_HELD,
+    Determinant,
+    DeterminantStatus,
+    VersionCause,
+    case_key,
+    released_by_hand,
+)
 from mdus.billing.determinant_set import DeterminantSetAssignment
+from mdus.storage.audit import Deed, note_deed
 from mdus.storage.column_types import EnumText, ExactDecimal, UtcInstant
+from mdus.storage.exception_case import close_cases
 from mdus.storage.keys import among
 from mdus.storage.mapping import METADATA, AnyRow, Identity64, ValueTable
 from mdus.storage.registry import USAGE_POINT
@@ -138,6 +147,32 @@ def determinant(row: AnyRow) -> Determinant:
 def find(connection: Connection, identity: int) -> AnyRow | None:
     """Return the row of one version."""
     return connection.execute(select(DETERMINANT).where(DETERMINANT.c.id == identity)).first()
+
+
+def release(connection: Connection, identity: int, deed: Deed, *, now: datetime) -> AnyRow | None:
+    """Release a held version, noted in the audit, and close the period's case with its last one; returns the new row.
+
+    None where it is not held, or not the newest of its determinant any more.
+    """
+    alone(connection)
+    held = connection.execute(select(DETERMINANT).where(DETERMINANT.c.id == identity, _IS_HELD)).first()
+    if held is None:
+        return None
+    version = released_by_hand(determinant(held), by=deed.who, reason=deed.reason, now=now)
+    write_versions(connection, [version])
+    system, point, _, period_to, *_ = version.key
+    note_deed(
+        connection,
+        deed,
+        action="determinant released",
+        target=f"{system}/{point} {version.period_from} to {period_to} {version.reading_type} {version.name}",
+        count=1,
+        at=now,
+    )
+    others = newest_of(connection, [(system, point)], since=period_to)
+    if not any(each.status is DeterminantStatus.HELD and each.period_to == period_to for each in others):
+        close_cases(connection, DETERMINANTS_HELD, [case_key(system, point, period_to)], now=now)
+    return connection.execute(select(DETERMINANT).where(DETERMINANT.c.replaces == identity, _IS_NEWEST)).first()
 
 
 class Page(NamedTuple):

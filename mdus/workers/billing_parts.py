@@ -60,9 +60,9 @@ def flags_of(uow: UnitOfWork, blocks: Collection[IntervalBlock]) -> Flags:
     marks = np.unique(np.concatenate([block.qualities for block in blocks])) if blocks else np.zeros(0, np.uint16)
     estimated = np.zeros(int(marks.max(initial=0)) + 1, dtype=np.bool_)
     suspect = np.zeros_like(estimated)
-    for mark, qualities in qualities_of(uow.connection, marks.tolist()).items():
-        if mark < len(estimated):
-            estimated[mark], suspect[mark] = qualities.is_estimated, qualities.is_suspect
+    said = qualities_of(uow.connection, marks.tolist()) if marks.any() else {}
+    for mark, qualities in said.items():
+        estimated[mark], suspect[mark] = qualities.is_estimated, qualities.is_suspect
     return Flags(estimated=estimated, suspect=suspect)
 
 

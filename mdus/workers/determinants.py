@@ -50,7 +50,7 @@ from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import UsagePoint
 from mdus.settings import Settings
 from mdus.storage import determinant as determinants
-from mdus.storage.billing_part import parts_written, stored_parts
+from mdus.storage.billing_part import Place, parts_written, stored_parts
 from mdus.storage.determinant import PointKey
 from mdus.storage.exception_case import close_cases
 from mdus.storage.interval_block import current_blocks
@@ -141,17 +141,17 @@ def _touched(
 ) -> Touched:
     """Return the points of delivery that may have something new."""
     touched: Touched = {}
-    after = None
+    after: Place | None = None
     while True:
         with database.read() as uow:
             page = parts_written(uow.connection, since=since - _OVERLAP, after=after, limit=_PAGE)
             by_device: dict[DeviceKey, set[date]] = defaultdict(set)
-            for _, _, channel, day in page:
-                by_device[channel.sender_system, channel.device_id].add(day)
+            for row in page:
+                by_device[row.sender_system, row.device_id].add(row.day)
             _touch(touched, uow, by_device)
         if len(page) < _PAGE:
             break
-        after = (page[-1][0], page[-1][1], page[-1][3])
+        after = (page[-1].written_at, page[-1].channel_id, page[-1].day)
     with database.read() as uow:
         ordered: dict[DeviceKey, set[date]] = defaultdict(set)
         systems = list(sender_systems(uow.connection))

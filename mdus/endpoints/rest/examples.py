@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mdus.endpoints.rest.billing_examples import BILLING
+
 Example = dict[str, Any]
 
 _OWNER: Final = ("sender_system", "device_id")
@@ -469,6 +471,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "reason": "flood in the old town",
     },
     "Switching": {"stopped": True, "reason": "flood in the old town"},
+    **BILLING,
 }
 
 

@@ -16,6 +16,7 @@ from mdus.domain.capability import Capabilities
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.billing import add_billing
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.news import add_news
@@ -85,6 +86,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_metering(router, runtime, access)
     add_registry(router, runtime, access)
     add_reports(router, runtime, access)
+    add_billing(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
     add_requests(router, runtime, access)

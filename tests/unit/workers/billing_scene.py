@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import select
 
 from mdus.billing.determinant import Determinant
-from mdus.bootstrap.discovery import discover
+from mdus.bootstrap.tables import SHARED_TABLES
 from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice
 from mdus.domain.interval_block import IntervalBlock, Layer, empty_block
@@ -48,8 +48,7 @@ class BillingScene:
     def __init__(self, url: str, folder: Path, *, config: str = "", **environ: str) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "billing_of_the_test.toml").write_text(config)
-        found = discover()
-        self.settings = load_settings({"MDUS_CONFIG": str(folder), **environ}, tables=found.tables)
+        self.settings = load_settings({"MDUS_CONFIG": str(folder), **environ}, tables=SHARED_TABLES)
         self.database = Database(url, settings=self.settings)
         self.now = local(date(2026, 7, 2), 7)
         self.since = local(date(2026, 7, 1), 7)
