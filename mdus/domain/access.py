@@ -12,7 +12,7 @@ class Role(StrEnum):
 
     VIEWER = "viewer"  # read, without personal data
     OPERATOR = "operator"  # read all; mend what was given up; stop disconnections
-    APPROVER = "approver"  # let disconnections leave again
+    APPROVER = "approver"  # let disconnections leave again, release determinants
     ADMIN = "admin"  # everything
 
     def includes(self, other: Role) -> bool:

@@ -240,3 +240,55 @@ class TestCapabilities:
         [unknown] = examine({"MDUS_CONFIG": str(tmp_path)}).problems
         assert unknown.what == "capabilities.a.disconect is not a setting"
         assert unknown.mend == "did you mean disconnect?"
+
+
+class TestBilling:
+    CALENDAR = "[[billing_calendars]]\nname = 'a'\ncalendar = 'a'\notherwise = 'x'\n"
+    SET = (
+        "[[determinant_sets]]\nname = 'a'\nset = 'a'\nreading_type = 'x'\ndeterminants = ['total', 'time_of_use']\n"
+        "calendar = 'two_tariff'\nunit = 'KWH'\n"
+    )
+
+    @pytest.mark.parametrize("rows", [CALENDAR, CALENDAR + "holidays = 'germany'\n", SET, SET + "demand_unit = 'KW'\n"])
+    def test_tables_that_fit_pass(self, tmp_path: Path, rows: str) -> None:
+        assert problems(tmp_path, rows) == []
+
+    @pytest.mark.parametrize(
+        ("rows", "where", "what"),
+        [
+            pytest.param(
+                CALENDAR + "holidays = 'france'\n",
+                "billing_calendars.a.holidays",
+                "no holiday stands in the list 'france'",
+                id="holidays",
+            ),
+            pytest.param(
+                CALENDAR.replace("calendar = 'a'", "calendar = 'two_tariff'"),
+                "billing_calendars.two_tariff, billing_calendars.a",
+                "the calendar two_tariff begins twice on the same day",
+                id="calendar twice",
+            ),
+            pytest.param(
+                SET.replace("two_tariff", "three"),
+                "determinant_sets.a.calendar",
+                "there is no calendar 'three'",
+                id="calendar",
+            ),
+            pytest.param(SET.replace("KWH", "KWX"), "determinant_sets.a.unit", "'KWX' is no unit", id="unit"),
+            pytest.param(
+                SET.replace("set = 'a'", "set = 'standard'").replace("'x'", "'1-0:2.29.0*255'"),
+                "determinant_sets.standard_export, determinant_sets.a",
+                "the set standard says twice what is determined of 1-0:2.29.0*255",
+                id="set twice",
+            ),
+            pytest.param(
+                "[billing]\ndeterminant_set = 'gold'\n",
+                "billing.determinant_set",
+                "there is no determinant set 'gold'",
+                id="usual set",
+            ),
+        ],
+    )
+    def test_tables_that_do_not_are_named(self, tmp_path: Path, rows: str, where: str, what: str) -> None:
+        [problem] = problems(tmp_path, rows)
+        assert (problem.where, problem.what) == (where, what)
