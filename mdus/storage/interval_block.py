@@ -35,7 +35,7 @@ from mdus.domain.channel import MISSING, Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer
 from mdus.domain.reading_quality import QualitySet
 from mdus.storage.column_types import EnumText, UtcInstant
-from mdus.storage.keys import among, among_alike
+from mdus.storage.keys import among, among_alike, given
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
 from mdus.storage.rows import insert_alike, insert_rows, update_rows
 
@@ -290,6 +290,31 @@ def note_used(connection: Connection, blocks: Collection[IntervalBlock]) -> None
     connection.execute(
         update(table).where(among(connection, [table.c[name] for name in _BLOCK], keys)).values(used=True)
     )
+
+
+def note_used_days(connection: Connection, spans: Collection[tuple[Channel, date, date]]) -> None:
+    """Note that somebody acted on the final versions of channels' days, half-open."""
+    ids = channel_ids(connection, {channel for channel, _, _ in spans})
+    rows = [(ids[channel], start, end) for channel, start, end in spans if channel in ids]
+    if not rows:
+        return
+    table = INTERVAL_BLOCK
+    channel_id, start, end = given(connection, [table.c.channel_id, table.c.day, table.c.day], rows)
+    fresh = (
+        select(table.c.id)
+        .where(
+            table.c.channel_id == channel_id,
+            table.c.day >= start,
+            table.c.day < end,
+            table.c.layer == Layer.FINAL,
+            _IS_CURRENT,
+            table.c.used.is_(False),
+        )
+        .order_by(table.c.channel_id, table.c.day)
+        .with_for_update(of=table)
+        .correlate(None)
+    )
+    connection.execute(update(table).where(table.c.id.in_(fresh)).values(used=True))
 
 
 def quality_marks(connection: Connection, sets: Iterable[QualitySet]) -> dict[QualitySet, int]:

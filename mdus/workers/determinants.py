@@ -53,7 +53,7 @@ from mdus.storage import determinant as determinants
 from mdus.storage.billing_part import Place, parts_written, stored_parts
 from mdus.storage.determinant import PointKey
 from mdus.storage.exception_case import close_cases
-from mdus.storage.interval_block import current_blocks
+from mdus.storage.interval_block import current_blocks, note_used_days
 from mdus.storage.mapping import chunks
 from mdus.storage.meter_reading_document import read_lately
 from mdus.storage.reports import sender_systems
@@ -232,6 +232,7 @@ def _determined(uow: UnitOfWork, touched: Touched, policy: Policies, *, now: dat
     points = _points(uow, touched, policy, now=now)
     stored, blocks, flags = _values(uow, points, policy.billing)
     versions: list[Determinant] = []
+    used: set[tuple[Channel, date, date]] = set()
     for point in points:
         found: list[Determinant] = []
         for period, row in point.wanted:
@@ -241,8 +242,12 @@ def _determined(uow: UnitOfWork, touched: Touched, policy: Policies, *, now: dat
             found += determinants_of(
                 counted, row, period, sender_system=system, point_of_delivery_id=name, now=now, by=_BY
             )
-        versions += new_versions(found, point.newest, point.ended, looked_at=point.looked_at, now=now)
+        made = new_versions(found, point.newest, point.ended, looked_at=point.looked_at, now=now)
+        for period, row in point.wanted if made else ():
+            used |= {(span.channel, period.start, period.end) for span in _measuring(point, period, row)}
+        versions += made
     determinants.write_versions(uow.connection, versions)
+    note_used_days(uow.connection, used)
     _keep_cases(uow, points, versions, now=now)
     return versions, sum(len(point.looked_at) for point in points)
 

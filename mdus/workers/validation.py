@@ -37,6 +37,7 @@ from mdus.vee.days import Days, Fact, Mask, flags_of
 from mdus.vee.explaining import basis_of
 from mdus.vee.pipeline import NONE, Kept, Result, State, run
 from mdus.vee.rule_set import RuleSet
+from mdus.workers.billing_parts import store_parts
 from mdus.workers.rule_sets import RuleSets
 from mdus.workers.validation_facts import Facts
 from mdus.workers.validation_registers import Target
@@ -177,6 +178,7 @@ def validated(
         ids=ids,
         before={(block.channel, block.day): block for block in final.values()},
     )
+    store_parts(uow, done.blocks)
     validation.settle(uow.connection, looks, done.again)
     _note_cases(uow, done, now=now)
 

@@ -8,10 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from mdus.billing.determinant import DeterminantStatus, VersionCause
 from mdus.domain.channel import MISSING
 from mdus.domain.exception_case import ExceptionCase
+from mdus.storage.interval_block import INTERVAL_BLOCK
 from mdus.storage.session import TABLES
 from tests.unit.workers.billing_scene import (
     ESTIMATED,
@@ -322,6 +324,18 @@ class TestVersions:
         scene.determine()
         assert scene.found()["total"] == ("8.64", "released")
         assert scene.found()["demand"] == ("0.008", "released")
+
+
+class TestValues:
+    def test_that_are_billed_are_used_and_no_others(self, scene: BillingScene) -> None:
+        scene.meter(start=local(date(2026, 5, 20)))
+        scene.fill(date(2026, 5, 20), date(2026, 7, 2))
+        scene.write(scene.block(date(2026, 6, 10), 2))
+        scene.determine()
+        with scene.database.read() as uow:
+            columns = (INTERVAL_BLOCK.c.day, INTERVAL_BLOCK.c.version, INTERVAL_BLOCK.c.used)
+            rows = [tuple(row) for row in uow.connection.execute(select(*columns))]
+        assert {row[:2] for row in rows if not row[2]} == {(JULY, 1), (date(2026, 6, 10), 1)}
 
 
 class TestParts:
