@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.clock import stamp
+from simulators.sap_cis.bills import Bills
 from simulators.sap_cis.business import Business, CannotOrder
 from simulators.sap_cis.cis import Cis
 from simulators.sap_cis.contract import SENT_ROOTS
@@ -36,6 +37,7 @@ class Control:
         self._technical = TechnicalWork(cis, business)
         self._profiling = Profiling(cis, sender)
         self._sender = sender
+        self._bills = Bills(cis, sender.determinants)
         self._meters = meters
 
     def routes(self) -> list[Route]:
@@ -76,6 +78,7 @@ class Control:
         return [
             *(Route(f"/control/{name}", _command(run), methods=["POST"]) for name, run in commands.items()),
             *(Route(f"/control/{name}", _look(self._cis, show), methods=["GET"]) for name, show in looks.items()),
+            Route("/control/bills", self.bills, methods=["GET"]),
         ]
 
     # Commands -----------------------------------------------------------------------------------------------------
@@ -173,6 +176,16 @@ class Control:
         """This will answer the next {count} profiles of messages with result code 5, and take none of their values."""
         self._cis.record({"event": "value_rejections", "left": int(body["count"])})
         return {}
+
+    async def bills(self, request: Request) -> Response:
+        """This will bill a device: ?device=&tariff=&source=readings|profile|determinants&obis=&from=&to= -> {bills}."""
+        if (refusal := _refusal(request)) is not None:
+            return refusal
+        try:
+            bills = await asyncio.to_thread(self._bills.of, dict(request.query_params))
+        except (KeyError, ValueError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, status_code=422)
+        return JSONResponse({"bills": bills})
 
     # Looks --------------------------------------------------------------------------------------------------------
 

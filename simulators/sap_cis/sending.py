@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import requests
 import zeep
@@ -85,6 +86,7 @@ class Wire:
         session.auth = HTTPBasicAuth(user, password)
         session.mount("http://", HTTPAdapter(pool_maxsize=connections))
         self._url = url.rstrip("/")
+        self._timeout = timeout
         # The interfaces share most of their schema files: fetch each once.
         self._transport = Transport(session=session, timeout=timeout, operation_timeout=timeout, cache=InMemoryCache())
         self._clients: dict[str, zeep.Client] = {}
@@ -120,6 +122,24 @@ class Wire:
         if response.status_code != 200:
             raise ValueError(f"{interface} was answered {response.status_code}: {_excerpt(response.content)}")
         return envelope_message(response.content)
+
+    def determinants(self, point: str) -> list[dict[str, Any]]:
+        """This will read the newest versions of determinants of a point of delivery; ValueError without an answer."""
+        rows: list[dict[str, Any]] = []
+        after = 0
+        while True:
+            response = self._transport.session.get(
+                f"{self._url}/api/v1/determinants",
+                params={"point_of_delivery_id": point, "newest": "true", "after": after, "limit": 1000},
+                timeout=self._timeout,
+            )
+            if response.status_code != 200:
+                raise ValueError(f"determinants were answered {response.status_code}: {_excerpt(response.content)}")
+            page = response.json()
+            rows += page["items"]
+            if len(page["items"]) < 1000:
+                return rows
+            after = page["last"]
 
     def _client(self, interface: str) -> zeep.Client:
         client = self._clients.get(interface)
@@ -161,6 +181,10 @@ class Sender:
     def ask(self, interface: str, arguments: dict[str, object]) -> etree._Element:
         """This will send a synchronous question and return the message that answers it; ValueError if none does."""
         return self._wire.ask(interface, arguments)
+
+    def determinants(self, point: str) -> list[dict[str, Any]]:
+        """This will read the newest versions of determinants of a point of delivery; ValueError without an answer."""
+        return self._wire.determinants(point)
 
     def activity(self) -> tuple[int, datetime | None]:
         """This will return how many messages are under way and the next simulated instant one becomes due."""
