@@ -1,4 +1,4 @@
-"""Determinants as CSV: a line per version, which says what it replaces, in the order of ids."""
+"""Determinants as CSV: a line per version, which says what it replaces, in the order they were made."""
 
 from __future__ import annotations
 

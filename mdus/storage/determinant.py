@@ -101,7 +101,7 @@ DETERMINANT = Table(
         sqlite_where=text("is_newest AND status = 'held'"),
         postgresql_where=text("is_newest AND status = 'held'"),
     ),
-    Index("determinant_point_of_delivery_id", "sender_system", "point_of_delivery_id", "id"),
+    Index("determinant_point_of_delivery_id", "point_of_delivery_id", "id"),
     Index("determinant_made_at", "made_at", "id"),
 )
 
@@ -214,14 +214,17 @@ def versions_after(
 
 
 def versions_made(
-    connection: Connection, start: datetime, end: datetime, *, after: int, limit: int
+    connection: Connection, start: datetime, end: datetime, *, after: int = 0, limit: int
 ) -> Sequence[AnyRow]:
-    """Return versions made between two instants, half-open, with ids above `after`, in the order of their ids."""
+    """Return versions made between two instants, half-open, in the order they were made.
+
+    Who goes on from the last of a page gives its instant as `start`, and its id as `after`.
+    """
     table = DETERMINANT
     query = (
         select(table)
-        .where(table.c.made_at >= start, table.c.made_at < end, table.c.id > after)
-        .order_by(table.c.id)
+        .where(table.c.made_at >= start, table.c.made_at < end, or_(table.c.made_at > start, table.c.id > after))
+        .order_by(table.c.made_at, table.c.id)
         .limit(limit)
     )
     return connection.execute(query).all()

@@ -419,16 +419,13 @@ def write_file(database: Database, folder: Path, day: date, *, zone: str) -> Pat
     start, end = day_start(day, zone=zone), day_start(day + _A_DAY, zone=zone)
     descriptor, draft = tempfile.mkstemp(dir=folder, prefix=f".{target.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file, database.read() as uow:
             file.write(header())
-            after = 0
-            while True:
-                with database.read() as uow:
-                    rows = determinants.versions_made(uow.connection, start, end, after=after, limit=_PAGE)
+            rows = determinants.versions_made(uow.connection, start, end, limit=_PAGE)
+            while rows:
                 file.write(lines(map(determinants.determinant, rows)))
-                if len(rows) < _PAGE:
-                    break
-                after = rows[-1].id
+                start, after = rows[-1].made_at, rows[-1].id
+                rows = determinants.versions_made(uow.connection, start, end, after=after, limit=_PAGE)
             file.flush()
             os.fsync(file.fileno())
         Path(draft).chmod(0o644)

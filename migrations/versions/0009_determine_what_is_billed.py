@@ -81,7 +81,7 @@ def upgrade() -> None:
     ):
         where = sa.text(condition)
         op.create_index(name, "determinant", columns, sqlite_where=where, postgresql_where=where)
-    op.create_index("determinant_point_of_delivery_id", "determinant", ["sender_system", "point_of_delivery_id", "id"])
+    op.create_index("determinant_point_of_delivery_id", "determinant", ["point_of_delivery_id", "id"])
     op.create_index("determinant_made_at", "determinant", ["made_at", "id"])
 
     op.create_table(

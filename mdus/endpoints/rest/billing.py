@@ -175,15 +175,16 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
 
         def parts() -> Iterator[bytes]:
             yield header().encode()
-            after = 0
+            since, after = start, 0
             while True:
+                # Each page in a transaction of its own: none is held while a slow client reads.
                 with database.read() as uow:
-                    rows = determinants.versions_made(uow.connection, start, end, after=after, limit=_PAGE)
+                    rows = determinants.versions_made(uow.connection, since, end, after=after, limit=_PAGE)
+                if not rows:
+                    return
+                since, after = rows[-1].made_at, rows[-1].id
                 seen = [determinants.determinant(row) for row in rows if caller.may_see(row.sender_system)]
                 yield lines(seen).encode()
-                if len(rows) < _PAGE:
-                    return
-                after = rows[-1].id
 
         answer = streamed(parts(), CSV)
         answer.headers["Content-Disposition"] = f'attachment; filename="{file_name(on)}"'
