@@ -18,10 +18,11 @@ from mdus.billing.determinant_set import DeterminantSetAssignment, DeterminantSe
 from mdus.domain.access import Caller, Role
 from mdus.domain.local_time import day_start
 from mdus.domain.usage_point import UsagePoint
+from mdus.endpoints.rest import columnar
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.intervals import streamed
 from mdus.endpoints.rest.mending import Reason, WhatFor
-from mdus.endpoints.rest.negotiation import CSV, JSON, form_of_answer
+from mdus.endpoints.rest.negotiation import ARROW, CSV, JSON, PARQUET, form_of_answer
 from mdus.endpoints.rest.paging import Day
 from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.sent import Sent
@@ -37,7 +38,7 @@ _PAGE: Final = 5000
 #: Beyond, nothing is billed.
 _YEARS: Final = range(1971, 2200)
 _A_DAY: Final = timedelta(days=1)
-_FORMS: Final = (JSON, CSV)
+_FORMS: Final = (JSON, CSV, ARROW, PARQUET)
 
 DeterminantId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The id of the version.")]
 
@@ -124,7 +125,16 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
         "/determinants",
         tags=["billing"],
         response_model=DeterminantPage,
-        responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}, **described(406)},
+        responses={
+            200: {
+                "content": {
+                    CSV: {"schema": {"type": "string"}},
+                    ARROW: {"schema": {"type": "string", "format": "binary"}},
+                    PARQUET: {"schema": {"type": "string", "format": "binary"}},
+                }
+            },
+            **described(406),
+        },
     )
     def all_determinants(
         request: Request,
@@ -141,9 +151,10 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
     ) -> Any:
         """List versions of determinants in the order they were made: who goes on from `last` misses none.
 
-        JSON, or with `Accept: text/csv` the lines of a file, the header `MDUS-Last` then saying the id to go on from.
+        In the form of `Accept`: JSON, text/csv (the lines of a file), application/vnd.apache.arrow.stream or
+        application/vnd.apache.parquet; but for JSON the header `MDUS-Last` has the id to go on from.
         """
-        form = form_of_answer(request, _FORMS, missing={})
+        form = form_of_answer(request, _FORMS, missing=columnar.missing_forms())
         filters = {
             "sender_system": sender_system,
             "point_of_delivery_id": point_of_delivery_id,
@@ -158,8 +169,12 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
             )
         if form == JSON:
             return DeterminantPage(items=[DeterminantShown.model_validate(row) for row in page.rows], last=page.up_to)
-        text = header() + lines(map(determinants.determinant, page.rows))
-        return Response(text.encode(), media_type=CSV, headers={"MDUS-Last": str(page.up_to)})
+        if form == CSV:
+            content = (header() + lines(map(determinants.determinant, page.rows))).encode()
+        else:
+            schema = columnar.determinant_schema()
+            content = b"".join(columnar.written(form, schema, [columnar.determinant_batch(schema, page.rows)]))
+        return Response(content, media_type=form, headers={"MDUS-Last": str(page.up_to)})
 
     @router.get(
         "/determinants/files/{on}",

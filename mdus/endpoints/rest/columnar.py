@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from mdus.billing.determinant_file import COLUMNS
 from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.reading_quality import QualitySet
 from mdus.endpoints.rest.negotiation import ARROW, PARQUET
@@ -80,6 +81,42 @@ def reading_schema(sender_system: str) -> pyarrow.Schema:
         pa.field("received_at", instant, nullable=False),
     ]
     return pa.schema(columns, metadata={"sender_system": sender_system})
+
+
+def determinant_schema() -> pyarrow.Schema:
+    """Return the columns of versions of determinants: those of a file, and whether each is the newest."""
+    import pyarrow as pa
+
+    word, count = pa.dictionary(pa.int32(), pa.string()), pa.int32()
+    instant, day = pa.timestamp("us", tz="UTC"), pa.date32()
+    kinds = {
+        "id": pa.int64(),
+        "period_from": day,
+        "period_to": day,
+        "version": count,
+        "quantity": pa.decimal128(DIGITS, PLACES),
+        "peak_at": instant,
+        "intervals": count,
+        "missing": count,
+        "estimated": count,
+        "made_at": instant,
+        "replaces": pa.int64(),
+        "is_newest": pa.bool_(),
+    }
+    empty = ("peak_at", "gate_reason", "replaces")
+    return pa.schema(
+        [pa.field(name, kinds.get(name, word), nullable=name in empty) for name in (*COLUMNS, "is_newest")]
+    )
+
+
+def determinant_batch(schema: pyarrow.Schema, rows: Sequence[Any]) -> pyarrow.RecordBatch:
+    """Return versions of determinants as a batch."""
+    import pyarrow as pa
+
+    columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
+    for name in ("status", "cause"):
+        columns[name] = [each.value for each in columns[name]]
+    return pa.record_batch([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
 def interval_batch(

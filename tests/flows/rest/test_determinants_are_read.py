@@ -6,9 +6,12 @@ import csv
 import io
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from mdus.domain.access import Role
@@ -141,6 +144,21 @@ class TestReading:
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert [int(row["id"]) for row in rows] == [one["id"] for one in asked.versions(limit=3)["items"]]
         assert answer.headers["MDUS-Last"] == rows[-1]["id"]
+
+    @pytest.mark.parametrize("form", ["arrow.stream", "parquet"])
+    def test_as_columns_lose_no_digit(self, asked: Asked, form: str) -> None:
+        accept = {"Accept": f"application/vnd.apache.{form}"}
+        answer = asked.ask("GET", "determinants", params={"newest": True}, headers=accept)
+        read = pyarrow.ipc.open_stream if form == "arrow.stream" else pyarrow.parquet.read_table
+        found = read(io.BytesIO(answer.content))
+        table = found.read_all() if form == "arrow.stream" else found
+        shown = asked.versions(newest=True)["items"]
+        rows = table.to_pylist()
+        assert [(row["id"], str(row["quantity"].normalize()), row["status"]) for row in rows] == [
+            (one["id"], str(Decimal(one["quantity"]).normalize()), one["status"]) for one in shown
+        ]
+        assert rows[0]["period_to"] == JULY
+        assert answer.headers["MDUS-Last"] == str(shown[-1]["id"])
 
     def test_of_a_day_is_a_file(self, asked: Asked) -> None:
         day = asked.scene.now.date()
