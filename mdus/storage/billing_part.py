@@ -1,7 +1,7 @@
 """The parts of days that determinants are added up from: a narrow row per channel and local day.
 
-Numbers are little-endian int64 in the order of the day's recipe. A row is of the newest final version of its day, for
-it is written in the transaction that writes that.
+Numbers are little-endian int64 in the order of the day's recipe. A row is good as long as the final version that it was
+made of is the current one, and as it was then; what is not good is not read.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Date, Index, Integer, LargeBinary, Table, select
+from sqlalchemy import BigInteger, Column, Connection, Date, Integer, LargeBinary, Table, and_, or_, select
 
 from mdus.billing.tally import StoredParts
 from mdus.domain.channel import Channel
+from mdus.domain.interval_block import Layer
 from mdus.storage.column_types import UtcInstant
-from mdus.storage.interval_block import CHANNEL, channel_ids
+from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, IS_CURRENT, IS_REVISED, channel_ids
 from mdus.storage.keys import among
 from mdus.storage.mapping import METADATA, AnyRow
 from mdus.storage.rows import Values, insert_rows
@@ -33,7 +34,6 @@ BILLING_PART = Table(
     Column("suspect", Integer, nullable=False),
     Column("numbers", LargeBinary, nullable=False),
     Column("written_at", UtcInstant, nullable=False),
-    Index("billing_part_written_at", "written_at"),
     sqlite_with_rowid=False,
 )
 
@@ -41,8 +41,8 @@ _KEY: Final = ("channel_id", "day")
 _COLUMNS: Final = ("version", "recipe", "missing", "estimated", "suspect", "numbers", "written_at")
 
 
-#: When the parts of a day were written, its channel's row, and the day.
-Place = tuple[datetime, int, date]
+#: When a final version was written, and its row.
+Place = tuple[datetime, int]
 
 
 def write_parts(connection: Connection, rows: Sequence[tuple[Channel, Values]]) -> None:
@@ -53,11 +53,22 @@ def write_parts(connection: Connection, rows: Sequence[tuple[Channel, Values]]) 
 
 
 def stored_parts(connection: Connection, channels: Collection[Channel], start: date, end: date) -> StoredParts:
-    """Return the parts of channels' days from `start` to before `end`; two statements."""
-    table, ids = BILLING_PART, channel_ids(connection, channels)
+    """Return the good parts of channels' days from `start` to before `end`; two statements."""
+    table, block, ids = BILLING_PART, INTERVAL_BLOCK, channel_ids(connection, channels)
     names = ("channel_id", "day", "recipe", "missing", "estimated", "suspect", "numbers")
     query = (
         select(*(table.c[name] for name in names))
+        .join(
+            block,
+            and_(
+                block.c.channel_id == table.c.channel_id,
+                block.c.day == table.c.day,
+                block.c.layer == Layer.FINAL,
+                IS_CURRENT,
+                block.c.version == table.c.version,
+                block.c.written_at == table.c.written_at,
+            ),
+        )
         .where(
             among(connection, [table.c.channel_id], [(number,) for number in ids.values()]),
             table.c.day >= start,
@@ -84,31 +95,23 @@ def stored_parts(connection: Connection, channels: Collection[Channel], start: d
     )
 
 
-def parts_written(
-    connection: Connection, *, since: datetime, after: Place | None = None, limit: int
-) -> Sequence[AnyRow]:
-    """Return days whose parts were written at an instant or later, with the device of their channel.
+def final_days(connection: Connection, *, since: datetime, after: Place | None = None, limit: int) -> Sequence[AnyRow]:
+    """Return days whose final version was written at an instant or later, with the device of their channel.
 
     In the order of `Place`; `after` is that of the last one of the page before.
     """
-    table, channel = BILLING_PART, CHANNEL.table
-    place = [table.c.written_at, table.c.channel_id, table.c.day]
+    block, channel = INTERVAL_BLOCK, CHANNEL.table
     query = (
-        select(*place, channel.c.sender_system, channel.c.device_id)
-        .join(channel, channel.c.id == table.c.channel_id)
-        .where(table.c.written_at >= since)
-        .order_by(*place)
+        select(block.c.written_at, block.c.id, block.c.day, channel.c.sender_system, channel.c.device_id)
+        .join(channel, channel.c.id == block.c.channel_id)
+        .where(IS_REVISED, block.c.layer == Layer.FINAL, block.c.written_at >= since)
+        .order_by(block.c.written_at, block.c.id)
         .limit(limit)
     )
-    return connection.execute(query if after is None else query.where(_beyond(after))).all()
-
-
-def _beyond(after: Place) -> ColumnElement[bool]:
-    table, (at, channel_id, day) = BILLING_PART, after
-    return (table.c.written_at > at) | (
-        (table.c.written_at == at)
-        & ((table.c.channel_id > channel_id) | ((table.c.channel_id == channel_id) & (table.c.day > day)))
-    )
+    if after is not None:
+        at, number = after
+        query = query.where(block.c.written_at >= at, or_(block.c.written_at > at, block.c.id > number))
+    return connection.execute(query).all()
 
 
 def _numbers(texts: Sequence[bytes]) -> Any:

@@ -123,8 +123,8 @@ QUALITY_SET = Table(
     Column("codes", Text, nullable=False, unique=True),
 )
 
-_IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
-_IS_REVISED: Final[ColumnElement[bool]] = literal_column(
+IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
+IS_REVISED: Final[ColumnElement[bool]] = literal_column(
     "interval_block.is_current AND (interval_block.version > 1 OR interval_block.cause = 'late'"
     " OR interval_block.layer = 'final')"
 )
@@ -193,7 +193,7 @@ def current_blocks(
             keys.append((number, day, layer))
     query = (
         select(*(table.c[name] for name in (*_BLOCK, *_CONTENT)))
-        .where(among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), _IS_CURRENT)
+        .where(among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), IS_CURRENT)
         .order_by(table.c.channel_id, table.c.day)
     )
     found = connection.execute(query.with_for_update() if lock else query)
@@ -216,7 +216,7 @@ def revised_days(
     query = (
         select(table.c.id, table.c.day, *(channel.c[name] for name in CHANNEL.names))
         .join(channel, channel.c.id == table.c.channel_id)
-        .where(_IS_REVISED, table.c.written_at >= since, table.c.id > after)
+        .where(IS_REVISED, table.c.written_at >= since, table.c.id > after)
         .order_by(table.c.id)
         .limit(limit)
     )
@@ -276,7 +276,7 @@ def _versions(connection: Connection, days: Sequence[tuple[int, date, Layer]]) -
     """Return the number of the current version of each day that has one."""
     table = INTERVAL_BLOCK
     stored = among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
-    query = select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, _IS_CURRENT)
+    query = select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, IS_CURRENT)
     return {(row.channel_id, row.day, row.layer): row.version for row in connection.execute(query)}
 
 
@@ -307,7 +307,7 @@ def note_used_days(connection: Connection, spans: Collection[tuple[Channel, date
             table.c.day >= start,
             table.c.day < end,
             table.c.layer == Layer.FINAL,
-            _IS_CURRENT,
+            IS_CURRENT,
             table.c.used.is_(False),
         )
         .order_by(table.c.channel_id, table.c.day)

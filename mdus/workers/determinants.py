@@ -50,7 +50,7 @@ from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import UsagePoint
 from mdus.settings import Settings
 from mdus.storage import determinant as determinants
-from mdus.storage.billing_part import Place, parts_written, stored_parts
+from mdus.storage.billing_part import Place, final_days, stored_parts
 from mdus.storage.determinant import PointKey
 from mdus.storage.exception_case import close_cases
 from mdus.storage.interval_block import current_blocks, note_used_days
@@ -69,11 +69,11 @@ SET_UNKNOWN: Final = "determinant_set_unknown"
 
 #: Points of delivery determined in one transaction.
 _AT_ONCE: Final = 50
-#: Parts read in one statement, blocks parted in one pass, versions written to a file at once.
+#: Days read in one statement, blocks parted in one pass, versions written to a file at once.
 _PAGE: Final = 5000
 _BLOCKS: Final = 500
 
-#: Parts are stamped before their transaction ends: what the run before may not have seen yet.
+#: Blocks are stamped before their transaction ends: what the run before may not have seen yet.
 _OVERLAP: Final = timedelta(minutes=10)
 _A_DAY: Final = timedelta(days=1)
 
@@ -144,14 +144,14 @@ def _touched(
     after: Place | None = None
     while True:
         with database.read() as uow:
-            page = parts_written(uow.connection, since=since - _OVERLAP, after=after, limit=_PAGE)
+            page = final_days(uow.connection, since=since - _OVERLAP, after=after, limit=_PAGE)
             by_device: dict[DeviceKey, set[date]] = defaultdict(set)
             for row in page:
                 by_device[row.sender_system, row.device_id].add(row.day)
             _touch(touched, uow, by_device)
         if len(page) < _PAGE:
             break
-        after = (page[-1].written_at, page[-1].channel_id, page[-1].day)
+        after = (page[-1].written_at, page[-1].id)
     with database.read() as uow:
         ordered: dict[DeviceKey, set[date]] = defaultdict(set)
         systems = list(sender_systems(uow.connection))

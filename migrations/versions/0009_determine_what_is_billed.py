@@ -37,7 +37,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("channel_id", "day"),
         sqlite_with_rowid=False,
     )
-    op.create_index("billing_part_written_at", "billing_part", ["written_at"])
 
     op.create_table(
         "determinant",

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from mdus.billing.determinant import Determinant, DeterminantStatus
 from mdus.storage import determinant as determinants
-from mdus.storage.billing_part import parts_written
+from mdus.storage.billing_part import final_days
 from mdus.storage.session import Database
 
 NOW = datetime(2026, 7, 2, 5, 0, tzinfo=UTC)
@@ -147,7 +147,7 @@ class TestDays:
             id="versions of a day",
         ),
         pytest.param(
-            lambda connection: parts_written(connection, since=NOW, limit=9), "billing_part_written_at", id="parts"
+            lambda connection: final_days(connection, since=NOW, limit=9), "interval_block_revised", id="final days"
         ),
     ],
 )
@@ -168,4 +168,4 @@ def test_what_is_asked_is_found_by_index(sqlite_url: str, ask: Callable[[Any], A
     database.close()
     assert index in plans[-1]
     assert "SCAN determinant" not in plans[-1]
-    assert "SCAN billing_part" not in plans[-1]
+    assert "SCAN interval_block" not in plans[-1]

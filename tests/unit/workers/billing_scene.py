@@ -25,7 +25,7 @@ from mdus.domain.usage_point import UsagePoint
 from mdus.settings import load_settings
 from mdus.storage.determinant import DETERMINANT, determinant
 from mdus.storage.interval_block import current_blocks, ensure_channels, quality_marks, write_blocks
-from mdus.storage.session import Database
+from mdus.storage.session import Database, UnitOfWork
 from mdus.workers import determinants
 from mdus.workers.billing_parts import store_parts
 
@@ -129,6 +129,12 @@ class BillingScene:
         for place, quality in (marks or {}).items():
             qualities[place] = named[quality]
         return replace(block, layer=Layer.FINAL, values=told, qualities=qualities)
+
+    def block_in(self, uow: UnitOfWork, day: date) -> IntervalBlock:
+        """Return the final block there is of a day, as if it had just been written."""
+        days = [(self.channel(), day)]
+        [there] = current_blocks(uow.connection, days, layer=Layer.FINAL).values()
+        return replace(there, written_at=self.now)
 
     def write(self, *blocks: IntervalBlock) -> None:
         """Write final values as validation does: a new version of what there is, and its parts."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event, select
 
 from mdus.domain.interval_block import Layer
-from mdus.storage.billing_part import BILLING_PART, parts_written, stored_parts
+from mdus.storage.billing_part import BILLING_PART, final_days, stored_parts
 from mdus.storage.interval_block import ensure_channels, write_blocks
 from mdus.workers.billing_parts import policy_of, store_parts
 from tests.unit.workers.billing_scene import ESTIMATED, JULY, JUNE, SUSPECT, BillingScene
@@ -93,13 +93,29 @@ def test_take_as_many_statements_however_many_they_are(scene: BillingScene) -> N
     assert counts[1] in (3, 4)
 
 
-def test_that_were_written_are_read_page_by_page(scene: BillingScene) -> None:
+def test_of_what_is_no_longer_the_final_version_are_not_read(scene: BillingScene) -> None:
+    days = [date(2026, 6, number) for number in (8, 9, 10, 11)]
+    scene.write(*(scene.block(day) for day in days))
+    scene.parted = False
+    scene.write(scene.block(days[0], 2))  # a new version, by whoever stores no parts
+    scene.now += timedelta(hours=1)
+    with scene.database.begin() as uow:
+        extended = scene.block_in(uow, days[1])
+        write_blocks(uow.connection, [extended])  # the same version, written again
+        found = stored_parts(uow.connection, [scene.channel()], JUNE, JULY)
+    assert found.days.tolist() == [day.toordinal() for day in days[2:]]
+
+
+def test_final_days_are_read_page_by_page(scene: BillingScene) -> None:
     scene.fill(JUNE, date(2026, 6, 6))
     scene.fill(JUNE, date(2026, 6, 6), of=scene.channel("43"))
+    raw = replace(scene.block(date(2026, 6, 20)), layer=Layer.RAW)
     found, after = [], None
-    with scene.database.read() as uow:
-        while page := parts_written(uow.connection, since=scene.now, after=after, limit=3):
+    with scene.database.begin() as uow:
+        write_blocks(uow.connection, [raw])
+        while page := final_days(uow.connection, since=scene.now, after=after, limit=3):
             found += [(row.device_id, row.day.day) for row in page]
-            after = (page[-1].written_at, page[-1].channel_id, page[-1].day)
-        assert parts_written(uow.connection, since=scene.now.replace(year=2027), limit=3) == []
+            after = (page[-1].written_at, page[-1].id)
+        assert final_days(uow.connection, since=scene.now.replace(year=2027), limit=3) == []
     assert len(found) == len(set(found)) == 10
+    assert (scene.channel().device_id, 20) not in found

@@ -339,6 +339,16 @@ class TestValues:
 
 
 class TestParts:
+    def test_of_values_that_another_door_wrote_are_made_anew(self, scene: BillingScene) -> None:
+        scene.meter()
+        scene.fill(JUNE, JULY)
+        scene.determine(now=scene.now + timedelta(hours=1))
+        scene.now += timedelta(days=1)
+        scene.parted = False
+        scene.write(scene.block(date(2026, 6, 10), 2))
+        scene.determine()
+        assert scene.found()["total"] == ("2.976", "released")
+
     def test_that_were_never_stored_are_made(self, scene: BillingScene) -> None:
         scene.parted = False
         scene.meter()
