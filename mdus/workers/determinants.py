@@ -56,7 +56,8 @@ from mdus.storage.exception_case import close_cases
 from mdus.storage.interval_block import current_blocks, note_used_days
 from mdus.storage.mapping import chunks
 from mdus.storage.meter_reading_document import read_lately
-from mdus.storage.reports import sender_systems
+from mdus.storage.paging import sender_systems
+from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.workers.billing_parts import flags_of, policy_of, store_parts
 from mdus.workers.inbox import zone_of
@@ -154,7 +155,7 @@ def _touched(
         after = (page[-1].written_at, page[-1].id)
     with database.read() as uow:
         ordered: dict[DeviceKey, set[date]] = defaultdict(set)
-        systems = list(sender_systems(uow.connection))
+        systems = sender_systems(uow.connection, END_DEVICE.table)
         for document in read_lately(uow.connection, systems, since=since - policy.settling):
             if reason_number(document.reason_code) in policy.reasons:
                 ordered[document.sender_system, document.device_id].add(document.scheduled_on)

@@ -1,7 +1,7 @@
 """determine what is billed: parts of days, determinants in versions, which set a point of delivery has
 
-Revision: 0009
-Follows: 0008
+Revision: 0010
+Follows: 0009
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from alembic import op
 
 from mdus.storage.column_types import ExactDecimal, UtcInstant
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
