@@ -29,6 +29,7 @@ from mdus.workers import (
     confirmation_watch,
     determinants,
     estimate_missing,
+    exception_ageing,
     head_end_poll,
     interval_corrections,
     interval_export,
@@ -37,6 +38,7 @@ from mdus.workers import (
 )
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.event_sorting import EventSorter
+from mdus.workers.exception_routing import ExceptionRouter
 from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.job_runner import Body, JobRunner
@@ -200,6 +202,7 @@ def loops_of(parts: Parts) -> list[Loop]:
     documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
     validation = validation_worker(parts)
     events = EventSorter(database=database, settings=settings, clock=clock)
+    exceptions = ExceptionRouter(database=database, settings=settings, clock=clock)
     scheduler = Scheduler(database=database, clock=clock, zone=settings.time_zone, holder=process_name())
     loops = [
         Loop("inbox", inbox.turn),
@@ -208,6 +211,7 @@ def loops_of(parts: Parts) -> list[Loop]:
         Loop("meter_reading_documents", documents.turn),
         Loop("validation", validation.turn),
         Loop("events", events.turn),
+        Loop("exceptions", exceptions.turn),
         Loop("scheduler", scheduler.turn, close=scheduler.close, wakeful=False),
         Loop("jobs", job_runner(parts).turn, wakeful=False),
     ]
@@ -295,6 +299,7 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
             database, settings=settings, now=now(), day=slot.on
         ),
         "determinants": determine,
+        "exception_ageing": lambda _: exception_ageing.run(database, settings=settings, now=now()),
         "registry_sync": lambda slot: registry_sync.run(database, answering, now=now(), day=slot.on),
         "reconcile": lambda slot: reconcile.run(database, answering, now=now(), day=slot.on),
     }

@@ -18,6 +18,7 @@ from mdus.bootstrap.type_ids import type_ids
 from mdus.cis.client import InterfaceRow
 from mdus.contracts.catalog import Direction, catalog
 from mdus.domain.capability import ANY, CapabilityRow, contradicting
+from mdus.domain.exception_routing import RoutingRule
 from mdus.domain.head_end import HeadEndKind
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
 from mdus.domain.register_policy import ReadingTypeRow
@@ -34,6 +35,7 @@ SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "billing_holidays": HolidayRow,
     "capabilities": CapabilityRow,
     "determinant_sets": DeterminantSetRow,
+    "exception_routing": RoutingRule,
     "interfaces": InterfaceRow,
     "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,

@@ -9,11 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, PrivateAttr, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    PrivateAttr,
+    SecretStr,
+    model_validator,
+)
 
 MASK: Final = "********"
 
@@ -44,6 +55,8 @@ DatabaseUrl = Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://
 QueueUrl = Annotated[str, Field(pattern=r"^(database$|nats://[^/\s])")]
 Status = Annotated[Literal[200, 202], BeforeValidator(_number)]
 Whole = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -178,6 +191,31 @@ class Billing(Section):
     folder: Path | None = None
 
 
+class Exceptions(Section):
+    work_days: Annotated[tuple[Weekday, ...], BeforeValidator(_split_commas), Field(min_length=1)]
+    work_begins: time
+    work_ends: time
+    holidays: Annotated[tuple[date, ...], BeforeValidator(_split_commas)]
+    area: Literal["postal_code", "parent_installation_point_id"]
+    age_class_days: Annotated[tuple[Whole, ...], BeforeValidator(_split_commas), Field(min_length=1)]
+    missing_kinds: Texts
+    group_members: Annotated[int, Field(ge=2)]
+    group_share: Share
+    group_window_minutes: Whole
+    storm_members: Annotated[int, Field(ge=2)]
+    storm_share: Share
+    storm_over_share: Share
+    storm_window_minutes: Whole
+
+    @model_validator(mode="after")
+    def _works_forward(self) -> Self:
+        if self.work_begins >= self.work_ends:
+            raise ValueError("work_begins must be before work_ends")
+        if self.storm_over_share >= self.storm_share:
+            raise ValueError("storm_over_share must be below storm_share, or a storm would end as it begins")
+        return self
+
+
 class RegisterChange(Section):
     new_numbers: Literal["never", "beside_known", "always"]
     empty_list: Literal["reverses_installation", "is_refused"]
@@ -283,6 +321,7 @@ class Settings(Section):
     vee: Vee
     billing: Billing
     events: Events
+    exceptions: Exceptions
     log: Log
     telemetry: Telemetry
     time_zones: dict[str, Zone]

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, func, select, update
 
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.keys import among
+
+if TYPE_CHECKING:
+    from mdus.storage.session import UnitOfWork
 
 _TABLE = EXCEPTION_CASE.table
 
@@ -60,13 +64,21 @@ def keep_cases(
     return Kept(opened=len(opened), still_open=len(stored) - len(closed), closed=len(closed))
 
 
-def close_cases(connection: Connection, kind: str, keys: Collection[str], *, now: datetime) -> None:
-    """Close the open cases of a kind with these keys."""
-    connection.execute(
-        update(_TABLE)
-        .where(_TABLE.c.kind == kind, _TABLE.c.case_key.in_(sorted(keys)), _TABLE.c.closed_at.is_(None))
-        .values(closed_at=now)
-    )
+def close_cases(connection: Connection, kind: str, keys: Collection[str], *, now: datetime) -> int:
+    """Close the open cases of a kind with these keys; returns how many there were."""
+    if not keys:
+        return 0
+    is_meant = among(connection, [_TABLE.c.kind, _TABLE.c.case_key], {(kind, key) for key in keys})
+    closed = connection.execute(update(_TABLE).where(is_meant, _TABLE.c.closed_at.is_(None)).values(closed_at=now))
+    return closed.rowcount
+
+
+def close_for(uow: UnitOfWork, kind: str, keys: Collection[str], now: datetime) -> int:
+    """Close the open cases of a kind about these keys, for what was missing or doubted has come; returns how many.
+
+    The group they belong to, and its line in the work list, follows by itself.
+    """
+    return close_cases(uow.connection, kind, keys, now=now)
 
 
 def open_cases(connection: Connection) -> dict[str, int]:

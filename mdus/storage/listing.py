@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, FromClause, Row, Select, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, and_, literal_column, select
 
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
 from mdus.storage.command import COMMAND
 from mdus.storage.end_device_control import CONTROL_IS_LISTED, END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_HAS_REASON, EVENT_IS_LISTED
-from mdus.storage.facts import CASE_IS_CLOSED, CASE_IS_OPEN, EXCEPTION_CASE
+from mdus.storage.facts import CASE_IS_LISTED, CASE_WAS_LISTED, EXCEPTION_CASE
 from mdus.storage.job import JOB_RUN
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, MESSAGE_IS_LISTED
 from mdus.storage.meter_reading_document import DOCUMENT_IS_LISTED, METER_READING_DOCUMENT
@@ -59,8 +59,8 @@ _MESSAGE_WAYS: Final = (
     Way(columns=("sender_system", "status"), condition=MESSAGE_IS_LISTED),
     Way(columns=("service", "sender_system", "status"), condition=MESSAGE_IS_LISTED),
 )
-_OPEN_CASE_WAYS: Final = (Way(columns=("kind",), condition=CASE_IS_OPEN),)
-_CLOSED_CASE_WAYS: Final = (Way(columns=("kind",), condition=CASE_IS_CLOSED),)
+_OPEN_CASE_WAYS: Final = (Way(columns=("kind",), condition=CASE_IS_LISTED),)
+_CLOSED_CASE_WAYS: Final = (Way(columns=("kind",), condition=CASE_WAS_LISTED),)
 _JOB_WAYS: Final = (Way(columns=("job",)),)
 
 
@@ -166,10 +166,10 @@ def raw_body(connection: Connection, message_id: int) -> bytes | None:
 
 
 def exception_cases(connection: Connection, page: Page, *, is_open: bool, **filters: Any) -> Sequence[Row[Any]]:
-    """Return exception cases, those that are open or those that are closed."""
+    """Return exception cases, those that are open or those that are closed; members stand behind their group."""
     table = EXCEPTION_CASE.table
     ways = _OPEN_CASE_WAYS if is_open else _CLOSED_CASE_WAYS
-    wanted = table.c.closed_at.is_(None) if is_open else table.c.closed_at.is_not(None)
+    wanted: ColumnElement[bool] = literal_column(CASE_IS_LISTED if is_open else CASE_WAS_LISTED)
     return _page(connection, select(table).where(wanted), table, page, filters, ways)
 
 

@@ -72,7 +72,8 @@ class ValueTable(Generic[V]):
 
     `keep` leaves a stored row with the same key as it is (facts that never change); otherwise it is replaced. `keep`
     may also be a condition on the new row, as SQL that calls it `excluded`: then only rows that meet it change nothing.
-    `extra` are columns the value does not know (leases, tokens): saving a value never touches them.
+    `extra` are columns the value does not know (leases, tokens): saving a value never touches them, unless `becomes`
+    says what becomes of a column of the stored row, as SQL that calls the new row `excluded`.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class ValueTable(Generic[V]):
         table_name: str,
         *,
         keep: bool | str = False,
+        becomes: Mapping[str, str] | None = None,
         extra: Sequence[Column[Any]] = (),
         indexes: Sequence[Sequence[str]] = (),
         constraints: Sequence[Any] = (),
@@ -104,6 +106,8 @@ class ValueTable(Generic[V]):
         self._row: Callable[[V], Values] = attrgetter(*self.names)
         self._keep = keep
         self._merged = self._kept_when(keep) if isinstance(keep, str) else None
+        if becomes is not None:
+            self._merged = {**{name: f'excluded."{name}"' for name in self._others}, **becomes}
 
     def _kept_when(self, condition: str) -> dict[str, str]:
         """Return what becomes of the columns of a stored row, by whether the new row meets the condition."""

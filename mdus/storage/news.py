@@ -45,6 +45,7 @@ class Topic(StrEnum):
 
     EVENTS = "events"  # what a meter told of itself, or MDUS of what failed: for whoever may see the sender system
     REQUESTS = "requests"  # a client's request is settled: for that client
+    EXCEPTIONS = "exceptions"  # a storm of missing data began or ended: for whoever may see the sender system
     READINGS = "readings"  # a client's reading order has its value, or has failed: for that client
 
 

@@ -188,6 +188,11 @@ JOBS: Final[Mapping[str, Job]] = {
             what="determines what is billed of periods that have ended or whose values have changed",
         ),
         Job(
+            name="exception_ageing",
+            trigger=Sweep(every=timedelta(hours=1)),
+            what="tells how old the open cases are, raises those that are overdue",
+        ),
+        Job(
             name="registry_sync",
             trigger=Daily(at=time(4, 0)),
             what="compares meters and registers with each head end's, provisions what is missing",

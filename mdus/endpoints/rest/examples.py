@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mdus.endpoints.rest.billing_examples import BILLING
+from mdus.endpoints.rest.exception_examples import EXCEPTION_EXAMPLES
 
 Example = dict[str, Any]
 
@@ -397,13 +398,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "MessageDetail": {**_MESSAGE, "events": [_CHANGE], "items": [_ITEM]},
     "Item": _ITEM,
     "Event": _CHANGE,
-    "Case": {
-        "kind": "device_silent",
-        "case_key": "P11/000000000000000042",
-        "opened_at": "2026-03-28T04:00:09Z",
-        "closed_at": None,
-        "note": "device 000000000000000042 was last heard on 2026-03-24 23:10 UTC",
-    },
+    **EXCEPTION_EXAMPLES,
     "Traced": {"missing": [], "steps": [_STEP], "happenings": [_HAPPENING], "is_cut": False},
     "Step": _STEP,
     "Happening": _HAPPENING,

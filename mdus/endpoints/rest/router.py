@@ -17,6 +17,8 @@ from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.billing import add_billing
+from mdus.endpoints.rest.exception_rules import add_exception_rules
+from mdus.endpoints.rest.exceptions import add_exceptions
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.news import add_news
@@ -27,7 +29,6 @@ from mdus.endpoints.rest.registry import add_registry, without_address
 from mdus.endpoints.rest.reports import add_reports
 from mdus.endpoints.rest.requests import add_requests
 from mdus.endpoints.rest.shapes import (
-    Case,
     ConnectionOrder,
     Device,
     DeviceDetail,
@@ -82,7 +83,8 @@ def rest_router(runtime: Runtime) -> APIRouter:
     _add_orders(router, runtime, caller)
     _add_device_events(router, runtime, caller)
     _add_messages(router, runtime, caller, Depends(access))
-    _add_exceptions(router, runtime, caller)
+    add_exceptions(router, runtime, access)
+    add_exception_rules(router, runtime, access)
     add_metering(router, runtime, access)
     add_registry(router, runtime, access)
     add_reports(router, runtime, access)
@@ -307,23 +309,6 @@ def _add_messages(router: APIRouter, runtime: Runtime, caller: Any, who: Any) ->
             "Content-Disposition": f'attachment; filename="{message_id}.xml"',
         }
         return Response(content, media_type="text/xml", headers=headers)
-
-
-def _add_exceptions(router: APIRouter, runtime: Runtime, caller: Any) -> None:
-    @router.get("/exceptions", tags=["exceptions"])
-    def exceptions(
-        _: Systems = caller,
-        kind: Annotated[str | None, Query(description="Only of this kind.")] = None,
-        open: Annotated[bool, Query(description="Open cases, or closed ones.")] = True,  # noqa: A002 - its name in the URL
-        sort: ById = DEFAULT,
-        limit: Limit = 100,
-        cursor: Cursor = None,
-    ) -> Listed[Case]:
-        """List what needs a human, the newest first."""
-        page = _BY_ID.page(sort, cursor=cursor, limit=limit)
-        with runtime.database.read() as uow:
-            rows = listing.exception_cases(uow.connection, page, is_open=open, kind=kind)
-        return _BY_ID.listed(Case, rows, page)
 
 
 def _may_see(systems: Systems, system: str) -> bool:

@@ -243,13 +243,36 @@ class MessageDetail(Message):
 
 
 class Case(Shown):
-    """A situation that needs a human."""
+    """A situation that needs a human, and whose it is; team, severity and due date are given right after it was opened.
 
+    `members` is the number of open cases of one cause that this line stands for; `group` the case it is a member of.
+    """
+
+    id: int
     kind: str
     case_key: str
     opened_at: datetime
     closed_at: datetime | None
     note: str
+    state: str
+    team: str | None
+    assignee: str | None
+    severity: str | None
+    due_at: datetime | None
+    paused_at: datetime | None
+    escalated_at: datetime | None
+    age_class: str | None
+    rule: str | None
+    rules_version: int | None
+    sender_system: str | None
+    device_id: str | None
+    point_of_delivery_id: str | None
+    head_end: str | None
+    area: str | None
+    commodity: str | None
+    reading_reason: str | None
+    members: int | None
+    group: int | None
 
 
 class Happening(Shown):
