@@ -168,6 +168,12 @@ def is_alone_in_routing(connection: Connection) -> bool:
     return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(_ROUTING))))
 
 
+def wait_for_routing(connection: Connection) -> None:
+    """Wait until nobody routes and groups, and keep it so until the transaction ends."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(func.pg_advisory_xact_lock(_ROUTING)))
+
+
 def is_any_unrouted(connection: Connection) -> bool:
     """Tell whether a case waits to be routed."""
     return connection.execute(select(_CASE.c.id).where(_IS_UNROUTED).limit(1)).first() is not None

@@ -17,18 +17,15 @@ from mdus.domain.exception_grouping import ROOT_CAUSE, GroupingRules, Place, who
 from mdus.domain.exception_subject import named_in
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.storage import exception_group as groups
+from mdus.storage import exception_storm as storms
 from mdus.storage.exception_case import close_for
+from mdus.storage.exception_storm import BY_RULE
 from mdus.storage.exception_work import note_history
 from mdus.storage.facts import EXCEPTION_CASE
-from mdus.storage.mapping import AnyRow
-from mdus.storage.news import News, Topic, note_news
 from mdus.storage.reconciliation import DOCUMENT_OVERDUE
 from mdus.storage.session import UnitOfWork
 
 log = structlog.get_logger(__name__)
-
-#: Who is said to have done what was done by rule.
-BY_RULE: Final = "mdus"
 
 #: Cases about reading orders looked at in one turn.
 _LOOKED_AT: Final = 1000
@@ -76,7 +73,7 @@ def keep_storms(uow: UnitOfWork, kinds: Collection[str], rules: GroupingRules, *
     connection = uow.connection
     since = now - rules.storm_window
     moved = 0
-    present = groups.open_storms(connection)
+    present = storms.open_storms(connection)
     counted = whole_head_ends(groups.affected(connection, kinds, since=since, ungrouped=False)) if kinds else {}
     stormy = [Place(head_end=storm.head_end, area=storm.area) for storm in present]
     for place in worth_counting(counted, least=rules.storm_members):
@@ -85,64 +82,17 @@ def keep_storms(uow: UnitOfWork, kinds: Collection[str], rules: GroupingRules, *
         meters = groups.meters_at(connection, place, area=area, day=now.date())
         if rules.is_storm(counted[place], of=meters):
             stormy.append(place)
-            start_storm(uow, place, kinds, rules, meters=meters, who=BY_RULE, reason="by rule", now=now)
+            who = {"who": BY_RULE, "reason": "by rule"}
+            storms.start_storm(connection, place, kinds, meters=meters, since=since, now=now, **who)
             moved += counted[place]
     for storm in present:
-        moved += groups.join_storm(connection, storm, kinds, since=storm.started_at - rules.storm_window, now=now)
-        affected = groups.members_affected(connection, storm)
-        groups.note_affected(connection, storm, affected)
+        moved += storms.join_storm(connection, storm, kinds, since=storm.started_at - rules.storm_window, now=now)
+        affected = storms.members_affected(connection, storm)
+        storms.note_affected(connection, storm, affected)
         if storm.started_by == BY_RULE and rules.is_over(affected, of=storm.meters):
             reason = f"{affected} of {storm.meters} meters still have a case"
-            moved += end_storm(uow, storm, who=BY_RULE, reason=reason, now=now)
+            moved += storms.end_storm(connection, storm, who=BY_RULE, reason=reason, now=now)
     return moved
-
-
-def start_storm(
-    uow: UnitOfWork,
-    place: Place,
-    kinds: Collection[str],
-    rules: GroupingRules,
-    *,
-    meters: int,
-    who: str,
-    reason: str,
-    now: datetime,
-) -> AnyRow:
-    """Begin a storm: single cases of its place become its members, and clients are told."""
-    connection, since = uow.connection, now - rules.storm_window
-    affected = whole_head_ends(groups.affected(connection, kinds, since=since, ungrouped=False)).get(place, 0)
-    storm = groups.start_storm(connection, place, meters=meters, affected=affected, who=who, reason=reason, now=now)
-    groups.join_storm(connection, storm, kinds, since=since, now=now)
-    groups.count_members(connection)
-    _tell(uow, storm, affected=affected, state="started", who=who, reason=reason, now=now)
-    return storm
-
-
-def end_storm(uow: UnitOfWork, storm: AnyRow, *, who: str, reason: str, now: datetime) -> int:
-    """End a storm, and tell clients; returns how many cases stand alone again."""
-    left = groups.end_storm(uow.connection, storm, who=who, reason=reason, now=now)
-    _tell(uow, storm, affected=left, state="ended", who=who, reason=reason, now=now)
-    return left
-
-
-def _tell(uow: UnitOfWork, storm: AnyRow, *, affected: int, state: str, who: str, reason: str, now: datetime) -> None:
-    content = {
-        "storm": storm.id,
-        "state": state,
-        "head_end": storm.head_end,
-        "area": storm.area,
-        "started_at": storm.started_at.isoformat(),
-        "meters": storm.meters,
-        "affected": affected,
-        "by": who,
-        "reason": reason,
-    }
-    news = [
-        News(at=now, topic=Topic.EXCEPTIONS, sender_system=system, about=f"storm/{storm.id}", content=content)
-        for system in groups.systems_of(uow.connection, storm.head_end)
-    ]
-    note_news(uow.connection, news)
-    log.warning("storm", state=state, storm=storm.id, head_end=storm.head_end, area=storm.area, affected=affected)
 
 
 def close_answered(uow: UnitOfWork, *, now: datetime) -> int:

@@ -23,6 +23,7 @@ from mdus.domain.exception_routing import age_class, kinds_like
 from mdus.domain.working_time import WorkingCalendar
 from mdus.settings import Settings
 from mdus.storage import exception_group as groups
+from mdus.storage import exception_storm as storms
 from mdus.storage import exception_work as work
 from mdus.storage.exception_rules import rules_at
 from mdus.storage.exception_subject import subjects_of
@@ -103,7 +104,7 @@ class ExceptionRouter:
         now = self._clock.now()
         with self._database.read() as uow:
             kinds = groups.open_kinds(uow.connection)
-            is_stormy = bool(groups.open_storms(uow.connection))
+            is_stormy = bool(storms.open_storms(uow.connection))
         if not (kinds or is_stormy):
             return 0
         missing = kinds_like(kinds, self._settings.exceptions.missing_kinds)

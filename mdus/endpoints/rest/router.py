@@ -18,6 +18,7 @@ from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.billing import add_billing
 from mdus.endpoints.rest.exception_rules import add_exception_rules
+from mdus.endpoints.rest.exception_storms import add_exception_storms
 from mdus.endpoints.rest.exceptions import add_exceptions
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
@@ -85,6 +86,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     _add_messages(router, runtime, caller, Depends(access))
     add_exceptions(router, runtime, access)
     add_exception_rules(router, runtime, access)
+    add_exception_storms(router, runtime, access)
     add_metering(router, runtime, access)
     add_registry(router, runtime, access)
     add_reports(router, runtime, access)
