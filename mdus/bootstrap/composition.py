@@ -33,8 +33,10 @@ from mdus.workers import (
     head_end_poll,
     interval_corrections,
     interval_export,
+    kpi_rollup,
     reconcile,
     registry_sync,
+    retention,
 )
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.event_sorting import EventSorter
@@ -286,6 +288,14 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
     def determine(slot: Slot) -> str:
         return determinants.run(database, settings=settings, now=now(), since=last_run("determinants", slot))
 
+    def forget(slot: Slot) -> str:
+        with database.read() as uow:
+            before = newest_done(uow.connection, "retention", before=slot.text)
+        since = None if before is None else JOBS["retention"].trigger.slot(before, zone).at
+        return retention.run(
+            database, settings=settings, services=runtime.services, now=now(), day=slot.on, since=since
+        )
+
     return {
         "due_readings": lambda _: due_readings(database, settings=settings, now=now()),
         "command_timeouts": lambda _: command_timeouts(database, parts.head_end_workers, now=now()),
@@ -300,6 +310,8 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         ),
         "determinants": determine,
         "exception_ageing": lambda _: exception_ageing.run(database, settings=settings, now=now()),
+        "kpi_rollup": lambda slot: kpi_rollup.run(database, settings=settings, now=now(), day=slot.on),
+        "retention": forget,
         "registry_sync": lambda slot: registry_sync.run(database, answering, now=now(), day=slot.on),
         "reconcile": lambda slot: reconcile.run(database, answering, now=now(), day=slot.on),
     }

@@ -139,6 +139,9 @@ class Parking(Section):
 class Retention(Section):
     key_days: Annotated[int, Field(ge=400)]
     payload_days: Whole
+    case_days: Whole
+    audit_days: Annotated[int, Field(ge=400)]
+    kpi_days: Whole
 
 
 class Switching(Section):
@@ -206,6 +209,7 @@ class Exceptions(Section):
     storm_share: Share
     storm_over_share: Share
     storm_window_minutes: Whole
+    estimated_percent: Annotated[float, Field(ge=0, le=100)]
 
     @model_validator(mode="after")
     def _works_forward(self) -> Self:

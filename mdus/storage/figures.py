@@ -73,7 +73,7 @@ def devices(connection: Connection, *, now: datetime) -> _Counts:
 def reading_documents(connection: Connection, *, now: datetime) -> _Counts:
     """Count the meter reading documents that came lately, by status."""
     first_item = _first_item(connection, now=now)
-    first = _first_since(connection, _DOCUMENT.c.order_item_id, first_item)
+    first = first_since(connection, _DOCUMENT.c.order_item_id, first_item)
     query = select(_DOCUMENT.c.status, func.count()).where(_DOCUMENT.c.id >= first).group_by(_DOCUMENT.c.status)
     return {(status.value,): count for status, count in connection.execute(query)}
 
@@ -173,10 +173,10 @@ def _due(
 
 def _first_item(connection: Connection, *, now: datetime) -> int:
     """Return the id from which on items came lately."""
-    return _first_since(connection, ITEM.c.stored_at, now - LATELY)
+    return first_since(connection, ITEM.c.stored_at, now - LATELY)
 
 
-def _first_since(connection: Connection, column: Column[Any], value: Any) -> int:
+def first_since(connection: Connection, column: Column[Any], value: Any) -> int:
     """Return the smallest id from which on the column, which grows with the id, is not below a value."""
     identity = column.table.c.id
     low, high = connection.execute(select(func.min(identity), func.max(identity))).one()

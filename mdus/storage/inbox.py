@@ -249,4 +249,4 @@ def fail_item(connection: Connection, row: AnyRow, *, error: str, pause: timedel
 def body_of(connection: Connection, content_hash: bytes) -> bytes | None:
     """Return a stored raw body, still compressed, or None when its retention has ended."""
     data: bytes | None = connection.execute(select(BODY.c.data).where(BODY.c.content_hash == content_hash)).scalar()
-    return data
+    return data or None

@@ -165,7 +165,7 @@ def body_of_message(connection: Connection, message_id: int) -> bytes | None:
     """Return the raw body of a message, still compressed, or None when it has none any more."""
     query = select(BODY.c.data).join(MESSAGE, MESSAGE.c.content_hash == BODY.c.content_hash)
     data: bytes | None = connection.execute(query.where(MESSAGE.c.id == message_id)).scalar()
-    return data
+    return data or None
 
 
 def _insert(connection: Connection) -> Any:

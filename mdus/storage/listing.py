@@ -162,7 +162,7 @@ def raw_body(connection: Connection, message_id: int) -> bytes | None:
     """Return the bytes of a message as they came or went, None when they are not kept (any more)."""
     query = select(BODY.c.data).join(MESSAGE, MESSAGE.c.content_hash == BODY.c.content_hash)
     data = connection.execute(query.where(MESSAGE.c.id == message_id)).scalar()
-    return None if data is None else zlib.decompress(data)
+    return zlib.decompress(data) if data else None
 
 
 def exception_cases(connection: Connection, page: Page, *, is_open: bool, **filters: Any) -> Sequence[Row[Any]]:

@@ -38,7 +38,7 @@ BODY = Table(
     "body",
     METADATA,
     Column("content_hash", LargeBinary, primary_key=True),  # SHA-256 of the body's bytes
-    Column("data", LargeBinary, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # empty: not kept any more, only that there was one
     Column("size", BigInteger, nullable=False),  # bytes before compression
 )
 
@@ -167,6 +167,10 @@ MESSAGE_EVENT = Table(
 
 
 def store_body(connection: Connection, *, content_hash: bytes, data: bytes, size: int) -> None:
-    """Keep a raw body once: `data` is zlib-compressed, `size` its bytes before; a known hash is left as it is."""
+    """Keep a raw body once: `data` is zlib-compressed, `size` its bytes before.
+
+    A known hash is left as it is, unless its body is not kept any more.
+    """
     row = (content_hash, data, size)
-    insert_rows(connection, BODY, ("content_hash", "data", "size"), [row], key=("content_hash",))
+    again = {"data": 'CASE WHEN length("body"."data") = 0 THEN excluded."data" ELSE "body"."data" END'}
+    insert_rows(connection, BODY, ("content_hash", "data", "size"), [row], key=("content_hash",), merged=again)

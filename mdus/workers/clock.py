@@ -198,6 +198,16 @@ JOBS: Final[Mapping[str, Job]] = {
             what="compares meters and registers with each head end's, provisions what is missing",
         ),
         Job(
+            name="kpi_rollup",
+            trigger=Daily(at=time(6, 0)),
+            what="keeps the figures of the days before: cases, completeness, estimated values, delays",
+        ),
+        Job(
+            name="retention",
+            trigger=Daily(at=time(2, 0)),
+            what="forgets what has been kept long enough: bodies, keys, closed cases, deeds, figures",
+        ),
+        Job(
             name="reconcile",
             trigger=Daily(at=time(5, 0)),
             what="compares what SAP ordered, what MDUS knows and what head ends report",

@@ -1,7 +1,7 @@
 """make a work list of exception cases: whose each is, what it is about, groups of one cause, rules that are versions
 
-Revision: 0008
-Follows: 0007
+Revision: 0009
+Follows: 0008
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from mdus.storage.column_types import UtcInstant
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -98,9 +98,20 @@ def upgrade() -> None:
     )
     is_open = sa.text("ended_at IS NULL")
     op.create_index("exception_storm_open", "exception_storm", ["id"], sqlite_where=is_open, postgresql_where=is_open)
+    op.create_table(
+        "kpi_day",
+        sa.Column("id", identity, primary_key=True, autoincrement=True),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=False),
+        sa.UniqueConstraint("day", "name", "labels", name="kpi_day_key"),
+    )
+    op.create_index("kpi_day_name", "kpi_day", ["name", "day"])
 
 
 def downgrade() -> None:
+    op.drop_table("kpi_day")
     op.drop_table("exception_storm")
     op.drop_table("exception_rule_set")
     op.drop_table("exception_history")
