@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +22,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mdus.domain.clock import SimulatedTime
+from mdus.domain.kpi import KpiName
 from mdus.endpoints.authentication import is_loopback
 from mdus.endpoints.rest.problems import problem
 from mdus.endpoints.runtime import Runtime
-from mdus.storage import figures
+from mdus.storage import exception_figures, figures
 from mdus.storage.activity import in_flight, lease_ages, missing_migrations, next_due, queues
 from mdus.storage.exception_case import open_cases
 from mdus.storage.job import set_simulated_time, simulated_time
@@ -44,6 +46,14 @@ _MOST_SPEED: Final = 3600.0
 #: Seconds for which figures that count many rows are told again as they were, and devices, which are all counted.
 _FRESH_SECONDS: Final = 30.0
 _DEVICES_FRESH_SECONDS: Final = 300.0
+
+#: Figures that the job `kpi_rollup` has counted.
+_OF_DAYS: Final[Mapping[Figure, KpiName]] = {
+    metrics.COMPLETENESS: KpiName.COMPLETENESS,
+    metrics.ESTIMATED_SHARE: KpiName.ESTIMATED_SHARE,
+    metrics.READING_DELAY_SECONDS: KpiName.READING_SECONDS,
+    metrics.BILLING_READY_SECONDS: KpiName.BILLING_READY_SECONDS,
+}
 
 _MEGABYTE: Final = 1_000_000
 
@@ -168,6 +178,14 @@ class Health:
                 _FRESH_SECONDS,
                 lambda: {(kind,): float(count) for kind, count in open_cases(connection).items()},
             ),
+            metrics.CASES: (_FRESH_SECONDS, lambda: exception_figures.work_list(connection)),
+            metrics.CASES_OVERDUE: (_FRESH_SECONDS, lambda: exception_figures.overdue(connection, now=now)),
+            metrics.OLDEST_CASE_SECONDS: (_FRESH_SECONDS, lambda: exception_figures.oldest(connection, now=now)),
+            metrics.STORMS: (_FRESH_SECONDS, lambda: exception_figures.storms(connection)),
+            **{
+                figure: (_FRESH_SECONDS, partial(exception_figures.newest, connection, name, figure.labels[0]))
+                for figure, name in _OF_DAYS.items()
+            },
             metrics.SWITCH_ORDERS: (_FRESH_SECONDS, lambda: figures.switch_orders(connection, now=now)),
             metrics.READING_DOCUMENTS: (_FRESH_SECONDS, lambda: figures.reading_documents(connection, now=now)),
             metrics.DEVICES: (_DEVICES_FRESH_SECONDS, lambda: figures.devices(connection, now=now)),

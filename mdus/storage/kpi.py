@@ -81,7 +81,7 @@ def write_kpis(connection: Connection, kpis: Collection[Kpi], *, day: date, name
     """Store a day's figures in the place of those of the same names."""
     table = KPI_DAY
     connection.execute(delete(table).where(table.c.day == day, table.c.name.in_(sorted(names))))
-    rows = [(kpi.day, kpi.name.value, json.dumps(dict(sorted(kpi.labels.items()))), kpi.value) for kpi in kpis]
+    rows = [(kpi.day, kpi.name.value, json.dumps(dict(sorted(kpi.labels.items()))), float(kpi.value)) for kpi in kpis]
     insert_rows(connection, table, ("day", "name", "labels", "value"), rows)
 
 

@@ -236,6 +236,38 @@ DEAD: Final = Figure(
     labels=("kind",),
 )
 OPEN_CASES: Final = Figure(name="mdus_open_cases", meaning="Open exception cases, by kind", labels=("kind",))
+CASES: Final = Figure(
+    name="mdus_cases",
+    meaning="Lines of the work list of exception cases, by team and age in working days",
+    labels=("team", "age_class"),
+)
+CASES_OVERDUE: Final = Figure(
+    name="mdus_cases_overdue", meaning="Lines of it that should be done by now", labels=("team", "severity")
+)
+OLDEST_CASE_SECONDS: Final = Figure(
+    name="mdus_oldest_case_seconds", meaning="Seconds since the oldest of it was opened", labels=("team",)
+)
+STORMS: Final = Figure(name="mdus_storms", meaning="Storms of missing data, by head end", labels=("head_end",))
+COMPLETENESS: Final = Figure(
+    name="mdus_completeness",
+    meaning="Share of the intervals of the newest day that have a value, by head end",
+    labels=("head_end",),
+)
+ESTIMATED_SHARE: Final = Figure(
+    name="mdus_estimated_share",
+    meaning="Share of the values fit to bill of the newest day that are estimated",
+    labels=("sender_system",),
+)
+READING_DELAY_SECONDS: Final = Figure(
+    name="mdus_reading_delay_seconds",
+    meaning="Seconds from readings being measured to being stored, of the newest day",
+    labels=("quantile",),
+)
+BILLING_READY_SECONDS: Final = Figure(
+    name="mdus_billing_ready_seconds",
+    meaning="Seconds from the end of a day to its values being fit to bill, of the newest day",
+    labels=("quantile",),
+)
 JOB_AGE_SECONDS: Final = Figure(
     name="mdus_job_age_seconds", meaning="Seconds since a job was carried out last (business time)", labels=("job",)
 )
@@ -249,6 +281,14 @@ FIGURES: Final[tuple[Figure, ...]] = (
     SWITCH_ORDERS,
     DEAD,
     OPEN_CASES,
+    CASES,
+    CASES_OVERDUE,
+    OLDEST_CASE_SECONDS,
+    STORMS,
+    COMPLETENESS,
+    ESTIMATED_SHARE,
+    READING_DELAY_SECONDS,
+    BILLING_READY_SECONDS,
     JOB_AGE_SECONDS,
     SWITCHING_STOPPED,
     DISK_FREE_BYTES,

@@ -71,6 +71,7 @@ EXCEPTION_EXAMPLES: Final[Mapping[str, Example]] = {
         "reason": "gas has a team of its own",
         "rules": [_RULE],
     },
+    "KpiShown": {"day": "2026-03-27", "name": "completeness", "labels": {"head_end": "city"}, "value": 0.9985},
     "StormShown": {
         "id": 4,
         "head_end": "city",

@@ -2,19 +2,20 @@
 
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
 
 from mdus.domain.access import Caller
+from mdus.domain.kpi import KpiName
 from mdus.domain.local_time import day_start, local_day
 from mdus.endpoints.rest.access import Access
-from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Instant, Limit, Sorts
+from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Day, Instant, Limit, Sorts
 from mdus.endpoints.rest.problems import Problem, described
 from mdus.endpoints.rest.shapes import JobRunShown, Listed, Shown
 from mdus.endpoints.runtime import Runtime
-from mdus.storage import listing, reports
+from mdus.storage import kpi, listing, reports
 from mdus.storage.mapping import AnyRow
 from mdus.storage.paging import sender_systems
 from mdus.storage.registry import END_DEVICE
@@ -99,6 +100,15 @@ class Kpis(Shown):
     dead_deliveries: int
 
 
+class KpiShown(Shown):
+    """One figure of a day; which labels it has goes by its name."""
+
+    day: date
+    name: KpiName
+    labels: dict[str, str]
+    value: float
+
+
 def add_reports(router: APIRouter, runtime: Runtime, access: Access) -> None:
     """Add the routes to a router."""
     _add_reconciliation(router, runtime, Depends(access))
@@ -177,15 +187,33 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
         shown = [FiguresShown.model_validate(each) for each in found]
         return Kpis(as_of=instant, day=day, systems=shown, dead_deliveries=dead)
 
+    @router.get("/kpis/days", tags=["reports"], responses=described(409))
+    def days(
+        _: Annotated[Caller, who],
+        name: Annotated[KpiName | None, Query(description="Only this figure.")] = None,
+        since: Annotated[
+            Day | None, Query(description="From this local day on; without, 30 days before `until`.")
+        ] = None,
+        until: Annotated[Day | None, Query(description="Up to this local day; without, today.")] = None,
+        limit: Annotated[int, Query(ge=1, le=100_000, description="Most figures.")] = 10_000,
+    ) -> list[KpiShown]:
+        """Tell the course of the figures that are counted each day, by name, labels and day."""
+        last = until or local_day(runtime.clock.now(), zone=zone)
+        _sound(datetime.combine(last, time(), UTC), at="query.until")
+        first = since or last - timedelta(days=30)
+        with runtime.database.read() as uow:
+            found = list(kpi.kpis(uow.connection, name=name, since=first, until=last, limit=limit))
+        return [KpiShown.model_validate(each) for each in found]
 
-def _sound(at: datetime) -> datetime:
-    if at.year not in _YEARS:
+
+def _sound(instant: datetime, *, at: str = "query.at") -> datetime:
+    if instant.year not in _YEARS:
         raise Problem(
             409,
             "nobody has measured anything then",
-            at="query.at",
+            at=at,
             expected=f"an instant of the years {_YEARS.start} to {_YEARS.stop - 1}",
-            found=at.isoformat(),
+            found=instant.isoformat(),
             mend="leave it out for the figures of now",
         )
-    return at.astimezone(UTC)
+    return instant.astimezone(UTC)
