@@ -204,7 +204,7 @@ JOBS: Final[Mapping[str, Job]] = {
         ),
         Job(
             name="retention",
-            trigger=Daily(at=time(2, 0)),
+            trigger=Daily(at=time(6, 30)),
             what="forgets what has been kept long enough: bodies, keys, closed cases, deeds, figures",
         ),
         Job(
