@@ -143,7 +143,7 @@ def end_storm(connection: Connection, storm: AnyRow, *, who: str, reason: str, n
     return count
 
 
-def _systems_of(connection: Connection, head_end: str) -> list[str]:
+def systems_of(connection: Connection, head_end: str) -> list[str]:
     """Return the sender systems that have meters at a head end."""
     query = select(_DEVICE.c.sender_system).where(_DEVICE.c.head_end == head_end).distinct()
     return list(connection.scalars(query.order_by(_DEVICE.c.sender_system)))
@@ -174,7 +174,7 @@ def _tell(
     }
     news = [
         News(at=now, topic=Topic.EXCEPTIONS, sender_system=system, about=f"storm/{storm.id}", content=content)
-        for system in _systems_of(connection, storm.head_end)
+        for system in systems_of(connection, storm.head_end)
     ]
     note_news(connection, news)
     log.warning("storm", state=state, storm=storm.id, head_end=storm.head_end, area=storm.area, affected=affected)

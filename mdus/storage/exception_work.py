@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from mdus.domain.exception_grouping import STORM
 from mdus.domain.exception_routing import CaseState, Route, Severity, Subject
 from mdus.storage.audit import Deed, note_deed
 from mdus.storage.column_types import UtcInstant
@@ -249,8 +250,11 @@ def count_meant(connection: Connection, cases: Cases) -> int:
 
 
 def change_cases(connection: Connection, cases: Cases, change: Change, deed: Deed, *, now: datetime) -> int:
-    """Change the cases that are meant, keep who did so and why; returns how many there were."""
-    ids = connection.scalars(select(_CASE.c.id).where(*cases.conditions()).order_by(_CASE.c.id).with_for_update()).all()
+    """Change the cases that are meant, keep who did so and why; returns how many. A storm's is not closed by it."""
+    conditions = cases.conditions()
+    if change.closed:
+        conditions.append(_CASE.c.kind != STORM)  # it ends by its end
+    ids = connection.scalars(select(_CASE.c.id).where(*conditions).order_by(_CASE.c.id).with_for_update()).all()
     return _change(connection, ids, change, deed, target=str(cases), now=now)
 
 

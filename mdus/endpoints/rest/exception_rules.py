@@ -161,6 +161,8 @@ def add_exception_rules(router: APIRouter, runtime: Runtime, access: Access) -> 
     @router.put("/exception-rules", tags=["exceptions"], responses=described(409))
     def put(order: RulesPut, caller: Annotated[Caller, approver]) -> RulesVersion:
         """Put a set of rules in force as a new version; cases that are routed already stay as they are."""
+        if caller.systems is not None:
+            raise HTTPException(403, f"Rules are for all sender systems, and {caller.name} acts for some only")
         made, now = _rules(order.rules), clock.now()
         valid_from = order.valid_from or now
         if valid_from < now:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from pydantic import ConfigDict, Field
+from sqlalchemy import Connection
 
 from mdus.domain.access import Caller, Role
 from mdus.domain.exception_grouping import Place
@@ -81,6 +82,7 @@ def add_exception_storms(router: APIRouter, runtime: Runtime, access: Access) ->
         with database.begin() as uow:
             connection = uow.connection
             wait_for_routing(connection)
+            _allow(connection, caller, order.head_end)
             for storm in storms.open_storms(connection):
                 if Place(head_end=storm.head_end, area=storm.area).covers(place):
                     raise HTTPException(409, f"There is a storm of {place} already: {storm.id}")
@@ -105,6 +107,7 @@ def add_exception_storms(router: APIRouter, runtime: Runtime, access: Access) ->
             row = storms.storm(uow.connection, storm_id)
             if row is None:
                 raise HTTPException(404, f"There is no storm {storm_id}: /exception-storms?state=all lists them")
+            _allow(uow.connection, caller, row.head_end)
             if row.ended_at is not None:
                 raise HTTPException(409, f"The storm {storm_id} is over since {row.ended_at:%Y-%m-%d %H:%M} UTC")
             count = storms.end_storm(uow.connection, row, who=caller.name, reason=why.reason, now=now)
@@ -112,3 +115,11 @@ def add_exception_storms(router: APIRouter, runtime: Runtime, access: Access) ->
             note_deed(uow.connection, deed, action="storm ended", target=f"storm {storm_id}", count=count, at=now)
             row = storms.storm(uow.connection, storm_id)
         return StormShown.model_validate(row)
+
+
+def _allow(connection: Connection, caller: Caller, head_end: str) -> None:
+    """Answer 403 where a head end has meters of systems that the caller does not act for."""
+    if caller.systems is not None and not set(storms.systems_of(connection, head_end)) <= set(caller.systems):
+        raise HTTPException(
+            403, f"{head_end} has meters of others too: {caller.name} acts for {', '.join(caller.systems)} only"
+        )

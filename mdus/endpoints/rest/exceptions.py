@@ -12,8 +12,9 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 
 from mdus.domain.access import Caller, Role
+from mdus.domain.exception_grouping import STORM
 from mdus.domain.exception_routing import CaseState, Severity
-from mdus.endpoints.rest.access import Access
+from mdus.endpoints.rest.access import HIDDEN, Access
 from mdus.endpoints.rest.mending import Counted, Reason
 from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
@@ -141,6 +142,8 @@ def _add_reading(router: APIRouter, runtime: Runtime, who: Any) -> None:
         cursor: Cursor = None,
     ) -> Listed[Case]:
         """List what needs a human, the newest first; a group of one cause is one line."""
+        if not caller.sees_personal and (area is not None or group is not None):
+            raise HTTPException(403, f"To ask by area or group takes the role {Role.OPERATOR} or more")
         page = _BY_ID.page(sort, cursor=cursor, limit=limit)
         meant = Cases(
             is_open=open,
@@ -164,7 +167,7 @@ def _add_reading(router: APIRouter, runtime: Runtime, who: Any) -> None:
                 rows = listing.exception_cases(uow.connection, page, is_open=open, kind=kind)
             else:
                 rows = work.listed(uow.connection, page, meant)
-        return Listed(items=[_case(row) for row in rows], next=_BY_ID.following(rows, page))
+        return Listed(items=[_case(row, caller) for row in rows], next=_BY_ID.following(rows, page))
 
     @router.get("/exceptions/{kind}/{key:path}", tags=["exceptions"])
     def exception(kind: Kind, key: Key, caller: Annotated[Caller, who]) -> CaseDetail:
@@ -173,7 +176,7 @@ def _add_reading(router: APIRouter, runtime: Runtime, who: Any) -> None:
             row = _found(work.found_case(uow.connection, kind, key), kind, key, caller)
             history = work.history_of(uow.connection, row.id, limit=_MOST_HISTORY)
         entries = [CaseEntry.model_validate(each) for each in history]
-        return CaseDetail(**_case(row).model_dump(), history=entries)
+        return CaseDetail(**_case(row, caller).model_dump(), history=entries)
 
 
 def _add_changing(router: APIRouter, runtime: Runtime, operator: Any) -> None:
@@ -199,12 +202,14 @@ def _add_changing(router: APIRouter, runtime: Runtime, operator: Any) -> None:
             row = _found(work.found_case(uow.connection, kind, key), kind, key, caller)
             if row.closed_at is not None:
                 raise HTTPException(409, f"The case {kind} {key} is closed: what opens it again is what it was about")
+            if kind == STORM and change.state == _CLOSED:
+                raise HTTPException(409, "The case of a storm is closed by its end: POST /exception-storms/{id}/end")
             deed = Deed(who=caller.name, reason=change.reason)
             work.change_case(uow.connection, row, change.change(), deed, now=clock.now())
             row = _found(work.found_case(uow.connection, kind, key), kind, key, caller)
             history = work.history_of(uow.connection, row.id, limit=_MOST_HISTORY)
         entries = [CaseEntry.model_validate(each) for each in history]
-        return CaseDetail(**_case(row).model_dump(), history=entries)
+        return CaseDetail(**_case(row, caller).model_dump(), history=entries)
 
 
 def _meant(cases: CasesMeant, caller: Caller) -> Cases:
@@ -230,6 +235,10 @@ def _found(row: AnyRow | None, kind: str, key: str, caller: Caller) -> AnyRow:
     return row
 
 
-def _case(row: AnyRow) -> Case:
+def _case(row: AnyRow, caller: Caller) -> Case:
+    """Return a case as it is shown; whoever sees nothing personal is not told where a device hangs."""
     state = _CLOSED if row.closed_at is not None else row.state.value
-    return Case.model_validate({**row._mapping, "state": state, "group": row.group_id, "members": row.member_count})
+    shown = {**row._mapping, "state": state, "group": row.group_id, "members": row.member_count}
+    if row.device_id is not None and not caller.sees_personal:
+        shown |= {"area": None if row.area is None else HIDDEN, "group": None}
+    return Case.model_validate(shown)

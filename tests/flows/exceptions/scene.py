@@ -37,7 +37,7 @@ class Scene:
         self.router = ExceptionRouter(
             database=self.database, settings=self.mdus.runtime.settings, clock=self.clock, look_seconds=0
         )
-        self._tokens: dict[Role, str] = {}
+        self._tokens: dict[str, str] = {}
 
     def close(self) -> None:
         self.database.close()
@@ -118,14 +118,24 @@ class Scene:
 
     # ---- what is asked -----------------------------------------------------------------------------------------------
 
-    def ask(self, method: str, path: str, body: Any = None, *, role: Role = Role.ADMIN, status: int = 200) -> Any:
-        """Ask by REST, as a client in a role."""
-        if role not in self._tokens:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        role: Role = Role.ADMIN,
+        systems: tuple[str, ...] | None = None,
+        status: int = 200,
+    ) -> Any:
+        """Ask by REST, as a client in a role, for some sender systems or all."""
+        name = f"{role}-of-{'-'.join(systems)}" if systems else f"{role}"
+        if name not in self._tokens:
             with self.database.begin() as uow:
-                made = make_token(uow.connection, f"{role}", role=role, systems=None, lasts=None, created_by="test")
+                made = make_token(uow.connection, name, role=role, systems=systems, lasts=None, created_by="test")
             assert made is not None
-            self._tokens[role] = made
-        headers = {"Authorization": f"Bearer {self._tokens[role]}"}
+            self._tokens[name] = made
+        headers = {"Authorization": f"Bearer {self._tokens[name]}"}
         response = self.mdus.ask(method, f"/api/v1{path}", headers=headers, **({} if body is None else {"json": body}))
         assert response.status_code == status, response.text
         return response.json()

@@ -163,6 +163,27 @@ class TestStaff:
         assert case.listed() == []
 
 
+class TestViewers:
+    def test_are_not_told_where_a_meter_hangs(self, case: Scene) -> None:
+        [row] = case.ask("GET", "/exceptions", role=Role.VIEWER)["items"]
+        assert (row["area"], row["head_end"]) == ("***", "city")
+        assert case.ask("GET", ONE, role=Role.VIEWER)["area"] == "***"
+        case.ask("GET", "/exceptions?area=10115", role=Role.VIEWER, status=403)
+        case.ask("GET", "/exceptions?group=1", role=Role.VIEWER, status=403)
+
+    def test_see_the_cases_of_their_sender_systems(self, case: Scene) -> None:
+        with case.database.begin() as uow:
+            uow.save([ExceptionCase(kind="job_failed", case_key="x", opened_at=START, note="of no system")])
+        case.turn()
+        for system, kinds in ((SYSTEM, ["job_failed", SILENT]), ("P99", ["job_failed"])):
+            told = case.ask("GET", "/exceptions", role=Role.VIEWER, systems=(system,))["items"]
+            assert [row["kind"] for row in told] == kinds
+        case.ask("GET", ONE, role=Role.VIEWER, systems=("P99",), status=404)
+        meant = {"cases": {"kind": SILENT}, "team": "x", "reason": "mine now"}
+        told = case.ask("PATCH", "/exceptions", meant, role=Role.OPERATOR, systems=("P99",))
+        assert told["count"] == 0
+
+
 class TestAgeing:
     def test_counts_working_days(self, case: Scene) -> None:
         case.age(days=1)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from mdus.domain.access import Role
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.news import NEWS, Topic
 from tests.flows.exceptions.scene import SILENT, START, SYSTEM, Scene, device_id
@@ -244,7 +245,14 @@ class TestStorm:
         scene.turn()
         assert [(row["kind"], row["members"]) for row in scene.listed()] == [("storm", 1)]
 
-        # Nothing but a hand ends it.
+        # Nothing but a hand ends it, and that of somebody who acts for all its meters.
+        [row] = scene.listed()
+        scene.ask("PATCH", f"/exceptions/storm/{row['case_key']}", {"state": "closed", "reason": "not so"}, status=409)
+        close_all = {"cases": {"head_end": "city"}, "state": "closed", "reason": "all of it"}
+        assert scene.ask("PATCH", "/exceptions", close_all)["count"] == 0
+        over = {"reason": "not mine"}
+        other = {"role": Role.OPERATOR, "systems": ("P99",)}
+        scene.ask("POST", f"/exception-storms/{storm['id']}/end", over, status=403, **other)
         scene.clock.move(hours=1)
         scene.report([1])
         scene.turn()
@@ -254,4 +262,4 @@ class TestStorm:
         scene.ask("POST", f"/exception-storms/{storm['id']}/end", {"reason": "twice"}, status=409)
         assert scene.listed() == []
         deeds = scene.ask("GET", "/audit")["items"]
-        assert [deed["action"] for deed in deeds] == ["storm ended", "storm started"]
+        assert [deed["action"] for deed in deeds] == ["storm ended", "exception closed", "storm started"]

@@ -83,6 +83,8 @@ class TestRules:
     def test_take_the_role_and_a_reason(self, scene: Scene) -> None:
         scene.ask("PUT", "/exception-rules", {"rules": [ALL], "reason": "just so"}, role=Role.OPERATOR, status=403)
         scene.ask("PUT", "/exception-rules", {"rules": [ALL]}, status=422)
+        mine = {"rules": [ALL], "reason": "for all"}
+        scene.ask("PUT", "/exception-rules", mine, role=Role.APPROVER, systems=(SYSTEM,), status=403)
 
 
 class TestPreview:
