@@ -10,13 +10,14 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mdus.domain.access import Caller, Role
-from mdus.domain.exception_routing import RoutingRule, RuleSet
+from mdus.domain.exception_routing import RoutingRule, RuleSet, Severity
 from mdus.domain.working_time import WorkingCalendar
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import Reason
 from mdus.endpoints.rest.paging import Instant
 from mdus.endpoints.rest.problems import described
-from mdus.endpoints.rest.sent import Sent, instant
+from mdus.endpoints.rest.reports import sound
+from mdus.endpoints.rest.sent import Sent, instant, whole_number
 from mdus.endpoints.rest.shapes import Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import exception_rules as rules
@@ -30,7 +31,39 @@ _MOST_RULES: Final = 200
 _TRIED: Final = 20_000
 _SHOWN: Final = 100
 
-Days = Annotated[int, Field(ge=0, le=365, strict=True, description="Also the cases closed in so many days before now.")]
+Days = Annotated[
+    int,
+    Field(ge=0, le=365, description="Also the cases closed in so many days before now."),
+    BeforeValidator(whole_number),
+]
+Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+Team = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}$")]
+
+
+def _whole(most: int, *, least: int = 0) -> Any:
+    return Annotated[int, Field(ge=least, le=most), BeforeValidator(whole_number)]
+
+
+class RuleSent(Sent):
+    """A rule; what it does not state matches everything. It states `due_hours` or `due_days`."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,59}$")]
+    place: _whole(10_000) = 100  # type: ignore[valid-type]
+    kind: Pattern = "*"
+    head_end: Pattern | None = None
+    area: Pattern | None = None
+    commodity: Pattern | None = None
+    reading_reason: Pattern | None = None
+    device: Pattern | None = None
+    of_severity: Severity | None = None
+    team: Team
+    severity: Severity = Severity.NORMAL
+    due_hours: _whole(1000, least=1) | None = None  # type: ignore[valid-type]
+    due_days: _whole(250) | None = None  # type: ignore[valid-type]
+    escalate_to: Team | None = None
+
+
+RulesSent = Annotated[list[RuleSent], Field(min_length=1, max_length=_MOST_RULES)]
 
 
 class RuleShown(Shown):
@@ -70,7 +103,7 @@ class RulesTried(Sent):
         json_schema_extra={"examples": [{"rules": [{"name": "all", "team": "operations", "due_days": 3}], "days": 30}]}
     )
 
-    rules: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=_MOST_RULES)]
+    rules: RulesSent
     days: Days = 0
 
 
@@ -85,7 +118,7 @@ class RulesPut(Sent):
         }
     )
 
-    rules: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=_MOST_RULES)]
+    rules: RulesSent
     valid_from: Annotated[AwareDatetime | None, BeforeValidator(instant)] = None
     route_again: Annotated[
         bool, Field(strict=True, description="Route the open cases again that nobody has taken up.")
@@ -148,7 +181,7 @@ def add_exception_rules(router: APIRouter, runtime: Runtime, access: Access) -> 
         with database.read() as uow:
             return [_shown(each) for each in rules.versions(uow.connection, settings, limit=limit)]
 
-    @router.post("/exception-rules/preview", tags=["exceptions"])
+    @router.post("/exception-rules/preview", tags=["exceptions"], responses=described(409))
     def preview(tried: RulesTried, _: Annotated[Caller, who]) -> RulesPreview:
         """Tell what a set would do with the open cases, and with those closed lately; nothing is changed."""
         made, now = _rules(tried.rules), clock.now()
@@ -164,7 +197,7 @@ def add_exception_rules(router: APIRouter, runtime: Runtime, access: Access) -> 
         if caller.systems is not None:
             raise HTTPException(403, f"Rules are for all sender systems, and {caller.name} acts for some only")
         made, now = _rules(order.rules), clock.now()
-        valid_from = order.valid_from or now
+        valid_from = now if order.valid_from is None else sound(order.valid_from, at="body.valid_from")
         if valid_from < now:
             raise HTTPException(409, "body.valid_from: rules are never put in force for the past: leave it out for now")
         if order.route_again and valid_from > now:
@@ -177,15 +210,15 @@ def add_exception_rules(router: APIRouter, runtime: Runtime, access: Access) -> 
         return _shown(version)
 
 
-def _rules(given: list[dict[str, Any]]) -> RuleSet:
-    """Return the rules that were sent; answers 422 with each thing that is wrong."""
+def _rules(given: list[RuleSent]) -> RuleSet:
+    """Return the rules that were sent; answers 409 with what is wrong with each, or with all together."""
     try:
-        return RuleSet(rules=tuple(RoutingRule.model_validate(each) for each in given))
+        return RuleSet(rules=tuple(RoutingRule.model_validate(each.model_dump()) for each in given))
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(map(str, ('body', 'rules', *one['loc'])))}: {one['msg']}" for one in error.errors()
         )
-        raise HTTPException(422, f"{told}; docs/operations/exceptions.md has the members of a rule") from error
+        raise HTTPException(409, f"{told}; docs/operations/exceptions.md has the members of a rule") from error
 
 
 def _preview(made: RuleSet, rows: list[AnyRow], *, calendar: WorkingCalendar) -> RulesPreview:

@@ -18,7 +18,8 @@ from mdus.endpoints.rest.access import HIDDEN, Access
 from mdus.endpoints.rest.mending import Counted, Reason
 from mdus.endpoints.rest.paging import DEFAULT, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
-from mdus.endpoints.rest.sent import Sent, instant
+from mdus.endpoints.rest.reports import sound
+from mdus.endpoints.rest.sent import Sent, instant, whole_number
 from mdus.endpoints.rest.shapes import LARGEST_ID, Case, Listed, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import exception_work as work
@@ -79,7 +80,7 @@ class CaseChange(Sent):
             team=self.team,
             assignee=self.assignee,
             severity=self.severity,
-            due_at=self.due_at,
+            due_at=None if self.due_at is None else sound(self.due_at, at="body.due_at"),
             comment=self.comment,
         )
 
@@ -97,7 +98,7 @@ class CasesMeant(Sent):
     head_end: Text | None = None
     area: Text | None = None
     device_id: Text | None = None
-    group: Annotated[int, Field(ge=1, le=LARGEST_ID, strict=True)] | None = None
+    group: Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(whole_number)] | None = None
 
 
 class CasesChange(CaseChange):
@@ -182,12 +183,12 @@ def _add_reading(router: APIRouter, runtime: Runtime, who: Any) -> None:
 def _add_changing(router: APIRouter, runtime: Runtime, operator: Any) -> None:
     database, clock = runtime.database, runtime.clock
 
-    @router.patch("/exceptions", tags=["exceptions"])
+    @router.patch("/exceptions", tags=["exceptions"], responses=described(409))
     def change_many(change: CasesChange, caller: Annotated[Caller, operator]) -> Counted:
         """Change all open cases that meet the conditions, and note why; of a dry run, count them."""
         meant = _meant(change.cases, caller)
         if meant == Cases(systems=caller.systems):
-            raise HTTPException(422, "body.cases: expected a condition at least; an empty one would mean all cases")
+            raise HTTPException(409, "body.cases: expected a condition at least; without any all cases would be meant")
         if change.dry_run:
             with database.read() as uow:
                 return Counted(count=work.count_meant(uow.connection, meant), dry_run=True)

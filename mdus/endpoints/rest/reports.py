@@ -173,7 +173,7 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
         ] = None,
     ) -> Kpis:
         """Tell the figures of the day before an instant, of the 24 hours up to it, and at it."""
-        instant = _sound(at or runtime.clock.now())
+        instant = sound(at or runtime.clock.now())
         day = local_day(instant, zone=zone) - timedelta(days=1)
         span = (day_start(day, zone=zone), day_start(day + timedelta(days=1), zone=zone))
         with runtime.database.read() as uow:
@@ -199,14 +199,15 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
     ) -> list[KpiShown]:
         """Tell the course of the figures that are counted each day, by name, labels and day."""
         last = until or local_day(runtime.clock.now(), zone=zone)
-        _sound(datetime.combine(last, time(), UTC), at="query.until")
+        sound(datetime.combine(last, time(), UTC), at="query.until")
         first = since or last - timedelta(days=30)
         with runtime.database.read() as uow:
             found = list(kpi.kpis(uow.connection, name=name, since=first, until=last, limit=limit))
         return [KpiShown.model_validate(each) for each in found]
 
 
-def _sound(instant: datetime, *, at: str = "query.at") -> datetime:
+def sound(instant: datetime, *, at: str = "query.at") -> datetime:
+    """Return an instant in UTC. Raises Problem (409) for one that no installation has seen or will see."""
     if instant.year not in _YEARS:
         raise Problem(
             409,

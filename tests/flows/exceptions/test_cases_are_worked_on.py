@@ -145,7 +145,9 @@ class TestStaff:
         assert scene.ask("PATCH", "/exceptions", change)["count"] == 3
         assert {row["area"] for row in scene.listed("&team=north&severity=high")} == {"10115"}
         assert len(scene.listed("&team=field")) == 1
-        scene.ask("PATCH", "/exceptions", {"cases": {}, "team": "north", "reason": "all of it"}, status=422)
+        scene.ask("PATCH", "/exceptions", {"cases": {}, "team": "north", "reason": "all of it"}, status=409)
+        beyond = {"due_at": "9999-12-31T23:59:59-12:00", "reason": "never"}
+        scene.ask("PATCH", ONE, beyond, status=409)
 
     def test_need_not_close_what_real_data_ends(self, case: Scene) -> None:
         with case.database.begin() as uow:

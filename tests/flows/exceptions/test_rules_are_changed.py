@@ -65,11 +65,13 @@ class TestRules:
         [
             pytest.param({"rules": []}, 422, id="no rule"),
             pytest.param({"rules": [{"name": "x", "due_days": 1}]}, 422, id="no team"),
-            pytest.param({"rules": [{"name": "x", "team": "t"}]}, 422, id="no due date"),
-            pytest.param({"rules": [{"name": "x", "team": "t", "due_days": 1, "due_hours": 1}]}, 422, id="two of them"),
+            pytest.param({"rules": [{"name": "x", "team": "t"}]}, 409, id="no due date"),
+            pytest.param({"rules": [{"name": "x", "team": "t", "due_days": 1, "due_hours": 1}]}, 409, id="two of them"),
             pytest.param({"rules": [{**ALL, "colour": "red"}]}, 422, id="unknown member"),
-            pytest.param({"rules": [ALL, ALL]}, 422, id="same name"),
+            pytest.param({"rules": [ALL, ALL]}, 409, id="same name"),
+            pytest.param({"rules": [{**ALL, "due_days": "3"}]}, 422, id="text for a number"),
             pytest.param({"rules": [ALL], "valid_from": "2026-03-01T00:00:00Z"}, 409, id="for the past"),
+            pytest.param({"rules": [ALL], "valid_from": "9999-12-31T23:59:59-12:00"}, 409, id="beyond time"),
             pytest.param(
                 {"rules": [ALL], "valid_from": "2026-04-01T00:00:00Z", "route_again": True}, 409, id="again later"
             ),
