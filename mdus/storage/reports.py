@@ -6,7 +6,7 @@ Every figure reads the devices of one system, or one day of something, by an ind
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -107,7 +107,8 @@ def differences(
     if wanted is not None:
         of_system = (_CASE.c.case_key.startswith(f"{one}/", autoescape=True) for one in sorted(wanted))
         conditions.append(or_(false(), *of_system))
-    query = select(_CASE).where(*conditions, *page.conditions(_CASE, {}))
+    # By its key, for what a case is about is filled in after it was opened.
+    query = select(_CASE).where(*conditions, *replace(page, systems=None).conditions(_CASE, {}))
     if is_open:
         return connection.execute(sorted_few(query, limit=page.limit, sort=page.sort)).all()
     return connection.execute(query.order_by(*page.sort.order(_CASE)).limit(page.limit)).all()
