@@ -216,7 +216,7 @@ class TestNextDue:
 
     def test_is_the_next_date_of_a_daily_job(self, database: Database) -> None:
         self.scheduler(database, SetClock(NOON)).turn()
-        assert self.due(database, NOON) == datetime(2026, 3, 29, 2, 0, tzinfo=UTC)
+        assert self.due(database, NOON) == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
 
     def test_holds_the_clock_until_a_passed_date_is_enqueued(self, database: Database) -> None:
         clock = SetClock(NOON)
