@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,11 +30,9 @@ from mdus.storage.column_types import UtcInstant
 from mdus.storage.exception_subject import Case
 from mdus.storage.facts import CASE_IS_LISTED, CASE_IS_OPEN, CASE_IS_UNROUTED, CASE_WAS_LISTED, EXCEPTION_CASE
 from mdus.storage.keys import among
-from mdus.storage.listing import Page
 from mdus.storage.mapping import METADATA, AnyRow, Identity64
-from mdus.storage.paging import sorted_few
+from mdus.storage.paging import Page, sorted_few
 from mdus.storage.rows import insert_rows, update_rows
-from mdus.storage.sorting import NEWEST
 
 _CASE: Final = EXCEPTION_CASE.table
 _IS_OPEN: Final[ColumnElement[bool]] = literal_column(CASE_IS_OPEN)
@@ -220,15 +218,11 @@ def places_of(connection: Connection, ids: Collection[int]) -> dict[int, tuple[s
 
 def listed(connection: Connection, page: Page, cases: Cases) -> Sequence[AnyRow]:
     """Return a page of cases with all that is known of them."""
-    conditions = cases.conditions()
-    query = select(_CASE).where(*conditions)
-    if page.before is not None:
-        query = query.where(_CASE.c.id < page.before)
-    if page.after is not None:
-        query = query.where(page.sort.beyond(_CASE, page.after))
-    if page.sort == NEWEST:
+    # Whose they are the cases say: what a caller may see is among what is meant.
+    query = select(_CASE).where(*cases.conditions(), *replace(page, systems=None).conditions(_CASE, {}))
+    if page.sort.is_by_identity:
         # The open ones are few, whatever is closed: found first, then sorted.
-        return connection.execute(sorted_few(query, limit=page.limit)).all()
+        return connection.execute(sorted_few(query, limit=page.limit, sort=page.sort)).all()
     return connection.execute(query.order_by(*page.sort.order(_CASE)).limit(page.limit)).all()
 
 

@@ -16,7 +16,7 @@ from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.mending import Reason, WhatFor
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.sent import Sent
-from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, Shown, listed
+from mdus.endpoints.rest.shapes import LARGEST_ID, Listed, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import exception_group as groups
 from mdus.storage import exception_storm as storms
@@ -72,7 +72,9 @@ def add_exception_storms(router: APIRouter, runtime: Runtime, access: Access) ->
         """List storms, the newest first."""
         with database.read() as uow:
             if state == "all":
-                return listed(StormShown, storms.storms(uow.connection, before=cursor, limit=limit), limit)
+                rows = storms.storms(uow.connection, before=cursor, limit=limit)
+                following = str(rows[-1].id) if len(rows) == limit else None
+                return Listed(items=[StormShown.model_validate(row) for row in rows], next=following)
             return Listed(items=[StormShown.model_validate(row) for row in storms.open_storms(uow.connection)])
 
     @router.post("/exception-storms", tags=["exceptions"], status_code=201, responses=described(409))

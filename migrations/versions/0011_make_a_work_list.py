@@ -1,7 +1,7 @@
 """make a work list of exception cases: whose each is, what it is about, groups of one cause, rules that are versions
 
-Revision: 0009
-Follows: 0008
+Revision: 0011
+Follows: 0010
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from alembic import op
 
 from mdus.storage.column_types import UtcInstant
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
