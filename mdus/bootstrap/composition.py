@@ -48,7 +48,7 @@ from mdus.workers.measured_head_end import MeasuredHeadEnd
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
-from mdus.workers.rule_sets import seeded
+from mdus.workers.rule_sets import seeded, seeded_for_registers
 from mdus.workers.running import Loop
 from mdus.workers.validation import ValidationWorker
 
@@ -201,7 +201,9 @@ def loops_of(parts: Parts) -> list[Loop]:
         client=CisClient(settings),
     )
     readings = readings_worker(parts)
-    documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
+    documents = MeterReadingDocumentWorker(
+        database=database, settings=settings, clock=clock, rule_sets=seeded_for_registers(settings, parts.found.tools)
+    )
     validation = validation_worker(parts)
     events = EventSorter(database=database, settings=settings, clock=clock)
     exceptions = ExceptionRouter(database=database, settings=settings, clock=clock)

@@ -59,6 +59,7 @@ class LateFailure(StrEnum):
     LOCATION_FAILED = "location_failed"  # a location could not be stored
     MESSAGE_FAILED = "message_failed"  # another notification of SAP could not be carried out
     READING_MISSING = "reading_missing"  # an accepted reading order found no value
+    READING_CONTRADICTION = "reading_contradiction"  # the meter shows otherwise than was estimated and told SAP
     SWITCH_STATE_UNKNOWN = "switch_state_unknown"  # a breaker's position could not be read back
     SWITCH_CONTRADICTION = "switch_contradiction"  # a breaker stands otherwise than SAP was told
     SWITCHED_OUTSIDE_SAP = "switched_outside_sap"  # a breaker was moved by an order that is not SAP's

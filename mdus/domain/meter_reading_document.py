@@ -46,6 +46,10 @@ class MeterReadingDocument(Value):
     `order_item_id` and `order_uuid` name the order it came with: its result must not overtake that confirmation.
     `value` is as shown on the register, cut to its decimals; `measured_at` the instant it was read. Of an order that a
     REST client gave (`client`) SAP is told nothing.
+
+    An estimated value says what it was made from (`estimate`, JSON) and what is taken to be used since the reading
+    before (`estimated_usage`). It goes out under a `type_code` of its own, and is no `MeterReading`: nothing that looks
+    for readings of the meter finds it.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "document_id")
@@ -79,6 +83,9 @@ class MeterReadingDocument(Value):
     result_attempts: int = 0  # result messages made so far
     note: str | None = None  # why it failed or was rejected
     client: str | None = None
+    type_code: str | None = None  # MeterReadingTypeCode of its value, None of one that was read
+    estimate: str | None = None
+    estimated_usage: Decimal | None = None
 
     @property
     def wakes(self) -> tuple[str, ...]:
@@ -99,7 +106,15 @@ class MeterReadingDocument(Value):
             unit=reading.unit,
             measured_at=reading.measured_at,
             note=None,
+            type_code=None,
+            estimate=None,
+            estimated_usage=None,
         )
+
+    @property
+    def is_estimated(self) -> bool:
+        """Tell whether its value was estimated."""
+        return self.estimate is not None
 
     @property
     def is_awaited(self) -> bool:

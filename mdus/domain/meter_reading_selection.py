@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from mdus.domain.local_time import day_start
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.register import Register
 from mdus.domain.unit import Units
-from mdus.domain.value import Value
+from mdus.domain.value import Value, type_key
 from mdus.settings import Section, Settings
 
 
@@ -34,6 +34,14 @@ class Choice(StrEnum):
     NEAREST = "nearest"  # to the anchor; of two as near the later
 
 
+class Instead(StrEnum):
+    """What becomes of an order for which no valid value is there."""
+
+    WAIT = "wait"  # read again until attempts and window are used up, then an event
+    ESTIMATE = "estimate"  # the same, then an estimate, marked as one; an event where none can be made
+    EVENT = "event"  # an event at once: a suspect value is not read again, a missing one asked for once
+
+
 class ReadingReason(Section):
     """A row of config/reading_reasons.toml: how orders of one MeterReadingReasonCode are read.
 
@@ -49,6 +57,8 @@ class ReadingReason(Section):
     days_forward: Annotated[int, Field(ge=0, le=366)] = 0
     on_demand: bool = False
     removal: bool = False
+    if_suspect: Instead = Instead.WAIT
+    if_missing: Instead = Instead.WAIT
     attempts: Annotated[int, Field(ge=1)] | None = None
     attempt_interval_minutes: Annotated[int, Field(ge=1)] | None = None
 
@@ -67,6 +77,8 @@ class ReadingPolicy:
     days_forward: int = 0
     on_demand: bool = False
     removal: bool = False
+    if_suspect: Instead = Instead.WAIT
+    if_missing: Instead = Instead.WAIT
     attempts: int = 3
     attempt_interval: timedelta = timedelta(days=1)
 
@@ -117,6 +129,7 @@ class ReadingPolicies(Value):
     on_demand_interval: timedelta = timedelta(minutes=15)
     units: Units = field(default_factory=Units)
     turns_over: bool = False  # what has more digits than its register is what the register shows; else it is no value
+    estimate_type_code: str = "02"  # MeterReadingTypeCode of an estimate
 
     @classmethod
     def of(cls, settings: Settings) -> ReadingPolicies:
@@ -140,6 +153,7 @@ class ReadingPolicies(Value):
             on_demand_interval=timedelta(minutes=reading.on_demand_interval_minutes),
             units=Units.of(settings),
             turns_over=reading.beyond_digits == "turn_over",
+            estimate_type_code=reading.estimate_type_code,
         )
 
     def for_reason(self, code: str) -> ReadingPolicy | None:
@@ -162,6 +176,15 @@ class Chosen:
     is_certain: bool  # no value still to come could be better
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A reading that may answer an order, and what the register shows of it."""
+
+    reading: MeterReading
+    value: Decimal
+    has_digits: bool  # the register has the digits for it
+
+
 def choose(
     readings: Iterable[MeterReading],
     *,
@@ -171,55 +194,98 @@ def choose(
     on_demand: bool,
     units: Units,
     turns_over: bool = False,
+    held: Container[type_key] = frozenset(),
 ) -> Chosen | None:
     """Return the value that answers an order, or None when none of the readings does.
+
+    It is the best of the `candidates` that the register has the digits for and that is not held as suspect; `held` are
+    the keys of those that are.
+    """
+    ranked = candidates(
+        readings,
+        register=register,
+        window=window,
+        choice=choice,
+        on_demand=on_demand,
+        units=units,
+        turns_over=turns_over,
+    )
+    best = next((each for each in ranked if each.has_digits and each.reading.key not in held), None)
+    if best is None:
+        return None
+    reading = best.reading
+    is_read = reading.origin is ReadingOrigin.ON_DEMAND
+    return Chosen(
+        value=best.value,
+        unit=register.unit,
+        measured_at=reading.measured_at,
+        is_certain=is_read if on_demand else reading.measured_at == window.complete_at(choice),
+    )
+
+
+def candidates(
+    readings: Iterable[MeterReading],
+    *,
+    register: Register,
+    window: Window,
+    choice: Choice,
+    on_demand: bool,
+    units: Units,
+    turns_over: bool = False,
+) -> list[Candidate]:
+    """Return the readings that may answer an order, the best first.
 
     `readings` are of the register's channel, oldest row first: of two rows for one instant the newer counts. A value on
     either bound of the window is inside. A stored order takes any reading by the policy's choice; one on demand takes
     the first that was read for a command, else the first there is.
     """
-    fitting: dict[datetime, tuple[MeterReading, Decimal]] = {}
+    fitting: dict[datetime, Candidate] = {}
     for reading in readings:
-        if window.starts_at <= reading.measured_at <= window.ends_at:
-            value = _shown(reading, register=register, units=units, turns_over=turns_over)
-            if not isinstance(value, str):
-                fitting[reading.measured_at] = (reading, value)
-    if not fitting:
-        return None
+        if not window.starts_at <= reading.measured_at <= window.ends_at:
+            continue
+        value = shown(reading, register=register, units=units, turns_over=turns_over)
+        if value is None:
+            continue
+        found = Candidate(reading=reading, value=value, has_digits=register.has_digits_for(value))
+        if found.has_digits or reading.measured_at not in fitting:
+            fitting[reading.measured_at] = found
     if on_demand:
-        read = [at for at, (reading, _) in fitting.items() if reading.origin is ReadingOrigin.ON_DEMAND]
-        best = min(read or fitting)
-        is_certain = bool(read)
-    else:
-        best = _best(fitting, window=window, choice=choice)
-        is_certain = best == window.complete_at(choice)
-    return Chosen(value=fitting[best][1], unit=register.unit, measured_at=best, is_certain=is_certain)
+        return [
+            fitting[at]
+            for at in sorted(fitting, key=lambda at: (fitting[at].reading.origin is not ReadingOrigin.ON_DEMAND, at))
+        ]
+    return [fitting[at] for at in _ranked(fitting, window=window, choice=choice)]
 
 
 def misfit(readings: Iterable[MeterReading], *, register: Register, units: Units) -> str | None:
     """Return why a value that came for a register is none of it, None where each could be."""
-    found = (_shown(reading, register=register, units=units, turns_over=False) for reading in readings)
-    return next((reason for reason in found if isinstance(reason, str)), None)
+    for reading in readings:
+        value = shown(reading, register=register, units=units)
+        if value is None:
+            return f"The value {reading.value} is in {reading.unit}, the register in {register.unit}"
+        if not register.has_digits_for(value):
+            return f"The value {value} has more digits than the register"
+    return None
 
 
-def _shown(reading: MeterReading, *, register: Register, units: Units, turns_over: bool) -> Decimal | str:
-    """Return what the register shows of a reading, or why the reading is none of this register."""
+def shown(reading: MeterReading, *, register: Register, units: Units, turns_over: bool = False) -> Decimal | None:
+    """Return what the register shows of a reading, None where its unit is of another quantity; digits are not minded.
+
+    With `turns_over` a count goes on where the register begins anew.
+    """
     value = units.converted(reading.value, told=reading.unit, wanted=register.unit)
     if value is None:
-        return f"The value {reading.value} is in {reading.unit}, the register in {register.unit}"
-    if turns_over:
-        value = register.turned_over(value)
-    shown = register.as_shown(value)
-    if not register.has_digits_for(shown):
-        return f"The value {shown} has more digits than the register"
-    return shown
+        return None
+    return register.as_shown(register.turned_over(value) if turns_over else value)
 
 
-def _best(instants: Iterable[datetime], *, window: Window, choice: Choice) -> datetime:
+def _ranked(instants: Iterable[datetime], *, window: Window, choice: Choice) -> list[datetime]:
+    """Return instants, the best first."""
+    latest_first = sorted(instants, reverse=True)
     match choice:
         case Choice.EARLIEST:
-            return min(instants)
+            return latest_first[::-1]
         case Choice.LATEST:
-            return max(instants)
+            return latest_first
         case Choice.NEAREST:
-            return min(sorted(instants, reverse=True), key=lambda at: abs(at - window.target_at))
+            return sorted(latest_first, key=lambda at: abs(at - window.target_at))

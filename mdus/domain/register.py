@@ -103,15 +103,16 @@ class Register(Value):
 
     def has_digits_for(self, value: Decimal) -> bool:
         """Tell whether a value has no more digits before its point than the register, which may be unknown."""
-        return self.total_digits is None or abs(value) < self._turn
+        return self.turn is None or abs(value) < self.turn
 
     def turned_over(self, value: Decimal) -> Decimal:
         """Return what the register shows of a count that goes on where the register begins anew."""
-        return value if self.total_digits is None else value % self._turn
+        return value if self.turn is None else value % self.turn
 
     @property
-    def _turn(self) -> Decimal:
-        return Decimal(10) ** ((self.total_digits or 0) - self.fraction_digits)
+    def turn(self) -> Decimal | None:
+        """Return where the register begins anew, None where it is not known."""
+        return None if self.total_digits is None else Decimal(10) ** (self.total_digits - self.fraction_digits)
 
 
 def register_on(registers: Iterable[Register], day: date, *, removal: bool = False) -> Register | None:

@@ -414,7 +414,8 @@ class _Account:
                 )
             case _:
                 note = f"{document.value} {document.unit or ''}".strip()
-                return Step(step="value read", of=name, state=StepState.CAME, at=document.measured_at, note=note)
+                step = "value estimated" if document.is_estimated else "value read"
+                return Step(step=step, of=name, state=StepState.CAME, at=document.measured_at, note=note)
 
     def _switched(self, control: EndDeviceControl) -> Step:
         name = f"order {control.request_id} for device {control.device_id}"

@@ -25,7 +25,7 @@ from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.command import Command, called_back
 from mdus.domain.exception_case import ExceptionCase, closed
-from mdus.domain.meter_reading_collection import READING_MISSING, document_owner
+from mdus.domain.meter_reading_collection import READING_MISSING, READING_SUSPECT, document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
     RESULT_UNCONFIRMED,
@@ -112,7 +112,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     sent = [document for document in documents if document.status is DocumentStatus.RESULT_SENT]
     entered = [document for document in documents if document.status is DocumentStatus.ENTERED]
     instants = {(one.sender_system, one.device_id, one.measured_at) for one in entered}
-    kinds = (READING_MISSING, RESULT_REFUSED, RESULT_UNCONFIRMED)
+    kinds = (READING_MISSING, READING_SUSPECT, RESULT_REFUSED, RESULT_UNCONFIRMED)
     return Known(
         documents,
         uow.load(MeterReading, ("sender_system", "device_id", "measured_at"), instants, lock=False),

@@ -39,7 +39,7 @@ from mdus.messaging.sent_item import SentItem
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
-#: MeterReadingTypeCode: a value read, neither calculated nor estimated.
+#: MeterReadingTypeCode: a value read, neither calculated nor estimated. Estimates bring theirs along.
 _COLLECTED: Final = "01"
 
 
@@ -115,6 +115,8 @@ def build(document: MeterReadingDocument) -> Content:
     """Return the result of a document that has its value."""
     if document.value is None or document.measured_at is None:
         raise ValueError(f"document {document.document_id} has no value")
+    if document.is_estimated and document.type_code in (None, _COLLECTED):
+        raise ValueError(f"document {document.document_id} has an estimate that does not say so")
     local = document.measured_at.astimezone(ZoneInfo(document.time_zone))
     return Content(
         document_id=document.document_id,
@@ -126,7 +128,7 @@ def build(document: MeterReadingDocument) -> Content:
         point_of_delivery_id=document.point_of_delivery_id,
         read_on=local.date(),
         read_time=local.time().replace(microsecond=0),
-        type_code=_COLLECTED,
+        type_code=document.type_code or _COLLECTED,
         value=document.value,
     )
 

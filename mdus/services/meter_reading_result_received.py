@@ -24,7 +24,7 @@ from mdus.domain.command import Command, called_back
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.local_time import day_start, instant, local_day
-from mdus.domain.meter_reading_collection import READING_MISSING, document_owner
+from mdus.domain.meter_reading_collection import READING_MISSING, READING_SUSPECT, document_owner
 from mdus.domain.meter_reading_document import (
     RESULT_REFUSED,
     RESULT_UNCONFIRMED,
@@ -142,7 +142,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     keys = {(request.origin.sender_system, request.document_id) for request in requests}
     documents = uow.load(MeterReadingDocument, ("sender_system", "document_id"), keys)
     owners = [document_owner(document) for document in documents]
-    kinds = (READING_MISSING, RESULT_REFUSED, RESULT_UNCONFIRMED)
+    kinds = (READING_MISSING, READING_SUSPECT, RESULT_REFUSED, RESULT_UNCONFIRMED)
     return Known(
         [Policy.of(uow.settings)],
         [ReadingPolicies.of(uow.settings)],

@@ -48,6 +48,12 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
+def _not_collected(code: str) -> str:
+    if code.lstrip("0") == "1":
+        raise ValueError("01 is the code of a value that was read: an estimate has to say what it is")
+    return code
+
+
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # in the environment: separated by commas
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]")]
@@ -164,6 +170,9 @@ class Reading(Section):
     manual_reasons: Texts
     calculated_type_codes: Texts
     beyond_digits: Literal["refuse", "turn_over"]
+    estimate_type_code: Annotated[str, Field(pattern=r"^\S{1,2}$"), AfterValidator(_not_collected)]
+    estimate_tolerance_percent: Annotated[float, Field(ge=0)]
+    estimate_tolerance: Annotated[float, Field(ge=0)]
 
 
 class Intervals(Section):

@@ -59,6 +59,13 @@ METER_READING_DOCUMENT = ValueTable(
             sqlite_where=text("status = 'failed'"),
             postgresql_where=text("status = 'failed'"),
         ),
+        Index(
+            "meter_reading_document_estimated",
+            "sender_system",
+            "device_id",
+            sqlite_where=text("estimate IS NOT NULL"),
+            postgresql_where=text("estimate IS NOT NULL"),
+        ),
         list_index("meter_reading_document_listed", "sender_system", "status", always="status <> ''"),
     ],
 )
@@ -72,6 +79,7 @@ DOCUMENT_IS_LISTED: Final = "meter_reading_document.status <> ''"
 DOCUMENT_IS_ORDERED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'ordered'")
 DOCUMENT_IS_READ: ColumnElement[bool] = literal_column("meter_reading_document.status = 'read'")
 _FAILED: ColumnElement[bool] = literal_column("meter_reading_document.status = 'failed'")
+_ESTIMATED: ColumnElement[bool] = literal_column("meter_reading_document.estimate IS NOT NULL")
 _REFUSED: ColumnElement[bool] = literal_column(
     "meter_reading_document.status = 'result_sent' AND meter_reading_document.next_try_at IS NOT NULL"
 )
@@ -146,6 +154,14 @@ def readings_for(
         value = MeterReading(**dict(zip(METER_READING.names, fields, strict=True)))
         found.setdefault(keys[number], []).append(value)
     return found
+
+
+def estimated_for(connection: Connection, devices: Collection[tuple[str, str]]) -> list[MeterReadingDocument]:
+    """Return the documents of devices whose value is an estimate."""
+    if not devices:
+        return []
+    is_of = among(connection, [_TABLE.c.sender_system, _TABLE.c.device_id], devices)
+    return METER_READING_DOCUMENT.fetch(connection, METER_READING_DOCUMENT.select().where(_ESTIMATED, is_of))
 
 
 def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDocument]:

@@ -29,6 +29,7 @@ from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import QualitySet
+from mdus.domain.reading_verdict import ReadingVerdict
 from mdus.domain.register import Register
 from mdus.domain.time_series import TimeSeriesAssignment
 from mdus.domain.time_series_upload import Operation, TimeSeriesDay, TimeSeriesLook, TimeSeriesUpload
@@ -50,6 +51,7 @@ from mdus.storage.job import simulated_time
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.reading import METER_READING, readings_of
+from mdus.storage.reading_verdict import READING_VERDICT
 from mdus.storage.registration_resend import REGISTRATION_RESEND, due_resends
 from mdus.storage.registry import (
     DEVICE_LOCATION,
@@ -86,6 +88,7 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     TimeSeriesLook: TIME_SERIES_LOOK,
     TimeSeriesUpload: TIME_SERIES_UPLOAD,
     MeterReading: METER_READING,
+    ReadingVerdict: READING_VERDICT,
     MeterReadingDocument: METER_READING_DOCUMENT,
     DeterminantSetAssignment: DETERMINANT_SET_ASSIGNMENT,
     EndDeviceControl: END_DEVICE_CONTROL,

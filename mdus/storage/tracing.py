@@ -24,6 +24,7 @@ from mdus.storage.message import ITEM, ITEM_IS_READY, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.paging import sender_systems, sorted_few
 from mdus.storage.reading import METER_READING
+from mdus.storage.reading_verdict import verdicts_on
 from mdus.storage.registry import END_DEVICE, USAGE_POINT
 
 #: Lengths of SAP's ids with leading zeros: orders, devices and points of delivery; documents.
@@ -293,10 +294,15 @@ class _Gathering:
 
     def _remarks(self, subject: Subject) -> Iterable[Remark]:
         """Yield what the meters themselves have said."""
-        for row in self._newest(_READING, [_READING.c.sender_system, _READING.c.device_id], subject.devices):
+        readings = self._newest(_READING, [_READING.c.sender_system, _READING.c.device_id], subject.devices)
+        for row in readings:
             unit = f" {row.unit}" if row.unit else ""
             note = f"{row.value}{unit}, measured {row.measured_at:%Y-%m-%d %H:%M:%S} UTC, {row.origin}"
             yield Remark(at=row.received_at, what="reading", of=f"{row.device_id} {row.reading_type}", note=note)
+        for verdict in verdicts_on(self._connection, readings):
+            if verdict is not None:
+                of, note = f"{verdict.device_id} {verdict.reading_type}", f"{verdict.value}: {verdict.says()}"
+                yield Remark(at=verdict.judged_at, what="reading judged", of=of, note=note)
         for row in self._newest(_EVENT, [_EVENT.c.sender_system, _EVENT.c.device_id], subject.devices):
             note = f"{row.state}" + (f" ({row.reason})" if row.reason else "")
             yield Remark(at=row.told_at, what="smart meter event", of=f"{row.device_id} {row.event_type}", note=note)

@@ -188,6 +188,24 @@ def power_events(
     return found
 
 
+def channels_of(connection: Connection, devices: Collection[tuple[str, str]]) -> dict[int, Channel]:
+    """Return the channels of devices, by the id of their row."""
+    table, names = CHANNEL.table, CHANNEL.names
+    is_of = among(connection, [table.c.sender_system, table.c.device_id], devices)
+    query = select(table.c.id, *(table.c[name] for name in names)).where(is_of)
+    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query)}
+
+
+def look_at_final(connection: Connection, days: Collection[tuple[int, date]], *, due_at: datetime) -> None:
+    """Make those days of channels (by the id of their row) due that have final values."""
+    if not days:
+        return
+    keys = [(channel_id, day, Layer.FINAL) for channel_id, day in sorted(days)]
+    is_one = among(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys)
+    found = connection.execute(select(_BLOCK.c.channel_id, _BLOCK.c.day).where(is_one, _IS_CURRENT))
+    look_by(connection, [(row.channel_id, row.day, due_at) for row in found])
+
+
 def look_at_silent(connection: Connection, day: date, *, since: date, due_at: datetime) -> int:
     """Make a day due of every channel that told values since a date, and none of that day; returns how many."""
     other = _BLOCK.alias("other")

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mdus.settings import Section
+from mdus.domain.register import plain_code
+from mdus.settings import Section, Texts
 from mdus.vee.days import Fact
 from mdus.vee.method import Method
 from mdus.vee.rule import Parameters, Rule, Severity
 
 _OWN: Final = frozenset({"name", "severity", "replaces"})
+
+
+class Judges(StrEnum):
+    """What a rule set judges."""
+
+    INTERVALS = "intervals"  # a day of interval values
+    REGISTERS = "registers"  # one reading of a register: a day of one value, what was used since the reading before
 
 
 class RuleUse(BaseModel):
@@ -46,23 +55,27 @@ class MethodUse(BaseModel):
 
 
 class RuleSetRow(Section):
-    """A row of `rule_sets`: what is done with the interval values of some reading types.
+    """A row of `rule_sets`: what is done with the interval values, or the register readings, of some reading types.
 
-    `reading_types` are patterns (`1-0:*`); of several sets that fit a channel the one with the longest pattern counts.
-    Rules look in the order given, methods fill in theirs. At most `estimated_share` of a day is estimated; a day that
-    would need more stays with its gaps, as an exception.
+    `reading_types` are patterns (`1-0:*`); of several sets that fit a channel the one with the longest pattern counts,
+    of those as long one that names the division. Rules look in the order given, methods fill in theirs. At most
+    `estimated_share` of a day is estimated; a day that would need more stays with its gaps, as an exception.
     """
 
     name: str
+    judges: Judges = Judges.INTERVALS
     reading_types: Annotated[tuple[str, ...], Field(min_length=1)]
+    divisions: Texts = ()
     rules: tuple[RuleUse, ...] = ()
     methods: tuple[MethodUse, ...] = ()
     estimated_share: Annotated[float, Field(ge=0, le=1)] = 1.0
 
-    def weight(self, reading_type: str) -> int | None:
-        """Return how closely the set fits a reading type, None where it does not."""
+    def weight(self, reading_type: str, division: str | None = None) -> tuple[int, bool] | None:
+        """Return how closely the set fits a reading type and a division, None where it does not."""
+        if self.divisions and plain_code(division or "") not in {plain_code(code) for code in self.divisions}:
+            return None
         fits = [len(pattern) for pattern in self.reading_types if fnmatchcase(reading_type, pattern)]
-        return max(fits, default=None)
+        return (max(fits), bool(self.divisions)) if fits else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +149,8 @@ class Tools:
             except ValidationError as error:
                 for each in error.errors():
                     yield f"{name}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
+        if row.divisions and row.judges is Judges.INTERVALS:
+            yield "only sets that judge registers are chosen by division: interval values have none"
         names = [use.name for use in row.rules]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"the rule {name} stands there twice"
@@ -173,7 +188,13 @@ class Tools:
 NO_RULES: Final = RuleSet(name="none", reading_types=("*",), steps=(), fillings=())
 
 
-def fitting(rows: Sequence[RuleSetRow], reading_type: str) -> RuleSetRow | None:
-    """Return the set for a channel's reading type: the one with the longest pattern that fits, None without any."""
-    weighed = [(weight, row) for row in rows if (weight := row.weight(reading_type)) is not None]
+def fitting(
+    rows: Sequence[RuleSetRow], reading_type: str, *, judges: Judges = Judges.INTERVALS, division: str | None = None
+) -> RuleSetRow | None:
+    """Return the set for a reading type: the one with the longest pattern that fits, None without any."""
+    weighed = [
+        (weight, row)
+        for row in rows
+        if row.judges is judges and (weight := row.weight(reading_type, division)) is not None
+    ]
     return max(weighed, key=lambda pair: pair[0])[1] if weighed else None

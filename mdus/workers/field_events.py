@@ -40,6 +40,7 @@ from mdus.telemetry import tracing
 from mdus.telemetry.metrics import COMMANDS, HEAD_END_ANSWER_SECONDS
 from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
+from mdus.workers.register_news import contradicted, look_again
 from mdus.workers.told import DeviceKey, Taken, Told
 
 
@@ -337,12 +338,13 @@ def _meter_reading(
 
 def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     connection = uow.connection
-    uow.save([*batch.readings, *batch.changes])
+    uow.save([*batch.readings, *batch.changes, *contradicted(uow, batch.readings, now=now)])
     submission.end(connection, list(batch.ended.values()), now=now)
     for labels, number in batch.counts.items():
         COMMANDS.labels(*labels).inc(number)
     for of, durations in batch.answered.items():
         HEAD_END_ANSWER_SECONDS.labels(*of).observe_many(durations)
+    look_again(uow, batch.readings, now=now)
     delivery.wake_documents(
         connection, {(reading.sender_system, reading.device_id) for reading in batch.readings}, now=now
     )

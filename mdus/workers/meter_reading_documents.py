@@ -3,13 +3,14 @@
 One turn is one claim and one transaction, with a bounded number of statements whatever the size of the batch:
 
 ```
-claim due documents -> readings in their windows, devices, registers, their commands -> next_step (pure) -> save
+claim due documents -> readings in their windows, devices, registers, their commands -> verdicts on the best readings
+                    -> next_step (pure), once more with an estimate where it would fail without -> save
 ```
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,7 +21,14 @@ from mdus.domain.clock import Clock
 from mdus.domain.command import Command, OwnerKind
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.meter_reading_collection import Collection, document_owner, next_step, read_command
+from mdus.domain.meter_reading_collection import (
+    READING_SUSPECT,
+    Collection,
+    document_owner,
+    next_step,
+    read_command,
+    wants_estimate,
+)
 from mdus.domain.meter_reading_document import RESULT_UNCONFIRMED, DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy
 from mdus.domain.register import Register, register_on
@@ -31,6 +39,8 @@ from mdus.storage import meter_reading_document as documents
 from mdus.storage.command import commands_of
 from mdus.storage.news import News, Topic, note_news
 from mdus.storage.session import Database, UnitOfWork
+from mdus.workers.reading_validation import estimated, judged
+from mdus.workers.rule_sets import RegisterRuleSets, unjudged
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +58,16 @@ _AHEAD_AT_ONCE: Final = 20_000
 class MeterReadingDocumentWorker:
     """Brings reading orders forward; `turn` returns how many documents it looked at, 0 when there was nothing to do."""
 
-    def __init__(self, *, database: Database, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        rule_sets: Callable[[UnitOfWork], RegisterRuleSets] = unjudged,
+    ) -> None:
         self._database = database
+        self._rule_sets = rule_sets
         self._clock = clock
         self._policies = ReadingPolicies.of(settings)
         self._silence = timedelta(minutes=settings.reading.confirmation_timeout_minutes)
@@ -75,10 +93,15 @@ class MeterReadingDocumentWorker:
 
     def _look_for_values(self, uow: UnitOfWork, *, now: datetime) -> int:
         due = documents.due_for_value(uow.connection, now=now, limit=_AT_ONCE)
-        changes: list[Value] = []
-        for one in _collections(uow, due, self._policies):
-            step = next_step(one, policies=self._policies, now=now)
-            changes += step
+        policies, rule_sets = self._policies, self._rule_sets(uow)
+        dues = judged(uow, _collections(uow, due, policies), rule_sets=rule_sets, policies=policies, now=now)
+        steps = {one.document.key: next_step(one, policies=policies, now=now) for one in dues}
+        failing = [one for one in dues if wants_estimate(one, steps[one.document.key], policies=policies)]
+        if failing:
+            for one in estimated(uow, failing, rule_sets=rule_sets, policies=policies):
+                steps[one.document.key] = next_step(one, policies=policies, now=now)
+        changes: list[Value] = [change for step in steps.values() for change in step]
+        for step in steps.values():
             _tell(step)
         uow.save(changes)
         note_news(uow.connection, list(_news(changes, now=now)))
@@ -163,6 +186,9 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies:
     ):
         commands.setdefault(command.owner_key, []).append(command)
     readings = documents.readings_for(uow.connection, due)
+    keys_of_cases = [(READING_SUSPECT, document_owner(document)) for document in due]
+    cases = {case.case_key: case for case in uow.load(ExceptionCase, ExceptionCase.KEY, keys_of_cases, lock=False)}
+    open_cases = {key: case for key, case in cases.items() if case.closed_at is None}
     return [
         Collection(
             document=document,
@@ -174,6 +200,7 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies:
             ),
             readings=readings.get(document.key, ()),
             commands=commands.get(document_owner(document), ()),
+            case=open_cases.get(document_owner(document)),
         )
         for document in due
     ]
@@ -211,6 +238,7 @@ def _news(changes: Sequence[Value], *, now: datetime) -> Iterator[News]:
                     "value": None if change.value is None else str(change.value),
                     "unit": change.unit,
                     "measured_at": None if change.measured_at is None else change.measured_at.isoformat(),
+                    "is_estimated": change.is_estimated,
                     "note": change.note,
                 },
             )
@@ -220,3 +248,7 @@ def _tell(step: Sequence[Value]) -> None:
     for change in step:
         if isinstance(change, MeterReadingDocument) and change.status is DocumentStatus.FAILED:
             log.warning("reading_missing", document=change.document_id, device=change.device_id, reason=change.note)
+        if isinstance(change, MeterReadingDocument) and change.is_estimated:
+            log.info("reading_estimated", document=change.document_id, device=change.device_id, value=str(change.value))
+        if isinstance(change, ExceptionCase) and change.kind == READING_SUSPECT and change.closed_at is None:
+            log.warning("reading_suspect", case=change.case_key, reason=change.note)

@@ -37,6 +37,7 @@ from mdus.workers.inbox import InboxWorker
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
+from mdus.workers.rule_sets import seeded_for_registers
 from tests.flows.intake.installation import Installation
 from tests.head_ends.scripted import ScriptedHeadEnd
 
@@ -97,14 +98,15 @@ class BothSides:
             'callback_url = "http://127.0.0.1:1/head-ends/city"\ntimeout_seconds = 5\n'
         )
         self.clock, self.sap = Clock(now), Sap()
-        services = discover().services
+        found = discover()
+        services = found.services
         self.mdus = Installation(url, environ={"MDUS_CONFIG": str(folder)}, clock=self.clock, services=services)
         settings, self.database = self.mdus.runtime.settings, self.mdus.database
         shared: dict[str, Any] = {"database": self.database, "settings": settings, "clock": self.clock}
         self.connected = HEAD_END.connect(settings.head_ends[0])
         self.inbox = InboxWorker(**shared, services=services, retry=RetryPolicy(attempts=1))
         self.outbox = OutboxWorker(**shared, services=services, retry=_RETRY, contract=catalog(), client=self.sap)  # type: ignore[arg-type]
-        self.documents = MeterReadingDocumentWorker(**shared)
+        self.documents = MeterReadingDocumentWorker(**shared, rule_sets=seeded_for_registers(settings, found.tools))
         self.events = EventSorter(**shared, look_seconds=0)
         self.commands = HeadEndWorker(
             self.connected,

@@ -16,9 +16,10 @@ from mdus.endpoints.rest.intervals import add_intervals, streamed
 from mdus.endpoints.rest.negotiation import ARROW, JSON, PARQUET, form_of_answer
 from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import described
-from mdus.endpoints.rest.shapes import CommandShown, JobRunShown, Listed, Reading
+from mdus.endpoints.rest.shapes import CommandShown, JobRunShown, Listed, Reading, Verdict
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import listing
+from mdus.storage.reading_verdict import verdicts_on
 from mdus.storage.sorting import Sort
 
 SenderSystem = Annotated[str, Query(description="The sender system whose device it is.")]
@@ -72,8 +73,14 @@ def add_metering(router: APIRouter, runtime: Runtime, access: Access) -> None:
         page = _READINGS.page(sort, cursor=cursor, limit=limit)
         with database.read() as uow:
             rows = listing.readings(uow.connection, page, **filters)
+            verdicts = verdicts_on(uow.connection, rows) if form == JSON else []
         if form == JSON:
-            return _READINGS.listed(Reading, rows, page)
+            shown = _READINGS.listed(Reading, rows, page)
+            told = [None if verdict is None else Verdict.of(verdict) for verdict in verdicts]
+            items = [
+                item.model_copy(update={"verdict": verdict}) for item, verdict in zip(shown.items, told, strict=True)
+            ]
+            return shown.model_copy(update={"items": items})
         schema = columnar.reading_schema(sender_system)
         answer = streamed(columnar.written(form, schema, iter([columnar.reading_batch(schema, rows)])), form)
         return _linked(answer, request, _READINGS.following(rows, page))

@@ -26,6 +26,7 @@ from mdus.endpoints.rest.news import add_news
 from mdus.endpoints.rest.once import once_per_key
 from mdus.endpoints.rest.paging import DEFAULT, ById, Cursor, Limit, Sorts
 from mdus.endpoints.rest.problems import Problem, described
+from mdus.endpoints.rest.reading_verdicts import add_reading_verdicts
 from mdus.endpoints.rest.registry import add_registry, without_address
 from mdus.endpoints.rest.reports import add_reports
 from mdus.endpoints.rest.requests import add_requests
@@ -88,6 +89,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_exception_rules(router, runtime, access)
     add_exception_storms(router, runtime, access)
     add_metering(router, runtime, access)
+    add_reading_verdicts(router, runtime, access)
     add_registry(router, runtime, access)
     add_reports(router, runtime, access)
     add_billing(router, runtime, access)

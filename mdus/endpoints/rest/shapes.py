@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from fastapi import Path
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from mdus.domain.reading_verdict import ReadingVerdict, words
 from mdus.endpoints.rest.examples import with_example
 
 T = TypeVar("T")
@@ -116,8 +118,19 @@ class DeviceDetail(Device):
     usage_points: list[UsagePoint]
 
 
+def _from_json(text: object) -> object:
+    return json.loads(text) if isinstance(text, str) else text
+
+
+#: What an estimated value was made from: rule set, method, words, why it was needed; None of a value that was read.
+Estimate = Annotated[dict[str, Any] | None, BeforeValidator(_from_json)]
+
+
 class ReadingOrder(Shown):
-    """A meter reading document: an order for one reading, and its value once there is one; `client` None is SAP."""
+    """A meter reading document: an order for one reading, and its value once there is one; `client` None is SAP.
+
+    A value with an `estimate` was not read; `type_code` is the MeterReadingTypeCode under which SAP gets it.
+    """
 
     kind: Literal["reading"] = "reading"
     sender_system: str
@@ -138,6 +151,8 @@ class ReadingOrder(Shown):
     result_attempts: int
     note: str | None
     client: str | None
+    type_code: str | None
+    estimate: Estimate
 
 
 class DeviceEvent(Shown):
@@ -308,8 +323,34 @@ class Traced(Shown):
     is_cut: bool
 
 
+class Verdict(Shown):
+    """What is held of a reading: valid or suspect, by which rule set or (`judged_by`) person, and why in words."""
+
+    judgement: str
+    rule_set: str | None
+    found: str | None
+    judged_at: datetime
+    judged_by: str | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, verdict: ReadingVerdict) -> Verdict:
+        """Return a verdict as it is shown."""
+        return cls(
+            judgement=verdict.judgement.value,
+            rule_set=verdict.rule_set,
+            found=words(verdict.basis) or None,
+            judged_at=verdict.judged_at,
+            judged_by=verdict.judged_by,
+            reason=verdict.reason,
+        )
+
+
 class Reading(Shown):
-    """A register reading as it came from the field; `value` as shown on the register, before any factor."""
+    """A register reading as it came from the field; `value` as shown on the register, before any factor.
+
+    `verdict` None: it was not judged, as it has not come up for an order.
+    """
 
     id: int
     reading_type: str
@@ -318,6 +359,7 @@ class Reading(Shown):
     unit: str | None
     origin: str
     received_at: datetime
+    verdict: Verdict | None = None
 
 
 class Interval(Shown):
