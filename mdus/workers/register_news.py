@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from mdus.domain.channel import Channel
+from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.local_time import local_day
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_contradiction import Tolerance, contradictions
@@ -56,9 +57,14 @@ def _days_at(channel: Channel, at: datetime) -> Iterator[date]:
 
 
 def contradicted(uow: UnitOfWork, readings: Sequence[MeterReading], *, now: datetime) -> list[Value]:
-    """Return what is to be told of readings that contradict estimates; nothing is held, no outcome changes."""
+    """Return what is to be told of readings that contradict estimates and is not told yet; no outcome changes."""
     devices = {(reading.sender_system, reading.device_id) for reading in readings}
     estimated = documents.estimated_for(uow.connection, devices)
     if not estimated:
         return []
-    return list(contradictions(estimated, readings, tolerance=Tolerance.of(uow.settings), now=now))
+    found = list(contradictions(estimated, readings, tolerance=Tolerance.of(uow.settings), now=now))
+    cases = [each for each in found if isinstance(each, ExceptionCase)]
+    known = uow.load(ExceptionCase, ExceptionCase.KEY, {case.key for case in cases}, lock=False)
+    told = {(case.case_key, case.note) for case in known}
+    # The same reading may come again after somebody has closed the case.
+    return [each for each in found if not isinstance(each, ExceptionCase) or (each.case_key, each.note) not in told]
