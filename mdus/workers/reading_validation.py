@@ -108,7 +108,7 @@ class _Judging:
         ]
         facts = RegisterFacts(self._uow, subjects, policies=self._policies)
         for rule_set, decimals, places in _groups([(register, rule_set) for _, register, rule_set in todo]):
-            result = run(facts.judged(places, decimals=decimals), rule_set)
+            result = run(facts.judged(places, decimals=decimals), replace(rule_set, fillings=()))
             suspect = _suspected(result)
             for row, place in enumerate(places):
                 verdict = verdict_on(

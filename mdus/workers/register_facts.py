@@ -125,11 +125,11 @@ class RegisterFacts:
         """Return values to be judged, of registers with as many decimals: what was used since the reading before."""
         facts = self._facts(places, decimals)
         before, after, turn = (facts[fact] for fact in (Fact.REGISTER_BEFORE, Fact.REGISTER_AFTER, Fact.REGISTER_TURN))
-        return _days(advances(before, after, turn), facts, decimals=decimals, is_over=False)
+        return _days(advances(before, after, turn), facts, decimals=decimals)
 
     def to_be_estimated(self, places: Sequence[int], *, decimals: int) -> Days:
         """Return readings to be estimated, of registers with as many decimals: days of one value that is missing."""
-        return _days(np.full(len(places), MISSING), self._facts(places, decimals), decimals=decimals, is_over=True)
+        return _days(np.full(len(places), MISSING), self._facts(places, decimals), decimals=decimals)
 
     def usage(self, place: int, value: Decimal) -> Decimal:
         """Return what was used from the reading before until a register shows a value."""
@@ -223,13 +223,13 @@ def advances(before: Elements, after: Elements, turn: Elements) -> Elements:
     return result
 
 
-def _days(values: Elements, facts: Mapping[Fact, NDArray[Any]], *, decimals: int, is_over: bool) -> Days:
+def _days(values: Elements, facts: Mapping[Fact, NDArray[Any]], *, decimals: int) -> Days:
     return Days(
         minutes=_A_DAY_IN_MINUTES,
         decimals=decimals,
         values=values[:, None].astype(np.int64),
         flags=np.zeros((len(values), 1), dtype=np.uint32),
-        is_over=np.full(len(values), is_over),
+        is_over=np.ones(len(values), dtype=np.bool_),  # whatever is not known will not be
         facts=facts,
     )
 

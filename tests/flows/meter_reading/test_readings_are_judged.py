@@ -162,6 +162,11 @@ class TestASuspectReading:
         assert value.removesuffix(".00") in case.note
         assert found in case.note
 
+    def test_is_one_with_more_digits_than_the_register_though_it_is_the_first(self, sides: Judging) -> None:
+        sides.come_due("1000000.00")
+        assert orders.results(sides) == {}
+        assert sides.verdicts == {"1000000.00": Judgement.SUSPECT}
+
     def test_is_none_just_inside_the_limit(self, sides: Judging) -> None:
         sides.history()
         sides.come_due("1500.00")  # ten times the 10 a day before, and no more than 100
