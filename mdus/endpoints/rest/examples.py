@@ -71,6 +71,15 @@ _POINT_DETAIL: Final[Example] = {
     ],
 }
 
+_VERDICT: Final[Example] = {
+    "judgement": "valid",
+    "rule_set": "counters@1",
+    "found": "high_low_usage: the usage is 1200 % of what it was before, the limit is 1000 %",
+    "judged_at": "2026-03-29T09:12:00Z",
+    "judged_by": "rest:chief",
+    "reason": "the greenhouse is new",
+}
+
 _REPORT: Final[Example] = {
     "id": 81,
     "job": "reconcile",
@@ -361,6 +370,8 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "result_attempts": 1,
         "note": None,
         "client": None,
+        "type_code": None,
+        "estimate": None,
     },
     "ConnectionOrder": {
         "kind": "connection",
@@ -410,7 +421,9 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "unit": "kWh",
         "origin": "snapshot",
         "received_at": "2026-03-28T23:04:10Z",
+        "verdict": _VERDICT,
     },
+    "Verdict": _VERDICT,
     "Interval": {
         "device_id": "000000000000000042",
         "reading_type": "1-0:1.29.0*255",

@@ -13,10 +13,11 @@ from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.meter_reading_collection import Collection, next_step, read_command
+from mdus.domain.meter_reading_collection import Collection, EstimatedReading, next_step, read_command, wants_estimate
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
-from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy
+from mdus.domain.meter_reading_selection import Instead, ReadingPolicies, ReadingPolicy
 from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.domain.reading_verdict import Judgement, verdict_on
 from mdus.domain.register import Register
 from mdus.domain.value import Value
 
@@ -338,3 +339,79 @@ class TestOnDemand:
         asked = command(ON_DEMAND)
 
         assert (asked.kind, asked.period_from, asked.period_to) == (CommandKind.READ_ON_DEMAND, None, None)
+
+
+class TestASuspectReading:
+    """What becomes of an order while only a reading is there that validation holds."""
+
+    ESTIMATE = EstimatedReading(value=Decimal("12346.00"), usage=Decimal(10), basis='{"set":"counters@1"}')
+
+    def due(self, instead: Instead = Instead.WAIT, **facts: Any) -> tuple[Collection, ReadingPolicies]:
+        held = reading()
+        verdict = verdict_on(held, Judgement.SUSPECT, rule_set="counters@1", judged_at=NOW)
+        policy = ReadingPolicy(days_forward=3, if_suspect=instead)
+        given: dict[str, Any] = {
+            "document": DOCUMENT,
+            "device": DEVICE,
+            "register": REGISTER,
+            "readings": [held],
+            "suspect": {held.key: verdict},
+        }
+        return Collection(**{**given, **facts}), ReadingPolicies(by_reason={"1": policy})
+
+    def used_up(self) -> dict[str, Any]:
+        """All attempts have failed."""
+        failed = command(status=CommandStatus.FAILED, ended_at=NOW, result_code="BUSY")
+        return {"document": replace(DOCUMENT, attempts=3), "commands": [failed]}
+
+    def test_is_none_that_answers(self) -> None:
+        due, policies = self.due()
+        changes = next_step(due, policies=policies, now=NOW)
+        assert [type(change) for change in changes] == [MeterReadingDocument, Command, ExceptionCase]
+        assert document_of(changes).status is DocumentStatus.ORDERED
+
+    def test_opens_its_case_once(self) -> None:
+        due, policies = self.due()
+        [opened] = [one for one in next_step(due, policies=policies, now=NOW) if isinstance(one, ExceptionCase)]
+        again = next_step(replace(due, case=opened), policies=policies, now=NOW + DAY)
+        assert [one for one in again if isinstance(one, ExceptionCase)] == []
+
+    def test_has_its_case_closed_when_a_valid_one_answers(self) -> None:
+        due, policies = self.due()
+        [opened] = [one for one in next_step(due, policies=policies, now=NOW) if isinstance(one, ExceptionCase)]
+        changes = next_step(replace(due, case=opened, suspect={}), policies=policies, now=NOW)
+        assert document_of(changes).status is DocumentStatus.READ
+        assert [one.closed_at for one in changes if isinstance(one, ExceptionCase)] == [NOW]
+
+    @pytest.mark.parametrize(
+        ("instead", "wanted"),
+        [
+            pytest.param(Instead.WAIT, False, id="wait"),
+            pytest.param(Instead.ESTIMATE, True, id="estimate"),
+            pytest.param(Instead.EVENT, False, id="event"),
+        ],
+    )
+    def test_is_estimated_where_the_policy_says_so_and_nothing_else_is_left(
+        self, instead: Instead, wanted: bool
+    ) -> None:
+        due, policies = self.due(instead, **self.used_up())
+        step = next_step(due, policies=policies, now=NOW)
+        assert document_of(step).status is DocumentStatus.FAILED
+        assert wants_estimate(due, step, policies=policies) is wanted
+
+        answered = document_of(next_step(replace(due, estimate=self.ESTIMATE), policies=policies, now=NOW))
+        assert (answered.status is DocumentStatus.READ) is wanted
+        assert (answered.type_code, answered.is_estimated) == (("02", True) if wanted else (None, False))
+        assert answered.note is None if wanted else answered.note is not None
+
+    def test_is_not_estimated_while_attempts_are_left(self) -> None:
+        due, policies = self.due(Instead.ESTIMATE)
+        step = next_step(replace(due, estimate=self.ESTIMATE), policies=policies, now=NOW)
+        assert document_of(step).status is DocumentStatus.ORDERED
+        assert not wants_estimate(due, step, policies=policies)
+
+    def test_fails_at_once_where_the_policy_says_event_but_not_before_the_first_look(self) -> None:
+        due, policies = self.due(Instead.EVENT)
+        early = next_step(due, policies=policies, now=NOW - timedelta(minutes=1))
+        assert document_of(early).status is DocumentStatus.ORDERED
+        assert document_of(next_step(due, policies=policies, now=NOW)).status is DocumentStatus.FAILED

@@ -139,6 +139,14 @@ class TestBuild:
         assert (content.scheduled_on, content.point_of_delivery_id) == (date(2026, 3, 28), "DE1")
         assert (content.value, content.type_code) == (Decimal("12345.60"), "01")
 
+    def test_tells_of_an_estimate_that_it_is_one(self) -> None:
+        assert build(replace(READ, estimate="{}", type_code="02")).type_code == "02"
+
+    @pytest.mark.parametrize("code", [None, "01"])
+    def test_makes_nothing_of_an_estimate_that_would_go_unmarked(self, code: str | None) -> None:
+        with pytest.raises(ValueError, match="does not say so"):
+            build(replace(READ, estimate="{}", type_code=code))
+
     @pytest.mark.parametrize(
         ("measured_at", "read_on", "read_time"),
         [
