@@ -142,8 +142,9 @@ class Tools:
             if tool is None:
                 yield f"there is no {kind} {name!r}; known are {', '.join(sorted(known))}"
                 continue
-            if isinstance(tool, Method) and tool.of_register:
-                yield f"{name} estimates readings of registers, no values of intervals"
+            if isinstance(tool, Method) and tool.of_register is not (row.judges is Judges.REGISTERS):
+                what = ("readings of registers", "values of intervals")
+                yield "{} estimates {}, no {}".format(name, *(what if tool.of_register else what[::-1]))
             try:
                 tool.parameters.model_validate(dict(limits))
             except ValidationError as error:

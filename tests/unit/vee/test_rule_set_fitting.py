@@ -6,7 +6,7 @@ import pytest
 
 from mdus.bootstrap.discovery import discover
 from mdus.settings import load_settings
-from mdus.vee.rule_set import Judges, RuleSetRow, fitting
+from mdus.vee.rule_set import Judges, MethodUse, RuleSetRow, fitting
 
 ROWS = [
     RuleSetRow(name="all", judges=Judges.REGISTERS, reading_types=("*",)),
@@ -62,3 +62,16 @@ class TestProblems:
         row = RuleSetRow(name="odd", reading_types=("*",), divisions=("01",))
         assert any("division" in problem for problem in discover().tools.problems(row))
         assert not list(discover().tools.problems(ROWS[1]))
+
+    @pytest.mark.parametrize(
+        ("judges", "method", "fits"),
+        [
+            pytest.param("registers", "register_daily_average", True, id="readings"),
+            pytest.param("registers", "linear", False, id="no_readings"),
+            pytest.param("intervals", "linear", True, id="values"),
+            pytest.param("intervals", "register_daily_average", False, id="no_values"),
+        ],
+    )
+    def test_are_told_of_methods_for_the_other_kind(self, judges: Judges, method: str, fits: bool) -> None:
+        row = RuleSetRow(name="odd", judges=judges, reading_types=("*",), methods=(MethodUse(name=method),))
+        assert (not list(discover().tools.problems(row))) is fits
