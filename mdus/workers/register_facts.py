@@ -157,11 +157,16 @@ class RegisterFacts:
             subject = self._subjects[place]
             amounts[Fact.REGISTER_AFTER][row] = _scaled(subject.value, decimals)
             amounts[Fact.REGISTER_TURN][row] = _scaled(subject.register.turn, decimals)
+            if subject.value is not None and subject.value < 0:
+                # What shows less than nothing counts both ways, and never runs over.
+                facts[Fact.FLOWS_BACK][row] = True
+                amounts[Fact.REGISTER_TURN][row] = MISSING
             last = self._before.get(place)
             before = None if last is None else self._shown(place, last)
             if last is None or before is None:
                 continue
             amounts[Fact.REGISTER_BEFORE][row] = _scaled(before, decimals)
+            facts[Fact.FLOWS_BACK][row] |= before < 0
             span[row] = (subject.at - last.measured_at) / _A_DAY
             serves[row] = not self._was_off(last)
             for total, days, stretch in (

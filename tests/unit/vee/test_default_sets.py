@@ -16,7 +16,7 @@ from mdus.settings import load_settings
 from mdus.vee.days import Days, Fact, Flag, unknown
 from mdus.vee.pipeline import Result, State, run
 from mdus.vee.rule import Severity
-from mdus.vee.rule_set import RuleSet, RuleSetRow, fitting
+from mdus.vee.rule_set import Judges, RuleSet, RuleSetRow, fitting
 from tests.unit.vee.load_profiles import ELECTRICITY, GAS, HEAT, WATER, Kind, days_of_year, together
 
 #: The share of plausible days of which anything at all may be told.
@@ -28,7 +28,7 @@ NO_FLAG: Final = Flag(0)
 @lru_cache
 def rows() -> tuple[RuleSetRow, ...]:
     loaded = load_settings({})
-    return tuple(loaded.rows("rule_sets", RuleSetRow))
+    return tuple(row for row in loaded.rows("rule_sets", RuleSetRow) if row.judges is Judges.INTERVALS)
 
 
 def rule_set(reading_type: str) -> RuleSet:
