@@ -27,7 +27,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, VALIDATION_LOOK, block_of, look_by
-from mdus.storage.keys import among_alike, given
+from mdus.storage.keys import among, among_alike, given
 
 _LOOK: Final = VALIDATION_LOOK
 _BLOCK: Final = INTERVAL_BLOCK
