@@ -1,7 +1,7 @@
 """judge register readings: what validation or a person holds of each, and which values of orders are estimates
 
-Revision: 0011
-Follows: 0010
+Revision: 0012
+Follows: 0011
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from alembic import op
 from mdus.storage.column_types import ExactDecimal, UtcInstant
 from mdus.storage.mapping import Identity64
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
