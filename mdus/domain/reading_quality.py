@@ -17,6 +17,11 @@ SUSPECT: Final = "3.5.258"
 ESTIMATED: Final = "3.8.0"
 EDITED: Final = "3.7.0"
 
+#: Of a value that a person has given an interval without one, has found right; of a gap whose estimate was found wrong.
+ADDED: Final = "3.7.1"
+ACCEPTED: Final = "3.10.1"
+REJECTED: Final = "3.7.3"
+
 
 @dataclass(frozen=True, slots=True)
 class QualitySet:
@@ -42,6 +47,21 @@ class QualitySet:
     def is_edited(self) -> bool:
         """Tell whether a person has set or accepted the value (category 7, or accepted: 10.1)."""
         return any(code.split(".")[1] == "7" or code.endswith(".10.1") for code in self.codes)
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether one of our staff has set the value."""
+        return EDITED in self.codes or ADDED in self.codes
+
+    @property
+    def is_accepted(self) -> bool:
+        """Tell whether one of our staff has found the value right."""
+        return ACCEPTED in self.codes
+
+    @property
+    def is_rejected(self) -> bool:
+        """Tell whether one of our staff has found an estimate worse than none."""
+        return REJECTED in self.codes
 
     @property
     def is_made(self) -> bool:

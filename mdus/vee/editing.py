@@ -2,7 +2,7 @@
 
 ```
 set_values      any interval gets a value               EDITED
-accept          a suspect value is right                SUSPECT -> ACTUAL
+accept          a suspect value or an estimate is right SUSPECT -> ACTUAL, ESTIMATED stays
 reject          an estimate is worse than none          ESTIMATED -> MISSING
 undo            an edit is taken back                   whatever was there before
 ```
@@ -131,10 +131,12 @@ def set_values(
 
 
 def accept(block: IntervalBlock, sets: Mapping[int, QualitySet], positions: Iterable[int], *, editor: Editor) -> Edited:
-    """Return the day with suspect values taken for right; what made them suspect stays among their qualities."""
+    """Return the day with suspect values and estimates taken for right; what led to them stays in their qualities."""
 
     def after(position: int, before: Told) -> Told:
-        _expect(State.SUSPECT, position, before)
+        _expect((State.SUSPECT, State.ESTIMATED), position, before)
+        if before.qualities.is_accepted:
+            raise NotInThatState(f"interval {position} is accepted already")
         kept = (code for code in before.qualities.codes if code != SUSPECT)
         return Told(value=before.value, qualities=QualitySet.of((*kept, ACCEPTED)))
 
@@ -145,7 +147,7 @@ def reject(block: IntervalBlock, sets: Mapping[int, QualitySet], positions: Iter
     """Return the day without estimates that are worse than none."""
 
     def after(position: int, before: Told) -> Told:
-        _expect(State.ESTIMATED, position, before)
+        _expect((State.ESTIMATED,), position, before)
         return Told(value=None, qualities=_with(before.qualities, REJECTED, MISSING_KNOWN))
 
     return _edited(block, sets, positions, after, act=Act.REJECTED, editor=editor)
@@ -205,10 +207,11 @@ def _edited(
     return Edited(values=np.asarray(values), qualities=tuple(qualities), edits=tuple(edits))
 
 
-def _expect(state: State, position: int, before: Told) -> None:
+def _expect(states: Sequence[State], position: int, before: Told) -> None:
     found = state_of(before.qualities, is_present=before.value is not None)
-    if found is not state:
-        raise NotInThatState(f"interval {position} is {found.name.lower()}, not {state.name.lower()}")
+    if found not in states:
+        wanted = " or ".join(state.name.lower() for state in states)
+        raise NotInThatState(f"interval {position} is {found.name.lower()}, not {wanted}")
 
 
 def _with(told: QualitySet, *codes: str) -> QualitySet:

@@ -43,11 +43,15 @@ class State(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Kept:
-    """What of the final values before stays as it is: edits, and estimates that somebody has acted on (c, n)."""
+    """What of the final values before stays as it is: edits, and estimates that somebody has acted on (c, n).
+
+    `rejected` are intervals whose estimate a person has found worse than none: they are not estimated again.
+    """
 
     values: Elements
     edited: Mask
     estimated: Mask
+    rejected: Mask | None = None
 
     @classmethod
     def nothing(cls, days: Days) -> Kept:
@@ -107,6 +111,8 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
     `load` is asked for what methods need, for the days with gaps only; without it `days` has all that is needed.
     """
     kept = kept or Kept.nothing(days)
+    if kept.edited.any():  # rules judge what a person has set as it was set
+        days = replace(days, values=np.where(kept.edited, kept.values, days.values))
     present, whole = days.present, days.whole
     rule_of = np.full(days.values.shape, NONE, dtype=np.uint8)
     suspect, replaced = (np.zeros(days.values.shape, dtype=np.bool_) for _ in range(2))
@@ -121,7 +127,7 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
             continue
         finding = step.rule.check(days, step.parameters)
         findings.append(finding)
-        flagged = finding.flagged & open_days
+        flagged = _flagged(finding, kept) & open_days
         if not flagged.any():
             continue
         if step.severity is Severity.TERMINATE:
@@ -144,6 +150,8 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
     state[kept.estimated & ~actual] = State.ESTIMATED
     state[kept.edited] = State.EDITED
     wanted = (values == MISSING) & ~terminated[:, None] & (days.missing | replaced)
+    if kept.rejected is not None:
+        wanted &= ~kept.rejected
     method_of = np.full(values.shape, NONE, dtype=np.uint8)
     share = wanted.sum(axis=1) / values.shape[1]
     withheld = share > rule_set.estimated_share
@@ -151,13 +159,14 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
     filled: tuple[Filled, ...] = ()
     if wanted.any() and rule_set.fillings:
         filled = _fill(days, rule_set, values, state, method_of, wanted, actual & ~suspect, load=load)
-    values[terminated] = MISSING
-    state[terminated] = State.MISSING
+    gone = terminated[:, None] & ~kept.edited
+    values[gone] = MISSING
+    state[gone] = State.MISSING
     mended = np.zeros(days.count, dtype=np.bool_)
     for each in filled:
         mended |= each.intervals.any(axis=1)
     if (mended & at_issue).any():
-        _judge_again(days, rule_set, values, state, at_issue, which=mended & at_issue)
+        _judge_again(days, rule_set, values, state, at_issue, kept, which=mended & at_issue)
     at_issue |= terminated | ((values == MISSING) & replaced).any(axis=1)
     return Result(
         rule_set=rule_set,
@@ -174,20 +183,38 @@ def run(days: Days, rule_set: RuleSet, *, kept: Kept | None = None, load: LoadFa
     )
 
 
+def _flagged(finding: Finding, kept: Kept) -> Mask:
+    """Return the days at fault: not those whose suspect values a person has all set or accepted."""
+    if not kept.edited.any():
+        return finding.flagged
+    open_ones = (finding.suspect & ~kept.edited).any(axis=1)
+    flagged: Mask = finding.flagged & (open_ones | ~finding.suspect.any(axis=1))
+    return flagged
+
+
 def _judge_again(
-    days: Days, rule_set: RuleSet, values: Elements, state: NDArray[np.uint8], at_issue: Mask, *, which: Mask
+    days: Days,
+    rule_set: RuleSet,
+    values: Elements,
+    state: NDArray[np.uint8],
+    at_issue: Mask,
+    kept: Kept,
+    *,
+    which: Mask,
 ) -> None:
     """Let the rules that replace nothing look at filled days once more: what they found may have been mended."""
     filled = replace(days.rows(which), values=values[which])
+    stays = replace(kept, values=kept.values[which], edited=kept.edited[which], estimated=kept.estimated[which])
     still, suspect = np.zeros(filled.count, dtype=np.bool_), np.zeros(filled.values.shape, dtype=np.bool_)
     for step in rule_set.steps:
         if step.severity is Severity.ISSUE and not step.replaces:
             finding = step.rule.check(filled, step.parameters)
-            still |= finding.flagged
-            suspect |= finding.suspect & finding.flagged[:, None]
+            flagged = _flagged(finding, stays)
+            still |= flagged
+            suspect |= finding.suspect & flagged[:, None] & ~stays.edited
     at_issue[which] = still
-    kept = state[which]
-    state[which] = np.where((kept == State.SUSPECT) & ~suspect, State.ACTUAL, kept)
+    found = state[which]
+    state[which] = np.where((found == State.SUSPECT) & ~suspect, State.ACTUAL, found)
 
 
 def _fill(

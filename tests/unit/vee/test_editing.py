@@ -126,15 +126,21 @@ class TestAccept:
         assert str(edited.qualities[SUSPECT]) == "3.10.1 3.5.256"
         assert edited.edits[0].act is Act.ACCEPTED
 
-    @pytest.mark.parametrize(("position", "found"), [(ACTUAL, "actual"), (ESTIMATED, "estimated"), (ABSENT, "missing")])
+    def test_takes_an_estimate_for_right_which_stays_one(self) -> None:
+        edited = accept(block(), SETS, [ESTIMATED], editor=EDITOR)
+        assert edited.values.tolist() == VALUES
+        assert {"3.10.1", "3.8.0"} <= set(edited.qualities[ESTIMATED].codes)
+
+    @pytest.mark.parametrize(("position", "found"), [(ACTUAL, "actual"), (ABSENT, "missing")])
     def test_refuses_other_values(self, position: int, found: str) -> None:
-        with pytest.raises(NotInThatState, match=f"interval {position} is {found}, not suspect"):
+        with pytest.raises(NotInThatState, match=f"interval {position} is {found}, not suspect or estimated"):
             accept(block(), SETS, [position], editor=EDITOR)
 
-    def test_refuses_to_accept_twice(self) -> None:
-        edited = accept(block(), SETS, [SUSPECT], editor=EDITOR)
+    @pytest.mark.parametrize("position", [SUSPECT, ESTIMATED])
+    def test_refuses_to_accept_twice(self, position: int) -> None:
+        edited = accept(block(), SETS, [position], editor=EDITOR)
         with pytest.raises(NotInThatState):
-            accept(after(edited), sets(edited), [SUSPECT], editor=EDITOR)
+            accept(after(edited), sets(edited), [position], editor=EDITOR)
 
 
 class TestReject:
