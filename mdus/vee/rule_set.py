@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -123,6 +124,18 @@ class RuleSet:
         return frozenset().union(*(filling.method.needs for filling in self.fillings))
 
 
+class Misfit(NamedTuple):
+    """What is wrong with a rule set: where in it (`rules.1.tolerance`), what, and how to mend it."""
+
+    at: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        return f"{self.at}: {self.what}: {self.mend}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
     """The rules and methods there are, by name."""
@@ -130,37 +143,30 @@ class Tools:
     rules: Mapping[str, Rule]
     methods: Mapping[str, Method]
 
-    def problems(self, row: RuleSetRow) -> Iterator[str]:
+    def problems(self, row: RuleSetRow) -> Iterator[Misfit]:
         """Yield what is wrong with a rule set: rules that are not there, limits they do not have."""
-        named: list[tuple[str, str, Mapping[str, Any]]] = [
-            *(("rule", use.name, use.limits) for use in row.rules),
-            *(("method", use.name, use.limits) for use in row.methods),
-        ]
-        for kind, name, limits in named:
-            known: Mapping[str, Rule | Method] = self.rules if kind == "rule" else self.methods
-            tool = known.get(name)
-            if tool is None:
-                yield f"there is no {kind} {name!r}; known are {', '.join(sorted(known))}"
-                continue
-            if isinstance(tool, Method) and tool.of_register is not (row.judges is Judges.REGISTERS):
+        for place, rule in enumerate(row.rules):
+            yield from _misfits(f"rules.{place}", "rule", rule.name, rule.limits, self.rules)
+        for place, method in enumerate(row.methods):
+            yield from _misfits(f"methods.{place}", "method", method.name, method.limits, self.methods)
+            tool = self.methods.get(method.name)
+            if tool is not None and tool.of_register is not (row.judges is Judges.REGISTERS):
                 what = ("readings of registers", "values of intervals")
-                yield "{} estimates {}, no {}".format(name, *(what if tool.of_register else what[::-1]))
-            try:
-                tool.parameters.model_validate(dict(limits))
-            except ValidationError as error:
-                for each in error.errors():
-                    yield f"{name}: {'.'.join(map(str, each['loc']))}: {each['msg']}"
+                says = "{} estimates {}, no {}".format(method.name, *(what if tool.of_register else what[::-1]))
+                yield Misfit(f"methods.{place}.name", says, "leave it out, or put it into a set that judges those")
         if row.divisions and row.judges is Judges.INTERVALS:
-            yield "only sets that judge registers are chosen by division: interval values have none"
+            says = "only sets that judge registers are chosen by division: interval values have none"
+            yield Misfit("divisions", says, "leave it out")
         names = [use.name for use in row.rules]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"the rule {name} stands there twice"
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                yield Misfit(f"rules.{place}.name", f"the rule {name} stands there twice", "leave it there once")
 
     def rule_set(self, row: RuleSetRow, *, version: int = 1) -> RuleSet:
         """Return a rule set ready to be used. Raises ValueError with all that is wrong with it."""
         problems = list(self.problems(row))
         if problems:
-            raise ValueError(f"rule set {row.name}: {'; '.join(problems)}")
+            raise ValueError(f"rule set {row.name}: {'; '.join(map(str, problems))}")
         return RuleSet(
             name=row.name,
             version=version,
@@ -183,6 +189,40 @@ class Tools:
             ),
             estimated_share=row.estimated_share,
         )
+
+
+def _misfits(
+    at: str, kind: str, name: str, limits: Mapping[str, Any], known: Mapping[str, Rule] | Mapping[str, Method]
+) -> Iterator[Misfit]:
+    """Yield what is wrong with the use of one rule or method."""
+    tool = known.get(name)
+    if tool is None:
+        nearest = difflib.get_close_matches(name, known, n=1)
+        mend = f"did you mean {nearest[0]}?" if nearest else f"name one of {', '.join(sorted(known))}"
+        yield Misfit(f"{at}.name", f"there is no {kind} {name!r}", mend)
+        return
+    if isinstance(tool, Method) and tool.of_register:
+        what = f"{name} estimates readings of registers, no values of intervals"
+        yield Misfit(f"{at}.name", what, "leave it out, or take a method of intervals")
+    parameters = tool.parameters.model_fields
+    try:
+        tool.parameters.model_validate(dict(limits))
+    except ValidationError as error:
+        for each in error.errors():
+            where, limit = ".".join([at, *map(str, each["loc"])]), str(each["loc"][0]) if each["loc"] else ""
+            if each["type"] == "extra_forbidden":
+                nearest = difflib.get_close_matches(limit, parameters, n=1)
+                takes = f"it takes {', '.join(parameters)}" if parameters else "it takes none"
+                mend = f"did you mean {nearest[0]}?" if nearest else f"leave it out; {takes}"
+                yield Misfit(where, f"the {kind} {name} has no parameter {limit!r}", mend)
+                continue
+            if each["type"] == "missing":
+                yield Misfit(where, f"the {kind} {name} needs {limit}", "state it")
+                continue
+            known_limit = parameters.get(limit)
+            default = "" if known_limit is None else f"; without it {limit} is {known_limit.default!r}"
+            what = f"{name} does not take {each['input']!r}: {each['msg'][:1].lower()}{each['msg'][1:]}"
+            yield Misfit(where, what, f"give it a value in that range, or leave it out{default}")
 
 
 #: What is done with channels that no set fits: their values are taken as they are.
