@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from mdus.bootstrap.composition import examine
@@ -15,10 +16,13 @@ from mdus.bootstrap.errors import CannotStart
 from mdus.bootstrap.type_ids import ToldType, told_types
 from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotected
 from mdus.settings import Problem, Settings, Shown
+from mdus.storage import rule_set
 from mdus.storage.end_device_control import stop_reason
 from mdus.storage.exception_case import open_cases
 from mdus.storage.meter_reading_document import without_reading
+from mdus.storage.rule_set import RuleSetVersion, content_of
 from mdus.storage.session import Database, UnitOfWork
+from mdus.vee.rule_set import RuleSetRow, Tools
 
 #: Orders without a reading that are named; GET /api/v1/orders?status=failed has all.
 _SHOWN = 5
@@ -55,7 +59,7 @@ def check(environ: Mapping[str, str], *, connect: bool) -> Report:
         report.problems.append(Problem(what=str(error), where="http.host", mend=mend))
     if settings.cis.url is None and all(sender.url is None for sender in settings.senders):
         report.notes.append("nothing can be sent to SAP yet: MDUS_CIS__URL is not set")
-    _look_into_database(settings, report, connect=connect)
+    _look_into_database(settings, report, examined.found.tools, connect=connect)
     if connect:
         for tried in (*try_saps(settings), *try_head_ends(settings, examined.found)):
             report.notes += [tried.note] if tried.note is not None else []
@@ -63,7 +67,7 @@ def check(environ: Mapping[str, str], *, connect: bool) -> Report:
     return report
 
 
-def _look_into_database(settings: Settings, report: Report, *, connect: bool) -> None:
+def _look_into_database(settings: Settings, report: Report, tools: Tools, *, connect: bool) -> None:
     """Count open cases; an absent or empty database is a problem only where connections are asked for."""
     database = Database(settings.database.url, settings=settings)
     file = database.url.database
@@ -78,6 +82,9 @@ def _look_into_database(settings: Settings, report: Report, *, connect: bool) ->
             report.notes += _orders_without_reading(uow)
             if (reason := stop_reason(uow.connection)) is not None:
                 report.notes.append(f"disconnections are stopped: {reason}")
+            versions = rule_set.versions(uow.connection)
+        report.notes += _rule_sets_that_differ(settings, versions)
+        report.problems += _rule_sets_at_fault(tools, versions)
     except CannotStart as error:
         if connect:
             report.problems += error.problems
@@ -87,6 +94,34 @@ def _look_into_database(settings: Settings, report: Report, *, connect: bool) ->
         report.notes.append(f"open cases were not counted: {type(error).__name__}")
     finally:
         database.close()
+
+
+def _rule_sets_that_differ(settings: Settings, versions: Sequence[RuleSetVersion]) -> Iterator[str]:
+    """Yield rule sets that the configuration has otherwise than the database, where what it says changes nothing."""
+    newest = {each.name: each for each in versions if not each.retired}
+    for row in settings.rows("rule_sets", RuleSetRow):
+        known = newest.get(row.name)
+        if known is not None and known.content != content_of(row):
+            yield (
+                f"rule set {row.name}: version {known.version} of the database counts, config/vee.toml says otherwise"
+                f" and changes nothing: PUT /api/v1/rule-sets/{row.name} changes it"
+            )
+
+
+def _rule_sets_at_fault(tools: Tools, versions: Sequence[RuleSetVersion]) -> Iterator[Problem]:
+    """Yield what is wrong with stored rule sets: rules and limits that this release does not have."""
+    for each in versions:
+        if each.retired:
+            continue
+        where = f"rule set {each.title} of the database"
+        mend = f"put a new version in its place: PUT /api/v1/rule-sets/{each.name} with valid_from {each.valid_from}"
+        try:
+            misfits = list(tools.problems(each.row))
+        except ValidationError as error:
+            yield Problem(what=f"it cannot be read: {error.errors()[0]['msg']}", where=where, mend=mend)
+            continue
+        for misfit in misfits:
+            yield Problem(what=misfit.what, where=f"{where}, {misfit.at}", mend=f"{misfit.mend}; {mend}")
 
 
 def _orders_without_reading(uow: UnitOfWork) -> Iterator[str]:

@@ -48,7 +48,8 @@ from mdus.workers.measured_head_end import MeasuredHeadEnd
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
-from mdus.workers.rule_sets import seeded, seeded_for_registers
+from mdus.workers.rule_set_preview import Previews
+from mdus.workers.rule_sets import stored, stored_for_registers
 from mdus.workers.running import Loop
 from mdus.workers.validation import ValidationWorker
 
@@ -127,6 +128,8 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
             for row in settings.head_ends
             if (part_file := found.kinds[row.kind].part_file) is not None
         },
+        tools=found.tools,
+        preview=Previews(database, settings, found.tools),
         simulated_clock=simulated_clock,
     )
     rules = GovernorRules(disconnect_expiry=timedelta(minutes=settings.switching.disconnect_expiry_minutes))
@@ -202,7 +205,7 @@ def loops_of(parts: Parts) -> list[Loop]:
     )
     readings = readings_worker(parts)
     documents = MeterReadingDocumentWorker(
-        database=database, settings=settings, clock=clock, rule_sets=seeded_for_registers(settings, parts.found.tools)
+        database=database, settings=settings, clock=clock, rule_sets=stored_for_registers(parts.found.tools)
     )
     validation = validation_worker(parts)
     events = EventSorter(database=database, settings=settings, clock=clock)
@@ -246,7 +249,7 @@ def validation_worker(parts: Parts) -> ValidationWorker:
         database=runtime.database,
         settings=runtime.settings,
         clock=runtime.clock,
-        rule_sets=seeded(runtime.settings, parts.found.tools),
+        rule_sets=stored(parts.found.tools),
     )
 
 

@@ -10,10 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from mdus.bootstrap.errors import CannotStart
 from mdus.settings import Settings, load_settings
 from mdus.settings.shapes import masked
+from mdus.storage import rule_set
 from mdus.storage.activity import missing_migrations
 from mdus.storage.job import simulated_time
 from mdus.storage.schema import SchemaState, schema_state
-from mdus.storage.session import Database, migrate
+from mdus.storage.session import Database, StoredClock, migrate
+from mdus.vee.rule_set import RuleSetRow
 
 _WHERE = "database.url (MDUS_DATABASE__URL)"
 
@@ -47,6 +49,19 @@ def prepare(database: Database, *, simulated_clock: bool) -> None:
             where=_WHERE,
             mend="name another database, or start with --simulated-clock to go on with the simulation",
         )
+    seed_rule_sets(database)
+
+
+def seed_rule_sets(database: Database) -> None:
+    """Store the rule sets of the configuration whose names the database does not know; it keeps those it knows."""
+    rows = database.settings.rows("rule_sets", RuleSetRow)
+    with database.read() as uow:
+        known = {each.name for each in rule_set.versions(uow.connection)}
+    fresh = [row for row in rows if row.name not in known]
+    if fresh:
+        now = StoredClock(database, simulated=True).now()
+        with database.begin() as uow:
+            rule_set.seed(uow.connection, fresh, now=now)
 
 
 def refuse_other_schema(state: SchemaState, settings: Settings) -> None:
@@ -91,7 +106,7 @@ def migrate_named(environ: Mapping[str, str], *, progress: Callable[[int, int], 
 
     `progress` is told how many of how many migrations are applied.
     """
-    settings = load_settings(environ)
+    settings = load_settings(environ, tables={"rule_sets": RuleSetRow})
     database = Database(settings.database.url, settings=settings)
     try:
         before = state_of(database)
@@ -107,6 +122,7 @@ def migrate_named(environ: Mapping[str, str], *, progress: Callable[[int, int], 
 
         progress(0, len(needed))
         migrate(settings.database.url, applied=note)
+        seed_rule_sets(database)
     finally:
         database.close()
     return Migrated(database=masked(str(settings.database.url)), was=before, applied=tuple(applied))

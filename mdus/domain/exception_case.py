@@ -12,6 +12,9 @@ from mdus.domain.value import Value
 #: The kind of exception case of a confirmation of SAP's that confirms nothing we sent.
 CONFIRMATION_UNMATCHED: Final = "confirmation_unmatched"
 
+#: The kind of exception case of a channel's day whose values a human must see.
+VALUES_NOT_FIT: Final = "values_not_fit"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExceptionCase(Value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mdus.contracts.catalog import Catalog
@@ -12,6 +12,8 @@ from mdus.domain.head_end import HeadEnd, PartFile
 from mdus.messaging.patterns import Service
 from mdus.settings import Settings
 from mdus.storage.session import Database
+from mdus.vee.comparing import Comparison
+from mdus.vee.rule_set import Tools
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +23,10 @@ class Runtime:
     `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there;
     `part_files` part what head ends that deliver files push, by their names.
     `simulated_clock` allows business time to be steered (`/clock`); a utility never sets it.
+    `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there.
+    `tools` are the rules and methods of validation; `preview` tries a changed rule set on past days, as
+    `workers.rule_set_preview` does. `simulated_clock` allows business time to be steered (`/clock`); a utility never
+    sets it.
     """
 
     settings: Settings
@@ -31,4 +37,6 @@ class Runtime:
     head_ends: Mapping[str, HeadEnd] = field(default_factory=dict)
     commands: Mapping[str, frozenset[CommandKind]] = field(default_factory=dict)
     part_files: Mapping[str, PartFile] = field(default_factory=dict)
+    tools: Tools = field(default_factory=lambda: Tools(rules={}, methods={}))
+    preview: Callable[..., Comparison] | None = None
     simulated_clock: bool = False

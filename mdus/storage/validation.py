@@ -5,7 +5,7 @@ A day is looked at when raw values of it were written, and again when an instant
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -87,6 +87,28 @@ def due(connection: Connection, *, now: datetime, limit: int) -> list[Look]:
     ]
 
 
+def channels(
+    connection: Connection, *, systems: Collection[str] | None = None, devices: Collection[str] = ()
+) -> dict[int, Channel]:
+    """Return channels by the id of their row, in its order; of some sender systems and devices only."""
+    channel = CHANNEL.table
+    query = select(channel.c.id, *(channel.c[name] for name in CHANNEL.names)).order_by(channel.c.id)
+    if systems is not None:
+        query = query.where(channel.c.sender_system.in_(sorted(systems)))
+    if devices:
+        query = query.where(among_alike(connection, [channel.c.device_id], [(each,) for each in devices]))
+    names = CHANNEL.names
+    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query)}
+
+
+def days_told(connection: Connection, days: Collection[tuple[int, date]], *, layer: Layer) -> set[tuple[int, date]]:
+    """Return those of the days, by the id of their channel's row, that have a version in a layer."""
+    keys = [(channel_id, day, layer) for channel_id, day in sorted(days)]
+    is_one = among_alike(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys)
+    rows = connection.execute(select(_BLOCK.c.channel_id, _BLOCK.c.day).where(is_one, _IS_CURRENT))
+    return {(row[0], row[1]) for row in rows}
+
+
 def next_due(connection: Connection) -> datetime | None:
     """Return when the next day is to be looked at."""
     at: datetime | None = connection.execute(select(func.min(_LOOK.c.due_at))).scalar()
@@ -102,7 +124,12 @@ def settle(connection: Connection, looks: Collection[Look], again: Collection[tu
 
 
 def blocks_of(
-    connection: Connection, days: Collection[tuple[int, date]], channels: Mapping[int, Channel], *, layer: Layer
+    connection: Connection,
+    days: Collection[tuple[int, date]],
+    channels: Mapping[int, Channel],
+    *,
+    layer: Layer,
+    lock: bool = True,
 ) -> dict[tuple[int, date], IntervalBlock]:
     """Return the current versions of days, by the id of their channel's row; held until the transaction ends."""
     if not days:
@@ -112,9 +139,9 @@ def blocks_of(
         select(_BLOCK)
         .where(among_alike(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
         .order_by(_BLOCK.c.channel_id, _BLOCK.c.day)
-        .with_for_update()
     )
-    return {(row.channel_id, row.day): block_of(row, channels[row.channel_id]) for row in connection.execute(query)}
+    found = connection.execute(query.with_for_update() if lock else query)
+    return {(row.channel_id, row.day): block_of(row, channels[row.channel_id]) for row in found}
 
 
 def final_blocks(
@@ -204,6 +231,27 @@ def look_at_final(connection: Connection, days: Collection[tuple[int, date]], *,
     is_one = among(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys)
     found = connection.execute(select(_BLOCK.c.channel_id, _BLOCK.c.day).where(is_one, _IS_CURRENT))
     look_by(connection, [(row.channel_id, row.day, due_at) for row in found])
+
+
+def look_again(
+    connection: Connection, *, since: date, fits: Callable[[str], bool], but: str, due_at: datetime, limit: int
+) -> int:
+    """Make days due again whose channel's reading type fits and that another set's version wrote; returns how many.
+
+    At most `limit`; `but` is who wrote the versions that are left alone.
+    """
+    channel = CHANNEL.table
+    types = connection.scalars(select(channel.c.reading_type).distinct()).all()
+    wanted = [reading_type for reading_type in types if fits(reading_type)]
+    query = (
+        select(_BLOCK.c.channel_id, _BLOCK.c.day)
+        .join(channel, channel.c.id == _BLOCK.c.channel_id)
+        .where(channel.c.reading_type.in_(wanted), _BLOCK.c.day >= since, _IS_FINAL, _BLOCK.c.written_by != but)
+        .limit(limit)
+    )
+    looks = [(row[0], row[1], due_at) for row in connection.execute(query)]
+    look_by(connection, looks)
+    return len(looks)
 
 
 def look_at_silent(connection: Connection, day: date, *, since: date, due_at: datetime) -> int:

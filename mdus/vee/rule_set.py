@@ -201,9 +201,6 @@ def _misfits(
         mend = f"did you mean {nearest[0]}?" if nearest else f"name one of {', '.join(sorted(known))}"
         yield Misfit(f"{at}.name", f"there is no {kind} {name!r}", mend)
         return
-    if isinstance(tool, Method) and tool.of_register:
-        what = f"{name} estimates readings of registers, no values of intervals"
-        yield Misfit(f"{at}.name", what, "leave it out, or take a method of intervals")
     parameters = tool.parameters.model_fields
     try:
         tool.parameters.model_validate(dict(limits))

@@ -13,7 +13,6 @@ somebody has acted on makes a new one.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -22,10 +21,10 @@ from typing import Any, Final
 import numpy as np
 import structlog
 
-from mdus.domain.channel import MISSING
+from mdus.domain.channel import MISSING, Channel
 from mdus.domain.clock import Clock
-from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.interval_block import Cause, Elements, IntervalBlock, Layer
+from mdus.domain.exception_case import VALUES_NOT_FIT, ExceptionCase
+from mdus.domain.interval_block import Cause, IntervalBlock, Layer
 from mdus.domain.reading_quality import ESTIMATED, KNOWN_MISSING, SUSPECT, QualitySet
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.settings import Settings
@@ -33,40 +32,24 @@ from mdus.storage import validation
 from mdus.storage.interval_block import quality_marks, write_blocks
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.validation import Look
-from mdus.vee.days import Days, Fact, Mask, flags_of
+from mdus.vee.days import Days, Fact, Mask
 from mdus.vee.explaining import basis_of
-from mdus.vee.pipeline import NONE, Kept, Result, State, run
+from mdus.vee.pipeline import NONE, Result, State
 from mdus.vee.rule_set import RuleSet
 from mdus.workers.billing_parts import store_parts
+from mdus.workers.judgement import Batch, Patience, batches
 from mdus.workers.rule_sets import RuleSets
-from mdus.workers.validation_facts import Facts
 from mdus.workers.validation_registers import Target
 
 log = structlog.get_logger(__name__)
 
 #: The kinds of cases of a day that a human must see, and of one that could not be looked at.
-NOT_FIT: Final = "values_not_fit"
+NOT_FIT: Final = VALUES_NOT_FIT
 LOOK_FAILED: Final = "validation_failed"
 
 #: Days looked at in one transaction.
 _AT_ONCE: Final = 500
 _AGAIN_AFTER: Final = timedelta(days=1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """How long after the end of a day values are waited for, and readings of its register."""
-
-    values: timedelta = timedelta(hours=20)
-    readings: timedelta = timedelta(hours=6)
-
-    @classmethod
-    def of(cls, settings: Settings) -> Patience:
-        """Return what the section `vee` says."""
-        return cls(
-            values=timedelta(minutes=settings.vee.estimate_after_minutes),
-            readings=timedelta(minutes=settings.vee.readings_after_minutes),
-        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -154,67 +137,27 @@ def validated(
     now: datetime,
 ) -> None:
     """Validate days that are held, and store their final versions; a bounded number of statements per kind of day."""
-    channels = {look.channel_id: look.channel for look in looks}
-    keys = [(look.channel_id, look.day) for look in looks]
-    raw = validation.blocks_of(uow.connection, keys, channels, layer=Layer.RAW)
-    final = validation.blocks_of(uow.connection, keys, channels, layer=Layer.FINAL)
-    qualities = uow.quality_sets([*raw.values(), *final.values()])
     done = Done()
-    groups: dict[Any, list[Target]] = defaultdict(list)
-    for look in looks:
-        channel = look.channel
-        grid = channel.day(look.day)
-        target = Target(look=look, grid=grid, block=raw.get((look.channel_id, look.day)))
-        rule_set = rule_sets(channel.reading_type, look.day)
-        groups[rule_set.title, channel.interval_minutes, channel.decimals, grid.count].append(target)
-    for targets in groups.values():
-        channel = targets[0].look.channel
-        rule_set = rule_sets(channel.reading_type, targets[0].look.day)
-        _validate(uow, targets, rule_set, final, qualities, done, policy=policy, patience=patience, now=now)
-    ids = {channel: channel_id for channel_id, channel in channels.items()}
+    ids = {look.channel: look.channel_id for look in looks}
+    before: dict[tuple[Channel, date], IntervalBlock] = {}
+    for batch in batches(uow, looks, rule_sets=rule_sets, policy=policy, patience=patience, now=now):
+        before.update({(block.channel, block.day): block for block in batch.before if block is not None})
+        _gather(uow, batch, batch.judged(batch.rule_set), done, patience=patience, now=now)
     write_blocks(
         uow.connection,
         sorted(done.blocks, key=lambda block: (ids[block.channel], block.day)),
         ids=ids,
-        before={(block.channel, block.day): block for block in final.values()},
+        before=before,
     )
     store_parts(uow, done.blocks)
     validation.settle(uow.connection, looks, done.again)
     _note_cases(uow, done, now=now)
 
 
-def _validate(
-    uow: UnitOfWork,
-    targets: Sequence[Target],
-    rule_set: RuleSet,
-    final: Mapping[tuple[int, date], IntervalBlock],
-    qualities: Mapping[int, QualitySet],
-    done: Done,
-    *,
-    policy: TimeSeriesPolicy,
-    patience: Patience,
-    now: datetime,
-) -> None:
-    """Validate days that one rule set looks at, all in one grid."""
-    channel, count = targets[0].look.channel, targets[0].grid.count
-    values = np.full((len(targets), count), MISSING, dtype=np.int64)
-    marks = np.zeros((len(targets), count), dtype=np.uint16)
-    for row, target in enumerate(targets):
-        if target.block is not None:
-            values[row], marks[row] = target.block.values, target.block.qualities
-    before = [final.get((target.look.channel_id, target.look.day)) for target in targets]
-    facts = Facts(uow, targets, policy=policy)
-    days = Days(
-        minutes=channel.interval_minutes,
-        decimals=channel.decimals,
-        values=values,
-        flags=_flags(marks, qualities),
-        is_over=np.array([now >= target.grid.end + patience.values for target in targets]),
-        facts=facts.of(rule_set.needs),
-        expected=facts.expected(values != MISSING),
-    )
-    result = run(days, rule_set, kept=_kept(values, before, qualities), load=facts.added)
-    made = _marks(uow, result, marks, before, qualities)
+def _gather(uow: UnitOfWork, batch: Batch, result: Result, done: Done, *, patience: Patience, now: datetime) -> None:
+    """Add the final versions and cases that the result of a batch leads to."""
+    targets, before = batch.targets, batch.before
+    made = _marks(uow, batch, result)
     plain = result.is_plain.tolist()
     counts = {
         kind: (result.state == kind).sum(axis=1).tolist() for kind in (State.ESTIMATED, State.EDITED, State.SUSPECT)
@@ -227,7 +170,7 @@ def _validate(
             values=result.values[row],
             qualities=made[row],
             written_at=now,
-            written_by=f"vee/{rule_set.title}",
+            written_by=f"vee/{result.rule_set.title}",
             cause=Cause.VALIDATED,
             estimated=counts[State.ESTIMATED][row],
             edited=counts[State.EDITED][row],
@@ -238,60 +181,27 @@ def _validate(
         if version is not None:
             done.blocks.append(version)
     for row in np.flatnonzero(result.at_issue).tolist():
-        done.issues[case_key(targets[row].look)] = _note(result, row, days)
+        done.issues[case_key(targets[row].look)] = _note(result, row, batch.days)
     for row in np.flatnonzero(~result.at_issue).tolist():
         former = before[row]
         if former is not None and former.basis is not None:  # there may be a case of it
             done.sound.add(case_key(targets[row].look))
-    done.again += _again(targets, days, patience=patience, now=now)
+    done.again += _again(targets, batch.days, patience=patience, now=now)
 
 
-def _flags(marks: Any, qualities: Mapping[int, QualitySet]) -> Any:
-    """Return the flags of values by their marks."""
-    if not marks.any():
-        return np.zeros(marks.shape, dtype=np.uint32)
-    meant = np.zeros(int(marks.max()) + 1, dtype=np.uint32)
-    for mark in np.unique(marks).tolist():
-        meant[mark] = flags_of(qualities[mark].codes)
-    flags: Any = meant[marks]
-    return flags
-
-
-def _kept(values: Elements, before: Sequence[IntervalBlock | None], qualities: Mapping[int, QualitySet]) -> Kept | None:
-    """Return what stays of the versions before: what a person has set, and estimates that somebody has acted on."""
-    edits = [mark for mark, some in qualities.items() if some.is_edited]
-    estimates = [mark for mark, some in qualities.items() if some.is_estimated]
-    if not edits and not estimates:
-        return None
-    kept = np.full_like(values, MISSING)
-    edited, estimated = np.zeros(values.shape, dtype=np.bool_), np.zeros(values.shape, dtype=np.bool_)
-    for row, block in enumerate(before):
-        if block is None or not (block.edited or block.estimated):
-            continue
-        kept[row] = block.values
-        edited[row] = np.isin(block.qualities, edits) & block.present
-        if block.used:
-            estimated[row] = np.isin(block.qualities, estimates) & block.present & ~edited[row]
-    return Kept(values=kept, edited=edited, estimated=estimated)
-
-
-def _marks(
-    uow: UnitOfWork,
-    result: Result,
-    raw: Any,
-    before: Sequence[IntervalBlock | None],
-    qualities: Mapping[int, QualitySet],
-) -> Any:
+def _marks(uow: UnitOfWork, batch: Batch, result: Result) -> Any:
     """Return the marks of final values: what the field said, and what we say of those that are not plainly valid."""
+    raw, qualities = batch.marks, batch.qualities
     made = np.where(result.state == State.ACTUAL, raw, 0).astype(np.uint16)
-    rows, columns = np.nonzero((result.state != State.ACTUAL) | (result.rule != NONE))
+    said = batch.stays(result)
+    rows, columns = np.nonzero((result.state != State.ACTUAL) | (result.rule != NONE) | said)
     if not len(rows):
         return made
-    edited = result.state[rows, columns] == State.EDITED
-    for row, column in zip(rows[edited].tolist(), columns[edited].tolist(), strict=True):
-        block = before[row]
+    by_hand = said[rows, columns]
+    for row, column in zip(rows[by_hand].tolist(), columns[by_hand].tolist(), strict=True):
+        block = batch.before[row]
         made[row, column] = 0 if block is None else block.qualities[column]
-    rows, columns = rows[~edited], columns[~edited]
+    rows, columns = rows[~by_hand], columns[~by_hand]
     kinds = np.stack([raw[rows, columns], result.state[rows, columns], result.rule[rows, columns]], axis=1)
     unique, inverse = np.unique(kinds, axis=0, return_inverse=True)
     sets = [_quality(result.rule_set, *kind, qualities=qualities) for kind in unique.tolist()]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mdus.bootstrap.composition import examine
+from mdus.bootstrap.database import seed_rule_sets
 from mdus.domain.channel import MISSING, Channel
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
@@ -30,7 +31,7 @@ from mdus.storage.session import Database
 from mdus.storage.validation import next_due
 from mdus.vee.days import Fact
 from mdus.workers import estimate_missing, interval_corrections
-from mdus.workers.rule_sets import seeded
+from mdus.workers.rule_sets import stored
 from mdus.workers.validation import NOT_FIT, ValidationWorker
 from mdus.workers.validation_facts import Facts
 from mdus.workers.validation_registers import Target
@@ -78,10 +79,15 @@ class Validating:
             database=self.database,
             settings=examined.settings,
             clock=self.clock,
-            rule_sets=seeded(examined.settings, examined.found.tools),
+            rule_sets=stored(examined.found.tools),
         )
+        seed_rule_sets(self.database)
         with self.database.begin() as uow:
             ensure_channels(uow.connection, [CHANNEL])
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
 
     def tell(self, values: Sequence[int], *, day: date = DAY, version: int = 1, codes: Sequence[str] = ()) -> None:
         """Write a raw version of a day; with `codes` all its values have these qualities."""
@@ -176,7 +182,7 @@ def meter(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (folder / "test.toml").write_text(TABLES)
     found = Validating(database_url, str(folder))
     yield found
-    found.database.close()
+    found.close()
 
 
 FULL: Final = [100 + place % 7 for place in range(96)]
