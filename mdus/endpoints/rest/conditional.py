@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from fastapi import Header
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +26,15 @@ _ETAG: Final = {
 
 #: What is answered depends on who asks, and may be kept only by whoever asked.
 _KEPT: Final = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+
+
+IfMatch = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[!-~ ]{1,200}$",
+        description="The ETag of what the change is meant for: if it is no longer that, the answer is 412.",
+    ),
+]
 
 
 class ConditionalRoute(APIRoute):
@@ -70,17 +80,33 @@ def refuse_unstorable(request: Request) -> None:
 
 
 def tagged(request: Request, response: Response) -> Response:
-    """Return a whole answer to GET with its ETag, or 304 where the caller has it; any other answer as it is."""
+    """Return a whole answer to GET with its ETag, or 304 where the caller has it; any other answer as it is.
+
+    An ETag that the endpoint has given by itself stays: what is changed by it (If-Match) is named by its state.
+    """
     body = getattr(response, "body", None)
     if request.method != "GET" or response.status_code != 200 or not isinstance(body, bytes):
         return response
     named = hashlib.sha256(response.headers.get("content-type", "").encode() + b"\n" + body).hexdigest()
-    tag = f'"{named[:32]}"'
+    tag = response.headers.get("etag") or f'"{named[:32]}"'
     headers = {"ETag": tag, **_KEPT}
     if _has(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
     return response
+
+
+def refuse_other(if_match: str | None, tag: str, *, mend: str) -> None:
+    """Raise Problem (412) where a change is meant for another state than the one that `tag` names."""
+    if if_match is not None and not _has([if_match], tag):
+        raise Problem(
+            412,
+            "it has changed since it was read",
+            at="header.if-match",
+            expected=f"the ETag of what is there now, {tag}",
+            found=if_match,
+            mend=mend,
+        )
 
 
 def _has(lines: list[str], tag: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mdus.endpoints.rest.billing_examples import BILLING
 from mdus.endpoints.rest.exception_examples import EXCEPTION_EXAMPLES
+from mdus.endpoints.rest.validation_examples import VALIDATION
 
 Example = dict[str, Any]
 
@@ -480,6 +481,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     },
     "Switching": {"stopped": True, "reason": "flood in the old town"},
     **BILLING,
+    **VALIDATION,
 }
 
 

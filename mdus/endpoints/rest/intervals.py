@@ -26,7 +26,7 @@ from mdus.domain.reading_quality import QualitySet
 from mdus.endpoints.rest import columnar
 from mdus.endpoints.rest.access import Access
 from mdus.endpoints.rest.negotiation import ARROW, CSV, JSON, PARQUET, form_of_answer
-from mdus.endpoints.rest.paging import Day
+from mdus.endpoints.rest.paging import YEARS, Day
 from mdus.endpoints.rest.problems import described
 from mdus.endpoints.rest.shapes import Interval
 from mdus.endpoints.runtime import Runtime
@@ -34,8 +34,6 @@ from mdus.storage.interval_block import newest_blocks
 from mdus.storage.mapping import chunks
 from mdus.storage.session import Database
 
-#: Beyond, no meter has measured anything.
-_YEARS: Final = range(1970, 2200)
 _COLUMNS: Final = ("device_id", "reading_type", "start", "end", "value", "unit", "qualities")
 _FORMS: Final = (JSON, CSV, ARROW, PARQUET)
 
@@ -127,7 +125,7 @@ def _piece(
     database: Database, devices: Sequence[tuple[str, str]], on: date, count: int, reading_type: str | None
 ) -> _Piece:
     """Return what counts of some days of devices, by device, reading type and day."""
-    if on.year not in _YEARS:
+    if on.year not in YEARS:
         return [], {}
     with database.read() as uow:
         days = {

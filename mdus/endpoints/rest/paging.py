@@ -32,7 +32,8 @@ Cursor = Annotated[
 
 def _day(value: Any) -> Any:
     """Let texts pass that are dates as ISO 8601 has them: a number is none."""
-    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+    is_one = isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)
+    if not is_one and not isinstance(value, date) and value is not None:
         raise ValueError("expected a date such as 2026-03-28")
     return value
 
@@ -44,8 +45,25 @@ def _moment(value: Any) -> Any:
     return value
 
 
+#: Beyond, no meter has measured anything.
+YEARS: Final = range(1970, 2200)
+
 Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
+def refuse_unusual(day: date, *, at: str) -> None:
+    """Raise Problem (409) for a day on which no meter has measured anything."""
+    if day.year not in YEARS:
+        raise Problem(
+            409,
+            "no day that anything was measured on",
+            at=at,
+            expected=f"a day from {YEARS.start} to {YEARS.stop - 1}, such as 2026-03-28",
+            found=str(day),
+            mend="name another day",
+        )
+
 
 #: As rows came, the newest first.
 DEFAULT: Final = "-id"

@@ -20,6 +20,7 @@ from mdus.endpoints.rest.billing import add_billing
 from mdus.endpoints.rest.exception_rules import add_exception_rules
 from mdus.endpoints.rest.exception_storms import add_exception_storms
 from mdus.endpoints.rest.exceptions import add_exceptions
+from mdus.endpoints.rest.interval_edits import add_interval_edits
 from mdus.endpoints.rest.mending import add_mending
 from mdus.endpoints.rest.metering import add_metering
 from mdus.endpoints.rest.news import add_news
@@ -30,6 +31,7 @@ from mdus.endpoints.rest.reading_verdicts import add_reading_verdicts
 from mdus.endpoints.rest.registry import add_registry, without_address
 from mdus.endpoints.rest.reports import add_reports
 from mdus.endpoints.rest.requests import add_requests
+from mdus.endpoints.rest.rule_sets import add_rule_sets
 from mdus.endpoints.rest.shapes import (
     ConnectionOrder,
     Device,
@@ -97,6 +99,8 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_mending(router, runtime, access)
     add_requests(router, runtime, access)
     add_news(router, runtime, access)
+    add_rule_sets(router, runtime, access)
+    add_interval_edits(router, runtime, access)
     return router
 
 
