@@ -20,6 +20,7 @@ from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
 from mdus.cli.tokens import app as token
 from mdus.cli.tracing import trace
+from mdus.cli.validating import app as vee
 
 app = typer.Typer(
     name="mdus",
@@ -45,6 +46,7 @@ app.add_typer(dead, name="dead", rich_help_panel=_DO)
 app.add_typer(jobs, name="jobs", rich_help_panel=_LOOK)
 app.add_typer(registered, name="registered", rich_help_panel=_DO)
 app.add_typer(switching, name="switching", rich_help_panel=_DO)
+app.add_typer(vee, name="vee", rich_help_panel=_LOOK)
 app.add_typer(token, name="token", rich_help_panel=_RUN)
 
 _WELCOME = """\

@@ -6,23 +6,33 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer.main
 from sqlalchemy import insert
 
 from mdus.cli import app
+from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.interval_block import Layer, empty_block
+from mdus.domain.reading_quality import ESTIMATED, QualitySet
+from mdus.endpoints.interval_edits import Action, Order, carry_out
 from mdus.messaging.status import MessageStatus
+from mdus.storage.audit import Deed
+from mdus.storage.interval_block import ensure_channels, quality_marks, write_blocks
 from mdus.storage.message import BODY, MESSAGE
-from mdus.storage.session import Database
+from mdus.storage.session import Database, UnitOfWork
 from tests.unit.cli.conftest import Run
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = date(2026, 2, 11)
 UUID = "0e3f5a52-7c4e-4d0a-9f56-0a4a1d7f9a01"
 
 #: Commands whose result is that they run, and those that belong to another program.
@@ -48,6 +58,20 @@ CALLS: dict[tuple[str, ...], tuple[list[str], int, dict[str, Any]]] = {
     ("switching", "stop"): (WHY, 0, {"stopped": True, "reason": "a test"}),
     ("switching", "start"): (WHY, 0, {"stopped": False, "reason": "a test"}),
     ("switching", "state"): ([], 0, {"stopped": False, "reason": None}),
+    ("vee", "explain"): (["1", "2026-02-11"], 0, {"device_id": "1", "version": 2, "rule_set": "electricity@1"}),
+    ("vee", "preview"): (
+        ["x", "--file", "SET", "--from", "2026-02-11", "--to", "2026-02-11"],
+        0,
+        {"name": "x", "days": 1},
+    ),
+    ("vee", "edit"): (
+        ["1", "2026-02-11", "--intervals", "5", "--value", "1", *WHY],
+        0,
+        {"version": 3, "intervals": [5]},
+    ),
+    ("vee", "accept"): (["1", "2026-02-11", *WHY], 0, {"version": 3, "intervals": [0]}),
+    ("vee", "reject"): (["1", "2026-02-11", *WHY], 0, {"version": 3, "intervals": [0]}),
+    ("vee", "undo"): (["1", "2026-02-11", *WHY], 0, {"version": 3, "intervals": [1]}),
     ("token", "create"): (["portal"], 0, {"client": "portal"}),
     ("token", "revoke"): (["portal"], 1, {"client": "portal", "revoked": False}),
     ("token", "list"): ([], 0, {}),
@@ -77,6 +101,36 @@ def test_every_command_with_a_result_has_the_option() -> None:
     assert set(found) - WITHOUT_RESULT == set(CALLS)
 
 
+def edited_day(uow: UnitOfWork) -> None:
+    """Store a day of a channel: its first value is estimated, its second set by hand."""
+    channel = Channel(
+        sender_system="P11",
+        device_id="1",
+        reading_type="1-0:1.29.0*255",
+        interval_minutes=15,
+        time_zone="UTC",
+        unit="KWH",
+        decimals=3,
+    )
+    ensure_channels(uow.connection, [channel])
+    raw = replace(empty_block(channel, DAY, at=AT, by="delivery/1"), values=np.full(96, 100, dtype=np.int64))
+    estimated = QualitySet.of([ESTIMATED])
+    marks = np.zeros(96, dtype=np.uint16)
+    marks[0] = quality_marks(uow.connection, [estimated])[estimated]
+    final = replace(raw, layer=Layer.FINAL, qualities=marks, written_by="vee/electricity@1", estimated=1)
+    write_blocks(uow.connection, [raw, final])
+    order = Order(
+        sender_system="P11",
+        device_id="1",
+        reading_type=channel.reading_type,
+        action=Action.SET,
+        start=channel.day(DAY).starts_at(1),
+        end=channel.day(DAY).ends_at(1),
+        values=[Decimal("0.2")],
+    )
+    carry_out(uow, order, Deed(who="a clerk", reason="a test"), now=AT)
+
+
 @pytest.fixture
 def filled(database: Database) -> dict[str, str]:
     """A device, a message to SAP that was given up and one that SAP has sent; returns the messages' numbers."""
@@ -89,6 +143,7 @@ def filled(database: Database) -> dict[str, str]:
         uow.connection.execute(insert(BODY).values(content_hash=b"\x01", data=b"x", size=1))
         refused = insert(MESSAGE).values(**shared, direction="in", status=MessageStatus.REFUSED, content_hash=b"\x01")
         received = uow.connection.execute(refused.returning(MESSAGE.c.id)).scalar_one()
+        edited_day(uow)
     return {"MESSAGE": str(sent), "RECEIVED": str(received)}
 
 
@@ -121,9 +176,11 @@ def refusing() -> Iterator[str]:
 def test_prints_one_document(path: tuple[str, ...], mdus: Run, filled: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "devices.csv"
     file.write_text(f"device_id,serial_id,material_id,valid_from\n1,S1,LX100,{date(2026, 1, 1)}\n")
+    rule_set = tmp_path / "changed.toml"
+    rule_set.write_text('reading_types = ["1-*"]\n')
     arguments, code, said = CALLS[path]
     with refusing() as url:
-        named = {**filled, "FILE": str(file), "URL": url}
+        named = {**filled, "FILE": str(file), "URL": url, "SET": str(rule_set)}
         ran = mdus(*path, *(named.get(argument, argument) for argument in arguments), "--json")
     assert ran.code == code, ran.err
     document = json.loads(ran.out)
