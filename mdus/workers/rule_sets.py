@@ -1,4 +1,4 @@
-"""Which rule set looks at a channel on a day, and which at a reading of a register: the version in force that fits best."""
+"""Which rule set looks at a channel on a day, which at a reading of a register: the version in force that fits best."""
 
 from __future__ import annotations
 

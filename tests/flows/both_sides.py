@@ -16,6 +16,7 @@ from typing import Any
 
 from lxml import etree
 
+from mdus.bootstrap.database import seed_rule_sets
 from mdus.bootstrap.discovery import discover
 from mdus.cis.client import Delivery
 from mdus.contracts.catalog import catalog
@@ -37,7 +38,7 @@ from mdus.workers.inbox import InboxWorker
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
-from mdus.workers.rule_sets import seeded_for_registers
+from mdus.workers.rule_sets import stored_for_registers
 from tests.flows.intake.installation import Installation
 from tests.head_ends.scripted import ScriptedHeadEnd
 
@@ -106,7 +107,8 @@ class BothSides:
         self.connected = HEAD_END.connect(settings.head_ends[0])
         self.inbox = InboxWorker(**shared, services=services, retry=RetryPolicy(attempts=1))
         self.outbox = OutboxWorker(**shared, services=services, retry=_RETRY, contract=catalog(), client=self.sap)  # type: ignore[arg-type]
-        self.documents = MeterReadingDocumentWorker(**shared, rule_sets=seeded_for_registers(settings, found.tools))
+        seed_rule_sets(self.database)
+        self.documents = MeterReadingDocumentWorker(**shared, rule_sets=stored_for_registers(found.tools))
         self.events = EventSorter(**shared, look_seconds=0)
         self.commands = HeadEndWorker(
             self.connected,

@@ -1,7 +1,7 @@
 """keep rule sets by version, and what staff do to final values
 
-Revision: 0012
-Follows: 0011
+Revision: 0013
+Follows: 0012
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from alembic import op
 from mdus.storage.column_types import ExactDecimal, UtcInstant
 from mdus.storage.mapping import Identity64
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
