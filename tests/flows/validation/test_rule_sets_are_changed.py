@@ -10,6 +10,7 @@ import pytest
 from mdus.domain.access import Role
 from mdus.domain.channel import MISSING
 from mdus.storage.audit import deeds
+from mdus.storage.paging import Page
 from tests.flows.validation.installed import Installed
 from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL
 
@@ -85,7 +86,7 @@ class TestRuleSets:
     def test_leave_in_the_audit_who_and_why(self, meter: Installed) -> None:
         put(meter)
         with meter.database.read() as uow:
-            [deed] = deeds(uow.connection, before=None, limit=1)
+            [deed] = deeds(uow.connection, Page(limit=1))
         assert (deed.who, deed.action, deed.reason) == ("rest:approver", "rule set written", "too many false alarms")
         assert deed.target == f"electricity@2 from {NEXT}"
 

@@ -13,6 +13,7 @@ from mdus.domain.interval_block import Cause, IntervalBlock
 from mdus.domain.reading_quality import ACCEPTED, EDITED, ESTIMATED, REJECTED
 from mdus.storage.audit import deeds
 from mdus.storage.interval_block import note_used
+from mdus.storage.paging import Page
 from tests.flows.validation.installed import Installed, span
 from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL
 
@@ -53,7 +54,7 @@ class TestAValueThatIsSet:
         assert (block.edited, block.estimated, block.suspect) == (1, 0, 0)
         assert meter.codes(block, 10) == (EDITED,)
         with meter.database.read() as uow:
-            [deed] = [each for each in deeds(uow.connection, before=None, limit=10) if "interval" in each.action]
+            [deed] = [each for each in deeds(uow.connection, Page(limit=10)) if "interval" in each.action]
         assert (deed.who, deed.action, deed.count) == ("rest:operator", "interval values set", 1)
 
     def test_stays_whatever_validation_and_the_meter_say_later(self, meter: Installed) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mdus.domain.channel import MISSING
 from mdus.storage.audit import deeds
+from mdus.storage.paging import Page
 from tests.flows.validation.installed import FEW_RULES
 from tests.unit.cli.conftest import Run
 from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL, TABLES, Validating
@@ -72,7 +73,7 @@ def test_values_are_set_accepted_rejected_and_that_is_taken_back(meter: Validati
     assert (after.values == before.values).all()
     assert (after.qualities == before.qualities).all()
     with meter.database.read() as uow:
-        actions = [each.action for each in deeds(uow.connection, before=None, limit=9)]
+        actions = [each.action for each in deeds(uow.connection, Page(limit=9))]
     assert actions == [f"interval values {action}" for action in ("undo", "reject", "accept", "set")]
 
 
