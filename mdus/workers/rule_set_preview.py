@@ -21,7 +21,7 @@ from mdus.storage.mapping import chunks
 from mdus.storage.session import Database, UnitOfWork
 from mdus.storage.validation import Look
 from mdus.vee.comparing import Comparison, Progress, Tried
-from mdus.vee.rule_set import NO_RULES, RuleSet, RuleSetRow, Tools
+from mdus.vee.rule_set import NO_RULES, Judges, RuleSet, RuleSetRow, Tools
 from mdus.workers.judgement import Patience, batches
 from mdus.workers.rule_sets import DatedRuleSets
 
@@ -44,6 +44,9 @@ class Previews:
         """Return what `changed`, in the place of the set of its name, would make of past days."""
         ends = time.monotonic() + tried.seconds
         found = Comparison(name=changed.name)
+        if changed.judges is not Judges.INTERVALS:
+            found.left_out.append("readings of registers: only sets that judge values of intervals are tried")
+            return found
         with self._database.read() as uow:
             versions = rule_set.versions(uow.connection)
             known = validation.channels(uow.connection, systems=tried.systems, devices=tried.devices)

@@ -27,7 +27,7 @@ from mdus.storage.rule_set import RuleSetVersion
 from mdus.storage.session import UnitOfWork
 from mdus.vee.comparing import Comparison, Tried
 from mdus.vee.described import described_methods, described_rules
-from mdus.vee.rule_set import Misfit, RuleSetRow
+from mdus.vee.rule_set import Judges, Misfit, RuleSetRow
 
 #: Days that one change makes to be looked at again, and that one preview looks at.
 _MOST_AGAIN: Final = 200_000
@@ -43,7 +43,10 @@ Text = Annotated[str, Field(strict=True, pattern=r"^[!-~]{1,60}$")]
 
 
 class RuleSetContent(Sent):
-    """What a rule set says: for which reading types, which rules in their order, which methods in theirs."""
+    """What a rule set says: for which reading types, which rules in their order, which methods in theirs.
+
+    `judges` are values of intervals or readings of registers; only sets for the latter are chosen by `divisions`.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -61,7 +64,9 @@ class RuleSetContent(Sent):
         }
     )
 
+    judges: Judges = Judges.INTERVALS
     reading_types: Annotated[list[Text], Field(min_length=1, max_length=100)]
+    divisions: Annotated[list[Text], Field(max_length=20)] = Field(default=[])
     rules: Annotated[list[dict[str, Any]], Field(max_length=100)] = Field(default=[])
     methods: Annotated[list[dict[str, Any]], Field(max_length=100)] = Field(default=[])
     estimated_share: Annotated[float, Field(ge=0, le=1, strict=True)] = 1.0
@@ -409,6 +414,8 @@ def _retire(runtime: Runtime, name: str, version: int, deed: Deed, if_match: str
 def _look_again(uow: UnitOfWork, made: RuleSetVersion, *, now: datetime) -> int:
     """Make days due from the beginning of a version on that fit it and another one has validated."""
     row = made.row
+    if row.judges is not Judges.INTERVALS:
+        return 0  # a reading is judged once, when it is to answer a document
     fits: Callable[[str], bool] = lambda reading_type: row.weight(reading_type) is not None  # noqa: E731 - a condition
     found = validation.look_again(
         uow.connection, since=made.valid_from, fits=fits, but=f"vee/{made.title}", due_at=now, limit=_MOST_AGAIN + 1

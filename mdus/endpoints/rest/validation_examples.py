@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _CONTENT: Final = {
+    "judges": "intervals",
     "reading_types": ["1-*"],
+    "divisions": [],
     "rules": [{"name": "spike", "severity": "issue", "replaces": True, "tolerance": 2.5}],
     "methods": [{"name": "linear", "max_minutes": 60}],
     "estimated_share": 0.5,

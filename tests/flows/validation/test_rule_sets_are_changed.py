@@ -162,6 +162,23 @@ def preview(meter: Installed, name: str = "electricity", **changes: Any) -> Any:
     return meter.ask("POST", f"/rule-sets/{name}/preview", json=body, role=Role.VIEWER)
 
 
+class TestASetForRegisters:
+    def test_stays_one(self, meter: Installed) -> None:
+        detail = meter.ask("GET", "/rule-sets").json()["items"]
+        [known] = [each for each in detail if each["in_force"]["content"]["judges"] == "registers"][:1]
+        content = {**known["in_force"]["content"], "estimated_share": 0.5}
+        made = put(meter, known["name"], content=content, revalidate=True)
+        assert (made.status_code, made.json()["looked_at_again"]) == (200, 0), made.text
+        assert made.json()["content"] == content
+
+    def test_is_not_tried_on_days(self, meter: Installed) -> None:
+        content = {"judges": "registers", "reading_types": ["1-*"], "divisions": ["01"]}
+        found = preview(meter, content=content).json()
+        assert (found["days"], "readings of registers" in found["left_out"][0]) == (0, True)
+        refused = put(meter, content={**content, "judges": "intervals"})
+        assert refused.json()["errors"][0]["at"] == "body.content.divisions"
+
+
 class TestAPreview:
     @pytest.fixture
     def week(self, meter: Installed) -> Installed:
