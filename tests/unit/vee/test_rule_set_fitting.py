@@ -60,7 +60,7 @@ class TestTheSetsAsShipped:
 class TestProblems:
     def test_are_told_of_intervals_by_division(self) -> None:
         row = RuleSetRow(name="odd", reading_types=("*",), divisions=("01",))
-        assert any("division" in problem for problem in discover().tools.problems(row))
+        assert any("division" in problem.what for problem in discover().tools.problems(row))
         assert not list(discover().tools.problems(ROWS[1]))
 
     @pytest.mark.parametrize(
