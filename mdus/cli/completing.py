@@ -15,7 +15,13 @@ JOBS: Final = (
     "confirmation_watch",
     "head_end_poll",
     "interval_export",
+    "estimate_missing",
+    "interval_corrections",
+    "determinants",
+    "exception_ageing",
     "registry_sync",
+    "kpi_rollup",
+    "retention",
     "reconcile",
 )
 

@@ -109,7 +109,7 @@ class TestCheck:
         ran = mdus("check")
         assert ran.code == 1
         assert "telegraph" in ran.err
-        assert "known are: rest" in ran.err
+        assert "known are: files, rest" in ran.err
 
     def test_counts_open_cases_by_kind(self, mdus: Run, database: Database) -> None:
         now = datetime.now(UTC)

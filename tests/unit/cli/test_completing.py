@@ -48,7 +48,7 @@ def completed(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("mdus jobs run re", ["registry_sync", "reconcile"]),
+        ("mdus jobs run re", ["registry_sync", "retention", "reconcile"]),
         ("mdus dead list --kind d", ["delivery"]),
         ("mdus token create portal --role a", ["approver", "admin"]),
         ("mdus sw", ["switching"]),

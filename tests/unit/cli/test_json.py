@@ -44,7 +44,8 @@ WHY = ["--reason", "a test"]
 CALLS: dict[tuple[str, ...], tuple[list[str], int, dict[str, Any]]] = {
     ("check",): (["--show", "--types"], 0, {"in_order": True, "problems": [], "open_cases": {}}),
     ("migrate",): ([], 0, {"was": "current", "applied": []}),
-    ("import",): (["FILE", "--system", "P11", "--kind", "device", "--dry-run"], 0, {"findings": 0, "stored": False}),
+    ("import", "registry"): (["FILE", "--system", "P11", "--kind", "device", "--dry-run"], 0, {"findings": 0}),
+    ("import", "intervals"): (["INTERVALS", "--head-end", "files"], 1, {"values": 1, "unreadable_lines": 1}),
     ("send",): (["FILE", "--url", "URL"], 1, {"status": 500, "accepted": False, "text": "no such root"}),
     ("resend",): (["MESSAGE", *WHY], 0, {"outcome": "message MESSAGE goes out once more"}),
     ("replay",): (["RECEIVED", *WHY, "--dry-run"], 0, {"dry_run": True}),
@@ -136,7 +137,8 @@ def filled(database: Database) -> dict[str, str]:
     """A device, a message to SAP that was given up and one that SAP has sent; returns the messages' numbers."""
     shared = {"sender_system": "P11", "service": "S", "root": "Root", "bulk": False, "created_at": AT, "stored_at": AT}
     with database.begin() as uow:
-        uow.save([EndDevice(sender_system="P11", device_id="1", serial_id="1", material_id="M", valid_from=AT.date())])
+        device = EndDevice(sender_system="P11", device_id="1", serial_id="1", material_id="M", valid_from=AT.date())
+        uow.save([replace(device, head_end="files")])
         uow.save([EndDeviceStatus(sender_system="P11", device_id="1", registered_at=AT)])
         dead = insert(MESSAGE).values(**shared, direction="out", status=MessageStatus.DEAD, key=UUID, uuid=UUID)
         sent = uow.connection.execute(dead.returning(MESSAGE.c.id)).scalar_one()
@@ -173,14 +175,23 @@ def refusing() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", CALLS, ids=" ".join)
-def test_prints_one_document(path: tuple[str, ...], mdus: Run, filled: dict[str, str], tmp_path: Path) -> None:
+def test_prints_one_document(
+    path: tuple[str, ...], mdus: Run, filled: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "devices.csv"
     file.write_text(f"device_id,serial_id,material_id,valid_from\n1,S1,LX100,{date(2026, 1, 1)}\n")
+    intervals = tmp_path / "intervals.csv"
+    intervals.write_text(
+        "meter,reading_type,unit,interval_minutes,start,value,quality\n"
+        "1,1-0:1.29.0*255,kWh,15,2026-03-01T00:00:00Z,0.1,\n"
+        "1,1-0:1.29.0*255,kWh,15,tomorrow,0.1,\n"
+    )
+    monkeypatch.setenv("MDUS_HEAD_ENDS__FILES__KIND", "files")
     rule_set = tmp_path / "changed.toml"
     rule_set.write_text('reading_types = ["1-*"]\n')
     arguments, code, said = CALLS[path]
     with refusing() as url:
-        named = {**filled, "FILE": str(file), "URL": url, "SET": str(rule_set)}
+        named = {**filled, "FILE": str(file), "URL": url, "SET": str(rule_set), "INTERVALS": str(intervals)}
         ran = mdus(*path, *(named.get(argument, argument) for argument in arguments), "--json")
     assert ran.code == code, ran.err
     document = json.loads(ran.out)
