@@ -23,6 +23,9 @@ from mdus.billing.determinant_set import DeterminantSetRow, Kind
 from mdus.billing.period import Period
 from mdus.billing.tally import Tally
 
+#: By how many of its steps a register and what the values come to may be apart.
+_STEPS: Final = 2
+
 #: The kind of exception case of a period whose determinants are held.
 DETERMINANTS_HELD: Final = "determinants_held"
 
@@ -197,7 +200,23 @@ def gate(found: Tally, row: DeterminantSetRow, period: Period) -> str | None:
         age = (period.end - found.first_estimated).days
         if age > row.oldest_estimate_days:
             return f"{found.first_estimated} is estimated, {age} days before the end; {row.oldest_estimate_days} may be"
-    return None
+    return _off_register(found, row)
+
+
+def _off_register(found: Tally, row: DeterminantSetRow) -> str | None:
+    """Return that the values do not come to what their registers moved, None where they do, or nobody can say.
+
+    Registers and intervals are cut off at different digits: two steps of the register are always allowed.
+    """
+    if row.most_off_register_percent is None or found.advance is None:
+        return None
+    total, (moved, step) = sum(found.sums.values(), Fraction(0)), found.advance
+    allowed = max(_STEPS * step, abs(moved) * Fraction(str(row.most_off_register_percent)) / 100)
+    if abs(total - moved) <= allowed:
+        return None
+    figures = (rounded(each, row.decimals) for each in (total, moved, allowed))
+    values, register, apart = (f"{each:f} {row.unit}" for each in figures)
+    return f"the values come to {values}, the register moved {register}; {apart} may be between"
 
 
 def new_versions(

@@ -66,6 +66,7 @@ class DeterminantSetRow(Section):
     most_missing: Annotated[int, Field(ge=0)] = 0
     most_suspect: Annotated[int, Field(ge=0)] = 0
     oldest_estimate_days: Annotated[int, Field(ge=1)] | None = None
+    most_off_register_percent: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _is_sound(self) -> DeterminantSetRow:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +29,34 @@ DeviceKey = tuple[str, str]  # sender system, device id
 _A_DAY = timedelta(days=1)
 
 
+class Dial(NamedTuple):
+    """What the register of a channel shows: reading type and unit, digits, and what it is to be multiplied by."""
+
+    reading_type: str
+    unit: str
+    total_digits: int | None
+    fraction_digits: int
+    factor: Fraction
+
+    @classmethod
+    def of(cls, register: Register) -> Dial:
+        """Return that of a register."""
+        factor = Fraction(1) if register.factor is None else Fraction(register.factor)
+        return cls(register.reading_type, register.unit, register.total_digits, register.fraction_digits, factor)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A channel measures a point of delivery between two instants, half-open; its values are to be multiplied."""
+    """A channel measures a point of delivery between two instants, half-open; its values are to be multiplied.
+
+    `dial` is that of the register whose consumption the values are, None where there are several.
+    """
 
     channel: Channel
     start: datetime
     end: datetime | None
     factor: Fraction
+    dial: Dial | None = None
 
     @property
     def first_day(self) -> date:
@@ -96,7 +117,8 @@ def spans_of(
                 continue
             for channel in _channels(register, channels.get(device, ()), policy):
                 factor = policy.factor_of(register, channel.reading_type)
-                found.setdefault(channel, []).append(Span(channel=channel, start=start, end=end, factor=factor))
+                span = Span(channel=channel, start=start, end=end, factor=factor, dial=Dial.of(register))
+                found.setdefault(channel, []).append(span)
     return tuple(span for spans in found.values() for span in _once(spans))
 
 
@@ -121,7 +143,7 @@ def _once(spans: Iterable[Span]) -> Iterator[Span]:
         if until is None or (span.end is not None and span.end <= until):
             continue
         if span.start <= until and span.factor == before.factor:
-            before = replace(before, end=span.end)
+            before = replace(before, end=span.end, dial=before.dial if span.dial == before.dial else None)
             continue
         yield before
         before = replace(span, start=max(span.start, until))

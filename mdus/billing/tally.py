@@ -22,6 +22,7 @@ from mdus.billing.day_parts import DayParts, Mask, Numbers, day_parts, highest, 
 from mdus.billing.determinant_set import BillingPolicy, DeterminantSetRow
 from mdus.billing.measured import Span
 from mdus.billing.period import Period
+from mdus.billing.register_advance import Advance
 from mdus.billing.schedule import Recipe, Schedule
 from mdus.domain.channel import MISSING, Channel
 from mdus.domain.interval_block import Elements, IntervalBlock
@@ -72,7 +73,7 @@ class StoredParts:
 class Tally:
     """What a period comes to for one reading type: energy by bucket, the highest averages, and how good the values are.
 
-    `misfit` says why values could not be counted at all.
+    `advance` is what the registers moved, where that is known; `misfit` says why values could not be counted at all.
     """
 
     sums: dict[str, Fraction] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Tally:
     estimated: int = 0
     suspect: int = 0
     first_estimated: date | None = None
+    advance: Advance | None = None
     misfit: str | None = None
 
     def add(self, buckets: Sequence[str], numbers: Sequence[int], scale: Fraction) -> None:

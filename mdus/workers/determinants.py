@@ -37,6 +37,7 @@ from mdus.billing.determinant_file import file_name, header, lines
 from mdus.billing.determinant_set import BillingPolicy, DeterminantSetAssignment, DeterminantSetRow
 from mdus.billing.measured import DeviceKey, Span, spans_of
 from mdus.billing.period import Boundary, Period, periods
+from mdus.billing.register_advance import ReadingKey, advance, keys_of
 from mdus.billing.tally import ChannelDay, Flags, StoredParts, lacking, tally
 from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice
@@ -45,6 +46,7 @@ from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.domain.local_time import day_start, local_day
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import ReadingPolicies, reason_number
+from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import UsagePoint
@@ -232,6 +234,7 @@ def _determined(uow: UnitOfWork, touched: Touched, policy: Policies, *, now: dat
     """Determine points of delivery and store what is new; returns that, and how many periods were looked at."""
     points = _points(uow, touched, policy, now=now)
     stored, blocks, flags = _values(uow, points, policy.billing)
+    readings = _readings(uow, points)
     versions: list[Determinant] = []
     used: set[tuple[Channel, date, date]] = set()
     for point in points:
@@ -239,6 +242,7 @@ def _determined(uow: UnitOfWork, touched: Touched, policy: Policies, *, now: dat
         for period, row in point.wanted:
             spans = _measuring(point, period, row)
             counted = tally(spans, period, row, stored, blocks, flags, policy.billing)
+            counted.advance = advance(spans, period, readings, row, policy.billing)
             system, name = point.key
             found += determinants_of(
                 counted, row, period, sender_system=system, point_of_delivery_id=name, now=now, by=_BY
@@ -388,6 +392,20 @@ def _values(
         stored = stored_parts(uow.connection, channels, start, end)
     found = current_blocks(uow.connection, partial, layer=Layer.FINAL)
     return stored, found, flags_of(uow, list(found.values()))
+
+
+def _readings(uow: UnitOfWork, points: Sequence[_Point]) -> dict[ReadingKey, MeterReading]:
+    """Return what registers showed where the spans of periods begin and end; of several the newest counts."""
+    wanted = {
+        key
+        for point in points
+        for period, row in point.wanted
+        if row.most_off_register_percent is not None
+        for key in keys_of(_measuring(point, period, row), period)
+    }
+    by = ("sender_system", "device_id", "reading_type", "measured_at")
+    found = uow.load(MeterReading, by, wanted, lock=False)
+    return {(each.sender_system, each.device_id, each.reading_type, each.measured_at): each for each in found}
 
 
 def _keep_cases(uow: UnitOfWork, points: Sequence[_Point], versions: Sequence[Determinant], *, now: datetime) -> None:

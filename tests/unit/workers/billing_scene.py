@@ -19,6 +19,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice
 from mdus.domain.interval_block import IntervalBlock, Layer, empty_block
 from mdus.domain.meter_reading_document import MeterReadingDocument
+from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
 from mdus.domain.usage_point import UsagePoint
@@ -78,6 +79,7 @@ class BillingScene:
         start: datetime | None = None,
         end: datetime | None = None,
         factor: str | None = None,
+        fraction_digits: int = 0,
     ) -> None:
         """Let a meter measure a point of delivery."""
         start = start or local(JUNE)
@@ -97,6 +99,7 @@ class BillingScene:
                         reading_type="1-0:1.8.0*255",
                         unit="KWH",
                         factor=None if factor is None else Decimal(factor),
+                        fraction_digits=fraction_digits,
                     ),
                     UsagePoint(
                         sender_system=SENDER,
@@ -108,6 +111,20 @@ class BillingScene:
                     ),
                 ]
             )
+
+    def read(self, at: datetime, value: str, *, device: str = METER) -> None:
+        """Let a register be read."""
+        reading = MeterReading(
+            sender_system=SENDER,
+            device_id=device,
+            reading_type="1-0:1.8.0*255",
+            measured_at=at,
+            value=Decimal(value),
+            unit="kWh",
+            received_at=at,
+        )
+        with self.database.begin() as uow:
+            uow.save([reading])
 
     def block(
         self,

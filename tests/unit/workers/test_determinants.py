@@ -257,6 +257,39 @@ class TestGates:
         scene.close()
 
 
+class TestTheRegister:
+    """June is 2880 x 1 Wh."""
+
+    @pytest.mark.parametrize(
+        ("config", "after", "held"),
+        [
+            pytest.param("", "102.88", None, id="moved as much"),
+            pytest.param("", "102.90", None, id="moved two steps more"),
+            pytest.param(
+                "",
+                "102.91",
+                "the values come to 2.88 KWH, the register moved 2.91 KWH; 0.02 KWH may be between",
+                id="moved three steps more",
+            ),
+            pytest.param("most_off_register_percent = 50", "104.00", None, id="may be off"),
+            pytest.param("", None, None, id="was not read"),
+        ],
+    )
+    def test_holds_what_is_not_what_it_moved(
+        self, database_url: str, tmp_path: Path, config: str, after: str | None, held: str | None
+    ) -> None:
+        rows = f"[[determinant_sets]]\nname = 'standard_import'\n{config}\n"
+        scene = BillingScene(database_url, tmp_path / "config", config=rows)
+        scene.meter(fraction_digits=2)
+        scene.read(local(JUNE), "100.00")
+        if after is not None:
+            scene.read(local(JULY), after)
+        scene.fill(JUNE, JULY)
+        scene.determine()
+        assert {one.gate_reason for one in scene.versions()} == {held}
+        scene.close()
+
+
 class TestVersions:
     def test_are_made_once_however_often_the_job_runs(self, scene: BillingScene) -> None:
         scene.meter()
