@@ -21,6 +21,7 @@ from tests.benchmarks.intake import intake
 from tests.benchmarks.landscape import postgresql, sqlite
 from tests.benchmarks.memory import memory
 from tests.benchmarks.searching import searching
+from tests.benchmarks.truth.run import truth
 from tests.benchmarks.validating import validating
 
 Benchmark = Callable[[Path, argparse.Namespace], Iterator[Figure]]
@@ -76,6 +77,10 @@ def _validating(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
     yield from validating()
 
 
+def _truth(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    yield from truth(folder, meters=options.city, through_sap=100)
+
+
 _BENCHMARKS: dict[str, Benchmark] = {
     "intake-sqlite": _intake_sqlite,
     "intake-postgresql": _intake_postgresql,
@@ -87,6 +92,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "search-sqlite": _search_sqlite,
     "search-postgresql": _search_postgresql,
     "validating": _validating,
+    "truth": _truth,
 }
 
 
@@ -101,6 +107,7 @@ def main() -> int:
         "--meters", type=int, default=30_000, help="meters whose day is made ready to bill; a third first"
     )
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages in the database that is searched")
+    parser.add_argument("--city", type=int, default=2_000, help="meters whose true consumption is known")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
     options = parser.parse_args()
     if unknown := set(options.only) - _BENCHMARKS.keys():
