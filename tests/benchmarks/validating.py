@@ -46,6 +46,16 @@ def validating() -> Iterator[Figure]:
             aim="at least 10 M readings/s",
             held=rate >= _LEAST,
         )
+    whole = _seconds(lambda: run(some, rule_set))
+    for step in rule_set.steps:
+        seconds = _seconds(lambda step=step: step.rule.check(some, step.parameters))
+        yield Figure(
+            name=f"  {step.rule.number} {step.rule.name}",
+            value=readings / seconds,
+            unit="readings/s",
+            ratio_to="the whole pipeline",
+            ratio=seconds / whole,
+        )
 
 
 def _seconds(work: Callable[[], object]) -> float:
