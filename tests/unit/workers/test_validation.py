@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from mdus.bootstrap.composition import examine
 from mdus.bootstrap.database import seed_rule_sets
@@ -26,7 +28,16 @@ from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import DeviceLocation
 from mdus.storage import validation
-from mdus.storage.interval_block import current_blocks, ensure_channels, note_used, quality_marks, write_blocks
+from mdus.storage.facts import EXCEPTION_CASE
+from mdus.storage.interval_block import (
+    INTERVAL_BLOCK,
+    VALIDATION_LOOK,
+    current_blocks,
+    ensure_channels,
+    note_used,
+    quality_marks,
+    write_blocks,
+)
 from mdus.storage.session import Database
 from mdus.storage.validation import next_due
 from mdus.vee.days import Fact
@@ -360,6 +371,37 @@ class TestJobs:
             meter.database, settings=meter.settings, now=meter.clock.now(), day=DAY + timedelta(days=6)
         )
         assert late == "0 days with estimates, 0 readings of their meters ordered"
+
+
+class TestTheOrderOfArrival:
+    @hypothesis.settings(
+        max_examples=15, deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    )
+    @hypothesis.given(order=st.permutations(range(6)), looks=st.lists(st.booleans(), min_size=6, max_size=6))
+    def test_does_not_change_the_final_state(
+        self, meter: Validating, order: Sequence[int], looks: Sequence[bool]
+    ) -> None:
+        """Parts of a day come in any order, looked at in between or not: one lacks values, one has a spike."""
+        with meter.database.begin() as uow:
+            for table in (INTERVAL_BLOCK, VALIDATION_LOOK, EXCEPTION_CASE.table):
+                uow.connection.execute(table.delete())
+        whole = [*FULL[:35], MISSING, MISSING, *FULL[37:60], 9_000_000, *FULL[61:]]
+        told = [MISSING] * 96
+        meter.clock.instant = END + timedelta(hours=1)
+        for part, is_looked_at in zip(order, looks, strict=True):
+            told[part * 16 : part * 16 + 16] = whole[part * 16 : part * 16 + 16]
+            meter.tell(told)
+            if is_looked_at:
+                meter.work()
+        meter.work(at=END + timedelta(days=2))
+        final = meter.final()
+        expected = [*FULL[:35], 102, 102, *FULL[37:60], 104, *FULL[61:]]
+        assert np.abs(final.values - np.array(expected)).max() <= 4  # estimated between their neighbours
+        assert [place for place in range(96) if meter.codes(final, place)] == [35, 36, 60]
+        first = self.seen.setdefault("values", final.values.tolist())
+        assert final.values.tolist() == first
+
+    seen: ClassVar[dict[str, list[int]]] = {}
 
 
 class TestADayStillComingIn:
