@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
+from unittest import mock
 
 import httpx
+from fastapi import APIRouter
 from lxml import etree
 from sqlalchemy import Row, Select, Table, select
+from starlette.types import ASGIApp
 
 from mdus.contracts.catalog import catalog
+from mdus.endpoints import application
 from mdus.endpoints.application import create_app
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.patterns import Service
@@ -51,7 +56,24 @@ class Installation:
             ),
             **changes,
         )
-        self.app = create_app(self.runtime)
+        self._app: ASGIApp | None = None
+
+    @property
+    def app(self) -> ASGIApp:
+        """The whole application, or what a test has put in its place."""
+        if self._app is None:
+            self._app = create_app(self.runtime)
+        return self._app
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._app = app
+
+    @cached_property
+    def _without_rest(self) -> ASGIApp:
+        """The application without the routes of REST, whose description takes longer than most tests."""
+        with mock.patch.object(application, "rest_router", return_value=APIRouter()):
+            return create_app(self.runtime)
 
     def post(
         self, content: Any, path: str = "/sap", *, headers: Mapping[str, str] = XML, **options: Any
@@ -78,7 +100,9 @@ class Installation:
 
     async def answer(self, method: str, path: str, client: str, options: Mapping[str, Any]) -> httpx.Response:
         """Send one request from inside an event loop."""
-        transport = httpx.ASGITransport(app=self.app, client=(client, 50000))
+        is_soap = path.startswith("/sap") and self._app is None
+        app = self._without_rest if is_soap else self.app
+        transport = httpx.ASGITransport(app=app, client=(client, 50000))  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://mdus.example") as http:
             return await http.request(method, path, **options)
 
