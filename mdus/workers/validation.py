@@ -32,7 +32,7 @@ from mdus.storage import validation
 from mdus.storage.interval_block import quality_marks, write_blocks
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.validation import Look
-from mdus.vee.days import Days, Fact, Mask
+from mdus.vee.days import Days, Elements, Fact, Mask
 from mdus.vee.explaining import basis_of
 from mdus.vee.pipeline import NONE, Result, State
 from mdus.vee.rule_set import RuleSet
@@ -169,6 +169,7 @@ def _gather(uow: UnitOfWork, batch: Batch, result: Result, done: Done, *, patien
             layer=Layer.FINAL,
             values=result.values[row],
             qualities=made[row],
+            unfit=_unfit(target, result.values[row]),
             written_at=now,
             written_by=f"vee/{result.rule_set.title}",
             cause=Cause.VALIDATED,
@@ -187,6 +188,12 @@ def _gather(uow: UnitOfWork, batch: Batch, result: Result, done: Done, *, patien
         if former is not None and former.basis is not None:  # there may be a case of it
             done.sound.add(case_key(targets[row].look))
     done.again += _again(targets, batch.days, patience=patience, now=now)
+
+
+def _unfit(target: Target, values: Elements) -> Mapping[int, str]:
+    """Return what the field told that the arrays cannot hold, of intervals without a value: it is no less a value."""
+    told = {} if target.block is None else target.block.unfit
+    return {place: text for place, text in told.items() if values[place] == MISSING}
 
 
 def _marks(uow: UnitOfWork, batch: Batch, result: Result) -> Any:
@@ -227,7 +234,7 @@ def _version(made: IntervalBlock, before: IntervalBlock | None) -> IntervalBlock
     if before is None:
         return made
     differs = (before.values != made.values) | (before.qualities != made.qualities)
-    if not differs.any() and before.basis == made.basis:
+    if not differs.any() and (before.basis, before.unfit) == (made.basis, made.unfit):
         return None
     if differs.any() and (before.used or (differs & before.present).any()):
         return replace(made, version=before.version + 1, cause=Cause.REVISED)
