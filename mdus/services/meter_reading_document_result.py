@@ -93,17 +93,13 @@ def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
 
 
 def _due(document: MeterReadingDocument) -> Due:
-    sent = replace(
-        document,
-        status=DocumentStatus.RESULT_SENT,
-        next_try_at=None,
-        result_attempts=document.result_attempts + 1,
-    )
+    attempt = document.result_attempts + 1
+    sent = replace(document, status=DocumentStatus.RESULT_SENT, next_try_at=None, result_attempts=attempt)
     return Due(
         subject=document,
         sender_system=document.sender_system,
         key=document.document_id,
-        attempt=sent.result_attempts,
+        attempt=attempt,
         reference_uuid=document.order_uuid,
         reference_id=document.order_id,
         bulk=document.bulk,

@@ -38,7 +38,7 @@ _OPEN: Final = "closed_at IS NULL"
 _CLOSED: Final = "closed_at IS NOT NULL"
 _INDEXES: Final = (
     ("exception_case_listed", ("kind", "id"), f"{_OPEN} AND group_id IS NULL"),
-    ("exception_case_closed", ("kind", "id"), f"{_CLOSED} AND group_id IS NULL"),
+    ("exception_case_closed", ("kind", "id"), _CLOSED),
     ("exception_case_unrouted", ("id",), f"{_OPEN} AND routed_at IS NULL"),
     ("exception_case_due", ("due_at",), f"{_OPEN} AND group_id IS NULL"),
     ("exception_case_members", ("group_id",), "group_id IS NOT NULL"),

@@ -51,6 +51,7 @@ EVENT_TYPES = {
     "1005": EventType(name="confirmation not delivered", category="0009", of_meter=False),
     "1006": EventType(name="storm of events", category="0009", of_meter=False),
     "1007": EventType(name="breaker moved by another's order", category="0009", of_meter=False),
+    "1008": EventType(name="reading contradicts what was sent", category="0009", of_meter=False),
 }
 
 #: Defects for which SAP cannot book an event.

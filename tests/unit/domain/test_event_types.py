@@ -135,6 +135,7 @@ class TestTable:
         types = loaded({})
         kept = {failure for failure in LateFailure if not _closes(types, failure)}
         assert kept == {
+            LateFailure.READING_CONTRADICTION,
             LateFailure.SWITCH_STATE_UNKNOWN,
             LateFailure.SWITCH_CONTRADICTION,
             LateFailure.SWITCHED_OUTSIDE_SAP,

@@ -21,14 +21,14 @@ from tests.flows.meter_reading.test_reading_is_ordered import DEVICE, DOCUMENT, 
 
 #: What may be read from end to end: the keys that go in with a statement, and the items nobody has decided yet.
 _GIVEN = re.compile(
-    r"SCAN (json_each|CONSTANT ROW|anon_\d+|few|\(subquery|message_item USING INDEX message_item_ready)", re.IGNORECASE
+    r"SCAN (json_each|CONSTANT ROW|anon_\d+|value|few|\(subquery|message_item USING INDEX message_item_ready)", re.IGNORECASE
 )
 
 
 @pytest.fixture
 def traced(tmp_path: Path) -> Iterator[tuple[BothSides, str]]:
-    sides = BothSides(f"sqlite:///{tmp_path / 'mdus.db'}", tmp_path, now=START)
     migrate(f"sqlite:///{tmp_path / 'mdus.db'}")
+    sides = BothSides(f"sqlite:///{tmp_path / 'mdus.db'}", tmp_path, now=START)
     sides.meter(DEVICE)
     uuid = sides.tell(ORDER, order(source="1"))
     sides.tell(SWITCH, switch(DEVICE, planned_at=datetime(2026, 3, 29, 10, 0, tzinfo=UTC)))
