@@ -21,7 +21,8 @@ from tests.flows.meter_reading.test_reading_is_ordered import DEVICE, DOCUMENT, 
 
 #: What may be read from end to end: the keys that go in with a statement, and the items nobody has decided yet.
 _GIVEN = re.compile(
-    r"SCAN (json_each|CONSTANT ROW|anon_\d+|value|few|\(subquery|message_item USING INDEX message_item_ready)", re.IGNORECASE
+    r"SCAN (json_each|CONSTANT ROW|anon_\d+|value|few|\(subquery|message_item USING INDEX message_item_ready)",
+    re.IGNORECASE,
 )
 
 
