@@ -18,9 +18,12 @@ from typing import Final, NamedTuple
 
 import httpx
 
+from mdus.billing.determinant import DeterminantStatus
 from mdus.domain.access import Role
 from mdus.domain.end_device_control import ControlStatus
 from mdus.domain.end_device_event import EventReason, EventState
+from mdus.domain.exception_routing import CaseState, Severity
+from mdus.domain.kpi import KpiName
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.access_token import make_token
@@ -236,8 +239,40 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
         )
     yield _List(
         route="/exceptions",
-        filters={"kind": ["reading_missing", "dead_item", "none"], "open": ["true", "false"]},
+        filters={
+            "kind": ["reading_missing", "dead_item", "none"],
+            "open": ["true", "false"],
+            "state": [*CaseState],
+            "severity": [*Severity],
+            "overdue": ["true", "false"],
+            "team": ["none"],
+            "assignee": ["none"],
+            "age_class": ["none"],
+            "sender_system": systems,
+            "head_end": [HEAD_END, "none"],
+            "device_id": devices,
+            "point_of_delivery_id": ["none"],
+            "group": ["1"],
+            **({} if view.note else {"area": ["none"]}),
+        },
         together=[{"kind": "dead_item", "open": "false"}],
+    )
+    if not view.note:
+        yield _List(route="/exception-rules/versions")
+        yield _List(route="/exception-storms", filters={"state": ["open", "all"]})
+        yield _List(route="/kpis/days", filters={"name": [*KpiName], "since": ["2026-01-01"], "until": ["2026-02-01"]})
+    yield _List(
+        route="/determinants",
+        filters={
+            "after": ["0", "1000"],
+            "sender_system": systems,
+            "point_of_delivery_id": ["none"],
+            "reading_type": [OBIS],
+            "name": ["total"],
+            "status": [*DeterminantStatus],
+            "period_to": ["2026-02-01"],
+            "newest": ["true", "false"],
+        },
     )
     yield _List(route="/readings", named=own, filters={"reading_type": [OBIS, "NONE"]})
     yield _List(
@@ -403,7 +438,8 @@ class _Caller:
         seconds = time.perf_counter() - began
         if answer.status_code != httpx.codes.OK:
             raise RuntimeError(f"{answer.url} was answered with {answer.status_code}: {answer.text[:500]}")
-        return seconds, answer.json().get("next")
+        told = answer.json()
+        return seconds, told.get("next") if isinstance(told, dict) else None
 
     def close(self) -> None:
         """This will close its connections."""
