@@ -38,7 +38,6 @@ _OPEN: Final = "closed_at IS NULL"
 _CLOSED: Final = "closed_at IS NOT NULL"
 _INDEXES: Final = (
     ("exception_case_listed", ("kind", "id"), f"{_OPEN} AND group_id IS NULL"),
-    ("exception_case_closed", ("kind", "id"), _CLOSED),
     ("exception_case_unrouted", ("id",), f"{_OPEN} AND routed_at IS NULL"),
     ("exception_case_due", ("due_at",), f"{_OPEN} AND group_id IS NULL"),
     ("exception_case_members", ("group_id",), "group_id IS NOT NULL"),
@@ -56,7 +55,6 @@ def upgrade() -> None:
     for name in ("rules_version", "group_id"):
         op.add_column(_CASE, sa.Column(name, sa.BigInteger()))
     op.add_column(_CASE, sa.Column("member_count", sa.Integer()))
-    op.drop_index("exception_case_closed", table_name=_CASE)
     for name, columns, where in _INDEXES:
         _index(name, columns, where)
     identity = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -117,7 +115,6 @@ def downgrade() -> None:
     op.drop_table("exception_history")
     for name, _, _ in reversed(_INDEXES):
         op.drop_index(name, table_name=_CASE)
-    _index("exception_case_closed", ("kind", "id"), _CLOSED)
     with op.batch_alter_table(_CASE) as table:
         for name in ("member_count", "group_id", "rules_version", *_INSTANTS, *_TEXTS, "state"):
             table.drop_column(name)
