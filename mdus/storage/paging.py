@@ -20,27 +20,35 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
     Index,
     Select,
+    Subquery,
     Table,
     and_,
     func,
+    literal,
     literal_column,
     select,
     text,
     true,
+    tuple_,
 )
 
 from mdus.storage.column_types import EnumText
 from mdus.storage.keys import given
 from mdus.storage.mapping import AnyRow
 from mdus.storage.sorting import NEWEST, Place, Sort
+
+#: What every identity is between: the numbers of 64 bits.
+LEAST_IDENTITY: Final = -(2**63)
+MOST_IDENTITY: Final = 2**63 - 1
 
 #: Values that are meant, by the name of their column.
 Wanted = Mapping[str, Collection[Any]]
@@ -148,16 +156,14 @@ def _identities(
     combinations = list(product(*(_values(connection, column, ways, wanted) for column in columns)))
     values = given(connection, columns, combinations)
     branches = select(*(one.label(name) for one, name in zip(values, way.columns, strict=True))).subquery("branch")
-    conditions = [table.c[name] == branches.c[name] for name in way.columns]
-    if way.condition is not None:
-        conditions.append(literal_column(way.condition))
-    if page.after is not None:
-        conditions.append(page.sort.beyond(table, page.after))
+    always: list[ColumnElement[bool]] = [literal_column(way.condition)] if way.condition is not None else []
     if way.narrow:
         others = {name: some for name, some in wanted.items() if name not in way.columns}
-        found: Select[Any] = _among_few(table, branches, conditions, others)
+        found: Select[Any] = _among_few(table, branches, [*always, *_equal(table, branches, way, page)], others)
+    elif connection.dialect.name == "sqlite":
+        found = _of_each_by_list(table, branches, [*always, *_equal(table, branches, way, page)], page)
     else:
-        found = _of_each(connection, table, branches, conditions, page)
+        found = _of_each(table, branches, [*always, *_between(table, branches, way, page)], way, page)
     identity = found.selected_columns[0]
     return found.order_by(_directed(identity, page)).limit(page.limit)
 
@@ -194,22 +200,56 @@ def sender_systems(connection: Connection, *tables: Table, condition: str | None
     return sorted({system for some in found for system in some})
 
 
-def _among_few(table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], others: Wanted) -> Select[Any]:
+def _among_few(
+    table: Table, branches: Subquery, conditions: Sequence[ColumnElement[bool]], others: Wanted
+) -> Select[Any]:
     """Return the query of the rows of all branches that have the other values too."""
     # Materialized, so that no index of the other columns, or of the identity, is taken for the better one.
     few = select(table).select_from(branches.join(table, and_(*conditions))).cte("few").prefix_with("MATERIALIZED")
     return select(few.c.id).where(*(few.c[name].in_(sorted(values)) for name, values in others.items()))
 
 
+def _equal(table: Table, branches: Subquery, way: Way, page: Page) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row has the values of a branch and is beyond the place of the page."""
+    conditions: list[ColumnElement[bool]] = [table.c[name] == branches.c[name] for name in way.columns]
+    if page.after is not None:
+        conditions.append(page.sort.beyond(table, page.after))
+    return conditions
+
+
+def _between(table: Table, branches: Subquery, way: Way, page: Page) -> list[ColumnElement[bool]]:
+    """Return the same conditions as `_equal`, with the last column and the identity said as a range.
+
+    With equality PostgreSQL takes the rows of a branch to be ordered by identity alone, and where a value seems common
+    it reads the primary key until there are enough: all rows, when the value that is asked for has none.
+    """
+    *others, last = way.columns
+    least, most = LEAST_IDENTITY, MOST_IDENTITY
+    if page.after is not None:
+        [place] = page.after
+        least, most = (least, place) if page.sort.descending else (place, most)
+    row = tuple_(table.c[last], table.c.id)
+    value = branches.c[last]
+    return [
+        *(table.c[name] == branches.c[name] for name in others),
+        row > tuple_(value, literal(least, BigInteger())),
+        row < tuple_(value, literal(most, BigInteger())),
+    ]
+
+
 def _of_each(
-    connection: Connection, table: Table, branches: Any, conditions: Sequence[ColumnElement[bool]], page: Page
+    table: Table, branches: Subquery, conditions: Sequence[ColumnElement[bool]], way: Way, page: Page
 ) -> Select[Any]:
     """Return the query of the first rows of each branch."""
-    some = select(table.c.id).where(*conditions).order_by(_directed(table.c.id, page)).limit(page.limit)
-    some = some.correlate(branches)
-    if connection.dialect.name == "sqlite":
-        # It has no LATERAL, but a list of identities may be one per branch.
-        row = table.alias("found")
-        return select(row.c.id).select_from(branches.join(row, row.c.id.in_(some)))
-    each = some.lateral("found")
+    order = (_directed(table.c[name], page) for name in (way.columns[-1], "id"))
+    each = select(table.c.id).where(*conditions).order_by(*order).limit(page.limit).lateral("found")
     return select(each.c.id).select_from(branches.join(each, true()))
+
+
+def _of_each_by_list(
+    table: Table, branches: Subquery, conditions: Sequence[ColumnElement[bool]], page: Page
+) -> Select[Any]:
+    """Return the same query for SQLite: it has no LATERAL, but a list of identities may be one per branch."""
+    some = select(table.c.id).where(*conditions).order_by(_directed(table.c.id, page)).limit(page.limit)
+    row = table.alias("found")
+    return select(row.c.id).select_from(branches.join(row, row.c.id.in_(some.correlate(branches))))

@@ -524,7 +524,7 @@ def _fill_operation(rows: _Filling, size: Size) -> None:
     kinds = _case("n % 20", ("= 0", "'dead_item'"), ("< 5", "'event_refused'"), otherwise="'reading_missing'")
     rows.insert(
         EXCEPTION_CASE.table,
-        size.events // 2,
+        size.messages // 5,
         {
             "kind": kinds,
             "case_key": rows.padded("n", 12),
