@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from mdus.domain.channel import MISSING, Channel
-from mdus.domain.interval_block import Cause, IntervalBlock, Layer
+from mdus.domain.interval_block import Cause, Elements, IntervalBlock, Layer, Marks
 from mdus.domain.reading_quality import QualitySet
 from mdus.storage.column_types import EnumText, UtcInstant
 from mdus.storage.keys import among, among_alike, given
@@ -389,9 +389,23 @@ def _sums(block: IntervalBlock) -> tuple[int | None, int | None]:
     return (int(values.sum()), int(values.max())) if len(values) else (None, None)
 
 
+def elements_of(texts: Sequence[bytes]) -> Elements:
+    """Return the values of stored arrays, one after the other."""
+    return np.frombuffer(b"".join(texts), dtype="<i8")
+
+
+def marks_of(texts: Sequence[bytes]) -> Marks:
+    """Return the marks of stored arrays, one after the other."""
+    return np.frombuffer(b"".join(texts), dtype="<u2")
+
+
+def unfit_of(text_of: str) -> dict[int, str]:
+    """Return what a day's array cannot hold, by position."""
+    return {int(place): told for place, told in json.loads(text_of).items()}
+
+
 def block_of(row: Any, channel: Channel) -> IntervalBlock:
     """Return the block that a row of the table holds."""
-    unfit: Mapping[str, str] = json.loads(row.unfit) if row.unfit else {}
     return IntervalBlock(
         channel=channel,
         day=row.day,
@@ -399,7 +413,7 @@ def block_of(row: Any, channel: Channel) -> IntervalBlock:
         version=row.version,
         values=np.frombuffer(row.values, dtype="<i8"),
         qualities=np.frombuffer(row.qualities, dtype="<u2"),
-        unfit={int(place): told for place, told in unfit.items()},
+        unfit=unfit_of(row.unfit) if row.unfit else {},
         used=row.used,
         written_at=row.written_at,
         written_by=row.written_by,

@@ -54,6 +54,27 @@ def given(
     return list(func.unnest(*arrays).table_valued(*names).render_derived().c)
 
 
+def given_alike(
+    connection: Connection, columns: Sequence[Column[Any]], rows: Sequence[tuple[Any, ...]]
+) -> list[ColumnElement[Any]]:
+    """Return the same columns, of which those that all rows share are told once; there is at least one row.
+
+    The first column, which tells the rows apart, is never among them.
+    """
+    if len(rows) == 1:
+        return given(connection, columns, rows)  # a join needs a column that is not the same in all
+    parts = list(zip(*rows, strict=True))
+    alike = {place for place, part in enumerate(parts) if place and part.count(part[0]) == len(part)}
+    varied = [place for place in range(len(columns)) if place not in alike]
+    rows = list(zip(*(parts[place] for place in varied), strict=True))
+    told = given(connection, [columns[place] for place in varied], rows)
+    by_place = dict(zip(varied, told, strict=True))
+    return [
+        bindparam(None, parts[place][0], type_=columns[place].type) if place in alike else by_place[place]
+        for place in range(len(columns))
+    ]
+
+
 def _from_json(
     connection: Connection, columns: Sequence[Column[Any]], rows: Collection[tuple[Any, ...]]
 ) -> list[ColumnElement[Any]]:

@@ -24,10 +24,14 @@ from sqlalchemy import (
 )
 
 from mdus.domain.channel import Channel
+from mdus.domain.end_device import SwitchState
 from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, VALIDATION_LOOK, block_of, look_by
-from mdus.storage.keys import among, among_alike, given
+from mdus.storage.keys import among, among_alike, given_alike
+from mdus.storage.mapping import AnyRow
+from mdus.storage.reading import METER_READING
+from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS, REGISTER
 
 _LOOK: Final = VALIDATION_LOOK
 _BLOCK: Final = INTERVAL_BLOCK
@@ -39,6 +43,9 @@ _IS_ESTIMATED: Final[ColumnElement[bool]] = literal_column(
 )
 _IS_CURRENT: Final[ColumnElement[bool]] = literal_column("interval_block.is_current")
 
+
+#: What of a register says how its readings become values of a channel.
+KIND: Final = ("reading_type", "unit", "total_digits", "fraction_digits", "factor", "recurrence_code")
 
 #: Of IEC 61968-9 event types (device.domain.subdomain.event): the supply failed, and came back.
 _POWER_FAILED: Final = "%.26.0.85"
@@ -62,12 +69,43 @@ class Span(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What the final versions of some days of a channel show: their total, how many they are, most of a day, peak."""
+    """What the final versions of some days of a channel show: their total, how many they are, most of a day, peak.
+
+    `measured_on` is the last of them without an estimate, None where each has one.
+    """
 
     total: int
     days: int
     most: int
     peak: int
+    measured_on: date | None
+
+
+class ToldDay(NamedTuple):
+    """The arrays of a day's raw version as they are stored, and what they cannot hold (JSON, None without)."""
+
+    values: bytes
+    qualities: bytes
+    unfit: str | None
+
+
+class PastDay(NamedTuple):
+    """The arrays of a final version as they are stored; `place` is that of the span its day is in."""
+
+    place: int
+    day: date
+    values: bytes
+    qualities: bytes
+
+
+class Counted(NamedTuple):
+    """A register on a day of its device, half-open in local time, by what readings of it are told as."""
+
+    sender_system: str
+    device_id: str
+    reading_type: str
+    start: datetime
+    end: datetime
 
 
 def due(connection: Connection, *, now: datetime, limit: int) -> list[Look]:
@@ -144,18 +182,29 @@ def blocks_of(
     return {(row.channel_id, row.day): block_of(row, channels[row.channel_id]) for row in found}
 
 
-def final_blocks(
-    connection: Connection, spans: Sequence[Span], channels: Mapping[int, Channel]
-) -> dict[int, list[IntervalBlock]]:
-    """Return the final versions of spans of days, by the place of the span, oldest first."""
-    if not spans:
+def told_days(
+    connection: Connection, days: Collection[tuple[int, date]], *, lock: bool = True
+) -> dict[tuple[int, date], ToldDay]:
+    """Return the current raw versions of days, by the id of their channel's row; held until the transaction ends."""
+    if not days:
         return {}
+    keys = [(channel_id, day, Layer.RAW) for channel_id, day in sorted(days)]
+    query = (
+        select(_BLOCK.c.channel_id, _BLOCK.c.day, *(_BLOCK.c[name] for name in ToldDay._fields))
+        .where(among_alike(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
+        .order_by(_BLOCK.c.channel_id, _BLOCK.c.day)
+    )
+    found = connection.execute(query.with_for_update() if lock else query)
+    return {(channel_id, day): ToldDay(*told) for channel_id, day, *told in found}
+
+
+def past_days(connection: Connection, spans: Sequence[Span]) -> list[PastDay]:
+    """Return the final versions of spans of days."""
+    if not spans:
+        return []
     place, is_within = _spans(connection, spans)
-    query = select(place, _BLOCK).where(is_within, _IS_FINAL).order_by(_BLOCK.c.day)
-    found: dict[int, list[IntervalBlock]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row[0], []).append(block_of(row, channels[row.channel_id]))
-    return found
+    query = select(place, _BLOCK.c.day, _BLOCK.c["values"], _BLOCK.c.qualities).where(is_within, _IS_FINAL)
+    return [PastDay(*row) for row in connection.execute(query)]
 
 
 def usages(connection: Connection, spans: Sequence[Span]) -> dict[int, Usage]:
@@ -164,11 +213,18 @@ def usages(connection: Connection, spans: Sequence[Span]) -> dict[int, Usage]:
         return {}
     place, is_within = _spans(connection, spans)
     query = (
-        select(place, func.sum(_BLOCK.c.total), func.count(), func.max(_BLOCK.c.total), func.max(_BLOCK.c.peak))
+        select(
+            place,
+            func.sum(_BLOCK.c.total),
+            func.count(),
+            func.max(_BLOCK.c.total),
+            func.max(_BLOCK.c.peak),
+            func.max(_BLOCK.c.day).filter(_BLOCK.c.estimated == 0),
+        )
         .where(is_within, _IS_FINAL, _BLOCK.c.total.is_not(None))
         .group_by(place)
     )
-    return {row[0]: Usage(int(row[1]), row[2], row[3], row[4]) for row in connection.execute(query)}
+    return {row[0]: Usage(int(row[1]), *row[2:]) for row in connection.execute(query)}
 
 
 def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -> dict[int, date]:
@@ -184,6 +240,56 @@ def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def registers_of(connection: Connection, devices: Collection[tuple[str, str]]) -> Sequence[AnyRow]:
+    """Return the registers of devices, by (sender system, device id), the first known first: their span and kind."""
+    columns = [REGISTER.table.c[name] for name in ("sender_system", "device_id", "valid_from", "valid_to", *KIND)]
+    is_of = among_alike(connection, columns[:2], devices)
+    return connection.execute(select(*columns).where(is_of).order_by(REGISTER.table.c.id)).all()
+
+
+def readings_at_ends(connection: Connection, counted: Sequence[Counted]) -> Sequence[AnyRow]:
+    """Return what registers showed at both ends of days: (place, instant, value, unit) of each reading.
+
+    Of several for one instant the newest row comes last.
+    """
+    if not counted:
+        return ()
+    reading = METER_READING.table
+    key = (reading.c.sender_system, reading.c.device_id, reading.c.reading_type)
+    at = reading.c.measured_at
+    rows = [(place, *one) for place, one in enumerate(counted)]
+    place, *named, start, end = given_alike(connection, [Column("place", BigInteger), *key, at, at], rows)
+    is_one = (column == value for column, value in zip(key, named, strict=True))
+    query = select(place, at, reading.c.value, reading.c.unit).where(*is_one, at.in_([start, end]))
+    return connection.execute(query.order_by(reading.c.id)).all()
+
+
+def not_in_books(connection: Connection, days: Sequence[tuple[str, str, date]]) -> list[int]:
+    """Return the places of those (sender system, device id, day) on which SAP has the device not in its books.
+
+    Devices that SAP has told nothing of are not among them.
+    """
+    device = END_DEVICE.table
+    columns = [Column("place", BigInteger), device.c.sender_system, device.c.device_id, device.c.valid_from]
+    place, *key, day = given_alike(connection, columns, [(number, *one) for number, one in enumerate(days)])
+    is_one = (column == value for column, value in zip(columns[1:3], key, strict=True))
+    return list(
+        connection.scalars(select(place).where(*is_one, or_(device.c.valid_from > day, device.c.valid_to <= day)))
+    )
+
+
+def disconnected_since(connection: Connection, devices: Sequence[tuple[str, str]]) -> dict[int, datetime]:
+    """Return since when devices, by (sender system, device id), are disconnected, by place; of those that are."""
+    status = END_DEVICE_STATUS.table
+    columns = [Column("place", BigInteger), status.c.sender_system, status.c.device_id]
+    place, *key = given_alike(connection, columns, [(number, *one) for number, one in enumerate(devices)])
+    is_one = (column == value for column, value in zip(columns[1:], key, strict=True))
+    query = select(place, status.c.switch_state_at).where(
+        *is_one, status.c.switch_state == SwitchState.DISCONNECTED, status.c.switch_state_at.is_not(None)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def power_events(
     connection: Connection, spans: Sequence[tuple[str, str, datetime, datetime]]
 ) -> dict[int, list[tuple[datetime, bool]]]:
@@ -195,7 +301,7 @@ def power_events(
         return {}
     event = END_DEVICE_EVENT.table
     columns = [Column("place", BigInteger), event.c.sender_system, event.c.device_id, event.c.at, event.c.at]
-    place, sender_system, device_id, start, end = given(
+    place, sender_system, device_id, start, end = given_alike(
         connection, columns, [(number, *span) for number, span in enumerate(spans)]
     )
     query = (
@@ -298,14 +404,7 @@ def _spans(connection: Connection, spans: Sequence[Span]) -> tuple[ColumnElement
 
     Days that all spans share, as those of one day's validation do, go to the database once.
     """
-    number = Column("place", BigInteger)
-    if len({(span.first, span.before) for span in spans}) == 1:
-        columns: list[Column[int] | Column[date]] = [number, _BLOCK.c.channel_id]
-        place, channel_id = given(connection, columns, [(row, span.channel_id) for row, span in enumerate(spans)])
-        _, first, before = spans[0]
-    else:
-        columns = [number, _BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.day]
-        place, channel_id, first, before = given(  # type: ignore[assignment]
-            connection, columns, [(row, *span) for row, span in enumerate(spans)]
-        )
+    columns = [Column("place", BigInteger), _BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.day]
+    rows = [(row, *span) for row, span in enumerate(spans)]
+    place, channel_id, first, before = given_alike(connection, columns, rows)
     return place, and_(_BLOCK.c.channel_id == channel_id, _BLOCK.c.day >= first, _BLOCK.c.day < before)

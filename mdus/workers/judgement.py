@@ -23,6 +23,7 @@ from mdus.domain.reading_quality import QualitySet
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.settings import Settings
 from mdus.storage import validation
+from mdus.storage.interval_block import elements_of, marks_of, qualities_of
 from mdus.storage.session import UnitOfWork
 from mdus.storage.validation import Look
 from mdus.vee.days import Days, Elements, Fact, Mask, flags_of
@@ -97,13 +98,14 @@ def batches(
     """
     channels = {look.channel_id: look.channel for look in looks}
     keys = [(look.channel_id, look.day) for look in looks]
-    raw = validation.blocks_of(uow.connection, keys, channels, layer=Layer.RAW, lock=not anew)
+    raw = validation.told_days(uow.connection, keys, lock=not anew)
     final = validation.blocks_of(uow.connection, keys, channels, layer=Layer.FINAL, lock=not anew)
-    qualities = uow.quality_sets([*raw.values(), *final.values()])
+    said = [marks_of([told.qualities for told in raw.values()]), *(block.qualities for block in final.values())]
+    qualities = qualities_of(uow.connection, np.unique(np.concatenate(said)).tolist())
     groups: dict[Any, list[Target]] = defaultdict(list)
     for look in looks:
         channel = look.channel
-        target = Target(look=look, grid=channel.day(look.day), block=raw.get((look.channel_id, look.day)))
+        target = Target(look=look, grid=channel.day(look.day), told=raw.get((look.channel_id, look.day)))
         rule_set = rule_sets(channel.reading_type, look.day)
         groups[rule_set.title, channel.interval_minutes, channel.decimals, target.grid.count].append(target)
     for targets in groups.values():
@@ -134,11 +136,13 @@ def batches(
 
 def _told(targets: Sequence[Target]) -> tuple[Elements, Marks]:
     """Return the raw values of days with their marks."""
-    values = np.full((len(targets), targets[0].grid.count), MISSING, dtype=np.int64)
+    width = targets[0].grid.count
+    values = np.full((len(targets), width), MISSING, dtype=np.int64)
     marks = np.zeros(values.shape, dtype=np.uint16)
-    for row, target in enumerate(targets):
-        if target.block is not None:
-            values[row], marks[row] = target.block.values, target.block.qualities
+    told = [(row, target.told) for row, target in enumerate(targets) if target.told is not None]
+    rows = [row for row, _ in told]
+    values[rows] = elements_of([each.values for _, each in told]).reshape(len(rows), width)
+    marks[rows] = marks_of([each.qualities for _, each in told]).reshape(len(rows), width)
     return values, marks
 
 

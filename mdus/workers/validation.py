@@ -29,7 +29,7 @@ from mdus.domain.reading_quality import ESTIMATED, KNOWN_MISSING, SUSPECT, Quali
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.settings import Settings
 from mdus.storage import validation
-from mdus.storage.interval_block import quality_marks, write_blocks
+from mdus.storage.interval_block import quality_marks, unfit_of, write_blocks
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.validation import Look
 from mdus.vee.days import Days, Elements, Fact, Mask
@@ -192,8 +192,9 @@ def _gather(uow: UnitOfWork, batch: Batch, result: Result, done: Done, *, patien
 
 def _unfit(target: Target, values: Elements) -> Mapping[int, str]:
     """Return what the field told that the arrays cannot hold, of intervals without a value: it is no less a value."""
-    told = {} if target.block is None else target.block.unfit
-    return {place: text for place, text in told.items() if values[place] == MISSING}
+    if target.told is None or target.told.unfit is None:
+        return {}
+    return {place: text for place, text in unfit_of(target.told.unfit).items() if values[place] == MISSING}
 
 
 def _marks(uow: UnitOfWork, batch: Batch, result: Result) -> Any:

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdus.domain.channel import MISSING, DayGrid
-from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
+from mdus.domain.end_device import EndDevice
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import DeviceLocation
 from mdus.storage import validation
+from mdus.storage.interval_block import elements_of, marks_of, qualities_of
 from mdus.storage.session import UnitOfWork
-from mdus.storage.validation import Span
+from mdus.storage.validation import PastDay, Span
 from mdus.vee.days import UNKNOWN, Days, Elements, Fact, Mask, flags_of, unknown
 from mdus.workers.validation_registers import Target, register_facts
 
@@ -66,7 +67,6 @@ class Facts:
         self._policy = policy
         self._holidays = holidays
         self._columns = 0 if not targets else targets[0].grid.count
-        self._channels = {target.look.channel_id: target.look.channel for target in targets}
         self._known: dict[Fact, NDArray[Any]] = {}
 
     def of(self, facts: frozenset[Fact]) -> Mapping[Fact, NDArray[Any]]:
@@ -140,26 +140,17 @@ class Facts:
 
         Of a breaker only its present position is known, and since when: of the time before nothing is said.
         """
-        keys = {target.device for target in self._targets}
-        devices = {
-            (each.sender_system, each.device_id): each
-            for each in self._uow.load(EndDevice, EndDevice.KEY, keys, lock=False)
-        }
-        statuses = {
-            (each.sender_system, each.device_id): each
-            for each in self._uow.load(EndDeviceStatus, EndDeviceStatus.KEY, keys, lock=False)
-        }
+        connection = self._uow.connection
         serves = np.ones(len(self._targets), dtype=np.bool_)
         disconnected = np.zeros((len(self._targets), self._columns), dtype=np.bool_)
-        for row, target in enumerate(self._targets):
-            device, status = devices.get(target.device), statuses.get(target.device)
-            off_since = None
-            if status is not None and status.switch_state is SwitchState.DISCONNECTED:
-                off_since = status.switch_state_at
-            if off_since is not None and off_since < target.grid.end:
-                first = -(-(off_since - target.grid.start) // timedelta(minutes=target.grid.minutes))
+        devices = [target.device for target in self._targets]
+        for row, off_since in validation.disconnected_since(connection, devices).items():
+            grid = self._targets[row].grid
+            if off_since < grid.end:
+                first = -(-(off_since - grid.start) // timedelta(minutes=grid.minutes))
                 disconnected[row, max(0, first) :] = True
-            serves[row] = not disconnected[row].all() and (device is None or device.is_valid_on(target.look.day))
+        serves[disconnected.all(axis=1)] = False
+        serves[validation.not_in_books(connection, [(*each.device, each.look.day) for each in self._targets])] = False
         return {Fact.IN_SERVICE: serves, Fact.DISCONNECTED: disconnected}
 
     def _load_outages(self) -> dict[Fact, NDArray[Any]]:
@@ -182,21 +173,31 @@ class Facts:
     # ---- what was before ---------------------------------------------------------------------------------------------
 
     def _load_usage(self) -> dict[Fact, NDArray[Any]]:
-        """Load the usage of the days before, without reading a value of them."""
-        spans = [
-            Span(target.look.channel_id, target.look.day - timedelta(days=HISTORY_DAYS), target.look.day)
-            for target in self._targets
-        ]
-        found = validation.usages(self._uow.connection, spans)
-        total, most, peak = (np.full(len(spans), MISSING, dtype=np.int64) for _ in range(3))
-        days = np.zeros(len(spans))
+        """Load the usage of the days before, and how long ago the last one without an estimate was; no value is read.
+
+        That day is looked for further back only where there is none among them.
+        """
+        looks = [target.look for target in self._targets]
+        found = validation.usages(
+            self._uow.connection,
+            [Span(look.channel_id, look.day - timedelta(days=HISTORY_DAYS), look.day) for look in looks],
+        )
+        total, most, peak = (np.full(len(looks), MISSING, dtype=np.int64) for _ in range(3))
+        days, measured = np.zeros(len(looks)), np.full(len(looks), UNKNOWN)
         for row, usage in found.items():
-            total[row], days[row], most[row], peak[row] = usage
+            total[row], days[row], most[row], peak[row], last = usage
+            if last is not None:
+                measured[row] = (looks[row].day - last).days
+        further = np.flatnonzero(np.isnan(measured)).tolist()
+        spans = [Span(looks[row].channel_id, looks[row].day - _LONG_AGO, looks[row].day) for row in further]
+        for place, last in validation.last_days_without_estimates(self._uow.connection, spans).items():
+            measured[further[place]] = (looks[further[place]].day - last).days
         return {
             Fact.PAST_TOTAL: total,
             Fact.PAST_DAYS: days,
             Fact.PAST_MOST: most,
             Fact.PAST_PEAK: peak,
+            Fact.ESTIMATED_DAYS: measured,
         }
 
     def _load_year_ago(self) -> dict[Fact, NDArray[Any]]:
@@ -211,47 +212,48 @@ class Facts:
             total[row], days[row] = usage.total, usage.days
         return {Fact.YEAR_AGO_TOTAL: total, Fact.YEAR_AGO_DAYS: days}
 
-    def _load_estimated_days(self) -> dict[Fact, NDArray[Any]]:
-        """Load how many days ago the last one without an estimate was."""
-        spans = [Span(target.look.channel_id, target.look.day - _LONG_AGO, target.look.day) for target in self._targets]
-        days = np.full(len(spans), UNKNOWN)
-        for row, day in validation.last_days_without_estimates(self._uow.connection, spans).items():
-            days[row] = (self._targets[row].look.day - day).days
-        return {Fact.ESTIMATED_DAYS: days}
-
     def _load_history(self) -> dict[Fact, NDArray[Any]]:
         """Load the actual values of the days before, and of the intervals next to the day."""
         count, width = len(self._targets), self._columns
+        looks = [target.look for target in self._targets]
         spans = [
             Span(
-                target.look.channel_id,
-                target.look.day - timedelta(days=HISTORY_DAYS),
-                target.look.day + (FOLLOWING_DAYS + 1) * _A_DAY,
+                look.channel_id,
+                look.day - timedelta(days=HISTORY_DAYS),
+                look.day + (FOLLOWING_DAYS + 1) * _A_DAY,
             )
-            for target in self._targets
+            for look in looks
         ]
-        blocks = validation.final_blocks(self._uow.connection, spans, self._channels)
-        sets = self._uow.quality_sets([block for some in blocks.values() for block in some])
-        made = [mark for mark, qualities in sets.items() if qualities.is_made or qualities.is_suspect]
         facts = {fact: unknown(fact, count, width) for fact in _OF_HISTORY}
-        facts[Fact.WEEKDAY] = np.array([self._kind_of(target.look.day) for target in self._targets], dtype=np.int64)
-        for row, some in blocks.items():
-            day = self._targets[row].look.day
-            for block in some:
-                actual = np.where(np.isin(block.qualities, made), MISSING, block.values)
-                back = (day - block.day).days
-                if back > 0:
-                    facts[Fact.HISTORY][row, back - 1] = _as_wide(actual, width)
-                    facts[Fact.HISTORY_WEEKDAY][row, back - 1] = self._kind_of(block.day)
-                elif back < 0:
-                    facts[Fact.FOLLOWING][row, -back - 1] = _as_wide(actual, width)
-                    facts[Fact.FOLLOWING_WEEKDAY][row, -back - 1] = self._kind_of(block.day)
-                if back == 1:
-                    facts[Fact.LAST_VALUE][row] = actual[-1]
-                    facts[Fact.LAST_FLAGS][row] = flags_of(sets[int(block.qualities[-1])].codes)
-                elif back == -1:
-                    facts[Fact.NEXT_VALUE][row] = actual[0]
-                    facts[Fact.NEXT_FLAGS][row] = flags_of(sets[int(block.qualities[0])].codes)
+        facts[Fact.WEEKDAY] = np.array([self._kind_of(look.day) for look in looks], dtype=np.int64)
+        past = validation.past_days(self._uow.connection, spans)
+        sets = qualities_of(self._uow.connection, np.unique(marks_of([each.qualities for each in past])).tolist())
+        made = [mark for mark, qualities in sets.items() if qualities.is_made or qualities.is_suspect]
+        by_size: dict[int, list[PastDay]] = defaultdict(list)
+        for each in past:
+            by_size[len(each.qualities)].append(each)
+        for some in by_size.values():
+            marks = marks_of([each.qualities for each in some]).reshape(len(some), -1)
+            actual = elements_of([each.values for each in some]).reshape(marks.shape)
+            actual = np.where(np.isin(marks, made), MISSING, actual)
+            rows = np.array([each.place for each in some])
+            back = np.array([(looks[each.place].day - each.day).days for each in some])
+            kinds = np.array([self._kind_of(each.day) for each in some])
+            wide = _as_wide(actual, width)
+            for values_of, kind_of, sign in (
+                (Fact.HISTORY, Fact.HISTORY_WEEKDAY, 1),
+                (Fact.FOLLOWING, Fact.FOLLOWING_WEEKDAY, -1),
+            ):
+                which = sign * back > 0
+                facts[values_of][rows[which], sign * back[which] - 1] = wide[which]
+                facts[kind_of][rows[which], sign * back[which] - 1] = kinds[which]
+            for value_of, flags, is_next, column in (
+                (Fact.LAST_VALUE, Fact.LAST_FLAGS, back == 1, -1),
+                (Fact.NEXT_VALUE, Fact.NEXT_FLAGS, back == -1, 0),
+            ):
+                facts[value_of][rows[is_next]] = actual[is_next, column]
+                said = marks[is_next, column].tolist()
+                facts[flags][rows[is_next]] = [flags_of(sets[mark].codes) for mark in said]
         return facts
 
     def _kind_of(self, day: date) -> int:
@@ -274,9 +276,10 @@ class Facts:
         ),
         **dict.fromkeys((Fact.IN_SERVICE, Fact.DISCONNECTED), _load_service),
         Fact.OUTAGE: _load_outages,
-        **dict.fromkeys((Fact.PAST_TOTAL, Fact.PAST_DAYS, Fact.PAST_MOST, Fact.PAST_PEAK), _load_usage),
+        **dict.fromkeys(
+            (Fact.PAST_TOTAL, Fact.PAST_DAYS, Fact.PAST_MOST, Fact.PAST_PEAK, Fact.ESTIMATED_DAYS), _load_usage
+        ),
         **dict.fromkeys((Fact.YEAR_AGO_TOTAL, Fact.YEAR_AGO_DAYS), _load_year_ago),
-        Fact.ESTIMATED_DAYS: _load_estimated_days,
         **dict.fromkeys((Fact.WEEKDAY, *_OF_HISTORY), _load_history),
     }
 
@@ -296,16 +299,17 @@ def _hangs(places: Sequence[DeviceLocation], grid: DayGrid) -> Mask:
 
 
 def _as_wide(values: Elements, width: int) -> Elements:
-    """Return a day's values by the place of a day of another length: the hour that it lacks or has twice is cut away.
+    """Return days' values (d, n) by the place of a day of another length: the hour it lacks or has twice is cut away.
 
     Of days of 92 or 100 quarter-hours only what is before the change stands at its own local time in a day of 96; what
     comes after is moved by the hour.
     """
-    if len(values) == width:
+    length = values.shape[1]
+    if length == width:
         return values
-    change = len(values) * 2 // 24
-    fitted = np.full(width, MISSING, dtype=np.int64)
-    rest = min(width, len(values)) - change
-    fitted[:change] = values[:change]
-    fitted[width - rest :] = values[len(values) - rest :]
+    change = length * 2 // 24
+    fitted = np.full((len(values), width), MISSING, dtype=np.int64)
+    rest = min(width, length) - change
+    fitted[:, :change] = values[:, :change]
+    fitted[:, width - rest :] = values[:, length - rest :]
     return fitted

@@ -1,10 +1,15 @@
-"""What registers say of the days of channels: what they showed at both ends, and how finely they count."""
+"""What registers say of the days of channels: what they showed at both ends, and how finely they count.
+
+Registers of a fleet are of few kinds. What a channel's values are counted by is found once per kinds of registers on a
+device, not once per device.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -12,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdus.domain.channel import MISSING, Channel, DayGrid
-from mdus.domain.end_device import EndDevice
-from mdus.domain.interval_block import Elements, IntervalBlock
+from mdus.domain.interval_block import Elements
 from mdus.domain.obis import Obis
-from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
+from mdus.storage import validation
 from mdus.storage.session import UnitOfWork
-from mdus.storage.validation import Look
+from mdus.storage.validation import Counted, Look, ToldDay
 from mdus.vee.days import Fact
 
 DeviceKey = tuple[str, str]
 
-_READING: Final = ("sender_system", "device_id", "reading_type", "measured_at")
+#: What says how the readings of a register become values of a channel, as `storage.validation.KIND` names it.
+_Kind = tuple[Any, ...]
 
 #: OBIS group C: what is fed in, and what is drawn less what is fed in.
 _FED_IN: Final = 2
@@ -37,7 +42,7 @@ class Target:
 
     look: Look
     grid: DayGrid
-    block: IntervalBlock | None  # the raw version
+    told: ToldDay | None  # the raw version
 
     @property
     def device(self) -> DeviceKey:
@@ -53,137 +58,142 @@ class _Scale(NamedTuple):
     turn: int
 
 
+class _Scaled(NamedTuple):
+    """A kind of register whose readings become values of a channel."""
+
+    register: Register  # one of the kind
+    scale: _Scale
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Layout:
+    """What registers of some kinds on one device say of a channel: which count it, alone and by time of use."""
+
+    main: _Scaled | None
+    tariffs: tuple[_Scaled, ...]
+    unit_fits: bool
+    feeds_in: bool
+
+
 def register_facts(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> Mapping[Fact, NDArray[Any]]:
     """Load what registers say of these days; two statements.
 
     The register of a channel is the one whose consumption its values are, by config/load_profiles.toml; beside it those
     by time of use (OBIS group E above 0) that measure the same.
     """
-    found = _Found(uow, targets, policy)
-    before, after = (found.shown(at_end) for at_end in (False, True))
-    step, turn = found.column("step"), found.column("turn")
+    layouts = _layouts(uow, targets, policy)
+    mains = [row for row, layout in enumerate(layouts) if layout.main is not None]
+    parts = [(row, tariff) for row, layout in enumerate(layouts) for tariff in layout.tariffs]
+    asked = [(row, main) for row in mains if (main := layouts[row].main) is not None] + parts
+    before, after = _shown(uow, targets, asked, policy)
+    count = len(mains)
+    shown_before, shown_after, step, turn = (np.full(len(targets), MISSING, dtype=np.int64) for _ in range(4))
+    shown_before[mains], shown_after[mains] = before[:count], after[:count]
+    step[mains] = [main.scale.step for _, main in asked[:count]]
+    turn[mains] = [main.scale.turn for _, main in asked[:count]]
+    by_use = _advance(before[count:], after[count:], np.array([one.scale.turn for _, one in parts], dtype=np.int64))
     return {
-        Fact.REGISTER_BEFORE: before,
-        Fact.REGISTER_AFTER: after,
-        Fact.ADVANCE: _advance(before, after, turn),
+        Fact.REGISTER_BEFORE: shown_before,
+        Fact.REGISTER_AFTER: shown_after,
+        Fact.ADVANCE: _advance(shown_before, shown_after, turn),
         Fact.REGISTER_STEP: step,
         Fact.REGISTER_TURN: turn,
-        Fact.TIME_OF_USE_ADVANCE: found.time_of_use_advance(),
-        Fact.UNIT_FITS: np.array(found.unit_fits, dtype=np.bool_),
-        Fact.FEEDS_IN: np.array(found.feeds_in, dtype=np.bool_),
-        Fact.FLOWS_BACK: np.array(
-            [_quantity(target.look.channel.reading_type) == _NET for target in targets], dtype=np.bool_
-        ),
+        Fact.TIME_OF_USE_ADVANCE: _together(len(targets), [row for row, _ in parts], by_use),
+        Fact.UNIT_FITS: np.array([layout.unit_fits for layout in layouts], dtype=np.bool_),
+        Fact.FEEDS_IN: np.array([layout.feeds_in for layout in layouts], dtype=np.bool_),
+        Fact.FLOWS_BACK: _flow_back(targets),
     }
 
 
-class _Found:
-    """The registers of each day, and the readings at its ends."""
-
-    def __init__(self, uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> None:
-        self._targets = targets
-        self._policy = policy
-        self._scales: dict[tuple[Any, ...], _Scale | None] = {}
-        self.registers: list[tuple[Register, _Scale] | None] = []
-        self.by_tariff: list[list[tuple[Register, _Scale]]] = []
-        self.unit_fits: list[bool] = []
-        self.feeds_in: list[bool] = []
-        by_device: dict[DeviceKey, list[Register]] = defaultdict(list)
-        for register in uow.load(Register, EndDevice.KEY, {target.device for target in targets}, lock=False):
-            by_device[register.sender_system, register.device_id].append(register)
-        for target in targets:
-            self._find(target, by_device.get(target.device, ()))
-        self._readings = self._read(uow)
-
-    def _find(self, target: Target, registers: Sequence[Register]) -> None:
+def _layouts(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> list[_Layout]:
+    """Return what the registers of each day's device say of its channel."""
+    by_device: dict[DeviceKey, list[tuple[date, date | None, _Kind]]] = defaultdict(list)
+    for system, device, valid_from, valid_to, *kind in validation.registers_of(
+        uow.connection, {target.device for target in targets}
+    ):
+        by_device[system, device].append((valid_from, valid_to, tuple(kind)))
+    known: dict[tuple[Any, ...], _Layout] = {}
+    found = []
+    for target in targets:
         channel, day = target.look.channel, target.look.day
-        valid = [register for register in registers if register.is_valid_on(day)]
-        feeding = [each for each in valid if channel.reading_type in self._policy.interval_types(each)]
-        scaled = [(each, scale) for each in feeding if (scale := self._scale(each, channel)) is not None]
-        self.unit_fits.append(len(scaled) == len(feeding))
-        self.feeds_in.append(any(_quantity(each.reading_type) == _FED_IN for each in valid))
-        main = scaled[0] if scaled else None
-        self.registers.append(main)
-        tariffs = [] if main is None else [each for each in valid if _is_tariff_of(each, main[0])]
-        self.by_tariff.append([(each, scale) for each in tariffs if (scale := self._scale(each, channel)) is not None])
-
-    def _scale(self, register: Register, channel: Channel) -> _Scale | None:
-        """Return how a register's readings become values of a channel, None where their units do not fit."""
-        key = (
-            register.reading_type,
-            register.unit,
-            register.factor,
-            register.fraction_digits,
-            register.total_digits,
-            channel.reading_type,
-            channel.unit,
-            channel.decimals,
+        kinds = tuple(
+            kind
+            for valid_from, valid_to, kind in by_device.get(target.device, ())
+            if valid_from <= day and (valid_to is None or day < valid_to)
         )
-        if key not in self._scales:
-            self._scales[key] = self._made(register, channel)
-        return self._scales[key]
+        key = (channel.reading_type, channel.unit, channel.decimals, kinds)
+        layout = known.get(key)
+        if layout is None:
+            layout = known[key] = _layout(channel, [_one_of(kind) for kind in kinds], policy)
+        found.append(layout)
+    return found
 
-    def _made(self, register: Register, channel: Channel) -> _Scale | None:
-        one = self._policy.units.converted(Decimal(1), told=register.unit, wanted=channel.unit)
-        if one is None:
-            return None
-        # Values that the head end has multiplied already are compared with the register's times its factor.
-        if self._policy.factor_of(register, channel.reading_type) == 1 and register.factor is not None:
-            one *= register.factor
-        least = channel.scaled(one.scaleb(-register.fraction_digits))
-        turn = None
-        if register.total_digits is not None:
-            turn = channel.scaled(one.scaleb(register.total_digits - register.fraction_digits))
-        return _Scale(one, 1 if least is None else max(1, least), MISSING if turn is None else turn)
 
-    def _read(self, uow: UnitOfWork) -> dict[tuple[Any, ...], MeterReading]:
-        """Return the readings at both ends of the days, by device, reading type and instant; the newest row counts."""
-        wanted = set()
-        for target, main, tariffs in zip(self._targets, self.registers, self.by_tariff, strict=True):
-            for register, _ in (*([main] if main else []), *tariffs):
-                for at in (target.grid.start, target.grid.end):
-                    wanted.add((*target.device, register.reading_type, at))
-        return {
-            (each.sender_system, each.device_id, each.reading_type, each.measured_at): each
-            for each in uow.load(MeterReading, _READING, wanted, lock=False)
-        }
+def _one_of(kind: _Kind) -> Register:
+    """Return a register of a kind, whoever's it is."""
+    named = dict(zip(validation.KIND, kind, strict=True))
+    return Register(sender_system="", device_id="", measurement_task_id="", valid_from=date.min, **named)
 
-    def shown(self, at_end: bool) -> Elements:
-        """Return what the registers showed at one end of each day (c,), MISSING where nobody knows."""
-        values = [
-            MISSING if main is None else self._value(target, *main, at_end=at_end)
-            for target, main in zip(self._targets, self.registers, strict=True)
-        ]
-        return np.array(values, dtype=np.int64)
 
-    def column(self, name: str) -> Elements:
-        """Return a part of each register's scale (c,)."""
-        values = [MISSING if main is None else getattr(main[1], name) for main in self.registers]
-        return np.array(values, dtype=np.int64)
+def _layout(channel: Channel, registers: Sequence[Register], policy: TimeSeriesPolicy) -> _Layout:
+    feeding = [each for each in registers if channel.reading_type in policy.interval_types(each)]
+    scaled = [_Scaled(each, scale) for each in feeding if (scale := _scale(each, channel, policy)) is not None]
+    main = scaled[0] if scaled else None
+    tariffs = [] if main is None else [each for each in registers if _is_tariff_of(each, main.register)]
+    return _Layout(
+        main=main,
+        tariffs=tuple(_Scaled(each, scale) for each in tariffs if (scale := _scale(each, channel, policy)) is not None),
+        unit_fits=len(scaled) == len(feeding),
+        feeds_in=any(_quantity(each.reading_type) == _FED_IN for each in registers),
+    )
 
-    def time_of_use_advance(self) -> Elements:
-        """Return what the time-of-use registers moved together (c,), MISSING unless all were read at both ends."""
-        advances = np.full(len(self._targets), MISSING, dtype=np.int64)
-        for row, (target, tariffs) in enumerate(zip(self._targets, self.by_tariff, strict=True)):
-            if not tariffs:
-                continue
-            ends = [
-                (self._value(target, *each, at_end=False), self._value(target, *each, at_end=True), each[1].turn)
-                for each in tariffs
-            ]
-            moved = _advance(*(np.array(part, dtype=np.int64) for part in zip(*ends, strict=True)))
-            if (moved != MISSING).all():
-                advances[row] = moved.sum()
-        return advances
 
-    def _value(self, target: Target, register: Register, scale: _Scale, *, at_end: bool) -> int:
-        at = target.grid.end if at_end else target.grid.start
-        reading = self._readings.get((*target.device, register.reading_type, at))
-        if reading is None:
-            return MISSING
-        shown = self._policy.units.converted(reading.value, told=reading.unit, wanted=register.unit)
-        scaled = None if shown is None else target.look.channel.scaled(shown * scale.one)
-        return MISSING if scaled is None else scaled
+def _scale(register: Register, channel: Channel, policy: TimeSeriesPolicy) -> _Scale | None:
+    """Return how a register's readings become values of a channel, None where their units do not fit."""
+    one = policy.units.converted(Decimal(1), told=register.unit, wanted=channel.unit)
+    if one is None:
+        return None
+    # Values that the head end has multiplied already are compared with the register's times its factor.
+    if policy.factor_of(register, channel.reading_type) == 1 and register.factor is not None:
+        one *= register.factor
+    least = channel.scaled(one.scaleb(-register.fraction_digits))
+    turn = None
+    if register.total_digits is not None:
+        turn = channel.scaled(one.scaleb(register.total_digits - register.fraction_digits))
+    return _Scale(one, 1 if least is None else max(1, least), MISSING if turn is None else turn)
+
+
+def _shown(
+    uow: UnitOfWork, targets: Sequence[Target], asked: Sequence[tuple[int, _Scaled]], policy: TimeSeriesPolicy
+) -> tuple[Elements, Elements]:
+    """Return what registers showed where the days (by row) begin and end, MISSING where nobody knows."""
+    counted = [
+        Counted(*targets[row].device, one.register.reading_type, targets[row].grid.start, targets[row].grid.end)
+        for row, one in asked
+    ]
+    before, after = ([MISSING] * len(asked) for _ in range(2))
+    for place, at, value, unit in validation.readings_at_ends(uow.connection, counted):
+        row, (register, scale) = asked[place]
+        shown = policy.units.converted(value, told=unit, wanted=register.unit) if unit != register.unit else value
+        scaled = None if shown is None else targets[row].look.channel.scaled(shown * scale.one)
+        (after if at == counted[place].end else before)[place] = MISSING if scaled is None else scaled
+    return np.array(before, dtype=np.int64), np.array(after, dtype=np.int64)
+
+
+def _together(count: int, rows: Sequence[int], advances: Elements) -> Elements:
+    """Return by row what its registers moved together (c,), MISSING unless all were read at both ends."""
+    total, unread = np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.bool_)
+    unread[rows] = False
+    np.add.at(total, rows, np.where(advances == MISSING, 0, advances))
+    np.logical_or.at(unread, rows, advances == MISSING)
+    return np.where(unread, MISSING, total)
+
+
+def _flow_back(targets: Sequence[Target]) -> NDArray[np.bool_]:
+    """Return which channels tell what is drawn less what is fed in (c,)."""
+    types = [target.look.channel.reading_type for target in targets]
+    net = {reading_type for reading_type in set(types) if _quantity(reading_type) == _NET}
+    return np.array([reading_type in net for reading_type in types], dtype=np.bool_)
 
 
 def _advance(before: Elements, after: Elements, turn: Elements) -> Elements:

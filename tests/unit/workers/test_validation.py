@@ -423,7 +423,7 @@ class TestFacts:
     def facts(self, meter: Validating, *wanted: Fact) -> dict[Fact, Any]:
         with meter.database.begin() as uow:
             looks = validation.due(uow.connection, now=END + timedelta(days=1), limit=10)
-            targets = [Target(look=look, grid=CHANNEL.day(look.day), block=None) for look in looks]
+            targets = [Target(look=look, grid=CHANNEL.day(look.day), told=None) for look in looks]
             assert targets
             facts = Facts(uow, targets, policy=TimeSeriesPolicy.of(meter.settings))
             return {fact: known[0] for fact, known in facts.of(frozenset(wanted)).items()}
