@@ -59,12 +59,10 @@ def given_alike(
 ) -> list[ColumnElement[Any]]:
     """Return the same columns, of which those that all rows share are told once; there is at least one row.
 
-    The first column, which tells the rows apart, is never among them.
+    The first two columns are never among them: what tells the rows apart, and what a join goes by.
     """
-    if len(rows) == 1:
-        return given(connection, columns, rows)  # a join needs a column that is not the same in all
     parts = list(zip(*rows, strict=True))
-    alike = {place for place, part in enumerate(parts) if place and part.count(part[0]) == len(part)}
+    alike = {place for place, part in enumerate(parts) if place > 1 and part.count(part[0]) == len(part)}
     varied = [place for place in range(len(columns)) if place not in alike]
     rows = list(zip(*(parts[place] for place in varied), strict=True))
     told = given(connection, [columns[place] for place in varied], rows)
