@@ -16,7 +16,7 @@ MISSING: Final = -(2**63)
 _LARGEST: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Channel(Value):
     """One channel of a meter; logical register numbers and profiles are dated assignments to it.
 
@@ -40,6 +40,13 @@ class Channel(Value):
     time_zone: str
     unit: str
     decimals: int
+
+    def __hash__(self) -> int:
+        """Return the hash of its key, found once: on its way to the bill a day is looked up by its channel often."""
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = self.__dict__["_hash"] = hash(self.key)
+        return known
 
     def day(self, on: date) -> DayGrid:
         """Return the intervals of a local day."""

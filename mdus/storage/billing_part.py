@@ -6,7 +6,7 @@ made of is the current one, and as it was then; what is not good is not read.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -45,9 +45,15 @@ _COLUMNS: Final = ("version", "recipe", "missing", "estimated", "suspect", "numb
 Place = tuple[datetime, int]
 
 
-def write_parts(connection: Connection, rows: Sequence[tuple[Channel, Values]]) -> None:
-    """Store parts of days in place of those there are; each row has the values of `day` and of the further columns."""
-    ids = channel_ids(connection, {channel for channel, _ in rows})
+def write_parts(
+    connection: Connection, rows: Sequence[tuple[Channel, Values]], *, ids: Mapping[Channel, int] | None = None
+) -> None:
+    """Store parts of days in place of those there are; each row has the values of `day` and of the further columns.
+
+    A caller that knows the rows of the channels saves a statement by saying so.
+    """
+    if ids is None:
+        ids = channel_ids(connection, {channel for channel, _ in rows})
     content = [(ids[channel], *values) for channel, values in rows]
     insert_rows(connection, BILLING_PART, (*_KEY, *_COLUMNS), content, key=_KEY, replaced=_COLUMNS)
 

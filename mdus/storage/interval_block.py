@@ -247,15 +247,14 @@ def write_blocks(
         held = ((day, before.get((block.channel, block.day))) for block, day in zip(blocks, days, strict=True))
         known = {day: one.version for day, one in held if one is not None}
     table = INTERVAL_BLOCK
-    fresh = [(block, day) for block, day in zip(blocks, days, strict=True) if known.get(day) != block.version]
-    same = [(block, day) for block, day in zip(blocks, days, strict=True) if known.get(day) == block.version]
-    replaced = [(False, *day, known[day]) for _, day in fresh if day in known]
+    told = list(zip(blocks, days, _contents(blocks), strict=True))
+    fresh = [each for each in told if known.get(each[1]) != each[0].version]
+    replaced = [(False, *day, known[day]) for _, day, _ in fresh if day in known]
     update_rows(connection, table, ("is_current",), replaced, by=_BLOCK)
-    rows = [(*day, block.version, True, *_content(block)) for block, day in fresh]
+    rows = [(*day, block.version, True, *content) for block, day, content in fresh]
     insert_alike(connection, table, (*_BLOCK, "is_current", *_CONTENT), rows)
-    update_rows(
-        connection, table, _CONTENT, [(*_content(block), *day, block.version) for block, day in same], by=_BLOCK
-    )
+    same = [(*content, *day, block.version) for block, day, content in told if known.get(day) == block.version]
+    update_rows(connection, table, _CONTENT, same, by=_BLOCK)
     raw = [(*day[:2], block.written_at) for block, day in zip(blocks, days, strict=True) if block.layer is Layer.RAW]
     look_by(connection, raw)
 
@@ -364,29 +363,38 @@ def _rows_of(
     return {Channel(**dict(zip(names, row[1:], strict=True))): row[0] for row in rows}
 
 
-def _content(block: IntervalBlock) -> tuple[Any, ...]:
-    return (
-        block.values.astype("<i8", copy=False).tobytes(),
-        block.qualities.astype("<u2", copy=False).tobytes(),
-        int(np.count_nonzero(block.values != MISSING)),
-        json.dumps(dict(block.unfit)) if block.unfit else None,
-        block.used,
-        block.written_at,
-        block.written_by,
-        block.cause,
-        block.note,
-        *_sums(block),
-        block.estimated,
-        block.edited,
-        block.suspect,
-        block.basis,
-    )
-
-
-def _sums(block: IntervalBlock) -> tuple[int | None, int | None]:
-    """Return total and peak of a final version's values."""
-    values = block.values[block.present] if block.layer is Layer.FINAL else block.values[:0]
-    return (int(values.sum()), int(values.max())) if len(values) else (None, None)
+def _contents(blocks: Sequence[IntervalBlock]) -> list[tuple[Any, ...]]:
+    """Return the values of the columns of `_CONTENT`, of each block; blocks of one length are counted as one array."""
+    by_length: dict[int, list[int]] = {}
+    for place, block in enumerate(blocks):
+        by_length.setdefault(len(block.values), []).append(place)
+    contents: list[tuple[Any, ...]] = [()] * len(blocks)
+    for places in by_length.values():
+        some = [blocks[place] for place in places]
+        values = np.array([block.values for block in some], dtype="<i8")
+        present = values != MISSING
+        counts = present.sum(axis=1).tolist()
+        totals, peaks = np.where(present, values, 0).sum(axis=1).tolist(), values.max(axis=1).tolist()
+        for place, block, row, count, total, peak in zip(places, some, values, counts, totals, peaks, strict=True):
+            has_sums = count and block.layer is Layer.FINAL
+            contents[place] = (
+                row.tobytes(),
+                block.qualities.astype("<u2", copy=False).tobytes(),
+                count,
+                json.dumps(dict(block.unfit)) if block.unfit else None,
+                block.used,
+                block.written_at,
+                block.written_by,
+                block.cause,
+                block.note,
+                total if has_sums else None,
+                peak if has_sums else None,
+                block.estimated,
+                block.edited,
+                block.suspect,
+                block.basis,
+            )
+    return contents
 
 
 def elements_of(texts: Sequence[bytes]) -> Elements:

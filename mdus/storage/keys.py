@@ -31,12 +31,16 @@ def among_alike(
     Thousands of keys of one day then are a list of numbers. For tables of which no other index begins with a column so
     shared: a database might take that one, and read all of it.
     """
-    parts = [set(part) for part in zip(*keys, strict=True)]
-    alike = [column == next(iter(part)) for column, part in zip(columns, parts, strict=False) if len(part) == 1]
-    varied = [place for place, part in enumerate(parts) if len(part) > 1]
+    parts = list(zip(*keys, strict=True))
+    varied = [place for place, part in enumerate(parts) if part.count(part[0]) < len(part)]
+    alike = [
+        column == part[0]
+        for place, (column, part) in enumerate(zip(columns, parts, strict=False))
+        if place not in varied
+    ]
     if not alike or not varied:
         return among(connection, columns, keys)
-    some = [tuple(key[place] for place in varied) for key in keys]
+    some = list(zip(*(parts[place] for place in varied), strict=True))
     return and_(*alike, among(connection, [columns[place] for place in varied], some))
 
 

@@ -10,7 +10,7 @@ Four statements at most, however many blocks there are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -37,10 +37,11 @@ def policy_of(settings: Settings) -> BillingPolicy:
     return _read[0][1]
 
 
-def store_parts(uow: UnitOfWork, blocks: Sequence[IntervalBlock]) -> None:
+def store_parts(uow: UnitOfWork, blocks: Sequence[IntervalBlock], *, ids: Mapping[Channel, int] | None = None) -> None:
     """Store the parts of days whose final versions these are; the blocks of other layers are passed over.
 
-    Days of channels that no determinant set asks for have none.
+    Days of channels that no determinant set asks for have none. A caller that knows the rows of the channels (`ids`)
+    saves a statement by saying so.
     """
     policy = policy_of(uow.settings)
     groups: dict[Recipe, list[IntervalBlock]] = defaultdict(list)
@@ -52,7 +53,7 @@ def store_parts(uow: UnitOfWork, blocks: Sequence[IntervalBlock]) -> None:
         return
     flags = flags_of(uow, [block for some in groups.values() for block in some])
     rows = [row for recipe, some in groups.items() for row in _rows(recipe, some, flags)]
-    write_parts(uow.connection, rows)
+    write_parts(uow.connection, rows, ids=ids)
 
 
 def flags_of(uow: UnitOfWork, blocks: Collection[IntervalBlock]) -> Flags:

@@ -149,7 +149,7 @@ def validated(
         ids=ids,
         before=before,
     )
-    store_parts(uow, done.blocks)
+    store_parts(uow, done.blocks, ids=ids)
     validation.settle(uow.connection, looks, done.again)
     _note_cases(uow, done, now=now)
 
