@@ -196,7 +196,7 @@ def current_blocks(
         .where(among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], keys), IS_CURRENT)
         .order_by(table.c.channel_id, table.c.day)
     )
-    found = connection.execute(query.with_for_update() if lock else query)
+    found = connection.execute(query.with_for_update() if lock else query).all()
     return {(by_id[row.channel_id], row.day): block_of(row, by_id[row.channel_id]) for row in found}
 
 
@@ -221,7 +221,9 @@ def revised_days(
         .limit(limit)
     )
     names = CHANNEL.names
-    return [(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query)]
+    return [
+        (row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query).all()
+    ]
 
 
 def write_blocks(
@@ -276,7 +278,7 @@ def _versions(connection: Connection, days: Sequence[tuple[int, date, Layer]]) -
     table = INTERVAL_BLOCK
     stored = among_alike(connection, [table.c.channel_id, table.c.day, table.c.layer], days)
     query = select(table.c.channel_id, table.c.day, table.c.layer, table.c.version).where(stored, IS_CURRENT)
-    return {(row.channel_id, row.day, row.layer): row.version for row in connection.execute(query)}
+    return {(row.channel_id, row.day, row.layer): row.version for row in connection.execute(query).all()}
 
 
 def note_used(connection: Connection, blocks: Collection[IntervalBlock]) -> None:
@@ -351,7 +353,7 @@ def channel_ids(connection: Connection, channels: Collection[Channel]) -> dict[C
     columns = [table.c[name] for name in Channel.KEY]
     by_key = {channel.key: channel for channel in channels}
     query = select(table.c.id, *columns).where(among_alike(connection, columns, list(by_key)))
-    return {by_key[tuple(row[1:])]: row.id for row in connection.execute(query)}
+    return {by_key[tuple(row[1:])]: row.id for row in connection.execute(query).all()}
 
 
 def _rows_of(

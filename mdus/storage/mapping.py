@@ -157,7 +157,7 @@ class ValueTable(Generic[V]):
     def fetch(self, connection: Connection, query: Any) -> list[V]:
         """Return the values of a query that selects this mapping's columns in order."""
         kind, names = self.kind, self.names
-        return [kind(**dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+        return [kind(**dict(zip(names, row, strict=True))) for row in connection.execute(query).all()]
 
     def select(self) -> Any:
         """Return a query of this mapping's columns, to be narrowed and given to `fetch`."""

@@ -67,7 +67,7 @@ def _ends_of(connection: Connection, stretches: Sequence[Stretch], *, newest: bo
         _READING, _READING.c.id == ends.c.reading_id
     )
     names = METER_READING.names
-    return {row[0]: MeterReading(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query)}
+    return {row[0]: MeterReading(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query).all()}
 
 
 def _is_held(reading: Any) -> ColumnElement[bool]:

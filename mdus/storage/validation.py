@@ -121,7 +121,8 @@ def due(connection: Connection, *, now: datetime, limit: int) -> list[Look]:
     )
     names = CHANNEL.names
     return [
-        Look(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query)
+        Look(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1])
+        for row in connection.execute(query).all()
     ]
 
 
@@ -136,7 +137,7 @@ def channels(
     if devices:
         query = query.where(among_alike(connection, [channel.c.device_id], [(each,) for each in devices]))
     names = CHANNEL.names
-    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query)}
+    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query).all()}
 
 
 def days_told(connection: Connection, days: Collection[tuple[int, date]], *, layer: Layer) -> set[tuple[int, date]]:
@@ -178,7 +179,7 @@ def blocks_of(
         .where(among_alike(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
         .order_by(_BLOCK.c.channel_id, _BLOCK.c.day)
     )
-    found = connection.execute(query.with_for_update() if lock else query)
+    found = connection.execute(query.with_for_update() if lock else query).all()
     return {(row.channel_id, row.day): block_of(row, channels[row.channel_id]) for row in found}
 
 
@@ -194,7 +195,7 @@ def told_days(
         .where(among_alike(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys), _IS_CURRENT)
         .order_by(_BLOCK.c.channel_id, _BLOCK.c.day)
     )
-    found = connection.execute(query.with_for_update() if lock else query)
+    found = connection.execute(query.with_for_update() if lock else query).all()
     return {(channel_id, day): ToldDay(*told) for channel_id, day, *told in found}
 
 
@@ -204,7 +205,7 @@ def past_days(connection: Connection, spans: Sequence[Span]) -> list[PastDay]:
         return []
     place, is_within = _spans(connection, spans)
     query = select(place, _BLOCK.c.day, _BLOCK.c["values"], _BLOCK.c.qualities).where(is_within, _IS_FINAL)
-    return [PastDay(*row) for row in connection.execute(query)]
+    return [PastDay(*row) for row in connection.execute(query).all()]
 
 
 def usages(connection: Connection, spans: Sequence[Span]) -> dict[int, Usage]:
@@ -224,7 +225,7 @@ def usages(connection: Connection, spans: Sequence[Span]) -> dict[int, Usage]:
         .where(is_within, _IS_FINAL, _BLOCK.c.total.is_not(None))
         .group_by(place)
     )
-    return {row[0]: Usage(int(row[1]), *row[2:]) for row in connection.execute(query)}
+    return {row[0]: Usage(int(row[1]), *row[2:]) for row in connection.execute(query).all()}
 
 
 def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -> dict[int, date]:
@@ -237,7 +238,7 @@ def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -
         .where(is_within, _IS_FINAL, _BLOCK.c.total.is_not(None), _BLOCK.c.estimated == 0)
         .group_by(place)
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query).all()}
 
 
 def registers_of(connection: Connection, devices: Collection[tuple[str, str]]) -> Sequence[AnyRow]:
@@ -287,7 +288,7 @@ def disconnected_since(connection: Connection, devices: Sequence[tuple[str, str]
     query = select(place, status.c.switch_state_at).where(
         *is_one, status.c.switch_state == SwitchState.DISCONNECTED, status.c.switch_state_at.is_not(None)
     )
-    return {row[0]: row[1] for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query).all()}
 
 
 def power_events(
@@ -316,7 +317,7 @@ def power_events(
         .order_by(event.c.at, event.c.id)
     )
     found: dict[int, list[tuple[datetime, bool]]] = {}
-    for number, at, event_type in connection.execute(query):
+    for number, at, event_type in connection.execute(query).all():
         found.setdefault(number, []).append((at, event_type.endswith(_POWER_FAILED.lstrip("%"))))
     return found
 
@@ -326,7 +327,7 @@ def channels_of(connection: Connection, devices: Collection[tuple[str, str]]) ->
     table, names = CHANNEL.table, CHANNEL.names
     is_of = among(connection, [table.c.sender_system, table.c.device_id], devices)
     query = select(table.c.id, *(table.c[name] for name in names)).where(is_of)
-    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query)}
+    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query).all()}
 
 
 def look_at_final(connection: Connection, days: Collection[tuple[int, date]], *, due_at: datetime) -> None:
@@ -355,7 +356,7 @@ def look_again(
         .where(channel.c.reading_type.in_(wanted), _BLOCK.c.day >= since, _IS_FINAL, _BLOCK.c.written_by != but)
         .limit(limit)
     )
-    looks = [(row[0], row[1], due_at) for row in connection.execute(query)]
+    looks = [(row[0], row[1], due_at) for row in connection.execute(query).all()]
     look_by(connection, looks)
     return len(looks)
 
@@ -395,7 +396,8 @@ def estimated_days(
     )
     names = CHANNEL.names
     return [
-        (row[0], row[1], Channel(**dict(zip(names, row[3:], strict=True))), row[2]) for row in connection.execute(query)
+        (row[0], row[1], Channel(**dict(zip(names, row[3:], strict=True))), row[2])
+        for row in connection.execute(query).all()
     ]
 
 

@@ -48,7 +48,7 @@ NOT_FIT: Final = VALUES_NOT_FIT
 LOOK_FAILED: Final = "validation_failed"
 
 #: Days looked at in one transaction.
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 1000
 _AGAIN_AFTER: Final = timedelta(days=1)
 
 

@@ -1,7 +1,8 @@
 """A day of interval values on its way to the bill: a CMEP file read, stored raw, validated, estimated, parted.
 
-The store has 35 days of final values of every meter. The work is done by a process of its own that starts cold, as a
-nightly run would: it imports the file and turns the validation worker until nothing is due.
+The store has 35 days of final values of every meter. The work is done by processes that start cold, as a night's are:
+one imports the file, and as many as MDUS has workers on this database turn the validation worker meanwhile, until
+nothing is due.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from sqlalchemy import text
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import Cause, Layer
 from mdus.domain.reading import ReadingOrigin
+from mdus.storage import validation
 from mdus.storage.interval_block import INTERVAL_BLOCK, ensure_channels
 from mdus.storage.reading import METER_READING
 from mdus.storage.rows import insert_rows
@@ -36,6 +38,7 @@ ZONE: Final = "Europe/Berlin"
 DAY: Final = date(2026, 2, 11)
 HISTORY: Final = 35
 _AT_ONCE: Final = 1000
+_PAUSE: Final = 0.02
 _START: Final = datetime.combine(DAY, datetime.min.time(), ZoneInfo(ZONE)).astimezone(UTC)
 _QUARTER: Final = timedelta(minutes=15)
 
@@ -84,9 +87,9 @@ def billing_ready(store: Store, folder: Path, *, meters: int) -> Iterator[Figure
         aim=f"at least {_LEAST:,} readings/s",
         held=rate >= _LEAST,
     )
-    for stage in ("start", "import", "validation"):
+    for stage, name in (("start", "start"), ("import", "import"), ("validation", "validation after it")):
         yield Figure(
-            name=f"  {stage}: {second[stage]:.2f} s, {store.name}",
+            name=f"  {name}: {second[stage]:.2f} s, {store.name}",
             value=readings / second[stage],
             unit="readings/s",
             ratio_to="the whole",
@@ -214,22 +217,64 @@ def _polars(file: Path) -> float:
 
 
 def _timed(store: Store, file: Path, config: Path) -> dict[str, float]:
-    """Return what the process says of itself, with its whole time as seen from outside."""
+    """Return what the processes say of themselves, with their whole time as seen from outside."""
     environ = {**os.environ, "MDUS_DATABASE__URL": store.url, "MDUS_CONFIG": str(config), "MDUS_TIME_ZONE": ZONE}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
+    imported = file.with_suffix(".imported")
+    imported.unlink(missing_ok=True)
     began = time.perf_counter()
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.billing_ready", str(file)],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
+    workers = [_started(environ, "validate", str(imported)) for _ in range(store.workers)]
+    try:
+        told = _ended(_started(environ, "import", str(file)))
+        imported_after = time.perf_counter() - began
+        imported.touch()
+        turned = [_ended(worker) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
     seconds = time.perf_counter() - began
-    if ran.returncode:
-        raise RuntimeError(ran.stderr[-2000:])
-    told: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
-    return {**told, "seconds": seconds}
+    return {
+        "seconds": seconds,
+        "start": told["start"],
+        "import": imported_after - told["start"],
+        "validation": seconds - imported_after,
+        "peak_mb": told["peak_mb"] + sum(each["peak_mb"] for each in turned),
+        **_counted(store),
+    }
+
+
+def _started(environ: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.benchmarks.billing_ready", *arguments]
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _ended(process: subprocess.Popen[str]) -> dict[str, float]:
+    """Return what a process says of itself when it ends."""
+    out, error = process.communicate(timeout=900)
+    if process.returncode:
+        raise RuntimeError(error[-2000:])
+    told: dict[str, float] = json.loads(out.splitlines()[-1])
+    return told
+
+
+def _counted(store: Store) -> dict[str, float]:
+    """Return how many final days there are of the day, how many with estimates, and how many a person must see."""
+    database = Database(store.url)
+    try:
+        with database.read() as uow:
+            if validation.next_due(uow.connection) is not None:
+                raise RuntimeError("days are still to be validated")
+            days, estimated = uow.connection.execute(
+                text(
+                    "SELECT count(*), coalesce(sum(CASE WHEN estimated > 0 THEN 1 ELSE 0 END), 0) FROM interval_block"
+                    " WHERE is_current AND layer = 'final' AND day = :day"
+                ),
+                {"day": DAY},
+            ).one()
+            issues = uow.connection.execute(text("SELECT count(*) FROM exception_case WHERE closed_at IS NULL"))
+            return {"days": days, "estimated": estimated, "issues": issues.scalar_one()}
+    finally:
+        database.close()
 
 
 def _peak_megabytes() -> float:
@@ -237,49 +282,41 @@ def _peak_megabytes() -> float:
     return int(told.split()[1]) / 1024  # getrusage tells that of whoever started the process, too
 
 
-def main() -> None:
-    """This will import a file, validate what it told and print how long each took."""
+def _import(file: Path) -> dict[str, float]:
+    """This will import a file."""
     started = time.perf_counter()
-    from mdus.bootstrap.composition import compose, validation_worker
     from mdus.bootstrap.importing_intervals import import_intervals
-    from mdus.storage import validation
 
-    imported_at = time.perf_counter()
-    told = import_intervals(os.environ, Path(sys.argv[1]), head_end=HEAD_END, told=None, progress=lambda *_: None)
-    stored_at = time.perf_counter()
-    parts = compose(os.environ)
-    worker, turned = validation_worker(parts), 0
-    while moved := worker.turn():
-        turned += moved
-    ended_at = time.perf_counter()
+    ready_at = time.perf_counter()
+    told = import_intervals(os.environ, file, head_end=HEAD_END, told=None, progress=lambda *_: None)
     if not told.is_in_order:
         raise RuntimeError(f"{told.unreadable[:3]} {told.unplaced[:3]}")
-    with parts.runtime.database.read() as uow:
-        if validation.next_due(uow.connection) is not None:
-            raise RuntimeError("days are still to be validated")
-        counted = uow.connection.execute(
-            text(
-                "SELECT count(*), coalesce(sum(CASE WHEN estimated > 0 THEN 1 ELSE 0 END), 0) FROM interval_block"
-                " WHERE is_current AND layer = 'final' AND day = :day"
-            ),
-            {"day": DAY},
-        ).one()
-        issues = uow.connection.execute(text("SELECT count(*) FROM exception_case WHERE closed_at IS NULL")).scalar()
+    return {"start": ready_at - started}
+
+
+def _validate(imported: Path) -> dict[str, float]:
+    """This will validate what becomes due until the import has ended and nothing is."""
+    from mdus.bootstrap.composition import compose, validation_worker
+
+    parts = compose(os.environ)
+    worker, turned = validation_worker(parts), 0
+    while True:
+        has_all = imported.exists()
+        moved = worker.turn()
+        turned += moved
+        if not moved:
+            if has_all:
+                break
+            time.sleep(_PAUSE)
     parts.close()
-    print(
-        json.dumps(
-            {
-                "start": imported_at - started,
-                "import": stored_at - imported_at,
-                "validation": ended_at - stored_at,
-                "days": counted[0],
-                "estimated": counted[1],
-                "issues": issues,
-                "turned": turned,
-                "peak_mb": _peak_megabytes(),
-            }
-        )
-    )
+    return {"turned": turned}
+
+
+def main() -> None:
+    """This will do a process's part and print what it says of it."""
+    what, file = sys.argv[1], Path(sys.argv[2])
+    told = _import(file) if what == "import" else _validate(file)
+    print(json.dumps({**told, "peak_mb": _peak_megabytes()}))
 
 
 if __name__ == "__main__":
