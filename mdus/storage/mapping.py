@@ -104,6 +104,7 @@ class ValueTable(Generic[V]):
         self._columns = tuple(self.table.c[name] for name in self.names)
         self._others = tuple(name for name in self.names if name not in kind.KEY)
         self._row: Callable[[V], Values] = attrgetter(*self.names)
+        self._value = _maker(kind, self.names)
         self._keep = keep
         self._merged = self._kept_when(keep) if isinstance(keep, str) else None
         if becomes is not None:
@@ -156,12 +157,30 @@ class ValueTable(Generic[V]):
 
     def fetch(self, connection: Connection, query: Any) -> list[V]:
         """Return the values of a query that selects this mapping's columns in order."""
-        kind, names = self.kind, self.names
-        return [kind(**dict(zip(names, row, strict=True))) for row in connection.execute(query).all()]
+        return list(map(self._value, connection.execute(query).all()))
 
     def select(self) -> Any:
         """Return a query of this mapping's columns, to be narrowed and given to `fetch`."""
         return select(*self._columns)
+
+
+def _maker(kind: type[V], names: Sequence[str]) -> Callable[[Sequence[Any]], V]:
+    """Return what makes a value of the fields of a row, in the order of their names.
+
+    Into the slots of one that checks nothing of itself: that takes a third of the time of telling its fields by name.
+    """
+    slots = [getattr(kind, name, None) for name in names]
+    if hasattr(kind, "__post_init__") or not all(isinstance(slot, types.MemberDescriptorType) for slot in slots):
+        return lambda row: kind(**dict(zip(names, row, strict=True)))
+    setters = [slot.__set__ for slot in slots if slot is not None]
+
+    def made(row: Sequence[Any]) -> V:
+        value = object.__new__(kind)
+        for place, part in zip(setters, row, strict=True):
+            place(value, part)
+        return value
+
+    return made
 
 
 def chunks(keys: Sequence[Any], size: int = CHUNK) -> Iterator[Sequence[Any]]:
