@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Boolean, Column, Connection, Dialect, Table
+from sqlalchemy import Boolean, Column, Connection, Dialect, LargeBinary, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
@@ -290,8 +290,8 @@ def _processors(table: Table, columns: tuple[str, ...], database: _Database) -> 
 
 def _processor(column: Column[Any], dialect: Dialect) -> _Process | None:
     """Return what gives a value of the column's type to the driver, None when it goes as it is."""
-    if isinstance(column.type, Boolean):
-        return None  # both drivers take it; SQLAlchemy would look whether it is one
+    if isinstance(column.type, Boolean | LargeBinary):
+        return None  # both drivers take it; SQLAlchemy would look whether it is a truth value, and wrap what is bytes
     process: _Process | None = column.type.dialect_impl(dialect).bind_processor(dialect)
     return process
 
