@@ -220,10 +220,7 @@ def revised_days(
         .order_by(table.c.id)
         .limit(limit)
     )
-    names = CHANNEL.names
-    return [
-        (row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1]) for row in connection.execute(query).all()
-    ]
+    return [(row_id, channel, day) for (row_id, day), channel in CHANNEL.fetch_beside(connection, query, 2)]
 
 
 def write_blocks(
@@ -359,10 +356,10 @@ def channel_ids(connection: Connection, channels: Collection[Channel]) -> dict[C
 def _rows_of(
     connection: Connection, by: Sequence[Column[Any]], keys: Collection[tuple[Any, ...]]
 ) -> dict[Channel, int]:
-    table, names = CHANNEL.table, CHANNEL.names
-    query = select(table.c.id, *(table.c[name] for name in names)).where(among_alike(connection, by, keys))
-    rows = connection.execute(query.order_by(table.c.id))
-    return {Channel(**dict(zip(names, row[1:], strict=True))): row[0] for row in rows}
+    table = CHANNEL.table
+    query = select(table.c.id, *(table.c[name] for name in CHANNEL.names)).where(among_alike(connection, by, keys))
+    found = CHANNEL.fetch_beside(connection, query.order_by(table.c.id))
+    return {channel: channel_id for (channel_id,), channel in found}
 
 
 def _contents(blocks: Sequence[IntervalBlock]) -> list[tuple[Any, ...]]:

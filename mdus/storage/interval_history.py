@@ -40,8 +40,7 @@ def channels_named(
         query = query.where(channel.c.reading_type == reading_type)
     if systems is not None:
         query = query.where(channel.c.sender_system.in_(sorted(systems)))
-    names = CHANNEL.names
-    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query)}
+    return {channel_id: found for (channel_id,), found in CHANNEL.fetch_beside(connection, query)}
 
 
 def known_of(uow: UnitOfWork, channel_id: int, channel: Channel, day: date) -> Known:

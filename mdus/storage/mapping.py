@@ -8,6 +8,7 @@ from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -34,7 +35,7 @@ from sqlalchemy.types import TypeEngine
 
 from mdus.domain.value import Value, type_key
 from mdus.storage.column_types import EnumText, ExactDecimal, NamedTexts, TextPairs, UtcInstant
-from mdus.storage.keys import among
+from mdus.storage.keys import among_given, told
 from mdus.storage.rows import Values, insert_rows
 
 V = TypeVar("V", bound=Value)
@@ -151,13 +152,29 @@ class ValueTable(Generic[V]):
         """
         if not keys:
             return []
-        is_wanted = among(connection, [self.table.c[name] for name in by], set(keys))
-        query = select(*self._columns).where(is_wanted, *where).order_by(self.table.c.id)
-        return self.fetch(connection, query.with_for_update() if lock else query)
+        query, columns = self._reading(connection.dialect.name, tuple(by), lock)
+        rows = connection.execute(query.where(*where) if where else query, told(connection, columns, set(keys)))
+        return self.values(rows.all())
+
+    @cache  # noqa: B019 - there is one mapping per kind, and it stays
+    def _reading(self, dialect: str, by: tuple[str, ...], lock: bool) -> tuple[Any, list[Column[Any]]]:
+        """Return the query of `read`, with the columns of its keys."""
+        columns = [self.table.c[name] for name in by]
+        query = select(*self._columns).where(among_given(dialect, columns)).order_by(self.table.c.id)
+        return query.with_for_update() if lock else query, columns
 
     def fetch(self, connection: Connection, query: Any) -> list[V]:
         """Return the values of a query that selects this mapping's columns in order."""
-        return list(map(self._value, connection.execute(query).all()))
+        return self.values(connection.execute(query).all())
+
+    def fetch_beside(self, connection: Connection, query: Any, count: int = 1) -> list[tuple[tuple[Any, ...], V]]:
+        """Return what the first `count` columns of a query hold, each with the value of the others, as in `fetch`."""
+        rows = connection.execute(query).all()
+        return list(zip([row[:count] for row in rows], self.values([row[count:] for row in rows]), strict=True))
+
+    def values(self, rows: Sequence[Sequence[Any]]) -> list[V]:
+        """Return the values of rows that hold this mapping's columns in order."""
+        return list(map(self._value, rows))
 
     def select(self) -> Any:
         """Return a query of this mapping's columns, to be narrowed and given to `fetch`."""

@@ -150,8 +150,7 @@ def readings_for(
     query = select(place, *(reading.c[name] for name in METER_READING.names)).where(inside).order_by(reading.c.id)
     keys = [document.key for document in documents]
     found: dict[type_key, list[MeterReading]] = {}
-    for number, *fields in connection.execute(query):
-        value = MeterReading(**dict(zip(METER_READING.names, fields, strict=True)))
+    for (number,), value in METER_READING.fetch_beside(connection, query):
         found.setdefault(keys[number], []).append(value)
     return found
 

@@ -66,8 +66,7 @@ def _ends_of(connection: Connection, stretches: Sequence[Stretch], *, newest: bo
     query = select(ends.c.place, *(_READING.c[name] for name in METER_READING.names)).join(
         _READING, _READING.c.id == ends.c.reading_id
     )
-    names = METER_READING.names
-    return {row[0]: MeterReading(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query).all()}
+    return {place: reading for (place,), reading in METER_READING.fetch_beside(connection, query)}
 
 
 def _is_held(reading: Any) -> ColumnElement[bool]:

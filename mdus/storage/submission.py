@@ -435,16 +435,9 @@ def _claim(
 
 def claimed_by(connection: Connection, query: Any) -> list[Claimed]:
     """Return the commands of a query, made by narrowing `CLAIMED`, with what only the head-end worker knows of them."""
-    names = COMMAND.names
     return [
-        Claimed(
-            id=command_id,
-            command=Command(**dict(zip(names, fields, strict=True))),
-            attempts=attempts,
-            correlation=correlation,
-            token=token,
-        )
-        for command_id, attempts, correlation, token, *fields in connection.execute(query)
+        Claimed(id=command_id, command=command, attempts=attempts, correlation=correlation, token=token)
+        for (command_id, attempts, correlation, token), command in COMMAND.fetch_beside(connection, query, 4)
     ]
 
 

@@ -119,11 +119,7 @@ def due(connection: Connection, *, now: datetime, limit: int) -> list[Look]:
         .limit(limit)
         .with_for_update(of=_LOOK, skip_locked=True)
     )
-    names = CHANNEL.names
-    return [
-        Look(row[0], Channel(**dict(zip(names, row[2:], strict=True))), row[1])
-        for row in connection.execute(query).all()
-    ]
+    return [Look(channel_id, found, day) for (channel_id, day), found in CHANNEL.fetch_beside(connection, query, 2)]
 
 
 def channels(
@@ -136,8 +132,7 @@ def channels(
         query = query.where(channel.c.sender_system.in_(sorted(systems)))
     if devices:
         query = query.where(among_alike(connection, [channel.c.device_id], [(each,) for each in devices]))
-    names = CHANNEL.names
-    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query).all()}
+    return {channel_id: found for (channel_id,), found in CHANNEL.fetch_beside(connection, query)}
 
 
 def days_told(connection: Connection, days: Collection[tuple[int, date]], *, layer: Layer) -> set[tuple[int, date]]:
@@ -324,10 +319,10 @@ def power_events(
 
 def channels_of(connection: Connection, devices: Collection[tuple[str, str]]) -> dict[int, Channel]:
     """Return the channels of devices, by the id of their row."""
-    table, names = CHANNEL.table, CHANNEL.names
+    table = CHANNEL.table
     is_of = among(connection, [table.c.sender_system, table.c.device_id], devices)
-    query = select(table.c.id, *(table.c[name] for name in names)).where(is_of)
-    return {row[0]: Channel(**dict(zip(names, row[1:], strict=True))) for row in connection.execute(query).all()}
+    query = select(table.c.id, *(table.c[name] for name in CHANNEL.names)).where(is_of)
+    return {channel_id: channel for (channel_id,), channel in CHANNEL.fetch_beside(connection, query)}
 
 
 def look_at_final(connection: Connection, days: Collection[tuple[int, date]], *, due_at: datetime) -> None:
@@ -394,10 +389,9 @@ def estimated_days(
         .order_by(_BLOCK.c.id)
         .limit(limit)
     )
-    names = CHANNEL.names
     return [
-        (row[0], row[1], Channel(**dict(zip(names, row[3:], strict=True))), row[2])
-        for row in connection.execute(query).all()
+        (row_id, channel_id, found, day)
+        for (row_id, channel_id, day), found in CHANNEL.fetch_beside(connection, query, 3)
     ]
 
 
