@@ -20,7 +20,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -127,6 +127,7 @@ class HeadEndWorker:
         self._lease = lease
         self._takes = takes
         self._monotonic = monotonic
+        self._looking = threading.Lock()
         self._lock = threading.Lock()
         self._failures = 0  # calls in a row that never reached it
         self._rest_until = float("-inf")
@@ -134,21 +135,20 @@ class HeadEndWorker:
     def turn(self) -> int:
         """Settle what expired, was lost or is overdue, then make one call; returns how many commands moved."""
         now = self._clock.now()
-        with self._database.read() as uow:
-            work = submission.pending(uow.connection, self.head_end.name, now=now)
-        moved = 0
-        if work.expired:
-            moved += self._expire(now)
-        if work.orphaned:
-            moved += self._recover(now)
-        if work.overdue:
-            moved += self.timeouts(now)
-        if self._monotonic() < self._rest_until:
-            return moved
-        for kind in _ORDER:
-            if kind in work.kinds and (handled := self._give(kind)):
-                return moved + handled
-        return moved
+        with self._looking:
+            with self._database.read() as uow:
+                work = submission.pending(uow.connection, self.head_end.name, now=now)
+            moved = self._expire(now) if work.expired else 0
+            is_settled = not (work.orphaned or work.overdue)
+            call, handled = self._begin_first(work.kinds) if is_settled else (None, 0)
+        if not is_settled:
+            moved += self._recover(now) if work.orphaned else 0
+            moved += self.timeouts(now) if work.overdue else 0
+            with self._looking:
+                call, handled = self._begin_first(work.kinds)
+        if call is not None:
+            self._make(call)
+        return moved + handled
 
     def timeouts(self, now: datetime) -> int:
         """Ask the head end once more for overdue results, then end what stays silent as TIMED_OUT; returns how many."""
@@ -172,16 +172,28 @@ class HeadEndWorker:
 
     # ---- one call ----------------------------------------------------------------------------------------------------
 
-    def _give(self, kind: CommandKind) -> int:
-        call, handled = self._begin(kind)
-        if call is None:
-            return handled
+    def _begin_first(self, kinds: Collection[CommandKind]) -> tuple[Call | None, int]:
+        """Begin a call of the kind that leaves first, unless the head end rests; returns it and the commands handled.
+
+        One thread at a time: what another is about to claim looks due, and is not to be had.
+        """
+        if self._monotonic() < self._rest_until:
+            return None, 0
+        for kind in _ORDER:
+            if kind in kinds:
+                call, handled = self._begin(kind)
+                if handled:
+                    return call, handled
+        return None, 0
+
+    def _make(self, call: Call) -> None:
+        """Make a call and store what came of it."""
         answer: Submission | None
         try:
-            with tracing.span("submit", lambda: call.messages, head_end=self.head_end.name, kind=kind.value):
+            with tracing.span("submit", lambda: call.messages, head_end=self.head_end.name, kind=call.kind.value):
                 answer = self.head_end.submit(
                     [each.command for each in call.commands],
-                    kind=kind,
+                    kind=call.kind,
                     correlation=call.correlation,
                     devices=call.devices,
                     registers=call.registers,
@@ -194,7 +206,7 @@ class HeadEndWorker:
                 "call_uncertain",
                 head_end=self.head_end.name,
                 correlation=call.correlation,
-                kind=kind,
+                kind=call.kind,
                 reason=str(error),
             )
             answer = self._find(call.correlation)
@@ -202,7 +214,6 @@ class HeadEndWorker:
         else:
             self._note_success()
             self._settle(call, answer, reason="")
-        return handled
 
     def _begin(self, kind: CommandKind) -> tuple[Call | None, int]:
         """Claim a batch and store the intents; returns the call to make, if any is left, and the commands handled.

@@ -16,6 +16,7 @@ from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDe
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.retry import RetryPolicy
+from mdus.storage import submission
 from mdus.storage.command import COMMAND, COMMAND_INTENT
 from mdus.storage.end_device_control import order_switching, stop_reason
 from mdus.storage.message import MESSAGE_EVENT
@@ -189,6 +190,55 @@ class TestTurn:
 
         told = [device["reference"] for body in scripted.submitted for device in body["devices"]]
         assert sorted(told) == sorted(each.command_key for each in switches + reads)
+
+    def test_begins_a_call_while_another_is_under_way(self, field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+        field.head_end.batch_size = 1
+        both_under_way = threading.Barrier(2)
+        submit = field.head_end.submit
+
+        def waiting(*args: Any, **named: Any) -> Any:
+            both_under_way.wait(30)
+            return submit(*args, **named)
+
+        monkeypatch.setattr(field.head_end, "submit", waiting)
+        for _ in range(2):
+            field.command(CommandKind.READ_ON_DEMAND)
+        threads = [threading.Thread(target=field.worker.turn) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert not both_under_way.broken
+        assert [outcome for _, outcome in intents(field)] == ["accepted", "accepted"]
+
+    def test_claims_only_what_no_other_thread_is_claiming(self, field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+        field.command(CommandKind.READ_ON_DEMAND)
+        claims: list[int] = []
+        looks = threading.Semaphore(0)
+        look, claim = submission.pending, submission.claim_due
+
+        def looking(*args: Any, **named: Any) -> Any:
+            found = look(*args, **named)
+            looks.release()
+            return found
+
+        def claiming(*args: Any, **named: Any) -> Any:
+            claimed = claim(*args, **named)
+            claims.append(len(claimed))
+            for _ in range(2):  # the look before this claim, and that of another thread, were there one
+                looks.acquire(timeout=0.3)
+            return claimed
+
+        monkeypatch.setattr(submission, "pending", looking)
+        monkeypatch.setattr(submission, "claim_due", claiming)
+        threads = [threading.Thread(target=field.worker.turn) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert claims == [1]
 
 
 class TestExpiry:
