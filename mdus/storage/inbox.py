@@ -9,7 +9,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, insert, or_, select, text, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
 from mdus.storage.column_types import database_now
@@ -53,6 +53,11 @@ _CLAIMED = (
     MESSAGE.c.content_hash,
 )
 
+
+#: Holds the ordering keys of a claim that nobody else holds.
+_HOLDING: Final = text(
+    "SELECT key FROM unnest(CAST(:keys AS text[])) AS key WHERE pg_try_advisory_xact_lock(hashtextextended(key, 0))"
+)
 
 #: What a turn writes into the item: fields of `ItemUpdate` and columns alike.
 _DECIDED: Final = ("status", "result", "silent", "waits_for", "until", "note")
@@ -109,31 +114,29 @@ def claim_items(connection: Connection, service: str, *, limit: int) -> Sequence
     No two claims hold items with the same ordering key: on PostgreSQL by an advisory lock per key, on SQLite because
     there is one writer.
     """
-    query = (
+    rows = connection.execute(_claiming(), {"of_service": service, "most": limit}).all()
+    if connection.dialect.name == "sqlite" or not rows:
+        return rows
+    held = connection.execute(_HOLDING, {"keys": sorted({row.ordering_key for row in rows})})
+    mine = set(held.scalars())
+    return [row for row in rows if row.ordering_key in mine]
+
+
+@cache
+def _claiming() -> Any:
+    """Return the query of `claim_items`."""
+    return (
         select(*_CLAIMED)
         .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
         .where(
-            ITEM.c.service == service,
+            ITEM.c.service == bindparam("of_service"),
             ITEM_IS_READY,
             _may_be_tried(),
         )
         .order_by(ITEM.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True, of=ITEM)
     )
-    rows = connection.execute(query).all()
-    if connection.dialect.name == "sqlite" or not rows:
-        return rows
-    keys = sorted({row.ordering_key for row in rows})
-    held = connection.execute(
-        text(
-            "SELECT key FROM unnest(CAST(:keys AS text[])) AS key"
-            " WHERE pg_try_advisory_xact_lock(hashtextextended(key, 0))"
-        ),
-        {"keys": keys},
-    )
-    mine = set(held.scalars())
-    return [row for row in rows if row.ordering_key in mine]
 
 
 def results_of(
@@ -223,8 +226,12 @@ def wake_overdue(connection: Connection, *, now: datetime, limit: int) -> int:
 
 def is_overdue(connection: Connection, *, now: datetime) -> bool:
     """Tell whether any item's waiting has ended."""
-    query = select(ITEM.c.id).where(ITEM_IS_WAITING, ITEM.c.until <= now)
-    return connection.execute(query.limit(1)).first() is not None
+    return connection.execute(_overdue(), {"now": now}).first() is not None
+
+
+@cache
+def _overdue() -> Any:
+    return select(ITEM.c.id).where(ITEM_IS_WAITING, ITEM.c.until <= bindparam("now")).limit(1)
 
 
 def fail_item(connection: Connection, row: AnyRow, *, error: str, pause: timedelta | None, now: datetime) -> None:

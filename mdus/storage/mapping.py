@@ -163,13 +163,15 @@ class ValueTable(Generic[V]):
         query = select(*self._columns).where(among_given(dialect, columns)).order_by(self.table.c.id)
         return query.with_for_update() if lock else query, columns
 
-    def fetch(self, connection: Connection, query: Any) -> list[V]:
+    def fetch(self, connection: Connection, query: Any, parameters: Mapping[str, Any] | None = None) -> list[V]:
         """Return the values of a query that selects this mapping's columns in order."""
-        return self.values(connection.execute(query).all())
+        return self.values(connection.execute(query, parameters).all())
 
-    def fetch_beside(self, connection: Connection, query: Any, count: int = 1) -> list[tuple[tuple[Any, ...], V]]:
+    def fetch_beside(
+        self, connection: Connection, query: Any, count: int = 1, *, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[tuple[Any, ...], V]]:
         """Return what the first `count` columns of a query hold, each with the value of the others, as in `fetch`."""
-        rows = connection.execute(query).all()
+        rows = connection.execute(query, parameters).all()
         return list(zip([row[:count] for row in rows], self.values([row[count:] for row in rows]), strict=True))
 
     def values(self, rows: Sequence[Sequence[Any]]) -> list[V]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Index,
+    Integer,
     Text,
     and_,
+    bindparam,
     cast,
     func,
     literal_column,
@@ -24,7 +28,7 @@ from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocum
 from mdus.domain.reading import MeterReading
 from mdus.domain.value import type_key
 from mdus.messaging.status import ItemStatus, MessageStatus
-from mdus.storage.keys import among, given
+from mdus.storage.keys import among, among_given, given_later, told
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, ITEM_IS_SENT, MESSAGE, MESSAGE_IS_READY, MESSAGE_IS_SENDING
 from mdus.storage.paging import list_index
@@ -88,23 +92,36 @@ _UNANSWERED: ColumnElement[bool] = literal_column("message.direction = 'out' AND
 
 def is_any_due(connection: Connection, *, now: datetime) -> bool:
     """Tell whether a look for a value or a resend is due; asked without waiting for a writer."""
-    due = [
-        select(_TABLE.c.id).where(condition, _TABLE.c.next_try_at <= now)
-        for condition in (DOCUMENT_IS_ORDERED, _REFUSED)
-    ]
-    return any(connection.execute(query.limit(1)).first() is not None for query in due)
+    return bool(connection.scalar(_any_due(), {"now": now}))
+
+
+@cache
+def _any_due() -> Any:
+    """Return the question of `is_any_due`; here and below, making a statement anew costs more than asking it."""
+    return select(
+        or_(
+            *(
+                select(_TABLE.c.id).where(condition, _TABLE.c.next_try_at <= bindparam("now")).exists()
+                for condition in (DOCUMENT_IS_ORDERED, _REFUSED)
+            )
+        )
+    )
 
 
 def due_for_value(connection: Connection, *, now: datetime, limit: int) -> list[MeterReadingDocument]:
     """Claim accepted documents whose next look for a value is due, oldest first, until the transaction ends."""
-    query = (
+    return METER_READING_DOCUMENT.fetch(connection, _due_for_value(), {"now": now, "most": limit})
+
+
+@cache
+def _due_for_value() -> Any:
+    return (
         METER_READING_DOCUMENT.select()
-        .where(DOCUMENT_IS_ORDERED, _TABLE.c.next_try_at <= now)
+        .where(DOCUMENT_IS_ORDERED, _TABLE.c.next_try_at <= bindparam("now"))
         .order_by(_TABLE.c.next_try_at, _TABLE.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    return METER_READING_DOCUMENT.fetch(connection, query)
 
 
 def due_soon(connection: Connection, *, now: datetime, until: datetime, limit: int) -> list[MeterReadingDocument]:
@@ -132,35 +149,50 @@ def readings_for(
     """Return by document key the readings of its channel within its window, oldest row first: one query per batch."""
     if not documents:
         return {}
-    reading = METER_READING.table
-    at = reading.c.measured_at
-    like = (reading.c.id, reading.c.sender_system, reading.c.device_id, reading.c.reading_type, at, at)
     windows = [
         (place, one.sender_system, one.device_id, one.reading_type, one.window_from, one.window_until)
         for place, one in enumerate(documents)
     ]
+    query, like = _readings_for(connection.dialect.name)
+    keys = [document.key for document in documents]
+    found: dict[type_key, list[MeterReading]] = {}
+    for (number,), value in METER_READING.fetch_beside(connection, query, parameters=told(connection, like, windows)):
+        found.setdefault(keys[number], []).append(value)
+    return found
+
+
+@cache
+def _readings_for(dialect: str) -> tuple[Any, tuple[Column[Any], ...]]:
+    """Return the query of `readings_for`, and the columns that what it is given is like."""
+    reading = METER_READING.table
+    at = reading.c.measured_at
+    like = (reading.c.id, reading.c.sender_system, reading.c.device_id, reading.c.reading_type, at, at)
     # Given with the statement, the windows are where every plan begins, however little the database knows of the table.
-    place, sender_system, device_id, reading_type, starts_at, ends_at = given(connection, like, windows)
+    place, sender_system, device_id, reading_type, starts_at, ends_at = given_later(dialect, like)
     inside = and_(
         reading.c.sender_system == sender_system,
         reading.c.device_id == device_id,
         reading.c.reading_type == reading_type,
         at.between(starts_at, ends_at),
     )
-    query = select(place, *(reading.c[name] for name in METER_READING.names)).where(inside).order_by(reading.c.id)
-    keys = [document.key for document in documents]
-    found: dict[type_key, list[MeterReading]] = {}
-    for (number,), value in METER_READING.fetch_beside(connection, query):
-        found.setdefault(keys[number], []).append(value)
-    return found
+    columns = (reading.c[name] for name in METER_READING.names)
+    return select(place, *columns).where(inside).order_by(reading.c.id), like
 
 
 def estimated_for(connection: Connection, devices: Collection[tuple[str, str]]) -> list[MeterReadingDocument]:
     """Return the documents of devices whose value is an estimate."""
     if not devices:
         return []
-    is_of = among(connection, [_TABLE.c.sender_system, _TABLE.c.device_id], devices)
-    return METER_READING_DOCUMENT.fetch(connection, METER_READING_DOCUMENT.select().where(_ESTIMATED, is_of))
+    by = [_TABLE.c.sender_system, _TABLE.c.device_id]
+    return METER_READING_DOCUMENT.fetch(
+        connection, _estimated_for(connection.dialect.name), told(connection, by, devices)
+    )
+
+
+@cache
+def _estimated_for(dialect: str) -> Any:
+    is_of = among_given(dialect, [_TABLE.c.sender_system, _TABLE.c.device_id])
+    return METER_READING_DOCUMENT.select().where(_ESTIMATED, is_of)
 
 
 def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDocument]:
@@ -168,6 +200,11 @@ def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDo
 
     A result never overtakes the confirmation of its order.
     """
+    return METER_READING_DOCUMENT.fetch(connection, _due_for_result(), {"most": limit})
+
+
+@cache
+def _due_for_result() -> Any:
     confirmation = MESSAGE.alias()
     accepted = (
         select(ITEM.c.id)
@@ -178,14 +215,13 @@ def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDo
         )
         .exists()
     )
-    query = (
+    return (
         METER_READING_DOCUMENT.select()
         .where(DOCUMENT_IS_READ, accepted)
         .order_by(_TABLE.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    return METER_READING_DOCUMENT.fetch(connection, query)
 
 
 def without_reading(connection: Connection, *, limit: int) -> tuple[int, list[MeterReadingDocument]]:
@@ -197,14 +233,18 @@ def without_reading(connection: Connection, *, limit: int) -> tuple[int, list[Me
 
 def due_for_resend(connection: Connection, *, now: datetime, limit: int) -> list[MeterReadingDocument]:
     """Claim documents whose refused result is to be sent again, until the transaction ends."""
-    query = (
+    return METER_READING_DOCUMENT.fetch(connection, _due_for_resend(), {"now": now, "most": limit})
+
+
+@cache
+def _due_for_resend() -> Any:
+    return (
         METER_READING_DOCUMENT.select()
-        .where(_REFUSED, _TABLE.c.next_try_at <= now)
+        .where(_REFUSED, _TABLE.c.next_try_at <= bindparam("now"))
         .order_by(_TABLE.c.next_try_at, _TABLE.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    return METER_READING_DOCUMENT.fetch(connection, query)
 
 
 def unanswered(

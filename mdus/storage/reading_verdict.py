@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, exists, select
 
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_verdict import Judgement, ReadingVerdict
-from mdus.storage.keys import given
+from mdus.storage.keys import given_later, told
 from mdus.storage.mapping import AnyRow, ValueTable
 from mdus.storage.reading import METER_READING
 
@@ -42,11 +43,19 @@ def oldest_in(connection: Connection, stretches: Sequence[Stretch]) -> dict[int,
 def _ends_of(connection: Connection, stretches: Sequence[Stretch], *, newest: bool) -> dict[int, MeterReading]:
     if not stretches:
         return {}
-    some = _READING.alias("some")
-    like = (_READING.c.id, *(_READING.c[name] for name in ("sender_system", "device_id", "reading_type")))
-    at = _READING.c.measured_at
+    query, like = _ending(connection.dialect.name, newest)
     rows = [(place, *stretch) for place, stretch in enumerate(stretches)]
-    place, sender_system, device_id, reading_type, since, before = given(connection, (*like, at, at), rows)
+    found = METER_READING.fetch_beside(connection, query, parameters=told(connection, like, rows))
+    return {place: reading for (place,), reading in found}
+
+
+@cache
+def _ending(dialect: str, newest: bool) -> tuple[Any, tuple[Column[Any], ...]]:
+    """Return the query of `_ends_of`, and the columns that what it is given is like."""
+    some = _READING.alias("some")
+    at = _READING.c.measured_at
+    like = (_READING.c.id, *(_READING.c[name] for name in ("sender_system", "device_id", "reading_type")), at, at)
+    place, sender_system, device_id, reading_type, since, before = given_later(dialect, like)
     order = some.c.measured_at.desc() if newest else some.c.measured_at.asc()
     end = (
         select(some.c.id)
@@ -66,7 +75,7 @@ def _ends_of(connection: Connection, stretches: Sequence[Stretch], *, newest: bo
     query = select(ends.c.place, *(_READING.c[name] for name in METER_READING.names)).join(
         _READING, _READING.c.id == ends.c.reading_id
     )
-    return {place: reading for (place,), reading in METER_READING.fetch_beside(connection, query)}
+    return query, like
 
 
 def _is_held(reading: Any) -> ColumnElement[bool]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from sqlalchemy import Boolean, Column, Connection, Date, Integer, Table, Text, UniqueConstraint, func, insert, select
 from sqlalchemy import update as update_
@@ -73,9 +74,15 @@ Mark = tuple[int, int]
 
 def mark(connection: Connection) -> Mark:
     """Return what tells whether the rule sets are still those that somebody has read."""
-    retired = select(func.count()).select_from(_TABLE).where(_TABLE.c.retired).scalar_subquery()
-    row = connection.execute(select(func.coalesce(func.max(_TABLE.c.id), 0), retired)).one()
+    row = connection.execute(_marking()).one()
     return int(row[0]), int(row[1])
+
+
+@cache
+def _marking() -> Any:
+    """Return the query of `mark`; it is asked so often that making it anew costs more than its answer."""
+    retired = select(func.count()).select_from(_TABLE).where(_TABLE.c.retired).scalar_subquery()
+    return select(func.coalesce(func.max(_TABLE.c.id), 0), retired)
 
 
 def versions(connection: Connection, name: str | None = None) -> list[RuleSetVersion]:

@@ -15,20 +15,25 @@ Arrivals wait for a parking that is being committed, a parking never waits. On S
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, select, text, update
 
 from mdus.messaging.status import ItemStatus
 from mdus.storage.job import simulated_time
-from mdus.storage.keys import among
+from mdus.storage.keys import among_given, told
 from mdus.storage.message import ITEM, ITEM_IS_PARKED, MESSAGE_EVENT
 from mdus.storage.rows import insert_rows
 
 #: The first of the two numbers of these advisory locks: no other locks of ours have two.
 _SPACE: Final = 7305
+
+_ANNOUNCING: Final = text(
+    "SELECT pg_advisory_xact_lock_shared(:space, lock) FROM unnest(CAST(:locks AS int[])) AS lock"
+)
 
 #: Names share so many locks: a bulk may announce thousands, and PostgreSQL's table of locks is small.
 _LOCKS: Final = 1024
@@ -36,13 +41,21 @@ _LOCKS: Final = 1024
 
 def wake(connection: Connection, which: ColumnElement[bool], *, limit: int | None = None) -> int:
     """Make READY the waiting items that `which` finds, with an event each; returns how many."""
+    return _wake(connection, _waking(which, limit))
+
+
+def _waking(which: ColumnElement[bool], limit: int | None = None) -> Any:
     found = select(ITEM.c.id).where(which).order_by(ITEM.c.id).limit(limit).with_for_update()
-    woken = connection.execute(
+    return (
         update(ITEM)
         .where(ITEM.c.id.in_(found), ITEM.c.status.in_([ItemStatus.AWAITING, ItemStatus.PARKED]))
         .values(status=ItemStatus.READY, waits_for=None, until=None, due_at=None)
         .returning(ITEM.c.id, ITEM.c.message_id)
-    ).all()
+    )
+
+
+def _wake(connection: Connection, waking: Any, parameters: Mapping[str, Any] | None = None) -> int:
+    woken = connection.execute(waking, parameters).all()
     if woken:
         at = business_now(connection)
         rows = [(row.message_id, row.id, ItemStatus.READY.value, at) for row in woken]
@@ -54,14 +67,21 @@ def wake_parked(connection: Connection, names: Collection[str]) -> int:
     """Wake the items that are parked under one of these names; the arrival of each must be announced before."""
     if not names:
         return 0
-    return wake(connection, among(connection, [ITEM.c.waits_for], [(name,) for name in names]) & ITEM_IS_PARKED)
+    wanted = told(connection, [ITEM.c.waits_for], [(name,) for name in names])
+    return _wake(connection, _waking_parked(connection.dialect.name), wanted)
+
+
+@cache
+def _waking_parked(dialect: str) -> Any:
+    """Return the statement of `wake_parked`: every batch asks it once or twice, nearly always in vain."""
+    return _waking(among_given(dialect, [ITEM.c.waits_for]) & ITEM_IS_PARKED)
 
 
 def announce(connection: Connection, names: Collection[str]) -> None:
     """Let nobody park under these names until this transaction ends; waits for those that are just being parked."""
     if names and connection.dialect.name != "sqlite":
         connection.execute(
-            text("SELECT pg_advisory_xact_lock_shared(:space, lock) FROM unnest(CAST(:locks AS int[])) AS lock"),
+            _ANNOUNCING,
             {"space": _SPACE, "locks": sorted({_lock_of(name) for name in names})},
         )
 
