@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +20,6 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     insert,
-    literal,
     literal_column,
     select,
     text,
@@ -29,7 +30,7 @@ from mdus.domain.command import ENDED, Command, CommandStatus, OwnerKind
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus
 from mdus.storage.column_types import UtcInstant
-from mdus.storage.keys import among
+from mdus.storage.keys import among, among_given, told
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
 from mdus.storage.message import ITEM, MESSAGE_EVENT
 from mdus.storage.waiting import wake
@@ -168,6 +169,19 @@ def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:
     if not command_keys:
         return
     _hold_items_of(connection, command_keys)
+    items, documents = [], []
+    for kind, key in connection.execute(_owners_done(connection.dialect.name), _names(connection, command_keys)):
+        if kind is OwnerKind.ITEM:
+            items.append(int(key))
+        elif kind is OwnerKind.DOCUMENT:
+            documents.append(tuple(key.split("/", 1)))
+    wake_items(connection, items)
+    _look_again(connection, documents)
+
+
+@cache
+def _owners_done(dialect: str) -> Any:
+    """Return the query of the owners of commands that await no command any more."""
     other = _TABLE.alias()
     open_sibling = (
         select(other.c.id)
@@ -178,23 +192,16 @@ def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:
         )
         .exists()
     )
-    owners = (
-        select(_TABLE.c.owner_kind, _TABLE.c.owner_key)
-        .where(_named(connection, command_keys), ~open_sibling)
-        .distinct()
-    )
-    items, documents = [], []
-    for kind, key in connection.execute(owners):
-        if kind is OwnerKind.ITEM:
-            items.append(int(key))
-        elif kind is OwnerKind.DOCUMENT:
-            documents.append(tuple(key.split("/", 1)))
-    wake_items(connection, items)
-    _look_again(connection, documents)
+    return select(_TABLE.c.owner_kind, _TABLE.c.owner_key).where(_named(dialect), ~open_sibling).distinct()
 
 
-def _named(connection: Connection, command_keys: Collection[str]) -> ColumnElement[bool]:
-    return among(connection, [_TABLE.c.command_key], [(key,) for key in command_keys])
+def _named(dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a command is one of those of `_names`."""
+    return among_given(dialect, [_TABLE.c.command_key])
+
+
+def _names(connection: Connection, command_keys: Collection[str]) -> dict[str, Any]:
+    return told(connection, [_TABLE.c.command_key], [(key,) for key in command_keys])
 
 
 def _hold_items_of(connection: Connection, command_keys: Collection[str]) -> None:
@@ -204,11 +211,16 @@ def _hold_items_of(connection: Connection, command_keys: Collection[str]) -> Non
     """
     if connection.dialect.name == "sqlite":
         return
-    owners = select(_TABLE.c.owner_key).where(_named(connection, command_keys), _TABLE.c.owner_kind == OwnerKind.ITEM)
-    ids = [(int(key),) for key in connection.scalars(owners.distinct())]
+    owners = connection.scalars(_items_of(connection.dialect.name), _names(connection, command_keys))
+    ids = [(int(key),) for key in owners]
     if ids:
         awaiting = select(ITEM.c.id).where(among(connection, [ITEM.c.id], ids), _IS_AWAITING)
         connection.execute(awaiting.order_by(ITEM.c.id).with_for_update()).all()
+
+
+@cache
+def _items_of(dialect: str) -> Any:
+    return select(_TABLE.c.owner_key).where(_named(dialect), _TABLE.c.owner_kind == OwnerKind.ITEM).distinct()
 
 
 def wake_items(connection: Connection, item_ids: Collection[int]) -> None:
@@ -218,23 +230,31 @@ def wake_items(connection: Connection, item_ids: Collection[int]) -> None:
 
 
 def _look_again(connection: Connection, documents: Collection[tuple[str, ...]]) -> None:
+    if documents:
+        again, by = _looking_again(connection.dialect.name)
+        connection.execute(again, told(connection, by, documents))
+
+
+@cache
+def _looking_again(dialect: str) -> tuple[Any, list[Column[Any]]]:
+    """Return the statement of `_look_again`, with the columns of its keys."""
     from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 
-    if not documents:
-        return
     table = METER_READING_DOCUMENT.table
-    is_named = among(connection, [table.c.sender_system, table.c.document_id], documents)
-    connection.execute(
-        update(table).where(is_named, table.c.status == DocumentStatus.ORDERED).values(next_try_at=table.c.due_at)
-    )
+    by = [table.c.sender_system, table.c.document_id]
+    are_ordered = update(table).where(among_given(dialect, by), table.c.status == DocumentStatus.ORDERED)
+    return are_ordered.values(next_try_at=table.c.due_at), by
 
 
 def add_events_of(connection: Connection, command_keys: Collection[str], *, at: datetime, note: str | None) -> None:
     """Leave a row in message_event for the present status of these commands."""
     if command_keys:
-        events = select(_TABLE.c.id, _TABLE.c.status, literal(at, UtcInstant()), literal(note, Text()))
-        connection.execute(
-            insert(MESSAGE_EVENT).from_select(
-                ["command_id", "status", "at", "note"], events.where(_named(connection, command_keys))
-            )
-        )
+        parameters = _names(connection, command_keys) | {"of_at": at, "of_note": note}
+        connection.execute(_adding_events(connection.dialect.name), parameters)
+
+
+@cache
+def _adding_events(dialect: str) -> Any:
+    at, note = bindparam("of_at", type_=UtcInstant()), bindparam("of_note", type_=Text())
+    events = select(_TABLE.c.id, _TABLE.c.status, at, note).where(_named(dialect))
+    return insert(MESSAGE_EVENT).from_select(["command_id", "status", "at", "note"], events)

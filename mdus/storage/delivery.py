@@ -8,20 +8,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, literal, null, or_, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.storage.column_types import UtcInstant, database_now
 from mdus.storage.command import COMMAND, COMMAND_INTENT, DELIVERY_IS_OPEN, HEAD_END_DELIVERY
-from mdus.storage.keys import among
+from mdus.storage.keys import among_given, told
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.submission import CLAIMED, Claimed, claimed_by
 
 _TABLE = HEAD_END_DELIVERY
+
+_NEWEST_DEVICE: Final = select(func.max(END_DEVICE.table.c.id))
 
 
 class DeliveryStatus(StrEnum):
@@ -102,9 +106,25 @@ def is_stored(connection: Connection, packed: Packed, *, head_end: str) -> bool:
 
 def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, limit: int) -> list[Delivery]:
     """Return deliveries to look at, oldest first: new ones, and unmatched ones whose pause or whose patience ended."""
+    return [
+        Delivery(
+            id=row.id,
+            head_end=row.head_end,
+            topic=row.topic,
+            body=zlib.decompress(row.data),
+            received_at=row.received_at,
+            attempts=row.attempts,
+        )
+        for row in connection.execute(_waiting(), {"given_up_at": now - shown_after, "most": limit})
+    ]
+
+
+@cache
+def _waiting() -> Any:
+    """Return the query of `waiting`; here and below, making a statement anew costs more than asking it."""
     due = or_(_TABLE.c.due_at.is_(None), _TABLE.c.due_at <= database_now())
-    given_up = (_TABLE.c.status == DeliveryStatus.UNMATCHED.value) & (_TABLE.c.received_at <= now - shown_after)
-    query = (
+    given_up = (_TABLE.c.status == DeliveryStatus.UNMATCHED.value) & (_TABLE.c.received_at <= bindparam("given_up_at"))
+    return (
         select(
             _TABLE.c.id,
             _TABLE.c.head_end,
@@ -115,19 +135,8 @@ def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, li
         )
         .where(DELIVERY_IS_OPEN, or_(due, given_up))
         .order_by(_TABLE.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
     )
-    return [
-        Delivery(
-            id=row.id,
-            head_end=row.head_end,
-            topic=row.topic,
-            body=zlib.decompress(row.data),
-            received_at=row.received_at,
-            attempts=row.attempts,
-        )
-        for row in connection.execute(query)
-    ]
 
 
 def hold(connection: Connection, ids: Collection[int]) -> frozenset[int]:
@@ -179,7 +188,7 @@ def has_unmatched(connection: Connection) -> bool:
 
 def newest_device(connection: Connection) -> int:
     """Return a number that grows when a device is created: unmatched deliveries may then find their meter."""
-    newest: int | None = connection.execute(select(func.max(END_DEVICE.table.c.id))).scalar()
+    newest: int | None = connection.scalar(_NEWEST_DEVICE)
     return newest or 0
 
 
@@ -189,10 +198,16 @@ def commands_named(connection: Connection, keys: Collection[str]) -> dict[str, C
     table = COMMAND.table
     if not keys:
         return found
-    is_named = among(connection, [table.c.command_key], [(key,) for key in keys])
-    for claimed in claimed_by(connection, CLAIMED.where(is_named).order_by(table.c.id).with_for_update()):
+    names = told(connection, [table.c.command_key], [(key,) for key in keys])
+    for claimed in claimed_by(connection, _named(connection.dialect.name), names):
         found[claimed.command.command_key] = claimed
     return found
+
+
+@cache
+def _named(dialect: str) -> Any:
+    table = COMMAND.table
+    return CLAIMED.where(among_given(dialect, [table.c.command_key])).order_by(table.c.id).with_for_update()
 
 
 def correlations_of(connection: Connection, command_ids: Collection[int]) -> Mapping[int, Mapping[str, datetime]]:
@@ -200,24 +215,36 @@ def correlations_of(connection: Connection, command_ids: Collection[int]) -> Map
     found: dict[int, dict[str, datetime]] = {}
     if not command_ids:
         return {}
-    of_commands = among(connection, [COMMAND_INTENT.c.command_id], [(command_id,) for command_id in command_ids])
-    query = select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation, COMMAND_INTENT.c.at).where(of_commands)
-    for command_id, correlation, at in connection.execute(query):
+    ids = told(connection, [COMMAND_INTENT.c.command_id], [(command_id,) for command_id in command_ids])
+    for command_id, correlation, at in connection.execute(_correlations(connection.dialect.name), ids).all():
         found.setdefault(command_id, {})[correlation.lower()] = at
     return found
+
+
+@cache
+def _correlations(dialect: str) -> Any:
+    of_commands = among_given(dialect, [COMMAND_INTENT.c.command_id])
+    return select(COMMAND_INTENT.c.command_id, COMMAND_INTENT.c.correlation, COMMAND_INTENT.c.at).where(of_commands)
 
 
 def wake_documents(connection: Connection, devices: Collection[tuple[str, str]], *, now: datetime) -> None:
     """Let documents that wait for a value of these devices look at once, where they are due already."""
     table = METER_READING_DOCUMENT.table
     if devices:
-        connection.execute(
-            update(table)
-            .where(
-                table.c.status == DocumentStatus.ORDERED,
-                table.c.due_at <= now,
-                table.c.next_try_at > now,
-                among(connection, [table.c.sender_system, table.c.device_id], devices),
-            )
-            .values(next_try_at=literal(now, UtcInstant()))
+        named = told(connection, [table.c.sender_system, table.c.device_id], devices)
+        connection.execute(_waking_documents(connection.dialect.name), named | {"at": now})
+
+
+@cache
+def _waking_documents(dialect: str) -> Any:
+    table, at = METER_READING_DOCUMENT.table, bindparam("at", type_=UtcInstant())
+    return (
+        update(table)
+        .where(
+            table.c.status == DocumentStatus.ORDERED,
+            table.c.due_at <= at,
+            table.c.next_try_at > at,
+            among_given(dialect, [table.c.sender_system, table.c.device_id]),
         )
+        .values(next_try_at=at)
+    )

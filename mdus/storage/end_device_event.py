@@ -10,6 +10,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
+    Integer,
+    bindparam,
     delete,
     func,
     literal,
@@ -67,13 +69,23 @@ _IS_HELD: Final[ColumnElement[bool]] = literal_column("end_device_event.state = 
 
 _DELIVERED: Final[ColumnElement[bool]] = literal_column("message.direction = 'out' AND message.status = 'delivered'")
 
+#: Asked so often that making them anew costs more than their answers.
+_ONE_TOLD: Final = select(_TABLE.c.id).where(EVENT_IS_TOLD).limit(1)
+_DUE: Final = (
+    END_DEVICE_EVENT.select()
+    .where(EVENT_IS_DUE)
+    .order_by(_TABLE.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
 #: The number of the advisory lock of whoever sorts.
 _SORTING: Final = 7306
 
 
 def is_any_told(connection: Connection) -> bool:
     """Tell whether any event is still to be sorted; asked without waiting for a writer."""
-    return connection.execute(select(_TABLE.c.id).where(EVENT_IS_TOLD).limit(1)).first() is not None
+    return connection.execute(_ONE_TOLD).first() is not None
 
 
 def is_alone_in_sorting(connection: Connection) -> bool:
@@ -234,8 +246,7 @@ def withhold_due(connection: Connection, types: Collection[tuple[str, str]]) -> 
 
 def due(connection: Connection, *, limit: int) -> list[EndDeviceEvent]:
     """Claim the events that go with the next message, the oldest first, until the transaction ends."""
-    query = END_DEVICE_EVENT.select().where(EVENT_IS_DUE).order_by(_TABLE.c.id).limit(limit)
-    return END_DEVICE_EVENT.fetch(connection, query.with_for_update(skip_locked=True))
+    return END_DEVICE_EVENT.fetch(connection, _DUE, {"most": limit})
 
 
 def storms(connection: Connection, *, since: datetime) -> list[EventWindow]:

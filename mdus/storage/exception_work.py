@@ -40,6 +40,9 @@ _IS_LISTED: Final[ColumnElement[bool]] = literal_column(CASE_IS_LISTED)
 _WAS_LISTED: Final[ColumnElement[bool]] = literal_column(CASE_WAS_LISTED)
 _IS_UNROUTED: Final[ColumnElement[bool]] = literal_column(CASE_IS_UNROUTED)
 
+#: Asked so often that making it anew costs more than its answer.
+_ONE_UNROUTED: Final = select(_CASE.c.id).where(_IS_UNROUTED).limit(1)
+
 #: The lock of whoever routes and groups on PostgreSQL; SQLite has one writer.
 _ROUTING: Final = 0x45584350
 
@@ -175,7 +178,7 @@ def wait_for_routing(connection: Connection) -> None:
 
 def is_any_unrouted(connection: Connection) -> bool:
     """Tell whether a case waits to be routed."""
-    return connection.execute(select(_CASE.c.id).where(_IS_UNROUTED).limit(1)).first() is not None
+    return connection.execute(_ONE_UNROUTED).first() is not None
 
 
 def unrouted(connection: Connection, *, limit: int) -> list[Case]:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -161,7 +163,13 @@ def newest_slots(connection: Connection, jobs: Sequence[str]) -> dict[str, str]:
 
 def has_open_run(connection: Connection) -> bool:
     """Tell whether any run can be started now, or was left behind by a worker that died."""
-    return connection.execute(select(JOB_RUN.c.id).where(_OPEN, _is_due()).limit(1)).first() is not None
+    return connection.execute(_one_open()).first() is not None
+
+
+@cache
+def _one_open() -> Any:
+    """Return the question of `has_open_run`; making it anew costs more than asking it."""
+    return select(JOB_RUN.c.id).where(_OPEN, _is_due()).limit(1)
 
 
 def oldest_open(connection: Connection) -> datetime | None:

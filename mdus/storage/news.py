@@ -65,6 +65,9 @@ NEWS = Table(
     Index("news_at", "at"),
 )
 
+#: Asked so often that making it anew costs more than its answer.
+_ONE_UNTOLD: Final = select(NEWS.c.id).where(text("number IS NULL")).limit(1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class News:
@@ -107,7 +110,7 @@ def note_news(connection: Connection, news: Sequence[News]) -> None:
 
 def is_any_untold(connection: Connection) -> bool:
     """Tell whether any news are to be numbered; asked without waiting for a writer."""
-    return connection.execute(select(NEWS.c.id).where(text("number IS NULL")).limit(1)).first() is not None
+    return connection.execute(_ONE_UNTOLD).first() is not None
 
 
 def number_news(connection: Connection, *, limit: int) -> Sequence[AnyRow]:

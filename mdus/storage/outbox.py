@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
@@ -32,6 +32,9 @@ _NAME_SPACE = uuid.UUID("5d0c5bd6-7f0e-5d3b-9a55-2f6c6a3f8d10")
 #: of the request, and its result, whose elements have longer names than JSON has keys.
 _CONFIRMATION_BYTES: Final = 1000 + func.length(ITEM.c.content) + 3 * func.length(func.coalesce(ITEM.c.result, ""))
 
+#: Asked so often, here and below, that making it anew costs more than its answer.
+_ONE_DECIDED: Final = select(ITEM.c.id).where(ITEM_IS_DECIDED).limit(1)
+
 #: Columns of the items we send that differ within a message.
 _BY_ITEM: Final = ("position", "key", "uuid", "ordering_key", "content", "reference_uuid", "reference_id")
 
@@ -53,13 +56,17 @@ def _parsed(message: str) -> uuid.UUID:
 
 def has_decided_items(connection: Connection) -> bool:
     """Tell whether any item waits for its confirmation; asked without waiting for a writer."""
-    query = select(ITEM.c.id).where(ITEM_IS_DECIDED).limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(_ONE_DECIDED).first() is not None
 
 
 def has_due_messages(connection: Connection) -> bool:
     """Tell whether any message is due for delivery, or was left behind by a worker that died."""
-    return connection.execute(select(MESSAGE.c.id).where(_is_due()).limit(1)).first() is not None
+    return connection.execute(_one_due()).first() is not None
+
+
+@cache
+def _one_due() -> Any:
+    return select(MESSAGE.c.id).where(_is_due()).limit(1)
 
 
 def _is_due() -> ColumnElement[bool]:

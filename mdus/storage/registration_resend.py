@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Index, func, insert, literal, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    bindparam,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 
 from mdus.domain.end_device import RegistrationResend
 from mdus.storage.column_types import UtcInstant
@@ -29,6 +42,15 @@ _TABLE = REGISTRATION_RESEND.table
 
 # Written out, because SQLite uses a partial index only where the query says the very words of the index.
 _IS_DUE: ColumnElement[bool] = literal_column("registration_resend.sent_at IS NULL")
+
+#: Asked so often that making it anew costs more than its answer.
+_DUE: Final = (
+    REGISTRATION_RESEND.select()
+    .where(_IS_DUE)
+    .order_by(_TABLE.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
 
 
 def order_resends(
@@ -67,5 +89,4 @@ def order_resends(
 
 def due_resends(connection: Connection, *, limit: int) -> list[RegistrationResend]:
     """Claim orders whose notification is still to be sent, oldest first, until the transaction ends."""
-    query = REGISTRATION_RESEND.select().where(_IS_DUE).order_by(_TABLE.c.id).limit(limit)
-    return REGISTRATION_RESEND.fetch(connection, query.with_for_update(skip_locked=True))
+    return REGISTRATION_RESEND.fetch(connection, _DUE, {"most": limit})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Index, bindparam, case, func, or_, select, text, update
+from sqlalchemy import Connection, Index, Integer, bindparam, case, func, or_, select, text, update
 
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.register import Register
@@ -166,6 +167,13 @@ def unregistered(connection: Connection, *, day: date, needs_register: bool, lim
     SAP has the confirmation of the device's creation by then; an imported one it has anyway. With `needs_register` the
     device also has a register that has not ended before `day`.
     """
+    parameters = {"day": day, "most": limit} if needs_register else {"most": limit}
+    return END_DEVICE_STATUS.fetch(connection, _unregistered(needs_register), parameters)
+
+
+@cache
+def _unregistered(needs_register: bool) -> Any:
+    """Return the query of `unregistered`; it is asked so often that making it anew costs more than its answer."""
     table, device, register, confirmation = END_DEVICE_STATUS.table, END_DEVICE.table, REGISTER.table, MESSAGE.alias()
     confirmed = (
         select(ITEM.c.id)
@@ -194,11 +202,10 @@ def unregistered(connection: Connection, *, day: date, needs_register: bool, lim
             .where(
                 register.c.sender_system == table.c.sender_system,
                 register.c.device_id == table.c.device_id,
-                or_(register.c.valid_to.is_(None), register.c.valid_to > day),
+                or_(register.c.valid_to.is_(None), register.c.valid_to > bindparam("day")),
             )
             .exists()
         )
         query = query.where(has_register)
-    return END_DEVICE_STATUS.fetch(
-        connection, query.order_by(table.c.id).limit(limit).with_for_update(skip_locked=True, of=table)
-    )
+    most = bindparam("most", type_=Integer)
+    return query.order_by(table.c.id).limit(most).with_for_update(skip_locked=True, of=table)

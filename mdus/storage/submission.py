@@ -28,7 +28,7 @@ from mdus.storage.command import (
     wake_owners,
 )
 from mdus.storage.end_device_control import END_DEVICE_CONTROL, is_held_up
-from mdus.storage.keys import among
+from mdus.storage.keys import among, among_given, told
 from mdus.storage.registry import END_DEVICE, REGISTER
 from mdus.storage.rows import insert_rows, update_rows
 
@@ -244,18 +244,23 @@ def begin_call(
 
 def still_ours(connection: Connection, claimed: Sequence[Claimed], *, lease_token: str) -> list[Claimed]:
     """Hold those of our commands that nobody took over and no result has ended meanwhile."""
-    ours = (
+    parameters = _ids(connection, [each.id for each in claimed]) | {"lease": lease_token}
+    held = frozenset(connection.scalars(_still_ours(connection.dialect.name), parameters))
+    return [each for each in claimed if each.id in held]
+
+
+@cache
+def _still_ours(dialect: str) -> Any:
+    return (
         select(_TABLE.c.id)
         .where(
-            _is_one_of(connection, [each.id for each in claimed]),
-            _TABLE.c.lease_token == lease_token,
+            among_given(dialect, [_TABLE.c.id]),
+            _TABLE.c.lease_token == bindparam("lease"),
             _TABLE.c.status == CommandStatus.SUBMITTING,
         )
         .order_by(_TABLE.c.id)
         .with_for_update()
     )
-    held = frozenset(connection.scalars(ours))
-    return [each for each in claimed if each.id in held]
 
 
 def accept(
@@ -433,21 +438,24 @@ def _claim(
     return claimed_by(connection, query)
 
 
-def claimed_by(connection: Connection, query: Any) -> list[Claimed]:
+def claimed_by(connection: Connection, query: Any, parameters: Mapping[str, Any] | None = None) -> list[Claimed]:
     """Return the commands of a query, made by narrowing `CLAIMED`, with what only the head-end worker knows of them."""
     return [
         Claimed(id=command_id, command=command, attempts=attempts, correlation=correlation, token=token)
-        for (command_id, attempts, correlation, token), command in COMMAND.fetch_beside(connection, query, 4)
+        for (command_id, attempts, correlation, token), command in COMMAND.fetch_beside(
+            connection, query, 4, parameters=parameters
+        )
     ]
 
 
 def _set(connection: Connection, ids: Sequence[int], values: Mapping[str, Any]) -> None:
     if ids:
-        connection.execute(update(_TABLE).where(_is_one_of(connection, ids)).values(**values))
+        is_one = among_given(connection.dialect.name, [_TABLE.c.id])
+        connection.execute(update(_TABLE).where(is_one).values(**values), _ids(connection, ids))
 
 
-def _is_one_of(connection: Connection, ids: Sequence[int]) -> ColumnElement[bool]:
-    return among(connection, [_TABLE.c.id], [(command_id,) for command_id in ids])
+def _ids(connection: Connection, ids: Sequence[int]) -> dict[str, Any]:
+    return told(connection, [_TABLE.c.id], [(command_id,) for command_id in ids])
 
 
 def control_of(command: Command) -> tuple[str, str, str, str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from functools import cache
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
     Index,
+    Integer,
     Text,
     and_,
+    bindparam,
     cast,
     func,
     literal_column,
@@ -141,15 +144,20 @@ def uploads_due(connection: Connection, operation: Operation, *, limit: int) -> 
 
     One only: SAP's confirmation tells the items of a message apart by the profile.
     """
+    return TIME_SERIES_UPLOAD.fetch(connection, _uploads_due(operation), {"most": limit})
+
+
+@cache
+def _uploads_due(operation: Operation) -> Any:
+    """Return the query of `uploads_due`; it is asked so often that making it anew costs more than its answer."""
     oldest = select(func.min(_UPLOAD.c.id)).where(UPLOAD_IS_DUE, _UPLOAD.c.operation == operation).group_by(*_profile())
-    query = (
+    return (
         TIME_SERIES_UPLOAD.select()
         .where(UPLOAD_IS_DUE, _UPLOAD.c.operation == operation, _UPLOAD.c.id.in_(oldest))
         .order_by(_UPLOAD.c.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
     )
-    return TIME_SERIES_UPLOAD.fetch(connection, query)
 
 
 def is_any_upload_due(connection: Connection, operation: Operation) -> bool:
