@@ -71,7 +71,7 @@ def fill(element: etree._Element, value: object, *, of: WireType) -> None:
 
 def _write(parent: etree._Element, value: object, step: _Step) -> None:
     if step.field is None:
-        if not any(_filled(value, name) for name in step.names):
+        if not _is_any_filled(value, step.names):
             return
         element = etree.SubElement(parent, step.tag)
         _attributes(element, value, step.attributes)
@@ -83,7 +83,7 @@ def _write(parent: etree._Element, value: object, step: _Step) -> None:
         for one in content:
             _content(etree.SubElement(parent, step.tag), one, step)
         return
-    if content is None and not step.always and not any(_filled(value, name) for name in step.names):
+    if content is None and not step.always and not _is_any_filled(value, step.names):
         return
     element = etree.SubElement(parent, step.tag)
     if step.attributes:
@@ -92,9 +92,12 @@ def _write(parent: etree._Element, value: object, step: _Step) -> None:
         _content(element, content, step)
 
 
-def _filled(value: object, name: str) -> bool:
-    content = getattr(value, name)
-    return content is not None and content != ()
+def _is_any_filled(value: object, names: tuple[str, ...]) -> bool:
+    for name in names:  # no generator: this is asked of every element there may be
+        content = getattr(value, name)
+        if content is not None and content != ():
+            return True
+    return False
 
 
 def _content(element: etree._Element, content: Any, step: _Step) -> None:

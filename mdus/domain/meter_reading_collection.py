@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from mdus.domain.command import Command, CommandKind, OwnerKind, called_back, command_key
 from mdus.domain.end_device import EndDevice
@@ -30,14 +30,14 @@ from mdus.domain.meter_reading_selection import (
     ReadingPolicies,
     ReadingPolicy,
     Window,
+    best,
     candidates,
-    choose,
     misfit,
 )
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_verdict import ReadingVerdict
 from mdus.domain.register import Register
-from mdus.domain.value import Value, type_key
+from mdus.domain.value import Value, changed, type_key
 
 #: The kind of exception case of an order that could not be read.
 READING_MISSING: Final = LateFailure.READING_MISSING.value
@@ -70,7 +70,7 @@ class Collection:
     `readings` are of the register's channel within the document's window, `commands` those the document owns; both
     oldest first. `device` and `register` are None when SAP has taken them back since the order. `suspect` are the
     verdicts on readings that are held, by the readings' keys; `case` is the open one that tells of them. `estimate` is
-    there where one was asked for and could be made.
+    there where one was asked for and could be made, `ranked` where the candidates were asked for before.
     """
 
     document: MeterReadingDocument
@@ -81,14 +81,17 @@ class Collection:
     suspect: Mapping[type_key, ReadingVerdict] = field(default_factory=dict)
     case: ExceptionCase | None = None
     estimate: EstimatedReading | None = None
+    ranked: Sequence[Candidate] | None = None
 
     def window(self) -> Window:
         """Return the document's window."""
         document = self.document
         return Window(starts_at=document.window_from, target_at=document.due_at, ends_at=document.window_until)
 
-    def candidates(self, policies: ReadingPolicies) -> list[Candidate]:
+    def candidates(self, policies: ReadingPolicies) -> Sequence[Candidate]:
         """Return the readings that may answer, the best first, whether they are held or not."""
+        if self.ranked is not None:
+            return self.ranked
         if self.register is None or not self.readings:
             return []
         return candidates(
@@ -171,23 +174,16 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
         # It may well answer, from a shelf or another cellar: what it shows there is nobody's.
         reason = "The device is not in service on the scheduled date"
         return (*_failed(due, reason, now=now), *called_back(under_way, reason=reason, now=now))
-    chosen = register and choose(
-        due.readings,
+    chosen = register and best(
+        due.candidates(policies),
         register=register,
         window=window,
         choice=policy.choice,
         on_demand=document.on_demand,
-        units=policies.units,
-        turns_over=policies.turns_over,
         held=due.suspect.keys(),
     )
     if chosen and (chosen.is_certain or (due.commands and not under_way)):
-        read = replace(
-            _answered(document),
-            value=chosen.value,
-            unit=chosen.unit,
-            measured_at=chosen.measured_at,
-        )
+        read = _answered(document, value=chosen.value, unit=chosen.unit, measured_at=chosen.measured_at)
         return (read, *_settled(due, now=now), *called_back(under_way, reason="The value is there", now=now))
     first_look_at = window.complete_at(policy.choice) + policies.collection_delay
     is_early = not document.on_demand and not due.commands and now < first_look_at
@@ -249,8 +245,8 @@ def _given_up(
         return _failed(due, reason, now=now)
     if due.estimate is None or due.register is None:
         return _failed(due, f"{reason}; nothing is known that its value could be estimated from", now=now)
-    estimated = replace(
-        _answered(due.document),
+    estimated = _answered(
+        due.document,
         value=due.estimate.value,
         unit=due.register.unit,
         measured_at=due.document.due_at,
@@ -261,10 +257,10 @@ def _given_up(
     return (estimated, *_settled(due, now=now))
 
 
-def _answered(document: MeterReadingDocument) -> MeterReadingDocument:
-    """Return a document that is about to get its value."""
+def _answered(document: MeterReadingDocument, **answer: Any) -> MeterReadingDocument:
+    """Return a document with its value."""
     status = DocumentStatus.READ if document.client is None else DocumentStatus.AVAILABLE
-    return replace(document, status=status, next_try_at=None)
+    return changed(document, status=status, next_try_at=None, **answer)
 
 
 def _doubted(due: Collection, *, now: datetime) -> tuple[Value, ...]:

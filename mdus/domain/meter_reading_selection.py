@@ -185,38 +185,27 @@ class Candidate:
     has_digits: bool  # the register has the digits for it
 
 
-def choose(
-    readings: Iterable[MeterReading],
+def best(
+    ranked: Iterable[Candidate],
     *,
     register: Register,
     window: Window,
     choice: Choice,
     on_demand: bool,
-    units: Units,
-    turns_over: bool = False,
     held: Container[type_key] = frozenset(),
 ) -> Chosen | None:
-    """Return the value that answers an order, or None when none of the readings does.
+    """Return the value that answers an order, or None when none of its `candidates` does.
 
-    It is the best of the `candidates` that the register has the digits for and that is not held as suspect; `held` are
-    the keys of those that are.
+    It is the best that the register has the digits for and that is not held as suspect; `held` are the keys of those
+    that are.
     """
-    ranked = candidates(
-        readings,
-        register=register,
-        window=window,
-        choice=choice,
-        on_demand=on_demand,
-        units=units,
-        turns_over=turns_over,
-    )
-    best = next((each for each in ranked if each.has_digits and each.reading.key not in held), None)
-    if best is None:
+    first = next((each for each in ranked if each.has_digits and each.reading.key not in held), None)
+    if first is None:
         return None
-    reading = best.reading
+    reading = first.reading
     is_read = reading.origin is ReadingOrigin.ON_DEMAND
     return Chosen(
-        value=best.value,
+        value=first.value,
         unit=register.unit,
         measured_at=reading.measured_at,
         is_certain=is_read if on_demand else reading.measured_at == window.complete_at(choice),

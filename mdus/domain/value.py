@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
 from operator import attrgetter
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 type_key = tuple[object, ...]
+
+D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,41 @@ class Value:
     def wakes(self) -> tuple[str, ...]:
         """Return the names that parked items may be waiting for and that this value's arrival satisfies."""
         return ()
+
+
+def changed(value: D, /, **changes: Any) -> D:
+    """Return a frozen dataclass with slots, with some fields changed: `dataclasses.replace`, in a third of its time.
+
+    For what is done to each value of a batch. Raises TypeError for a name that is no field, and for a kind whose making
+    does more than to set its fields.
+    """
+    kind: Any = type(value)
+    names, read, puts = _fields_of(kind)
+    made: D = object.__new__(kind)
+    for put, content in zip(puts.values(), read(value), strict=True):
+        put(made, content)
+    for name, content in changes.items():
+        put_one = puts.get(name)
+        if put_one is None:
+            raise TypeError(f"{kind.__name__} has no field {name}, only {', '.join(names)}")
+        put_one(made, content)
+    return made
+
+
+def putters(kind: type[Any], names: Sequence[str]) -> dict[str, Callable[[Any, Any], None]]:
+    """Return what sets fields of a dataclass with slots, by their names, frozen or not; raises TypeError as above."""
+    if hasattr(kind, "__post_init__"):
+        raise TypeError(f"{kind.__name__} is not made by setting its fields: its __post_init__ would be passed by")
+    return {name: getattr(kind, name).__set__ for name in names}
+
+
+@cache
+def _fields_of(
+    kind: type[Any],
+) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], dict[str, Callable[[Any, Any], None]]]:
+    names = tuple(field.name for field in fields(kind))
+    read = attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
+    return names, read, putters(kind, names)
 
 
 #: What reads the key of a kind; made once, for a batch of thousands asks for thousands.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, TypeVar
 
 from mdus.contracts.log import Log, LogItem, ProcessingResultCode, SeverityCode
 from mdus.domain.command import Command
-from mdus.domain.value import Remove, Value
+from mdus.domain.value import Remove, Value, changed
 
 Change = Value | Remove
 
@@ -105,7 +105,7 @@ R = TypeVar("R", bound=Received)
 
 def received(request: R, origin: Origin) -> R:
     """Return the request with its origin set."""
-    return replace(request, origin=origin)
+    return changed(request, origin=origin)
 
 
 @dataclass(frozen=True, slots=True)

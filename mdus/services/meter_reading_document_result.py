@@ -29,7 +29,7 @@ from mdus.domain.meter_reading_document import (
     DocumentStatus,
     MeterReadingDocument,
 )
-from mdus.domain.value import Value
+from mdus.domain.value import Value, changed
 from mdus.messaging.answer import Answer
 from mdus.messaging.known import Known
 from mdus.messaging.log_types import accepted_types
@@ -94,7 +94,7 @@ def select(uow: UnitOfWork, *, now: datetime, limit: int) -> Sequence[Due]:
 
 def _due(document: MeterReadingDocument) -> Due:
     attempt = document.result_attempts + 1
-    sent = replace(document, status=DocumentStatus.RESULT_SENT, next_try_at=None, result_attempts=attempt)
+    sent = changed(document, status=DocumentStatus.RESULT_SENT, next_try_at=None, result_attempts=attempt)
     return Due(
         subject=document,
         sender_system=document.sender_system,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import NUMERIC, BigInteger, DateTime, Dialect, Text
@@ -80,6 +81,7 @@ def _to_microseconds(value: datetime | None) -> int | None:
     return (value - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=4096)  # a batch has the same few instants thousands of times
 def _from_microseconds(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=value)
 

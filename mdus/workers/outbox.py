@@ -19,7 +19,6 @@ import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -357,12 +356,17 @@ class OutboxWorker:
                 else bound_again(uow.connection, service.shape, item)
                 for item in stored
             ]
+        # Most of a bulk ended alike: each result is read once.
+        results = {
+            text: self._log_types.told(from_json(service.result, text)) for text in {each.result for each in stored}
+        }
         items = []
         for item, request in zip(stored, requests, strict=True):
-            content = service.confirm(request, self._log_types.told(from_json(service.result, item.result)))
             made = outbox.item_uuid(row.uuid, item.position)
-            header = self._header(row, uuid=made, reference_uuid=item.uuid, reference_id=item.header_id)
-            items.append(Item(replace(header, test_data=item.test_data or None), content))
+            header = self._header(
+                row, uuid=made, reference_uuid=item.uuid, reference_id=item.header_id, test_data=item.test_data
+            )
+            items.append(Item(header, service.confirm(request, results[item.result])))
         return items, Log.overall(item.value.log.result_code for item in items)  # type: ignore[attr-defined]
 
     def _started(self, row: AnyRow, service: Any) -> list[Item]:
@@ -376,13 +380,22 @@ class OutboxWorker:
             for item in stored
         ]
 
-    def _header(self, row: AnyRow, *, uuid: str, reference_uuid: str | None, reference_id: str | None) -> MessageHeader:
+    def _header(
+        self,
+        row: AnyRow,
+        *,
+        uuid: str,
+        reference_uuid: str | None,
+        reference_id: str | None,
+        test_data: bool | None = None,
+    ) -> MessageHeader:
+        is_test = row.test_data if test_data is None else test_data
         return MessageHeader(
             uuid=uuid,
             reference_uuid=reference_uuid,
             reference_id=reference_id,
             created_at=_to_seconds(row.created_at),
-            test_data=True if row.test_data else None,
+            test_data=True if is_test else None,
             sender_system=self._settings.cis.own_system,
             recipient_system=row.sender_system,
         )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from mdus.domain.meter_reading_selection import (
     Anchor,
     Choice,
+    Chosen,
     OutOfReach,
     ReadingPolicies,
     ReadingPolicy,
     ReadingReason,
     Window,
-    choose,
+    best,
+    candidates,
     misfit,
     reason_number,
 )
@@ -63,6 +67,13 @@ def reading(
 
 
 UNITS = Units.of(load_settings({}))
+
+
+def choose(
+    readings: Iterable[MeterReading], *, units: Units, turns_over: bool = False, held: Any = frozenset(), **order: Any
+) -> Chosen | None:
+    ranked = candidates(readings, units=units, turns_over=turns_over, **order)
+    return best(ranked, held=held, **order)
 
 
 def chosen_at(*readings: MeterReading, choice: Choice = Choice.NEAREST, on_demand: bool = False) -> datetime | None:
