@@ -11,7 +11,7 @@ Whole batches at once: a bounded number of statements whatever the number of doc
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -25,9 +25,9 @@ from mdus.domain.meter_reading_selection import Candidate, ReadingPolicies
 from mdus.domain.reading import ReadingOrigin
 from mdus.domain.reading_verdict import Judgement, ReadingVerdict, verdict_on
 from mdus.domain.register import Register
-from mdus.domain.value import type_key
+from mdus.domain.value import changed, type_key
 from mdus.storage.session import UnitOfWork
-from mdus.vee.days import Days, Mask
+from mdus.vee.days import Days, Fact, Mask
 from mdus.vee.explaining import basis_of
 from mdus.vee.pipeline import Result, State, run
 from mdus.vee.rule import Severity
@@ -48,9 +48,12 @@ def judged(
     now: datetime,
 ) -> list[Collection]:
     """Return the documents with the verdicts on the readings that may answer them but are held; stores new verdicts."""
-    judging = _Judging(uow, rule_sets=rule_sets, policies=policies, now=now)
     ranked = [due.candidates(policies) for due in dues]
     open_ones = [place for place, some in enumerate(ranked) if some]
+    if not open_ones:
+        return list(dues)
+    judging = _Judging(uow, rule_sets=rule_sets, policies=policies, now=now)
+    judging.load(dues, ranked)
     for turn in range(_CANDIDATES):
         open_ones = [place for place in open_ones if turn < len(ranked[place])]
         some = {place: ranked[place][turn] for place in open_ones}
@@ -58,7 +61,7 @@ def judged(
         open_ones = [place for place, each in some.items() if judging.is_suspect(each)]
     judging.store()
     return [
-        replace(due, suspect=held) if (held := judging.held(some)) else due
+        changed(due, ranked=some, suspect=judging.held(some)) if some else due
         for due, some in zip(dues, ranked, strict=True)
     ]
 
@@ -73,40 +76,45 @@ class _Judging:
         self._rule_sets = rule_sets
         self._policies = policies
         self._now = now
-        self._verdicts: dict[type_key, ReadingVerdict] = {}
+        self._stored: dict[type_key, ReadingVerdict] = {}
+        self._verdicts: dict[type_key, ReadingVerdict] = {}  # of the readings looked at
         self._new: dict[type_key, ReadingVerdict] = {}
+
+    def load(self, dues: Sequence[Collection], ranked: Sequence[Sequence[Candidate]]) -> None:
+        """Load the verdicts there are on readings that may be looked at: one statement, however many looks follow."""
+        keys = {
+            each.reading.key
+            for due, some in zip(dues, ranked, strict=True)
+            if due.register is not None
+            for each in some[:_CANDIDATES]
+            if each.reading.origin is not ReadingOrigin.MANUAL
+        }
+        stored = self._uow.load(ReadingVerdict, ReadingVerdict.KEY, keys, lock=False)
+        self._stored = {each.key: each for each in stored}
 
     def look(self, dues: Sequence[Collection], some: Mapping[int, Candidate]) -> None:
         """Judge readings, one of each of some documents, that have no verdict that stands."""
-        wanted: dict[type_key, tuple[Candidate, Register, RuleSet]] = {}
+        todo: dict[type_key, tuple[Candidate, Register, RuleSet]] = {}
         for place, candidate in some.items():
             register, key = dues[place].register, candidate.reading.key
             if register is None or key in self._verdicts or candidate.reading.origin is ReadingOrigin.MANUAL:
                 continue  # SAP has found plausible what a person read
+            known = self._stored.get(key)
+            if known is not None:
+                self._verdicts[key] = known
             rule_set = self._rule_sets(register, dues[place].document.scheduled_on)
-            wanted[key] = (candidate, register, rule_set)
-        if not wanted:
-            return
-        stored = {
-            each.key: each for each in self._uow.load(ReadingVerdict, ReadingVerdict.KEY, set(wanted), lock=False)
-        }
-        self._verdicts |= stored
-        todo = [
-            (candidate, register, rule_set)
-            for key, (candidate, register, rule_set) in wanted.items()
-            if rule_set.steps and (key not in stored or not stored[key].stands(rule_set.title))
-        ]
+            if rule_set.steps and (known is None or not known.stands(rule_set.title)):
+                todo[key] = (candidate, register, rule_set)
         if todo:
-            self._judge(todo, stored)
+            self._judge(list(todo.values()))
 
-    def _judge(
-        self, todo: Sequence[tuple[Candidate, Register, RuleSet]], stored: Mapping[type_key, ReadingVerdict]
-    ) -> None:
+    def _judge(self, todo: Sequence[tuple[Candidate, Register, RuleSet]]) -> None:
         subjects = [
             Subject(register=register, at=candidate.reading.measured_at, value=candidate.value)
             for candidate, register, _ in todo
         ]
-        facts = RegisterFacts(self._uow, subjects, policies=self._policies)
+        needs = _needs({rule_set.title: rule_set for _, _, rule_set in todo}.values())
+        facts = RegisterFacts(self._uow, subjects, policies=self._policies, needs=needs)
         for rule_set, decimals, places in _groups([(register, rule_set) for _, register, rule_set in todo]):
             result = run(facts.judged(places, decimals=decimals), replace(rule_set, fillings=()))
             suspect = _suspected(result)
@@ -119,7 +127,7 @@ class _Judging:
                     judged_at=self._now,
                 )
                 self._verdicts[verdict.key] = verdict
-                known = stored.get(verdict.key)
+                known = self._stored.get(verdict.key)
                 if known is None or replace(known, judged_at=self._now) != verdict:
                     self._new[verdict.key] = verdict
 
@@ -143,8 +151,9 @@ def estimated(
     """Return those of the documents whose value can be estimated, with the estimate."""
     known = [(due, due.register) for due in dues if due.register is not None]
     subjects = [Subject(register=register, at=due.document.due_at) for due, register in known]
-    facts = RegisterFacts(uow, subjects, policies=policies)
     sets = [(register, rule_sets(register, due.document.scheduled_on)) for due, register in known]
+    needs = _needs({rule_set.title: rule_set for _, rule_set in sets}.values(), methods=True)
+    facts = RegisterFacts(uow, subjects, policies=policies, needs=needs)
     found: list[Collection] = []
     for rule_set, decimals, places in _groups(sets):
         days = facts.to_be_estimated(places, decimals=decimals)
@@ -159,6 +168,11 @@ def estimated(
             )
             found.append(replace(due, estimate=estimate))
     return found
+
+
+def _needs(rule_sets: Iterable[RuleSet], *, methods: bool = False) -> frozenset[Fact]:
+    """Return what the rules, or the methods, of some sets need to know."""
+    return frozenset().union(*(each.methods_need if methods else each.needs for each in rule_sets))
 
 
 def _groups(sets: Sequence[tuple[Register, RuleSet]]) -> list[tuple[RuleSet, int, list[int]]]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +47,19 @@ _LARGEST: Final = 2**63 - 1
 _FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 
+#: What is looked up only where a rule or method asks for it.
+_PAST: Final = frozenset({Fact.PAST_TOTAL, Fact.PAST_DAYS})
+_YEAR_AGO: Final = frozenset({Fact.YEAR_AGO_TOTAL, Fact.YEAR_AGO_DAYS})
+
+
+class _End(Enum):
+    """A reading that usage is reckoned from, or up to."""
+
+    PAST = 1  # where the usage before begins
+    YEAR_AGO_BEFORE = 2  # where that of a year ago begins
+    YEAR_AGO = 3  # and ends
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """What a register shows at an instant: a value that is judged, or (None) one that is to be estimated."""
@@ -61,9 +75,15 @@ class Subject:
 
 
 class RegisterFacts:
-    """What is known of some readings, by their place; a bounded number of statements whatever their number."""
+    """What is known of some readings, by their place; a bounded number of statements whatever their number.
 
-    def __init__(self, uow: UnitOfWork, subjects: Sequence[Subject], *, policies: ReadingPolicies) -> None:
+    `needs` are the facts that somebody will ask for: usage of other times, and whether a meter was off, are looked up
+    for those only. All others are unknown then.
+    """
+
+    def __init__(
+        self, uow: UnitOfWork, subjects: Sequence[Subject], *, policies: ReadingPolicies, needs: frozenset[Fact]
+    ) -> None:
         self._subjects = subjects
         self._policies = policies
         recurrences = Recurrences.of(uow.settings)
@@ -72,38 +92,28 @@ class RegisterFacts:
             [each.stretch(_earlier(each.at, _back(each.register, recurrences)), each.at) for each in subjects],
         )
         known = sorted(self._before)
-        past, year_end, year_start = self._starts(uow, known)
-        self._past, self._year = (
-            past,
-            {
-                place: (year_start[place], year_end[place])
-                for place in known
-                if place in year_start and place in year_end
-            },
-        )
-        self._statuses = self._load_statuses(uow, known)
+        self._ends = self._find_ends(uow, known, past=bool(needs & _PAST), year=bool(needs & _YEAR_AGO))
+        self._statuses = self._load_statuses(uow, known) if Fact.IN_SERVICE in needs else {}
 
-    def _starts(
-        self, uow: UnitOfWork, known: Sequence[int]
-    ) -> tuple[dict[int, MeterReading], dict[int, MeterReading], dict[int, MeterReading]]:
-        """Return, by place, where the usage before begins, and where that of a year ago ends and begins."""
-        subjects, before = [self._subjects[place] for place in known], [self._before[place] for place in known]
-        count = len(known)
-        stretches = [
-            one.stretch(_earlier(last.measured_at, _USAGE_BACK), _earlier(last.measured_at, _USAGE) + _INSTANT)
-            for one, last in zip(subjects, before, strict=True)
-        ]
-        for ends in ([one.at for one in subjects], [last.measured_at for last in before]):
-            stretches += [
-                one.stretch(_earlier(at, _YEAR + _AROUND), _earlier(at, _YEAR) + _INSTANT)
-                for one, at in zip(subjects, ends, strict=True)
-            ]
-        found = newest_in(uow.connection, stretches)
-        past, year_end, year_start = (
-            {place: found[part * count + row] for row, place in enumerate(known) if part * count + row in found}
-            for part in range(3)
-        )
-        young = [place for place in known if place not in past]
+    def _find_ends(
+        self, uow: UnitOfWork, known: Sequence[int], *, past: bool, year: bool
+    ) -> dict[tuple[_End, int], MeterReading]:
+        """Return the ends of the usage that is needed, by which it is and place.
+
+        One statement for all, and one more for registers so young that the usage before begins with their oldest.
+        """
+        asked: dict[tuple[_End, int], Stretch] = {}
+        for place in known:
+            one, last = self._subjects[place], self._before[place]
+            if past:
+                since = _earlier(last.measured_at, _USAGE_BACK)
+                asked[_End.PAST, place] = one.stretch(since, _earlier(last.measured_at, _USAGE) + _INSTANT)
+            if year:
+                for which, at in ((_End.YEAR_AGO, one.at), (_End.YEAR_AGO_BEFORE, last.measured_at)):
+                    asked[which, place] = one.stretch(_earlier(at, _YEAR + _AROUND), _earlier(at, _YEAR) + _INSTANT)
+        newest = newest_in(uow.connection, list(asked.values()))
+        found = {key: newest[row] for row, key in enumerate(asked) if row in newest}
+        young = [place for place in known if past and (_End.PAST, place) not in found]
         oldest = oldest_in(
             uow.connection,
             [
@@ -113,8 +123,7 @@ class RegisterFacts:
                 for place in young
             ],
         )
-        past |= {young[row]: reading for row, reading in oldest.items()}
-        return past, year_end, year_start
+        return found | {(_End.PAST, young[row]): reading for row, reading in oldest.items()}
 
     def _load_statuses(self, uow: UnitOfWork, known: Sequence[int]) -> dict[tuple[str, str], EndDeviceStatus]:
         keys = {(self._before[place].sender_system, self._before[place].device_id) for place in known}
@@ -170,8 +179,12 @@ class RegisterFacts:
             span[row] = (subject.at - last.measured_at) / _A_DAY
             serves[row] = not self._was_off(last)
             for total, days, stretch in (
-                (Fact.PAST_TOTAL, past, (self._past.get(place), last)),
-                (Fact.YEAR_AGO_TOTAL, year, self._year.get(place, (None, None))),
+                (Fact.PAST_TOTAL, past, (self._ends.get((_End.PAST, place)), last)),
+                (
+                    Fact.YEAR_AGO_TOTAL,
+                    year,
+                    (self._ends.get((_End.YEAR_AGO_BEFORE, place)), self._ends.get((_End.YEAR_AGO, place))),
+                ),
             ):
                 amounts[total][row], days[row] = self._usage(place, *stretch, decimals=decimals)
         return {
