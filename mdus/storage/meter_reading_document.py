@@ -200,11 +200,12 @@ def due_for_result(connection: Connection, *, limit: int) -> list[MeterReadingDo
 
     A result never overtakes the confirmation of its order.
     """
-    return METER_READING_DOCUMENT.fetch(connection, _due_for_result(), {"most": limit})
+    return METER_READING_DOCUMENT.fetch(connection, _due_for_result(limit > 1), {"most": limit})
 
 
 @cache
-def _due_for_result() -> Any:
+def _due_for_result(in_order: bool) -> Any:
+    """Return the query of `due_for_result`; of one document, any will do: to put them in order, all are looked at."""
     confirmation = MESSAGE.alias()
     accepted = (
         select(ITEM.c.id)
@@ -215,13 +216,10 @@ def _due_for_result() -> Any:
         )
         .exists()
     )
-    return (
-        METER_READING_DOCUMENT.select()
-        .where(DOCUMENT_IS_READ, accepted)
-        .order_by(_TABLE.c.id)
-        .limit(bindparam("most", type_=Integer))
-        .with_for_update(skip_locked=True)
-    )
+    query = METER_READING_DOCUMENT.select().where(DOCUMENT_IS_READ, accepted)
+    if in_order:
+        query = query.order_by(_TABLE.c.id)
+    return query.limit(bindparam("most", type_=Integer)).with_for_update(skip_locked=True)
 
 
 def without_reading(connection: Connection, *, limit: int) -> tuple[int, list[MeterReadingDocument]]:

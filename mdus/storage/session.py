@@ -102,6 +102,11 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
 #: Pages (of 4 KiB) in SQLite's log before a commit moves them to the file: pages written again and again move once.
 _CHECKPOINT_PAGES: Final = 4096
 
+#: How often a connection is asked the same before the server keeps it prepared, and how much it keeps at most: what
+#: MDUS asks, it asks all day long, and planning takes as long as answering.
+_PREPARED_AFTER: Final = 1
+_PREPARED_MOST: Final = 300
+
 #: SQLSTATE of a deadlock and of a serialization failure.
 _COLLISIONS: Final = frozenset({"40P01", "40001"})
 
@@ -290,7 +295,8 @@ class Database:
     def read(self) -> Iterator[UnitOfWork]:
         """Open a transaction that only reads; it never waits for a writer.
 
-        Within `as_one` it sees what the parts before it have written.
+        Within `as_one` it sees what the parts before it have written. It ends by a commit though there is nothing to
+        keep: after a rollback the driver forgets all statements the server has prepared for it.
         """
         whole = _WHOLE.get()
         if whole is not None and whole.database is self and whole.has_begun:
@@ -299,6 +305,7 @@ class Database:
             return
         with self.engine.connect() as connection:
             yield UnitOfWork(connection, settings=self.settings)
+            connection.commit()
 
     def close(self) -> None:
         """Close all pooled connections."""
@@ -400,8 +407,14 @@ def _engine(url: str, *, settings: Settings) -> Engine:
         max_overflow=connections,
         pool_timeout=patience,
         pool_pre_ping=not is_sqlite,  # a file does not go away; a server restarts
+        pool_use_lifo=True,  # a server plans anew what a connection has not been asked before: few of them know it all
     )
     if not is_sqlite:
+
+        @event.listens_for(engine, "connect")
+        def _keep_plans(connection: Any, _record: Any) -> None:
+            connection.prepare_threshold, connection.prepared_max = _PREPARED_AFTER, _PREPARED_MOST
+
         return engine
 
     @event.listens_for(engine, "connect")

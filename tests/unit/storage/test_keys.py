@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from mdus.domain.register import Register
-from mdus.storage.keys import among, among_alike
+from mdus.storage.keys import among, among_alike, among_given, told
 from mdus.storage.message import MESSAGE_EVENT
 from mdus.storage.registry import REGISTER
 from mdus.storage.rows import insert_rows
@@ -47,6 +47,24 @@ def found(connection: Connection, names: tuple[str, ...], keys: list[tuple[Any, 
     query = select(table.c.sender_system, table.c.measurement_task_id).order_by(table.c.id)
     is_wanted = among(connection, [table.c[name] for name in names], keys)
     return [tuple(row) for row in connection.execute(query.where(is_wanted))]
+
+
+class TestAmongGiven:
+    def test_finds_what_each_execution_is_told(self, connection: Connection) -> None:
+        table = REGISTER.table
+        by = [table.c.sender_system, table.c.measurement_task_id, table.c.valid_from]
+        made_once = (
+            select(table.c.sender_system, table.c.measurement_task_id)
+            .where(among_given(connection.dialect.name, by))
+            .order_by(table.c.id)
+        )
+
+        def keyed(*keys: tuple[Any, ...]) -> list[tuple[str, str]]:
+            return [tuple(row) for row in connection.execute(made_once, told(connection, by, keys))]
+
+        assert keyed(("P11", "1", date(2026, 1, 1)), ("P12", '0"2', date(2026, 1, 1))) == [("P11", "1"), ("P12", '0"2')]
+        assert keyed(("P12", "1", date(2026, 1, 1)), ("P11", "1", date(2026, 1, 2))) == [("P12", "1")]
+        assert keyed() == []
 
 
 class TestAmong:

@@ -26,14 +26,16 @@ from mdus.headends.rest import HEAD_END
 from mdus.messaging.retry import RetryPolicy
 from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
-from mdus.storage import delivery
+from mdus.storage import delivery, rule_set
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.session import Database
+from mdus.vee.rule_set import RuleSetRow
 from mdus.workers.head_end import HeadEndWorker, patience
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
 from mdus.workers.outbox import OutboxWorker
 from mdus.workers.readings import ReadingsWorker
+from mdus.workers.rule_sets import stored_for_registers
 from tests.benchmarks import orders
 from tests.benchmarks.landscape import Store, fill_registry
 from tests.head_ends.scripted import ScriptedHeadEnd
@@ -92,7 +94,11 @@ class Chain:
         readings = ReadingsWorker(
             database=database, clock=clock, decoders={orders.HEAD_END: HEAD_END.decoder(settings)}, retry=retry
         )
-        documents = MeterReadingDocumentWorker(database=database, settings=settings, clock=clock)
+        with database.begin() as uow:
+            rule_set.seed(uow.connection, settings.rows("rule_sets", RuleSetRow), now=NOON)
+        documents = MeterReadingDocumentWorker(
+            database=database, settings=settings, clock=clock, rule_sets=stored_for_registers(discover().tools)
+        )
         self.steps: dict[str, Callable[[], Any]] = {
             "intake": self._take_in,
             "inbox": inbox.turn,
