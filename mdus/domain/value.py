@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from operator import attrgetter
@@ -53,20 +53,15 @@ def changed(value: D, /, **changes: Any) -> D:
     return made
 
 
-def putters(kind: type[Any], names: Sequence[str]) -> dict[str, Callable[[Any, Any], None]]:
-    """Return what sets fields of a dataclass with slots, by their names, frozen or not; raises TypeError as above."""
-    if hasattr(kind, "__post_init__"):
-        raise TypeError(f"{kind.__name__} is not made by setting its fields: its __post_init__ would be passed by")
-    return {name: getattr(kind, name).__set__ for name in names}
-
-
 @cache
 def _fields_of(
     kind: type[Any],
 ) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], dict[str, Callable[[Any, Any], None]]]:
     names = tuple(field.name for field in fields(kind))
     read = attrgetter(*names) if len(names) > 1 else lambda value: tuple(getattr(value, name) for name in names)
-    return names, read, putters(kind, names)
+    if hasattr(kind, "__post_init__"):
+        raise TypeError(f"{kind.__name__} is not made by setting its fields: its __post_init__ would be passed by")
+    return names, read, {name: getattr(kind, name).__set__ for name in names}
 
 
 #: What reads the key of a kind; made once, for a batch of thousands asks for thousands.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
-from mdus.domain.value import changed, putters
+from mdus.domain.value import changed
 
 NOON = datetime(2026, 3, 27, 11, tzinfo=UTC)
 DOCUMENT = MeterReadingDocument(
@@ -67,5 +67,3 @@ class TestChanged:
     def test_refuses_a_kind_that_does_more_when_it_is_made(self) -> None:
         with pytest.raises(TypeError, match="__post_init__"):
             changed(Cut(note="long"), note="longer")
-        with pytest.raises(TypeError, match="__post_init__"):
-            putters(Cut, ["note"])
