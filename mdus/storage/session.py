@@ -102,8 +102,8 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
 #: Pages (of 4 KiB) in SQLite's log before a commit moves them to the file: pages written again and again move once.
 _CHECKPOINT_PAGES: Final = 4096
 
-#: How often a connection is asked the same before the server keeps it prepared, and how much it keeps at most: what
-#: MDUS asks, it asks all day long, and planning takes as long as answering.
+#: How often a connection is asked the same before the server keeps it parsed, and how much it keeps at most: what MDUS
+#: asks, it asks all day long.
 _PREPARED_AFTER: Final = 1
 _PREPARED_MOST: Final = 300
 
@@ -407,13 +407,16 @@ def _engine(url: str, *, settings: Settings) -> Engine:
         max_overflow=connections,
         pool_timeout=patience,
         pool_pre_ping=not is_sqlite,  # a file does not go away; a server restarts
-        pool_use_lifo=True,  # a server plans anew what a connection has not been asked before: few of them know it all
+        pool_use_lifo=True,  # a server parses anew what a connection has not been asked before: few of them know it all
     )
     if not is_sqlite:
 
         @event.listens_for(engine, "connect")
-        def _keep_plans(connection: Any, _record: Any) -> None:
+        def _keep_statements(connection: Any, _record: Any) -> None:
             connection.prepare_threshold, connection.prepared_max = _PREPARED_AFTER, _PREPARED_MOST
+            # A plan that was kept while a table was small reads all of it when it has grown.
+            connection.execute("SET plan_cache_mode = force_custom_plan")
+            connection.commit()
 
         return engine
 
