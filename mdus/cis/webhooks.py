@@ -15,7 +15,7 @@ import time
 
 import httpx
 
-from mdus.cis.client import Delivery
+from mdus.cis.client import Delivery, system_trust
 from mdus.contracts.printable import printable
 
 
@@ -24,7 +24,7 @@ class WebhookClient:
 
     def __init__(self, *, timeout_seconds: float) -> None:
         """Wait so long for an answer."""
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False)
+        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False, verify=system_trust())
 
     def post(self, body: bytes, *, url: str, secret: str, uuid: str) -> Delivery:
         """Post once; never raises for what the other side does."""

@@ -61,8 +61,8 @@ def create_app(
     )
     problems.install(app)
     health = health_routes(runtime, leases=leases, dues=dues, jobs=jobs)
-    app.router.routes.extend([*soap_routes(runtime), *health, *routes])
-    app.include_router(rest_router(runtime))
+    # Not `include_router`: it describes every route once more, at the first request.
+    app.router.routes.extend([*soap_routes(runtime), *health, *routes, *rest_router(runtime).routes])
     app.add_middleware(TimedRequests)
     return app
 

@@ -35,14 +35,13 @@ class Access:
     """Tells who calls, or answers 401; `at_least` makes a dependency that answers 403 to whoever may not."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._database = runtime.database
-        self._sender = SenderAuthentication(runtime.settings)
+        self._runtime = runtime
 
     def __call__(self, request: Request) -> Caller:
         """Return who calls."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            with self._database.read() as uow:
+            with self._runtime.database.read() as uow:
                 caller = caller_of(uow.connection, token.strip())
             if caller is None:
                 raise HTTPException(
@@ -50,7 +49,7 @@ class Access:
                 )
             return caller
         try:
-            sender = self._sender(request)
+            sender = SenderAuthentication(self._runtime.settings)(request)
         except NotAuthenticated as error:
             raise HTTPException(401, f"{error}, or a token (Bearer)", headers=dict(CHALLENGE)) from error
         name = "this machine" if sender is None else f"sender {sender.name}"

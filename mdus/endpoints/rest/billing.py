@@ -119,7 +119,7 @@ def add_billing(router: APIRouter, runtime: Runtime, access: Access) -> None:
 
 def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> None:
     who, approver = Depends(access), Depends(access.at_least(Role.APPROVER))
-    database, zone = runtime.database, runtime.settings.time_zone
+    database = runtime.database
 
     @router.get(
         "/determinants",
@@ -186,6 +186,7 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
         """Return the versions that were made on a local day as CSV; the file of a day that is over never changes."""
         if on.year not in _YEARS:
             raise HTTPException(404, f"Nothing was determined on {on}")
+        zone = runtime.settings.time_zone
         start, end = (day_start(day, zone=zone) for day in (on, on + _A_DAY))
 
         def parts() -> Iterator[bytes]:
@@ -232,13 +233,12 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
 def _add_sets(router: APIRouter, runtime: Runtime, access: Access) -> None:
     who, operator = Depends(access), Depends(access.at_least(Role.OPERATOR))
     database = runtime.database
-    usual = runtime.settings.billing.determinant_set
-    names = sorted({row.set for row in runtime.settings.rows("determinant_sets", DeterminantSetRow)})
     path = "/points-of-delivery/{sender_system}/{point_of_delivery_id}/determinant-set"
 
     def shown(uow: Any, key: tuple[str, str]) -> SetsShown:
         by = ("sender_system", "point_of_delivery_id")
         found = sorted(DETERMINANT_SET_ASSIGNMENT.read(uow.connection, by, [key]), key=lambda each: each.valid_from)
+        usual = runtime.settings.billing.determinant_set
         return SetsShown(usual=usual, assigned=[SetShown.model_validate(each) for each in found])
 
     def check(uow: Any, key: tuple[str, str], caller: Caller) -> None:
@@ -261,6 +261,7 @@ def _add_sets(router: APIRouter, runtime: Runtime, access: Access) -> None:
         sender_system: str, point_of_delivery_id: str, order: SetOrder, caller: Annotated[Caller, operator]
     ) -> SetsShown:
         """Give a point of delivery a determinant set from a local day on; what its periods come to is made anew."""
+        names = sorted({row.set for row in runtime.settings.rows("determinant_sets", DeterminantSetRow)})
         if order.set not in names:
             raise Problem(
                 409,

@@ -60,7 +60,7 @@ class StormOrder(Sent):
 def add_exception_storms(router: APIRouter, runtime: Runtime, access: Access) -> None:
     """Add the routes to a router."""
     who, operator = Depends(access), Depends(access.at_least(Role.OPERATOR))
-    database, clock, told = runtime.database, runtime.clock, runtime.settings.exceptions
+    database, clock = runtime.database, runtime.clock
 
     @router.get("/exception-storms", tags=["exceptions"])
     def all_storms(
@@ -80,7 +80,7 @@ def add_exception_storms(router: APIRouter, runtime: Runtime, access: Access) ->
     @router.post("/exception-storms", tags=["exceptions"], status_code=201, responses=described(409))
     def start(order: StormOrder, caller: Annotated[Caller, operator]) -> StormShown:
         """Begin a storm: the cases of its place wait in it, their due dates stand still."""
-        place, now = Place(head_end=order.head_end, area=order.area), clock.now()
+        place, now, told = Place(head_end=order.head_end, area=order.area), clock.now(), runtime.settings.exceptions
         with database.begin() as uow:
             connection = uow.connection
             wait_for_routing(connection)

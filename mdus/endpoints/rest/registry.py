@@ -258,11 +258,10 @@ def _measured_by(spans: Sequence[Any], registers: Sequence[Any], now: datetime) 
 
 
 def _add_head_ends(router: APIRouter, runtime: Runtime, who: Any) -> None:
-    matrix = Capabilities.of(runtime.settings)
-
     @router.get("/head-ends", tags=["metering"])
     def head_ends(_: Annotated[Caller, who]) -> list[HeadEndShown]:
         """List the head ends of the settings: the systems each serves, what their devices can do, what it takes."""
+        matrix = Capabilities.of(runtime.settings)
         return [
             HeadEndShown(
                 name=row.name,

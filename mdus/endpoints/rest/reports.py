@@ -161,8 +161,6 @@ def _difference(row: AnyRow) -> Difference:
 
 
 def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
-    zone = runtime.settings.time_zone
-
     @router.get("/kpis", tags=["reports"], responses=described(409))
     def kpis(
         caller: Annotated[Caller, who],
@@ -173,7 +171,7 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
         ] = None,
     ) -> Kpis:
         """Tell the figures of the day before an instant, of the 24 hours up to it, and at it."""
-        instant = sound(at or runtime.clock.now())
+        instant, zone = sound(at or runtime.clock.now()), runtime.settings.time_zone
         day = local_day(instant, zone=zone) - timedelta(days=1)
         span = (day_start(day, zone=zone), day_start(day + timedelta(days=1), zone=zone))
         with runtime.database.read() as uow:
@@ -198,7 +196,7 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
         limit: Annotated[int, Query(ge=1, le=100_000, description="Most figures.")] = 10_000,
     ) -> list[KpiShown]:
         """Tell the course of the figures that are counted each day, by name, labels and day."""
-        last = until or local_day(runtime.clock.now(), zone=zone)
+        last = until or local_day(runtime.clock.now(), zone=runtime.settings.time_zone)
         sound(datetime.combine(last, time(), UTC), at="query.until")
         first = since or last - timedelta(days=30)
         with runtime.database.read() as uow:

@@ -16,7 +16,6 @@ from mdus.storage.tracing import gather, resolve
 
 def add_trace(router: APIRouter, runtime: Runtime, access: Access) -> None:
     """Add the route to a router."""
-    patience = Patience.of(runtime.services, runtime.settings)
 
     @router.get("/trace", tags=["trace"])
     def trace(
@@ -41,6 +40,7 @@ def add_trace(router: APIRouter, runtime: Runtime, access: Access) -> None:
             if not subject.is_known:
                 raise HTTPException(404, f"Nothing is known of {of}")
             found = gather(uow.connection, subject, limit=limit, content=payloads)
+        patience = Patience.of(runtime.services, runtime.settings)
         account = traced(found, patience=patience, now=runtime.clock.now())
         shown = Traced.model_validate(account)
         if payloads and not caller.sees_personal:

@@ -10,9 +10,10 @@ sent, but no readable answer; other 5xx       it may have been done    -> Uncert
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 import httpx
@@ -54,11 +55,11 @@ class RestHeadEnd:
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
         password = row.password.get_secret_value() if row.password is not None else ""
         auth = httpx.BasicAuth(row.user, password) if row.user is not None else None
-        self._reading = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout)
+        self._reading = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=_trust())
         # A kept connection may be closed by the other side in the moment it is used again; the call would then be
         # uncertain for nothing. Jobs are few: each gets a connection of its own.
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self._acting = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, limits=fresh)
+        self._acting = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=_trust(), limits=fresh)
 
     def submit(
         self,
@@ -194,6 +195,12 @@ def _refused_here(
         if reason is not None:
             refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
     return refused
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Return the system's certificate authorities, read once per process: there are many."""
+    return httpx.create_ssl_context()
 
 
 def _read(reader: Callable[[bytes], T], body: bytes, name: str) -> T:

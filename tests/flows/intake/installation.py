@@ -24,6 +24,7 @@ from mdus.messaging.patterns import Service
 from mdus.services import device_create, meter_reading_document_create, meter_reading_document_result
 from mdus.settings import load_settings
 from mdus.storage.session import Database
+from tests.flows.intake.described_once import Asked, rest_routes
 
 NOW = datetime(2026, 3, 28, 10, 0, tzinfo=UTC)
 SERVICES: dict[str, Service] = {
@@ -60,9 +61,12 @@ class Installation:
 
     @property
     def app(self) -> ASGIApp:
-        """The whole application, or what a test has put in its place."""
+        """The whole application with the routes of REST that all share, or what a test has put in its place."""
         if self._app is None:
-            self._app = create_app(self.runtime)
+            with mock.patch.object(application, "rest_router", rest_routes):
+                app = create_app(self.runtime)
+            app.add_middleware(Asked, runtime=self.runtime)
+            self._app = app
         return self._app
 
     @app.setter
