@@ -23,7 +23,9 @@ from typing import Final
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Engine, event, make_url
+
+from tests.made_once import share_compiled, toml
 
 #: A file system in memory, and how much of it must be free.
 _MEMORY: Final = Path("/dev/shm")
@@ -49,6 +51,16 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep `MDUS_*` variables of whoever runs the tests out of them."""
     for name in [name for name in os.environ if name.startswith("MDUS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _made_once() -> Iterator[None]:
+    """Make SQL and settings once per process, not once per test."""
+    event.listen(Engine, "engine_connect", share_compiled)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tomllib.loads", toml)
+        yield
+    event.remove(Engine, "engine_connect", share_compiled)
 
 
 @pytest.fixture(scope="session")
