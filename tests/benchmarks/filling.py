@@ -531,6 +531,7 @@ def _fill_operation(rows: _Filling, size: Size) -> None:
             "opened_at": rows.at("n * 600"),
             "closed_at": _case("n % 100", ("= 0", "NULL"), otherwise=rows.at("n * 600 + 300")),
             "note": "'a note'",
+            **_work(rows, size),
         },
     )
     job = _case("n % 1000", ("= 1", "'retention'"), ("< 500", "'registry_sync'"), otherwise="'reconcile'")
@@ -553,6 +554,22 @@ def _fill_operation(rows: _Filling, size: Size) -> None:
             "attempts": "0",
         },
     )
+
+
+def _work(rows: _Filling, size: Size) -> Mapping[str, str]:
+    """Return what makes cases a work list: each of a device, routed, and due a day later."""
+    device = f"(n % {size.devices} + 1)"
+    return {
+        "state": _case("n % 300", ("= 100", "'in_work'"), ("= 200", "'waiting'"), otherwise="'open'"),
+        "team": _case("n % 10", ("= 0", "'field'"), otherwise="'metering'"),
+        "severity": _case("n % 1000", ("= 0", "'critical'"), ("< 100", "'high'"), otherwise="'normal'"),
+        "routed_at": rows.at("n * 600 + 1"),
+        "due_at": rows.at("n * 600 + 86400"),
+        "sender_system": _system(device),
+        "device_id": rows.padded(device, 18),
+        "point_of_delivery_id": rows.padded(device, 22),
+        "head_end": _case("n % 1000", ("= 7", f"'{SMALL_HEAD_END}'"), otherwise=f"'{HEAD_END}'"),
+    }
 
 
 def fill_of_clients(store: Store) -> None:

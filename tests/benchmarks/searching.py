@@ -44,6 +44,7 @@ from tests.benchmarks.filling import (
     system_of,
     uuid_of,
 )
+from tests.benchmarks.filling_figures import fill_figures
 from tests.benchmarks.landscape import Store, running
 from tests.benchmarks.orders import HEAD_END, OBIS, SYSTEM, device_id, document_id, serial_id
 
@@ -128,6 +129,7 @@ def searching(store: Store, folder: Path, *, messages: int) -> Iterator[Figure]:
     began = time.perf_counter()
     fill(store, size)
     fill_of_clients(store)
+    fill_figures(store, size)
     filled = time.perf_counter() - began
     everything, some = _tokens(store)
     views = [
@@ -248,13 +250,13 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
             "state": [*CaseState],
             "severity": [*Severity],
             "overdue": ["true", "false"],
-            "team": ["none"],
+            "team": ["metering", "field", "none"],
             "assignee": ["none"],
             "age_class": ["none"],
             "sender_system": systems,
-            "head_end": [HEAD_END, "none"],
+            "head_end": [HEAD_END, SMALL_HEAD_END, "none"],
             "device_id": devices,
-            "point_of_delivery_id": ["none"],
+            "point_of_delivery_id": [f"{view.device:022}", "none"],
             "group": ["1"],
             **({} if view.note else {"area": ["none"]}),
         },
@@ -269,8 +271,8 @@ def _lists(view: _View, size: Size) -> Iterator[_List]:
         filters={
             "after": ["0", "1000"],
             "sender_system": systems,
-            "point_of_delivery_id": ["none"],
-            "reading_type": [OBIS],
+            "point_of_delivery_id": [f"{view.device:022}", "none"],
+            "reading_type": [OBIS, "none"],
             "name": ["total"],
             "status": [*DeterminantStatus],
             "period_to": ["2026-02-01"],

@@ -16,6 +16,7 @@ import uvicorn
 from mdus.bootstrap.database import seed_rule_sets
 from mdus.bootstrap.discovery import discover
 from mdus.domain.access import Role
+from mdus.endpoints.application import create_app
 from mdus.endpoints.rest.examples import EXAMPLES
 from mdus.endpoints.rest.shapes import Shown
 from mdus.messaging.retry import RetryPolicy
@@ -57,7 +58,9 @@ def mdus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def address(mdus: Installation) -> Iterator[str]:
     """Where it listens."""
-    server = uvicorn.Server(uvicorn.Config(mdus.app, log_level="warning", access_log=False))
+    # The application as it is served, not the one whose routes all tests share.
+    app = create_app(mdus.runtime)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     settings = mdus.runtime.settings
     inbox = InboxWorker(
         database=mdus.database,
