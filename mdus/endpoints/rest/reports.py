@@ -193,7 +193,9 @@ def _add_kpis(router: APIRouter, runtime: Runtime, who: Any) -> None:
             Day | None, Query(description="From this local day on; without, 30 days before `until`.")
         ] = None,
         until: Annotated[Day | None, Query(description="Up to this local day; without, today.")] = None,
-        limit: Annotated[int, Query(ge=1, le=100_000, description="Most figures.")] = 10_000,
+        limit: Annotated[
+            int, Query(ge=1, le=100_000, description="Most figures: for the whole course of one, name it.")
+        ] = 1000,
     ) -> list[KpiShown]:
         """Tell the course of the figures that are counted each day, by name, labels and day."""
         last = until or local_day(runtime.clock.now(), zone=runtime.settings.time_zone)
