@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from typing import Annotated, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mdus.domain.channel import DayGrid
-from mdus.settings import Section, Texts
+from mdus.settings import Section, Settings, Texts
 
 Places = NDArray[np.uint8]
 Minutes = NDArray[np.int64]
@@ -93,6 +94,38 @@ class HolidayRow(Section):
         if self.easter_days is not None:
             return day == easter(day.year) + timedelta(days=self.easter_days)
         return day in self.dates
+
+
+class Holidays:
+    """The days of one list of holidays: `day in holidays`."""
+
+    def __init__(self, rows: Sequence[HolidayRow], name: str) -> None:
+        """Take all holidays, and the name of the list that counts; an empty one has no day."""
+        self._rows = tuple(row for row in rows if name and name in row.lists)
+        self._of_years: dict[int, tuple[date, ...]] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Holidays:
+        """Return the list that vee.holidays names, of the holidays of billing."""
+        return cls(settings.rows("billing_holidays", HolidayRow), settings.vee.holidays)
+
+    def __contains__(self, day: object) -> bool:
+        """Tell whether a local day is one of them."""
+        return isinstance(day, date) and day in self._of(day.year)
+
+    def before(self, day: date, *, most: int, since: date) -> list[date]:
+        """Return the days of the list before a day, the latest first."""
+        years = range(day.year, since.year - 1, -1)
+        found = (each for year in years for each in reversed(self._of(year)) if since <= each < day)
+        return list(islice(found, most))
+
+    def _of(self, year: int) -> tuple[date, ...]:
+        if year not in self._of_years:
+            days = (date(year, 1, 1) + timedelta(days=number) for number in range(366))
+            self._of_years[year] = tuple(
+                day for day in days if day.year == year and any(row.is_on(day) for row in self._rows)
+            )
+        return self._of_years[year]
 
 
 class WindowRow(Section):

@@ -26,6 +26,7 @@ from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
 from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
 from mdus.messaging.patterns import RequestSent, Service
 from mdus.settings import Problem, Settings
+from mdus.vee.neighbours import CheckMeterRow, SimilarGroupRow, TemperatureStationRow, contradicting_checks
 from mdus.vee.rule_set import RuleSetRow
 
 #: The tables, with the shape of their rows.
@@ -34,12 +35,15 @@ SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "billing_calendars": CalendarRow,
     "billing_holidays": HolidayRow,
     "capabilities": CapabilityRow,
+    "check_meters": CheckMeterRow,
     "determinant_sets": DeterminantSetRow,
     "exception_routing": RoutingRule,
     "interfaces": InterfaceRow,
     "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,
     "rule_sets": RuleSetRow,
+    "similar_groups": SimilarGroupRow,
+    "temperature_stations": TemperatureStationRow,
     "units": UnitRow,
 }
 
@@ -57,6 +61,7 @@ def table_problems(
     yield from _unit_problems(settings)
     yield from _calendar_problems(settings)
     yield from _determinant_set_problems(settings)
+    yield from _neighbour_problems(settings)
 
 
 def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -> Iterator[Problem]:
@@ -207,11 +212,27 @@ def _calendar_problems(settings: Settings) -> Iterator[Problem]:
                 where=f"billing_calendars.{row.name}.holidays",
                 mend=f"name one that stands in lists of billing_holidays: {', '.join(sorted(lists)) or 'none'}",
             )
+    if settings.vee.holidays and settings.vee.holidays not in lists:
+        yield Problem(
+            what=f"no holiday stands in the list {settings.vee.holidays!r}",
+            where="vee.holidays",
+            mend=f"name one that stands in lists of billing_holidays: {', '.join(sorted(lists)) or 'none'}",
+        )
     for one, other in same_beginning(rows):
         yield Problem(
             what=f"the calendar {one.calendar} begins twice on the same day",
             where=f"billing_calendars.{one.name}, billing_calendars.{other.name}",
             mend="give one of them another valid_from",
+        )
+
+
+def _neighbour_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield values that have two check meters on one day."""
+    for one, other in contradicting_checks(settings.rows("check_meters", CheckMeterRow)):
+        yield Problem(
+            what=f"the meter {one.main} has two check meters for the same values",
+            where=f"check_meters.{one.name}, check_meters.{other.name}",
+            mend="leave one of them, or give them other reading types or days",
         )
 
 

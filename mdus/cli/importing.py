@@ -1,4 +1,4 @@
-"""`mdus import`: loads the registry (devices, registers, locations, points of delivery) or interval values from a file.
+"""`mdus import`: loads the registry (devices, registers, locations, points of delivery) or values from a file.
 
 `mdus import FILE` is `mdus import registry FILE`.
 """
@@ -77,6 +77,24 @@ def import_intervals(
         for reason in imported.unplaced:
             print_out(f"  {escape(reason)}")
     raise typer.Exit(0 if imported.is_in_order else 1)
+
+
+@app.command("temperatures")
+def import_temperatures(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns station, day and degrees (Celsius).")],
+    as_json: AsJson = False,
+) -> None:
+    """Store the day temperatures of weather stations, which proxy days are found by; one that is there is replaced.
+
+    All of the file is stored, or nothing where a line cannot be read.
+    """
+    from mdus.bootstrap.importing_temperatures import import_temperatures as import_here
+
+    stored = import_here(os.environ, file)
+    if as_json:
+        print_json({"temperatures": stored})
+    else:
+        print_out(f"{stored} temperatures")
 
 
 @app.command("registry")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
@@ -65,7 +66,9 @@ class EndDevice(Value):
 class EndDeviceStatus(Value):
     """What is known of a meter from the field: one row per device, written by workers and never by SAP's messages.
 
-    Instants are aware UTC. `registered_at` is set when the registered notification was put into the outbox.
+    Instants are aware UTC. `registered_at` is set when the registered notification was put into the outbox. `told_at`
+    is when the head end last told its own record of the meter, with what it said then: whose meter it is,
+    multipliers that are not those of our registers, how many seconds the meter's clock is ahead.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
@@ -79,6 +82,10 @@ class EndDeviceStatus(Value):
     has_breaker: bool | None = None  # None: the head end has not said
     switch_state: SwitchState = SwitchState.UNKNOWN
     switch_state_at: datetime | None = None
+    told_at: datetime | None = None
+    told_device_id: str | None = None
+    told_factors: tuple[tuple[str, str], ...] | None = None  # (reading type, multiplier)
+    clock_offset_seconds: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

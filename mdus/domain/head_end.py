@@ -132,7 +132,11 @@ Decode = Callable[[str, bytes], Iterator[FieldEvent]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldMeter:
-    """One meter as the head end's own registry has it."""
+    """One meter as the head end's own registry has it.
+
+    `factors` are the multipliers of its registers, by reading type, as far as the head end names them;
+    `clock_offset_seconds` how far the meter's clock is ahead of the head end's, by their latest comparison.
+    """
 
     serial_id: str
     device_id: str | None
@@ -142,6 +146,8 @@ class FieldMeter:
     last_heard_at: datetime | None
     switch_state: SwitchState | None
     has_breaker: bool | None
+    factors: tuple[tuple[str, Decimal], ...] = ()
+    clock_offset_seconds: Decimal | None = None
 
 
 class HeadEnd(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -193,6 +193,9 @@ class Vee(Section):
     estimate_after_minutes: Annotated[int, Field(ge=0)]
     readings_after_minutes: Annotated[int, Field(ge=0)]
     ask_days: Annotated[int, Field(ge=0)]
+    holidays: str
+    similar_most: Annotated[int, Field(ge=1, le=200)]
+    similar_least: Whole
 
 
 class Billing(Section):
@@ -302,6 +305,16 @@ class HeadEnd(Section):
 
 
 Shape = TypeVar("Shape", bound=BaseModel)
+Made = TypeVar("Made", bound="FromSettings")
+
+
+class FromSettings(Protocol):
+    """Something that is made of the settings, and never changes."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what the settings say of it."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -344,6 +357,13 @@ class Settings(Section):
     _tables: Mapping[str, tuple[Mapping[str, Any], ...]] = PrivateAttr(default_factory=dict)
     _offered: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
     _origins: Mapping[Key, str] = PrivateAttr(default_factory=dict)
+    _made: dict[type, object] = PrivateAttr(default_factory=dict)
+
+    def made(self, kind: type[Made]) -> Made:
+        """Return what `kind.of` makes of these settings: made when it is first asked for, then the same."""
+        if kind not in self._made:
+            self._made[kind] = kind.of(self)
+        return cast("Made", self._made[kind])
 
     def table(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return the rows of the table `name`, a file of `config/` owned by one service, merged by their names."""

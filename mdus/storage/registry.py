@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from mdus.messaging.status import MessageStatus
 from mdus.storage.column_types import UtcInstant
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, MESSAGE
-from mdus.storage.rows import insert_alike
+from mdus.storage.rows import insert_alike, update_rows
 
 END_DEVICE = ValueTable(
     EndDevice,
@@ -58,7 +59,15 @@ REGISTER = ValueTable(
 DEVICE_LOCATION = ValueTable(
     DeviceLocation,
     "device_location",
-    indexes=[("sender_system", "id"), ("device_id",), ("installation_point_id",), ("valid_from", "id")],
+    indexes=[
+        ("sender_system", "id"),
+        ("device_id",),
+        ("installation_point_id",),
+        ("valid_from", "id"),
+        # What the area of a device may be: meters around another are found by it.
+        ("postal_code",),
+        ("parent_installation_point_id",),
+    ],
 )
 LOGICAL_LOCATION = ValueTable(LogicalLocation, "logical_location")
 USAGE_POINT = ValueTable(
@@ -126,6 +135,17 @@ def note_breakers(connection: Connection, breakers: Mapping[tuple[str, str], boo
         .values(has_breaker=bindparam("b_has", type_=table.c.has_breaker.type)),
         [{"b_sender": sender, "b_device": device, "b_has": has} for (sender, device), has in breakers.items()],
     )
+
+
+#: A head end's own record of a meter: whose it is, multipliers that are not ours, how far its clock is ahead.
+MeterRecord = tuple[str | None, tuple[tuple[str, str], ...] | None, Decimal | None]
+
+
+def note_told(connection: Connection, told: Mapping[tuple[str, str], MeterRecord], *, at: datetime) -> None:
+    """Record what head ends told of devices in their own registries: by (sender system, device id)."""
+    rows = [(at, *record, *device) for device, record in told.items()]
+    columns = ("told_at", "told_device_id", "told_factors", "clock_offset_seconds")
+    update_rows(connection, END_DEVICE_STATUS.table, columns, rows, by=EndDeviceStatus.KEY)
 
 
 def note_switch_states(

@@ -31,6 +31,7 @@ from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.reading_verdict import ReadingVerdict
 from mdus.domain.register import Register
+from mdus.domain.temperature import DayTemperature
 from mdus.domain.time_series import TimeSeriesAssignment
 from mdus.domain.time_series_upload import Operation, TimeSeriesDay, TimeSeriesLook, TimeSeriesUpload
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
@@ -61,6 +62,7 @@ from mdus.storage.registry import (
     REGISTER,
     USAGE_POINT,
 )
+from mdus.storage.temperature import DAY_TEMPERATURE
 from mdus.storage.time_series import (
     TIME_SERIES_ASSIGNMENT,
     TIME_SERIES_DAY,
@@ -96,6 +98,7 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     EventWindow: EVENT_WINDOW,
     Command: COMMAND,
     ExceptionCase: EXCEPTION_CASE,
+    DayTemperature: DAY_TEMPERATURE,
 }
 
 

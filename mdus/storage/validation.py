@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -99,6 +101,17 @@ class PastDay(NamedTuple):
     day: date
     values: bytes
     qualities: bytes
+
+
+class FieldStatus(NamedTuple):
+    """What the field told of a device: since when it is disconnected, and its head end's own record of it."""
+
+    disconnected_since: datetime | None
+    provisioned_at: datetime | None
+    told_at: datetime | None
+    is_another: bool  # the head end has the meter as another device
+    factors: tuple[tuple[str, str], ...] | None
+    clock_offset_seconds: Decimal | None
 
 
 class Counted(NamedTuple):
@@ -277,16 +290,28 @@ def not_in_books(connection: Connection, days: Sequence[tuple[str, str, date]]) 
     )
 
 
-def disconnected_since(connection: Connection, devices: Sequence[tuple[str, str]]) -> dict[int, datetime]:
-    """Return since when devices, by (sender system, device id), are disconnected, by place; of those that are."""
+def field_statuses(connection: Connection, devices: Sequence[tuple[str, str]]) -> dict[int, FieldStatus]:
+    """Return what the field told of devices, by (sender system, device id), by place; of those it told something of.
+
+    That is: they are disconnected, or their head end told what a day can be held against.
+    """
     status = END_DEVICE_STATUS.table
     columns = [Column("place", BigInteger), status.c.sender_system, status.c.device_id]
     place, *key = given_alike(connection, columns, [(number, *one) for number, one in enumerate(devices)])
     is_one = (column == value for column, value in zip(columns[1:], key, strict=True))
-    query = select(place, status.c.switch_state_at).where(
-        *is_one, status.c.switch_state == SwitchState.DISCONNECTED, status.c.switch_state_at.is_not(None)
-    )
-    return {row[0]: row[1] for row in connection.execute(query).all()}
+    is_off = and_(status.c.switch_state == SwitchState.DISCONNECTED, status.c.switch_state_at.is_not(None))
+    is_other = status.c.told_device_id != status.c.device_id
+    is_told = or_(is_other, status.c.told_factors.is_not(None), status.c.clock_offset_seconds.is_not(None))
+    query = select(
+        place,
+        case((is_off, status.c.switch_state_at)),
+        status.c.provisioned_at,
+        status.c.told_at,
+        case((is_other, True), else_=False),
+        status.c.told_factors,
+        status.c.clock_offset_seconds,
+    ).where(*is_one, or_(is_off, is_told))
+    return {number: FieldStatus(*told) for number, *told in connection.execute(query).all()}
 
 
 def power_events(

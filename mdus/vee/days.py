@@ -71,13 +71,13 @@ class Fact(Enum):
     REGISTER_BEFORE = "register_before"  # (c,) int64: what the register showed at the day's first instant
     REGISTER_AFTER = "register_after"  # (c,) int64: and at its last
     REGISTER_TURN = "register_turn"  # (c,) int64: what it shows at most, plus one step
-    FACTOR_TOLD = "factor_told"  # (c,) float64: the multiplier that came with the values
+    FACTOR_TOLD = "factor_told"  # (c,) float64: the multiplier that the head end has for the register
     FACTOR_KNOWN = "factor_known"  # (c,) float64: the multiplier of the registry
     UNIT_FITS = "unit_fits"  # (c,) bool: the channel's unit is of the kind of its register's
     SPAN_DAYS = "span_days"  # (c,) float64: how many days the values cover; 1 of a day, of a register what lies between
     FEEDS_IN = "feeds_in"  # (c,) bool: the meter can feed in as well (photovoltaics): hours without usage are in order
     DISCONNECTED = "disconnected"  # (c, n) bool: disconnected, or not installed, for the whole of the interval
-    DEVICE_FITS = "device_fits"  # (c,) bool: the values name no other device than the registry has there
+    DEVICE_FITS = "device_fits"  # (c,) bool: the head end has the meter as no other device than the registry
     HAS_SIBLING = "has_sibling"  # (c,) bool: a reactive (active) channel belongs beside this one
     REFERENCE_DAYS = "reference_days"  # (c,) float64: days since the register was last read; infinite if never
     HISTORY = "history"  # (c, 35, n) int64: actual values of the days before, the day before first

@@ -51,3 +51,20 @@ def joined(values: Elements, parts: int) -> Elements:
     present = (together != MISSING).all(axis=2)
     result: Elements = np.where(present, np.where(present[:, :, None], together, 0).sum(axis=2), MISSING)
     return result
+
+
+def as_wide(values: Elements, width: int) -> Elements:
+    """Return days' values (d, n) by the place of a day of another length: the hour it lacks or has twice is cut away.
+
+    Of days of 92 or 100 quarter-hours only what is before the change stands at its own local time in a day of 96; what
+    comes after is moved by the hour.
+    """
+    length = values.shape[1]
+    if length == width:
+        return values
+    change = length * 2 // 24
+    fitted = np.full((len(values), width), MISSING, dtype=np.int64)
+    rest = min(width, length) - change
+    fitted[:, :change] = values[:, :change]
+    fitted[:, width - rest :] = values[:, length - rest :]
+    return fitted

@@ -38,6 +38,25 @@ _BACK: Final = timedelta(days=5 * 365 + 1)
 _USAGE: Final = timedelta(days=28)
 _USAGE_BACK: Final = timedelta(days=400)
 
+#: What is known of readings, as far as it is; the other facts nobody knows.
+LOADED: Final = frozenset(
+    {
+        Fact.REGISTER_BEFORE,
+        Fact.REGISTER_AFTER,
+        Fact.REGISTER_TURN,
+        Fact.REGISTER_STEP,
+        Fact.FLOWS_BACK,
+        Fact.SPAN_DAYS,
+        Fact.REFERENCE_DAYS,
+        Fact.PAST_TOTAL,
+        Fact.PAST_DAYS,
+        Fact.YEAR_AGO_TOTAL,
+        Fact.YEAR_AGO_DAYS,
+        Fact.FACTOR_KNOWN,
+        Fact.IN_SERVICE,
+    }
+)
+
 _YEAR: Final = timedelta(days=365)
 _AROUND: Final = timedelta(days=31)
 _A_DAY: Final = timedelta(days=1)
@@ -158,7 +177,8 @@ class RegisterFacts:
             Fact.PAST_TOTAL,
             Fact.YEAR_AGO_TOTAL,
         )
-        facts: dict[Fact, NDArray[Any]] = {fact: unknown(fact, count, 1) for fact in Fact}
+        nobody_knows = {fact: unknown(fact, count, 1) for fact in Fact if fact not in LOADED}
+        flows_back = unknown(Fact.FLOWS_BACK, count, 1)
         amounts = {fact: np.full(count, MISSING, dtype=np.int64) for fact in names}
         span, past, year = np.zeros(count), np.zeros(count), np.zeros(count)
         serves = np.ones(count, dtype=np.bool_)
@@ -168,14 +188,14 @@ class RegisterFacts:
             amounts[Fact.REGISTER_TURN][row] = _scaled(subject.register.turn, decimals)
             if subject.value is not None and subject.value < 0:
                 # What shows less than nothing counts both ways, and never runs over.
-                facts[Fact.FLOWS_BACK][row] = True
+                flows_back[row] = True
                 amounts[Fact.REGISTER_TURN][row] = MISSING
             last = self._before.get(place)
             before = None if last is None else self._shown(place, last)
             if last is None or before is None:
                 continue
             amounts[Fact.REGISTER_BEFORE][row] = _scaled(before, decimals)
-            facts[Fact.FLOWS_BACK][row] |= before < 0
+            flows_back[row] |= before < 0
             span[row] = (subject.at - last.measured_at) / _A_DAY
             serves[row] = not self._was_off(last)
             for total, days, stretch in (
@@ -188,10 +208,12 @@ class RegisterFacts:
             ):
                 amounts[total][row], days[row] = self._usage(place, *stretch, decimals=decimals)
         return {
-            **facts,
+            **nobody_knows,
             **amounts,
+            Fact.FLOWS_BACK: flows_back,
             Fact.REGISTER_STEP: np.ones(count, dtype=np.int64),
             Fact.SPAN_DAYS: span,
+            Fact.REFERENCE_DAYS: np.where(amounts[Fact.REGISTER_BEFORE] == MISSING, np.inf, span),
             Fact.PAST_DAYS: past,
             Fact.YEAR_AGO_DAYS: year,
             Fact.FACTOR_KNOWN: np.ones(count),  # everything is as shown

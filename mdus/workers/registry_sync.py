@@ -7,7 +7,8 @@
 | a device of ours the head end does not have        | a case `meter_missing`                           |
 | a meter provisioned there that SAP never told of   | a case `meter_unknown`                           |
 
-What is found in order closes its case. First communications and breakers come along: a lost push is made good here.
+What is found in order closes its case. First communications and breakers come along: a lost push is made good here. So
+does what rules of validation ask of head ends: whose meter it is there, multipliers, how far clocks are off.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mdus.messaging.outcome import Change
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage.command import commands_of
 from mdus.storage.mapping import chunks
-from mdus.storage.registry import note_breakers, note_heard
+from mdus.storage.registry import MeterRecord, note_breakers, note_heard, note_told
 from mdus.storage.session import Database, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -139,7 +140,7 @@ def _compare_devices(
                 f"{last.result_code} {last.result_text or ''}".rstrip()
             )
     uow.save(commands)
-    _note(uow, devices, meters)
+    _note(uow, devices, by_key, meters, now=now, day=day)
 
 
 def differing(device: EndDevice, registers: Sequence[Register], meter: FieldMeter) -> str | None:
@@ -174,7 +175,31 @@ def _again(
     return replace(command, command_key=key, purpose=purpose)
 
 
-def _note(uow: UnitOfWork, devices: Sequence[EndDevice], meters: Mapping[str, FieldMeter]) -> None:
+def _other_factors(meter: FieldMeter, registers: Sequence[Register], day: date) -> tuple[tuple[str, str], ...] | None:
+    """Return the multipliers that a head end has and that are not those of our registers, None without any."""
+    ours = {each.reading_type: each.factor or 1 for each in registers if each.is_valid_on(day)}
+    return tuple((name, format(factor, "f")) for name, factor in meter.factors if ours.get(name) != factor) or None
+
+
+def _note(
+    uow: UnitOfWork,
+    devices: Sequence[EndDevice],
+    registers: Mapping[tuple[object, ...], Sequence[Register]],
+    meters: Mapping[str, FieldMeter],
+    *,
+    now: datetime,
+    day: date,
+) -> None:
+    served = [(device.key, meters[device.serial_id]) for device in devices if device.serial_id in meters]
+    told: dict[tuple[str, str], MeterRecord] = {
+        (str(key[0]), str(key[1])): (
+            meter.device_id,
+            _other_factors(meter, registers.get(key, ()), day),
+            meter.clock_offset_seconds,
+        )
+        for key, meter in sorted(served, key=itemgetter(0))
+        if meter.provisioned
+    }
     found = [
         ((device.sender_system, device.device_id), meters[device.serial_id])
         for device in devices
@@ -190,6 +215,7 @@ def _note(uow: UnitOfWork, devices: Sequence[EndDevice], meters: Mapping[str, Fi
         uow.connection,
         {key: meter.has_breaker for key, meter in sorted(found, key=itemgetter(0)) if meter.has_breaker is not None},
     )
+    note_told(uow.connection, told, at=now)
 
 
 def _cases(

@@ -187,7 +187,7 @@ def _gather(uow: UnitOfWork, batch: Batch, result: Result, done: Done, *, patien
         former = before[row]
         if former is not None and former.basis is not None:  # there may be a case of it
             done.sound.add(case_key(targets[row].look))
-    done.again += _again(targets, batch.days, patience=patience, now=now)
+    done.again += _again(targets, batch.days, batch.facts.awaits(batch.days), patience=patience, now=now)
 
 
 def _unfit(target: Target, values: Elements) -> Mapping[int, str]:
@@ -243,10 +243,10 @@ def _version(made: IntervalBlock, before: IntervalBlock | None) -> IntervalBlock
 
 
 def _again(
-    targets: Sequence[Target], days: Days, *, patience: Patience, now: datetime
+    targets: Sequence[Target], days: Days, awaits: Mask, *, patience: Patience, now: datetime
 ) -> Iterator[tuple[int, date, datetime]]:
-    """Yield the days to be looked at once more: those that lack values, or readings of their register."""
-    lacks = ~days.present.all(axis=1) & ~days.is_over
+    """Yield the days to be looked at once more: those that lack values, or await those beside or register readings."""
+    lacks = (~days.present.all(axis=1) & ~days.is_over) | awaits
     advance = days.facts.get(Fact.ADVANCE)
     unread: Mask = np.zeros(days.count, dtype=np.bool_) if advance is None else advance == MISSING
     for row in np.flatnonzero(lacks | unread).tolist():

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mdus.billing.calendar import Holidays
 from mdus.domain.channel import MISSING, DayGrid
 from mdus.domain.end_device import EndDevice
 from mdus.domain.register import Register
@@ -21,9 +22,15 @@ from mdus.domain.usage_point import DeviceLocation
 from mdus.storage import validation
 from mdus.storage.interval_block import elements_of, marks_of, qualities_of
 from mdus.storage.session import UnitOfWork
-from mdus.storage.validation import PastDay, Span
-from mdus.vee.days import UNKNOWN, Days, Elements, Fact, Mask, flags_of, unknown
+from mdus.storage.validation import FieldStatus, PastDay, Span
+from mdus.vee.days import UNKNOWN, Days, Fact, Mask, flags_of, unknown
+from mdus.vee.resampling import as_wide
+from mdus.workers.validation_holidays import holiday_history
+from mdus.workers.validation_neighbours import Beside, checks, has_siblings, siblings, similar
+from mdus.workers.validation_reference import readings_within, reference_days
 from mdus.workers.validation_registers import Target, register_facts
+from mdus.workers.validation_temperatures import temperatures
+from mdus.workers.validation_told import told_facts
 
 #: Days before the one that is validated that history and usage reach back.
 HISTORY_DAYS: Final = 35
@@ -60,14 +67,14 @@ class Facts:
         targets: Sequence[Target],
         *,
         policy: TimeSeriesPolicy,
-        holidays: frozenset[date] = frozenset(),
     ) -> None:
         self._uow = uow
         self._targets = targets
         self._policy = policy
-        self._holidays = holidays
         self._columns = 0 if not targets else targets[0].grid.count
         self._known: dict[Fact, NDArray[Any]] = {}
+        self._statuses: Mapping[int, FieldStatus] | None = None
+        self._beside: dict[Fact, Mask] = {}
 
     def of(self, facts: frozenset[Fact]) -> Mapping[Fact, NDArray[Any]]:
         """Return facts as the arrays that Fact describes."""
@@ -86,7 +93,6 @@ class Facts:
             self._uow,
             [target for target, is_wanted in zip(self._targets, which.tolist(), strict=True) if is_wanted],
             policy=self._policy,
-            holidays=self._holidays,
         )
         some._known = {fact: known[which] for fact, known in self._known.items()}
         return Days(
@@ -98,6 +104,14 @@ class Facts:
             facts={**days.facts, **some.of(facts)},
             expected=days.expected,
         )
+
+    def awaits(self, days: Days) -> Mask:
+        """Return the days (c,) whose neighbours may still tell something that rules were to know."""
+        awaits: Mask = np.zeros(days.count, dtype=np.bool_)
+        for fact, has_neighbour in self._beside.items():
+            if fact in self._known:
+                awaits |= has_neighbour & (days.present & (self._known[fact] == MISSING)).any(axis=1)
+        return awaits & ~days.is_over
 
     def expected(self, present: Mask) -> Mask | None:
         """Return in which intervals (c, n) meters were to measure: installed, and with a register of theirs; None: all.
@@ -133,6 +147,18 @@ class Facts:
         """Load what registers showed at both ends of each day, and what they say of its channel."""
         return register_facts(self._uow, self._targets, self._policy)
 
+    def _load_readings_within(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load what registers moved between the first and the last reading of the day."""
+        return readings_within(self._uow, self._targets, self._policy)
+
+    def _load_reference(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load how long ago registers were last read."""
+        return reference_days(self._uow, self._targets, self._policy)
+
+    def _load_span(self) -> Mapping[Fact, NDArray[Any]]:
+        """Say how many days the values are of: one."""
+        return {Fact.SPAN_DAYS: np.ones(len(self._targets))}
+
     # ---- the device --------------------------------------------------------------------------------------------------
 
     def _load_service(self) -> dict[Fact, NDArray[Any]]:
@@ -143,15 +169,25 @@ class Facts:
         connection = self._uow.connection
         serves = np.ones(len(self._targets), dtype=np.bool_)
         disconnected = np.zeros((len(self._targets), self._columns), dtype=np.bool_)
-        devices = [target.device for target in self._targets]
-        for row, off_since in validation.disconnected_since(connection, devices).items():
-            grid = self._targets[row].grid
-            if off_since < grid.end:
+        for row, status in self._status_of().items():
+            grid, off_since = self._targets[row].grid, status.disconnected_since
+            if off_since is not None and off_since < grid.end:
                 first = -(-(off_since - grid.start) // timedelta(minutes=grid.minutes))
                 disconnected[row, max(0, first) :] = True
         serves[disconnected.all(axis=1)] = False
         serves[validation.not_in_books(connection, [(*each.device, each.look.day) for each in self._targets])] = False
         return {Fact.IN_SERVICE: serves, Fact.DISCONNECTED: disconnected}
+
+    def _load_told(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load what head ends told of the meters in their own registries."""
+        return told_facts(self._uow, self._targets, self._status_of(), self._policy)
+
+    def _status_of(self) -> Mapping[int, FieldStatus]:
+        """Return what the field told of devices, by row; one statement for all facts that come of it."""
+        if self._statuses is None:
+            devices = [target.device for target in self._targets]
+            self._statuses = validation.field_statuses(self._uow.connection, devices)
+        return self._statuses
 
     def _load_outages(self) -> dict[Fact, NDArray[Any]]:
         """Load in which intervals meters told that their supply had failed: from the failure to its end."""
@@ -239,7 +275,7 @@ class Facts:
             rows = np.array([each.place for each in some])
             back = np.array([(looks[each.place].day - each.day).days for each in some])
             kinds = np.array([self._kind_of(each.day) for each in some])
-            wide = _as_wide(actual, width)
+            wide = as_wide(actual, width)
             for values_of, kind_of, sign in (
                 (Fact.HISTORY, Fact.HISTORY_WEEKDAY, 1),
                 (Fact.FOLLOWING, Fact.FOLLOWING_WEEKDAY, -1),
@@ -259,6 +295,45 @@ class Facts:
     def _kind_of(self, day: date) -> int:
         return HOLIDAY if day in self._holidays else day.weekday()
 
+    @property
+    def _holidays(self) -> Holidays:
+        return self._uow.settings.made(Holidays)
+
+    def _load_holidays(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load what was measured on the holidays before holidays."""
+        return holiday_history(self._uow, self._targets, self._holidays)
+
+    # ---- what is around ----------------------------------------------------------------------------------------------
+
+    def _load_sibling(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load the reactive (active) channel beside each."""
+        return self._of_neighbours(Fact.SIBLING, siblings(self._uow, self._targets))
+
+    def _load_has_sibling(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load whether there is to be one."""
+        belongs = has_siblings(self._uow, self._targets, self._policy)
+        self._note_beside(Fact.SIBLING, belongs)
+        return {Fact.HAS_SIBLING: belongs}
+
+    def _load_check(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load what check meters measured."""
+        return self._of_neighbours(Fact.CHECK, checks(self._uow, self._targets))
+
+    def _load_similar(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load what similar meters measured."""
+        return self._of_neighbours(Fact.SIMILAR, similar(self._uow, self._targets))
+
+    def _load_temperatures(self) -> Mapping[Fact, NDArray[Any]]:
+        """Load how warm it was where meters hang."""
+        return temperatures(self._uow, self._targets, back=HISTORY_DAYS)
+
+    def _of_neighbours(self, fact: Fact, beside: Beside) -> Mapping[Fact, NDArray[Any]]:
+        self._note_beside(fact, beside.has_neighbour)
+        return {fact: beside.values}
+
+    def _note_beside(self, fact: Fact, has_neighbour: Mask) -> None:
+        self._beside[fact] = self._beside.get(fact, False) | has_neighbour
+
     _LOADERS: Final[Mapping[Fact, Callable[[Facts], Mapping[Fact, NDArray[Any]]]]] = {
         **dict.fromkeys(
             (
@@ -271,6 +346,7 @@ class Facts:
                 Fact.UNIT_FITS,
                 Fact.FEEDS_IN,
                 Fact.FLOWS_BACK,
+                Fact.FACTOR_KNOWN,
             ),
             _load_registers,
         ),
@@ -281,6 +357,16 @@ class Facts:
         ),
         **dict.fromkeys((Fact.YEAR_AGO_TOTAL, Fact.YEAR_AGO_DAYS), _load_year_ago),
         **dict.fromkeys((Fact.WEEKDAY, *_OF_HISTORY), _load_history),
+        **dict.fromkeys((Fact.HOLIDAY_HISTORY, Fact.HOLIDAY_AGE), _load_holidays),
+        **dict.fromkeys((Fact.CLOCK_DRIFT, Fact.DEVICE_FITS, Fact.FACTOR_TOLD), _load_told),
+        **dict.fromkeys((Fact.SPAN_ADVANCE, Fact.SPAN_FROM, Fact.SPAN_TO), _load_readings_within),
+        Fact.REFERENCE_DAYS: _load_reference,
+        Fact.SPAN_DAYS: _load_span,
+        Fact.SIBLING: _load_sibling,
+        Fact.HAS_SIBLING: _load_has_sibling,
+        Fact.CHECK: _load_check,
+        Fact.SIMILAR: _load_similar,
+        **dict.fromkeys((Fact.TEMPERATURE, Fact.HISTORY_TEMPERATURE), _load_temperatures),
     }
 
 
@@ -296,20 +382,3 @@ def _hangs(places: Sequence[DeviceLocation], grid: DayGrid) -> Mask:
             is_after = place.removed_at is None and place.valid_to is not None and place.valid_to <= grid.on
             hangs[position] |= begun and not ended and not is_after
     return hangs
-
-
-def _as_wide(values: Elements, width: int) -> Elements:
-    """Return days' values (d, n) by the place of a day of another length: the hour it lacks or has twice is cut away.
-
-    Of days of 92 or 100 quarter-hours only what is before the change stands at its own local time in a day of 96; what
-    comes after is moved by the hour.
-    """
-    length = values.shape[1]
-    if length == width:
-        return values
-    change = length * 2 // 24
-    fitted = np.full((len(values), width), MISSING, dtype=np.int64)
-    rest = min(width, length) - change
-    fitted[:, :change] = values[:, :change]
-    fitted[:, width - rest :] = values[:, length - rest :]
-    return fitted

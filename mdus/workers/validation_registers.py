@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from mdus.domain.channel import MISSING, Channel, DayGrid
 from mdus.domain.interval_block import Elements
 from mdus.domain.obis import Obis
+from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.storage import validation
 from mdus.storage.session import UnitOfWork
 from mdus.storage.validation import Counted, Look, ToldDay
-from mdus.vee.days import Fact
+from mdus.vee.days import UNKNOWN, Fact
 
 DeviceKey = tuple[str, str]
 
@@ -74,6 +75,11 @@ class _Layout:
     unit_fits: bool
     feeds_in: bool
 
+    @property
+    def factor(self) -> float:
+        """Return the multiplier of the register that counts the channel, not known without one."""
+        return UNKNOWN if self.main is None else float(self.main.register.factor or 1)
+
 
 def register_facts(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> Mapping[Fact, NDArray[Any]]:
     """Load what registers say of these days; two statements.
@@ -102,7 +108,41 @@ def register_facts(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSerie
         Fact.UNIT_FITS: np.array([layout.unit_fits for layout in layouts], dtype=np.bool_),
         Fact.FEEDS_IN: np.array([layout.feeds_in for layout in layouts], dtype=np.bool_),
         Fact.FLOWS_BACK: _flow_back(targets),
+        Fact.FACTOR_KNOWN: np.array([layout.factor for layout in layouts], dtype=np.float64),
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MainRegister:
+    """The register that counts the values of a day's channel."""
+
+    channel: Channel
+    reading_type: str
+    _scaled: _Scaled
+
+    def moved(self, before: MeterReading, after: MeterReading, policy: TimeSeriesPolicy) -> int:
+        """Return what it moved between two readings, as the channel's values are held; MISSING where nobody knows."""
+        register, scale = self._scaled
+        ends = (
+            None
+            if (shown := policy.units.converted(each.value, told=each.unit, wanted=register.unit)) is None
+            else self.channel.scaled(shown * scale.one)
+            for each in (before, after)
+        )
+        arrays = (np.array([MISSING if each is None else each], dtype=np.int64) for each in (*ends, scale.turn))
+        return int(_advance(*arrays)[0])
+
+
+def main_registers(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> list[MainRegister | None]:
+    """Return the register that counts the channel of each day, None where there is none; one statement."""
+    return [
+        None
+        if layout.main is None
+        else MainRegister(
+            channel=target.look.channel, reading_type=layout.main.register.reading_type, _scaled=layout.main
+        )
+        for target, layout in zip(targets, _layouts(uow, targets, policy), strict=True)
+    ]
 
 
 def _layouts(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> list[_Layout]:

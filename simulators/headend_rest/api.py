@@ -223,6 +223,7 @@ def meter_resource(meter: Meter) -> dict[str, Any]:
         "has_breaker": breaker is not None,
         "switch_state": None if breaker is None else breaker.state,
         "switched_at": None if breaker is None or breaker.switched_at is None else stamp(breaker.switched_at),
+        "clock_offset_seconds": None if meter.last_heard_at is None else meter.clock_offset,
     }
 
 

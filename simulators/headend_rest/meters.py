@@ -173,6 +173,7 @@ class Meter:
     collected_since: dict[str, datetime] = field(default_factory=dict)  # by OBIS code of a channel: when provisioned
     irregularities: list[Irregularity] = field(default_factory=list)  # those made, beside those drawn from the seed
     read_again: list[tuple[datetime, datetime]] = field(default_factory=list)  # periods of read_intervals
+    clock_offset: str = "0"  # seconds that its clock is ahead, as the head end last found
 
     def register(self, obis: str) -> Register | None:
         """This will return the register with this OBIS code, or None."""
@@ -274,6 +275,7 @@ def _meter(seed: int, index: int) -> Meter:
         channels=channels,
         delivers=model.delivers,
         breaker=Breaker() if model.breaker else None,
+        clock_offset=f"{40 * fraction(seed, serial, 'clock') - 20:.1f}",
     )
 
 

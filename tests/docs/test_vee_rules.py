@@ -11,14 +11,20 @@ import pytest
 
 from mdus.bootstrap.discovery import discover
 from mdus.settings import load_settings
+from mdus.vee.days import Fact
+from mdus.vee.method import Method
 from mdus.vee.rule import Rule
 from mdus.vee.rule_set import RuleSetRow
+from mdus.workers.register_facts import LOADED
 from mdus.workers.validation_facts import Facts
 from tests.unit.vee.channel_days import days_of, found
 
 PROJECT: Final = Path(__file__).parents[2]
 PAGE: Final = (PROJECT / "docs" / "vee.md").read_text(encoding="utf-8")
 RULES: Final[Mapping[str, Rule]] = discover().tools.rules
+METHODS: Final[Mapping[str, Method]] = discover().tools.methods
+#: The rules that judge a single reading as well.
+READING_RULES: Final = ("V4", "V5", "V7", "V10", "V11", "V12", "V14", "V15", "V16", "V17", "V18", "V23", "V24", "V29")
 ROWS: Final = {
     cells[0]: cells
     for line in re.findall(r"^\| (V\d+ \|.*) \|$", PAGE, flags=re.MULTILINE)
@@ -80,18 +86,34 @@ class TestTheRest:
         (sentence,) = re.findall(r"still coming in only the rules(.*?);", PAGE, flags=re.DOTALL)
         assert set(re.findall(r"V\d+", sentence)) == {rule.number for rule in RULES.values() if rule.partial}
 
+    def test_says_where_every_fact_comes_from(self) -> None:
+        (section,) = re.findall(r"\n## What is known, and from where\n(.*?)\n### ", PAGE, flags=re.DOTALL)
+        told = [
+            name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        ]
+        assert sorted(told) == sorted(fact.value for fact in Facts._LOADERS)
+
     def test_names_the_facts_that_are_not_loaded(self) -> None:
-        (sentence,) = re.findall(r"\*\*Facts without a loader\.\*\*(.*?)\. Until", PAGE, flags=re.DOTALL)
-        needed = frozenset().union(*(rule.needs for rule in RULES.values()))
-        assert re.findall(r"`(\w+)`", sentence) == sorted(
-            fact.value
-            for fact in needed
-            if fact not in Facts._LOADERS  # the one place that knows
+        """`_LOADERS` and `LOADED` are the places that know; whatever a rule or method asks for stands on one side."""
+        (section,) = re.findall(r"\n### Facts without a loader\n(.*?)\n## ", PAGE, flags=re.DOTALL)
+        rows = re.findall(r"^\| (days of interval values|single readings) \| (.+?) \|", section, re.MULTILINE)
+        told: dict[str, list[str]] = {}
+        for of, facts in rows:
+            told.setdefault(of, []).extend(re.findall(r"`(\w+)`", facts))
+        of_readings = [rule.needs for rule in RULES.values() if rule.number in READING_RULES]
+        of_readings += [method.needs for method in METHODS.values() if method.of_register]
+        needed = frozenset().union(*of_readings)
+        assert sorted(told["single readings"]) == sorted(fact.value for fact in needed - LOADED)
+        assert sorted(told["days of interval values"]) == sorted(
+            fact.value for fact in Fact if fact not in Facts._LOADERS
         )
 
-    @pytest.mark.parametrize(
-        "number", ["V4", "V5", "V7", "V10", "V11", "V12", "V14", "V15", "V16", "V17", "V18", "V23", "V24", "V29"]
-    )
+    def test_no_rule_or_method_for_intervals_lacks_a_loader(self) -> None:
+        asked = [rule.needs for rule in RULES.values()]
+        asked += [method.needs for method in METHODS.values() if not method.of_register]
+        assert frozenset().union(*asked) <= set(Facts._LOADERS)
+
+    @pytest.mark.parametrize("number", READING_RULES)
     def test_names_the_rules_that_judge_register_readings(self, number: str) -> None:
         (sentence,) = re.findall(r"### Register readings\n\n(.*?) judge", PAGE, flags=re.DOTALL)
         assert number in re.findall(r"V\d+", sentence)

@@ -280,18 +280,22 @@ def _result(row: Any, where: str, *, kind: str | None, correlation: str | None, 
 
 def _meter(row: Any, where: str) -> FieldMeter:
     registers = members.whole_list(row, "registers", where)
+    names = [members.text(entry, "obis", f"{where}.registers[{at}]") for at, entry in enumerate(registers)]
+    factors = [
+        members.optional_quantity(entry, "factor", f"{where}.registers[{at}]") for at, entry in enumerate(registers)
+    ]
     has_breaker = row.get("has_breaker")
     return FieldMeter(
         serial_id=members.text(row, "serial", where),
         device_id=members.optional_text(row, "device_id", where),
         provisioned=row.get("provisioned") is True,
-        reading_types=tuple(
-            members.text(entry, "obis", f"{where}.registers[{at}]") for at, entry in enumerate(registers)
-        ),
+        reading_types=tuple(names),
         first_heard_at=members.optional_instant(row, "first_heard_at", where),
         last_heard_at=members.optional_instant(row, "last_heard_at", where),
         switch_state=_switch_state(row, where),
         has_breaker=has_breaker if isinstance(has_breaker, bool) else None,
+        factors=tuple((name, factor) for name, factor in zip(names, factors, strict=True) if factor is not None),
+        clock_offset_seconds=members.optional_quantity(row, "clock_offset_seconds", where),
     )
 
 

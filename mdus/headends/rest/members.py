@@ -116,6 +116,12 @@ def quantity(row: Any, name: str, where: str) -> Decimal:
     return _decimal(value, path(name, where))
 
 
+def optional_quantity(row: Any, name: str, where: str) -> Decimal | None:
+    """Return a decimal number, None where it is not said."""
+    value = row.get(name)
+    return None if value is None else _decimal(value, path(name, where))
+
+
 def quantities(row: Any, name: str, where: str) -> Quantities:
     """Return a list of decimal numbers, None where one is missing."""
     told = whole_list(row, name, where)

@@ -3,8 +3,8 @@
 Formula: x_i = value i of the day, among the 35 before, with the least abs(its mean temperature - that of this day)
 that has every interval wanted; of two as near, the later. With `same_kind` working days stand in for working days,
 Saturdays, Sundays and holidays for each other. Unit: that of the channel, degrees Celsius. Default: at most 3 degrees
-apart. Source: Oracle's proxy day; the 3 degrees and the kinds are from memory, hence parameters. Nothing in MDUS
-supplies temperatures yet: until a loader for TEMPERATURE and HISTORY_TEMPERATURE is there, the method offers nothing.
+apart. Source: Oracle's proxy day; the 3 degrees and the kinds are from memory, hence parameters. Where no
+station has temperatures for the meter's area (config/neighbours.toml) the method offers nothing.
 """
 
 from __future__ import annotations

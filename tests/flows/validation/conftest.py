@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.flows.validation.installed import Installed
+from tests.flows.validation.street import Street
 
 
 @pytest.fixture
@@ -18,3 +19,19 @@ def meter(database_url: str, tmp_path: Path) -> Iterator[Installed]:
     made = Installed(database_url, folder)
     yield made
     made.close()
+
+
+@pytest.fixture
+def street(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Street]]:
+    """Make a street with the rules, methods and tables that a test gives."""
+    folder = tmp_path / "street"
+    folder.mkdir()
+    made: list[Street] = []
+
+    def make(**given: str) -> Street:
+        made.append(Street(database_url, folder, **given))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -292,3 +292,19 @@ class TestBilling:
     def test_tables_that_do_not_are_named(self, tmp_path: Path, rows: str, where: str, what: str) -> None:
         [problem] = problems(tmp_path, rows)
         assert (problem.where, problem.what) == (where, what)
+
+
+class TestNeighbours:
+    def test_of_one_meter_are_no_two_on_one_day(self, tmp_path: Path) -> None:
+        rows = "".join(f'[[check_meters]]\nname = "{name}"\nmain = "1"\ncheck = "{name}"\n' for name in "ab")
+        (problem,) = problems(tmp_path, rows)
+        assert problem.what == "the meter 1 has two check meters for the same values"
+        assert problem.where == "check_meters.a, check_meters.b"
+        assert problems(tmp_path, rows.replace('check = "a"\n', 'check = "a"\nvalid_to = 2026-01-01\n')) != []
+        dated = rows.replace('check = "a"\n', 'check = "a"\nvalid_to = 2026-01-01\n')
+        assert problems(tmp_path, dated.replace('check = "b"\n', 'check = "b"\nvalid_from = 2026-01-01\n')) == []
+
+    @pytest.mark.parametrize(("name", "is_wrong"), [("germany", False), ("", False), ("german", True)])
+    def test_holidays_are_a_list_of_billing(self, tmp_path: Path, name: str, is_wrong: bool) -> None:
+        found = problems(tmp_path, f'[vee]\nholidays = "{name}"\n')
+        assert [problem.where for problem in found] == (["vee.holidays"] if is_wrong else [])

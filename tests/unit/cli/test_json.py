@@ -46,6 +46,7 @@ CALLS: dict[tuple[str, ...], tuple[list[str], int, dict[str, Any]]] = {
     ("migrate",): ([], 0, {"was": "current", "applied": []}),
     ("import", "registry"): (["FILE", "--system", "P11", "--kind", "device", "--dry-run"], 0, {"findings": 0}),
     ("import", "intervals"): (["INTERVALS", "--head-end", "files"], 1, {"values": 1, "unreadable_lines": 1}),
+    ("import", "temperatures"): (["TEMPERATURES"], 0, {"temperatures": 1}),
     ("send",): (["FILE", "--url", "URL"], 1, {"status": 500, "accepted": False, "text": "no such root"}),
     ("resend",): (["MESSAGE", *WHY], 0, {"outcome": "message MESSAGE goes out once more"}),
     ("replay",): (["RECEIVED", *WHY, "--dry-run"], 0, {"dry_run": True}),
@@ -187,11 +188,14 @@ def test_prints_one_document(
         "1,1-0:1.29.0*255,kWh,15,tomorrow,0.1,\n"
     )
     monkeypatch.setenv("MDUS_HEAD_ENDS__FILES__KIND", "files")
+    temperatures = tmp_path / "temperatures.csv"
+    temperatures.write_text("station,day,degrees\n10384,2026-02-11,-3.4\n")
     rule_set = tmp_path / "changed.toml"
     rule_set.write_text('reading_types = ["1-*"]\n')
     arguments, code, said = CALLS[path]
     with refusing() as url:
-        named = {**filled, "FILE": str(file), "URL": url, "SET": str(rule_set), "INTERVALS": str(intervals)}
+        files = {"FILE": file, "SET": rule_set, "INTERVALS": intervals, "TEMPERATURES": temperatures}
+        named = {**filled, "URL": url, **{name: str(path) for name, path in files.items()}}
         ran = mdus(*path, *(named.get(argument, argument) for argument in arguments), "--json")
     assert ran.code == code, ran.err
     document = json.loads(ran.out)

@@ -394,3 +394,27 @@ class TestAnswers:
         assert (meter.serial_id, meter.device_id, meter.provisioned, meter.has_breaker) == ("0007", "42", True, True)
         assert meter.reading_types == ("1-0:1.8.0*255",)
         assert (meter.first_heard_at, meter.last_heard_at) == (None, AT)
+        assert (meter.factors, meter.clock_offset_seconds) == ((), None)
+
+    def test_reads_what_meters_are_held_against(self) -> None:
+        registers = [{"obis": "1-0:1.8.0*255", "factor": "40"}, {"obis": "1-0:2.8.0*255", "factor": None}]
+        body = {"meters": [{"serial": "7", "registers": registers, "clock_offset_seconds": "-2.5"}]}
+        (meter,) = codec.meters_page(json.dumps(body).encode()).items
+        assert meter.reading_types == ("1-0:1.8.0*255", "1-0:2.8.0*255")
+        assert (meter.factors, meter.clock_offset_seconds) == (
+            (("1-0:1.8.0*255", Decimal(40)),),
+            Decimal("-2.5"),
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "where"),
+        [
+            ({"clock_offset_seconds": ["3"]}, "clock_offset_seconds"),
+            ({"clock_offset_seconds": "soon"}, "clock_offset_seconds"),
+            ({"registers": [{"obis": "x", "factor": True}]}, r"registers\[0\].factor"),
+        ],
+    )
+    def test_says_which_number_of_a_meter_is_none(self, changes: dict[str, Any], where: str) -> None:
+        body = {"meters": [{"serial": "7", "registers": [], **changes}]}
+        with pytest.raises(ValueError, match=rf"meters\[0\]\.{where}"):
+            codec.meters_page(json.dumps(body).encode())
