@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.facts import EXCEPTION_CASE
@@ -79,6 +79,15 @@ def close_for(uow: UnitOfWork, kind: str, keys: Collection[str], now: datetime) 
     The group they belong to, and its line in the work list, follows by itself.
     """
     return close_cases(uow.connection, kind, keys, now=now)
+
+
+def close_rare(uow: UnitOfWork, kind: str, keys: Iterable[str], now: datetime) -> int:
+    """Close the open cases of a kind that seldom has any about these keys; returns how many.
+
+    Where none of the kind is open that is one look at an index, and the keys stay where they are.
+    """
+    is_open = exists().where(_TABLE.c.kind == kind, _TABLE.c.closed_at.is_(None))
+    return close_for(uow, kind, set(keys), now) if uow.connection.execute(select(is_open)).scalar() else 0
 
 
 def open_cases(connection: Connection) -> dict[str, int]:

@@ -54,7 +54,7 @@ from mdus.settings import Settings
 from mdus.storage import determinant as determinants
 from mdus.storage.billing_part import Place, final_days, stored_parts
 from mdus.storage.determinant import PointKey
-from mdus.storage.exception_case import close_cases
+from mdus.storage.exception_case import close_cases, close_rare
 from mdus.storage.interval_block import current_blocks, note_used_days
 from mdus.storage.mapping import chunks
 from mdus.storage.meter_reading_document import read_lately
@@ -254,6 +254,7 @@ def _determined(uow: UnitOfWork, touched: Touched, policy: Policies, *, now: dat
     determinants.write_versions(uow.connection, versions)
     note_used_days(uow.connection, used)
     _keep_cases(uow, points, versions, now=now)
+    close_rare(uow, DETERMINATION_FAILED, map("/".join, touched), now)
     return versions, sum(len(point.looked_at) for point in points)
 
 

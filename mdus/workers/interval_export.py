@@ -42,6 +42,7 @@ from mdus.services.time_series_item_create import SERVICE as CREATE
 from mdus.settings import Settings
 from mdus.storage import outbox
 from mdus.storage import time_series as profiles
+from mdus.storage.exception_case import close_rare
 from mdus.storage.interval_block import current_blocks, revised_days
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.workers.inbox import zone_of
@@ -260,6 +261,7 @@ def _looked_at(
         results.append(result)
     uow.note_used(used)
     uow.save(changes)
+    close_rare(uow, LOOK_FAILED, (case_key(*key) for key in days), now)  # type: ignore[arg-type]
     return results
 
 

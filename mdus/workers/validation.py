@@ -29,6 +29,7 @@ from mdus.domain.reading_quality import ESTIMATED, KNOWN_MISSING, SUSPECT, Quali
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.settings import Settings
 from mdus.storage import validation
+from mdus.storage.exception_case import close_rare
 from mdus.storage.interval_block import quality_marks, unfit_of, write_blocks
 from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.storage.validation import Look
@@ -152,6 +153,7 @@ def validated(
     store_parts(uow, done.blocks, ids=ids)
     validation.settle(uow.connection, looks, done.again)
     _note_cases(uow, done, now=now)
+    close_rare(uow, LOOK_FAILED, map(case_key, looks), now)
 
 
 def _gather(uow: UnitOfWork, batch: Batch, result: Result, done: Done, *, patience: Patience, now: datetime) -> None:

@@ -421,6 +421,13 @@ class TestAPointAtFault:
         assert {one.point_of_delivery_id for one in scene.versions()} == {"DE0", "DE2"}
         assert cases(scene) == {f"{SENDER}/DE1": "ZeroDivisionError: of ours"}
 
+        monkeypatch.setattr(determinants, "tally", tally)
+        for number in (0, 1):
+            scene.now = scene.since = scene.now + timedelta(days=1)
+            scene.fill(JUNE, JULY, 2, of=scene.channel(f"{number}"))
+            scene.determine()
+            assert len(cases(scene)) == 1 - number
+
 
 class TestFiles:
     def test_are_written_for_yesterday_and_today_and_again_the_same(self, sqlite_url: str, tmp_path: Path) -> None:

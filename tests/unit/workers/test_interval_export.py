@@ -57,6 +57,12 @@ class TestAProfileAtFault:
         [later] = [each for each in metering.all(TimeSeriesLook) if each.day.day == 27]
         assert later.due_at == CUT_OFF + timedelta(days=1)
 
+        monkeypatch.setattr(interval_export, "looked_at", take)
+        metering.export(at=later.due_at - timedelta(seconds=1))
+        assert [each.closed_at for each in metering.all(ExceptionCase) if each.kind == case.kind] == [None]
+        metering.export(at=later.due_at)
+        assert [each.closed_at for each in metering.all(ExceptionCase) if each.kind == case.kind] == [later.due_at]
+
 
 class TestARun:
     def test_says_what_it_did(self, metering: Metering) -> None:
