@@ -2,7 +2,7 @@
 
 ```
 find the channel -> hold the day's final version -> is it the one seen? -> the edit (pure) -> a new version,
-a row per interval, the audit, and the day is looked at again, so that rules judge it as it is now
+its parts for billing, a row per interval, the audit, and the day is looked at again: rules judge it as it is now
 ```
 """
 
@@ -21,6 +21,7 @@ from mdus.domain.channel import Channel
 from mdus.domain.interval_block import Cause, IntervalBlock, Layer
 from mdus.domain.reading_quality import ESTIMATED, QualitySet
 from mdus.storage.audit import Deed, note_deed
+from mdus.storage.billing_parts import store_parts
 from mdus.storage.interval_block import current_blocks, look_by, quality_marks, write_blocks
 from mdus.storage.interval_edit import StoredEdit, edits_of, note_undone, write_edits
 from mdus.storage.interval_history import channels_named
@@ -111,6 +112,7 @@ def carry_out(uow: UnitOfWork, order: Order, deed: Deed, *, now: datetime) -> Ou
         edited = _ACTIONS[order.action](order, block, sets, editor)
     made = _version(uow, block, edited, deed, now=now)
     write_blocks(uow.connection, [made])
+    store_parts(uow, [made])
     write_edits(uow.connection, channel_id, day, made.version, edited.edits)
     note_undone(uow.connection, [each.id for each in undone])
     look_by(uow.connection, [(channel_id, day, now)])

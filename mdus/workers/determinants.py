@@ -53,6 +53,7 @@ from mdus.domain.usage_point import UsagePoint
 from mdus.settings import Settings
 from mdus.storage import determinant as determinants
 from mdus.storage.billing_part import Place, final_days, stored_parts
+from mdus.storage.billing_parts import flags_of, policy_of, store_parts
 from mdus.storage.determinant import PointKey
 from mdus.storage.exception_case import close_cases, close_rare
 from mdus.storage.interval_block import current_blocks, note_used_days
@@ -61,7 +62,6 @@ from mdus.storage.meter_reading_document import read_lately
 from mdus.storage.paging import sender_systems
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database, UnitOfWork, is_collision
-from mdus.workers.billing_parts import flags_of, policy_of, store_parts
 from mdus.workers.inbox import zone_of
 
 log = structlog.get_logger(__name__)

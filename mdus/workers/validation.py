@@ -29,6 +29,7 @@ from mdus.domain.reading_quality import ESTIMATED, KNOWN_MISSING, SUSPECT, Quali
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.settings import Settings
 from mdus.storage import validation
+from mdus.storage.billing_parts import store_parts
 from mdus.storage.exception_case import close_rare
 from mdus.storage.interval_block import quality_marks, unfit_of, write_blocks
 from mdus.storage.session import Database, UnitOfWork, is_collision
@@ -37,7 +38,6 @@ from mdus.vee.days import Days, Elements, Fact, Mask
 from mdus.vee.explaining import basis_of
 from mdus.vee.pipeline import NONE, Result, State
 from mdus.vee.rule_set import RuleSet
-from mdus.workers.billing_parts import store_parts
 from mdus.workers.judgement import Batch, Patience, batches
 from mdus.workers.rule_sets import RuleSets
 from mdus.workers.validation_registers import Target

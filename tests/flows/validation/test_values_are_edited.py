@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import select
 
 from mdus.domain.access import Role
 from mdus.domain.channel import MISSING
 from mdus.domain.interval_block import Cause, IntervalBlock
 from mdus.domain.reading_quality import ACCEPTED, EDITED, ESTIMATED, REJECTED
 from mdus.storage.audit import deeds
+from mdus.storage.billing_part import BILLING_PART, stored_parts
 from mdus.storage.interval_block import note_used
 from mdus.storage.paging import Page
 from tests.flows.validation.installed import Installed, span
@@ -56,6 +58,23 @@ class TestAValueThatIsSet:
         with meter.database.read() as uow:
             [deed] = [each for each in deeds(uow.connection, Page(limit=10)) if "interval" in each.action]
         assert (deed.who, deed.action, deed.count) == ("rest:operator", "interval values set", 1)
+
+    def test_is_parted_for_billing_with_its_day(self, meter: Installed) -> None:
+        def parts() -> tuple[int, int]:
+            """Return the version that good parts of the day are of, and what they add up to."""
+            with meter.database.read() as uow:
+                found = stored_parts(uow.connection, [CHANNEL], DAY, DAY + timedelta(days=1))
+                [version] = uow.connection.scalars(select(BILLING_PART.c.version))
+            [numbers] = found.numbers[found.between(CHANNEL, DAY, DAY + timedelta(days=1))]
+            return version, int(numbers[:2].sum())  # at high and at low tariff
+
+        meter.tell(FULL)
+        meter.work(at=LATER)
+        assert parts() == (1, sum(FULL))
+        done(meter.edit({"action": "set", "values": [str((FULL[0] + 5) / 1000)], **span(0, 1)}))
+        assert parts() == (2, sum(FULL) + 5)
+        done(meter.edit({"action": "undo"}))
+        assert parts() == (3, sum(FULL))
 
     def test_stays_whatever_validation_and_the_meter_say_later(self, meter: Installed) -> None:
         meter.tell(FULL)

@@ -24,11 +24,11 @@ from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
 from mdus.domain.usage_point import UsagePoint
 from mdus.settings import load_settings
+from mdus.storage.billing_parts import store_parts
 from mdus.storage.determinant import DETERMINANT, determinant
 from mdus.storage.interval_block import current_blocks, ensure_channels, quality_marks, write_blocks
 from mdus.storage.session import Database, UnitOfWork
 from mdus.workers import determinants
-from mdus.workers.billing_parts import store_parts
 
 SENDER, POINT, METER = "P11", "DE0001", "000000000000000042"
 BERLIN = "Europe/Berlin"

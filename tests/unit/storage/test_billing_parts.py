@@ -12,8 +12,8 @@ from sqlalchemy import event, select
 
 from mdus.domain.interval_block import Layer
 from mdus.storage.billing_part import BILLING_PART, final_days, stored_parts
+from mdus.storage.billing_parts import policy_of, store_parts
 from mdus.storage.interval_block import ensure_channels, write_blocks
-from mdus.workers.billing_parts import policy_of, store_parts
 from tests.unit.workers.billing_scene import ESTIMATED, JULY, JUNE, SUSPECT, BillingScene
 
 DAY = date(2026, 6, 10)
