@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from math import floor
 from typing import ClassVar, Final
 
 import numpy as np
@@ -237,9 +238,10 @@ def profile_day(
 ) -> ProfileDay:
     """Return the values of a profile on a day: multiplied by the register's factor once, cut to its decimals.
 
-    A value that validation suspects is none until somebody has decided. `blocks` has the days of `channel_days`,
-    `qualities` the sets that their marks name, `held` the devices that SAP may not hear of yet. A unit that cannot be
-    converted gives no value.
+    What is cut off is carried by the day's estimates, see `carried`; what a person has said stays. A value that
+    validation suspects is none until somebody has decided. `blocks` has the days of `channel_days`, `qualities` the
+    sets that their marks name, `held` the devices that SAP may not hear of yet. A unit that cannot be converted gives
+    no value.
     """
     count = day.count
     values = np.full(count, MISSING, dtype=np.int64)
@@ -247,6 +249,8 @@ def profile_day(
     codes: list[str] = []
     expected, is_held = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
     ends = _ends(day)
+    carry = {mark for mark, some in qualities.items() if some.is_estimated and not some.is_edited}
+    taken: list[_Taken] = []
     for segment in segments:
         if segment.register is None:
             continue
@@ -263,7 +267,11 @@ def profile_day(
                 block = blocks.get((channel, on))
                 if block is not None:
                     places, source = _overlap(day, channel.day(on))
-                    _fill(values, statuses, codes, block, by, mine, places, source, qualities, policy)
+                    filled = _fill(values, statuses, codes, block, by, mine, places, source, qualities, policy)
+                    if carry and filled.any():
+                        there = (np.flatnonzero(filled) + places.start).tolist()
+                        taken.append(_Taken(block=block, by=by, places=there, ahead=source.start - places.start))
+    values = _carried(values, taken, carry)
     return ProfileDay(day=day, values=values, statuses=statuses, codes=tuple(codes), expected=expected, held=is_held)
 
 
@@ -295,15 +303,15 @@ def _fill(
     source: slice,
     qualities: Mapping[int, QualitySet],
     policy: TimeSeriesPolicy,
-) -> None:
-    """Put the values of a block where there are none yet."""
+) -> Mask:
+    """Put the values of a block where there are none yet; returns where, within the places."""
     told = scaled(block, by)[source]
     doubtful = [mark for mark, some in qualities.items() if some.is_suspect]
     if doubtful:  # until somebody has decided
         told = np.where(np.isin(block.qualities[source], doubtful), MISSING, told)
-    wanted = mine[places] & (values[places] == MISSING) & (told != MISSING)
+    wanted: Mask = mine[places] & (values[places] == MISSING) & (told != MISSING)
     if not wanted.any():
-        return
+        return wanted
     marks = block.qualities[source]
     place_of = np.zeros(int(marks.max()) + 1, dtype=np.uint8)
     for mark in np.unique(marks[wanted]).tolist():
@@ -313,6 +321,53 @@ def _fill(
         place_of[mark] = codes.index(code)
     values[places] = np.where(wanted, told, values[places])
     statuses[places] = np.where(wanted, place_of[marks], statuses[places])
+    return wanted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Taken:
+    """Which intervals of a day have values of a block, by how much its places are ahead, and what they are times."""
+
+    block: IntervalBlock
+    by: Fraction
+    places: list[int]
+    ahead: int
+
+    def exact(self) -> Iterator[tuple[int, Fraction, int]]:
+        """Yield of each interval its place, the quantity before it is cut, and its mark."""
+        block, factor = self.block, self.by / 10**self.block.channel.decimals
+        for place in self.places:
+            source = place + self.ahead
+            text = block.unfit.get(source)
+            quantity = int(block.values[source]) * factor if text is None else Fraction(Decimal(text)) * self.by
+            yield place, quantity, int(block.qualities[source])
+
+
+def _carried(values: Elements, taken: Sequence[_Taken], carry: Collection[int]) -> Elements:
+    """Return the values of a day with what was cut off carried by those with these marks; a zero stays one."""
+    if not any(np.isin(each.block.qualities, list(carry)).any() for each in taken):
+        return values
+    exact = [one for each in taken for one in each.exact()]
+    rests = {place: quantity - int(values[place]) for place, quantity, _ in exact}
+    return carried(values, rests, [place for place, quantity, mark in exact if mark in carry and quantity])
+
+
+def carried(values: Elements, rests: Mapping[int, Fraction], estimates: Collection[int]) -> Elements:
+    """Return cut values that add up to what they were before, rounded: the estimates carry what was cut off of all.
+
+    `rests` is what was cut off each value, `estimates` are the places of those that may carry: each its even share,
+    and the rest of that the ones of which most was cut off. Other values stay as they are; without an estimate all do.
+    """
+    lost = floor(sum(rests.values(), Fraction(1, 2)))
+    if not lost or not estimates:
+        return values
+    sign = 1 if lost > 0 else -1
+    share, more = divmod(abs(lost), len(estimates))
+    made = values.copy()
+    ordered = sorted(estimates, key=lambda place: (-sign * rests.get(place, 0), place))
+    made[ordered] += sign * share
+    made[ordered[:more]] += sign
+    return made
 
 
 def scaled(block: IntervalBlock, by: Fraction) -> Elements:

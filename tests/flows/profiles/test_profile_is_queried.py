@@ -111,6 +111,17 @@ class TestAnAnswer:
         assert response.find(SERIES) is None
         assert texts(response, CODE) == ["3"]
 
+    def test_tells_the_same_of_an_interval_whatever_is_asked(self, metering: Metering) -> None:
+        """An estimate carries what was cut off its whole day (92 times 0.4): also where a part of that is asked for."""
+        metering.meter("000000000000000043", task="43", factor=Decimal(40))
+        metering.assign(role(task="43"), profile="43", decimals=0, remotely_stored=True)
+        said = [None if place != 40 else "2.8.0" for place in range(92)]
+        metering.deliver(MIDNIGHT, ["0.01"] * 92, device="000000000000000043", qualities=said)
+        day = answered(metering.mdus.post(asked(profile="43")))
+        assert texts(day, f"{SERIES}/Item/Quantity") == [*["0"] * 40, "37", *["0"] * 51]
+        hour = answered(metering.mdus.post(asked(profile="43", start="2026-03-29T11:00:00", end="2026-03-29T11:30:00")))
+        assert texts(hour, f"{SERIES}/Item/Quantity") == ["37", "0"]
+
     def test_is_stored_nowhere(self, metering: Metering) -> None:
         before = len(metering.mdus.rows(MESSAGE))
         metering.mdus.post(asked())
