@@ -11,6 +11,9 @@ from typing import Final
 #: The kind of case of a sender system too many of whose values are estimated; the case's key is the system.
 ESTIMATED_SHARE_HIGH: Final = "estimated_share_high"
 
+#: The same of readings that answered its orders, by head end; the case's key is system and head end.
+ESTIMATED_READS_HIGH: Final = "estimated_reads_high"
+
 
 class KpiName(StrEnum):
     """What is counted of each day, and its labels."""
@@ -21,7 +24,7 @@ class KpiName(StrEnum):
     CASE_AGE_DAYS = "case_age_days"  # quantile: working days of the open cases, at the end of the day
     COMPLETENESS = "completeness"  # head_end: share of the intervals of the day that have a value
     ESTIMATED_SHARE = "estimated_share"  # sender_system: share of the day's final interval values that are estimated
-    ESTIMATED_READS = "estimated_reads"  # sender_system: share of the day's reading orders answered by an estimate
+    ESTIMATED_READS = "estimated_reads"  # sender_system, head_end: share of the day's reading orders with an estimate
     READING_SECONDS = "reading_seconds"  # quantile: from a reading being measured to it being stored
     BILLING_READY_SECONDS = "billing_ready_seconds"  # quantile: from the end of a day to its values being fit to bill
 

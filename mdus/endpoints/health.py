@@ -51,6 +51,7 @@ _DEVICES_FRESH_SECONDS: Final = 300.0
 _OF_DAYS: Final[Mapping[Figure, KpiName]] = {
     metrics.COMPLETENESS: KpiName.COMPLETENESS,
     metrics.ESTIMATED_SHARE: KpiName.ESTIMATED_SHARE,
+    metrics.ESTIMATED_READS: KpiName.ESTIMATED_READS,
     metrics.READING_DELAY_SECONDS: KpiName.READING_SECONDS,
     metrics.BILLING_READY_SECONDS: KpiName.BILLING_READY_SECONDS,
 }
@@ -183,7 +184,7 @@ class Health:
             metrics.OLDEST_CASE_SECONDS: (_FRESH_SECONDS, lambda: exception_figures.oldest(connection, now=now)),
             metrics.STORMS: (_FRESH_SECONDS, lambda: exception_figures.storms(connection)),
             **{
-                figure: (_FRESH_SECONDS, partial(exception_figures.newest, connection, name, figure.labels[0]))
+                figure: (_FRESH_SECONDS, partial(exception_figures.newest, connection, name, *figure.labels))
                 for figure, name in _OF_DAYS.items()
             },
             metrics.SWITCH_ORDERS: (_FRESH_SECONDS, lambda: figures.switch_orders(connection, now=now)),

@@ -37,16 +37,29 @@ class Kept:
     still_open: int
     closed: int
 
+    def __add__(self, other: Kept) -> Kept:
+        return Kept(
+            opened=self.opened + other.opened,
+            still_open=self.still_open + other.still_open,
+            closed=self.closed + other.closed,
+        )
+
     def __str__(self) -> str:
         return f"{self.opened} cases opened, {self.still_open} still open, {self.closed} closed"
 
 
 def keep_cases(
-    connection: Connection, kinds: Collection[str], found: Mapping[tuple[str, str], str], *, now: datetime
+    connection: Connection,
+    kinds: Collection[str],
+    found: Mapping[tuple[str, str], str],
+    *,
+    now: datetime,
+    judged: Collection[str] | None = None,
 ) -> Kept:
     """Make the open cases of these kinds those that were found: (kind, case key) -> note.
 
-    A case that stays open keeps the instant it was opened; one that is found again is opened anew.
+    A case that stays open keeps the instant it was opened; one that is found again is opened anew. Where only the keys
+    `judged` were looked at, other cases stay as they are.
     """
     query = EXCEPTION_CASE.select().where(_TABLE.c.kind.in_(sorted(kinds)), _TABLE.c.closed_at.is_(None))
     stored = {(case.kind, case.case_key): case for case in EXCEPTION_CASE.fetch(connection, query)}
@@ -58,7 +71,11 @@ def keep_cases(
     changed = [
         replace(stored[name], note=note) for name, note in found.items() if name in stored and stored[name].note != note
     ]
-    closed = [replace(case, closed_at=now) for name, case in stored.items() if name not in found]
+    closed = [
+        replace(case, closed_at=now)
+        for name, case in stored.items()
+        if name not in found and (judged is None or case.case_key in judged)
+    ]
     if opened or changed or closed:
         EXCEPTION_CASE.write(connection, [*opened, *changed, *closed])
     return Kept(opened=len(opened), still_open=len(stored) - len(closed), closed=len(closed))

@@ -44,9 +44,9 @@ def storms(connection: Connection) -> _Counts:
     return counts
 
 
-def newest(connection: Connection, name: KpiName, label: str) -> _Counts:
-    """Return the figures of a name of the newest day there are any of, by one of its labels."""
-    return {(kpi.labels[label],): kpi.value for kpi in newest_kpis(connection, name)}
+def newest(connection: Connection, name: KpiName, *labels: str) -> _Counts:
+    """Return the figures of a name of the newest day there are any of, by its labels."""
+    return {tuple(kpi.labels[label] for label in labels): kpi.value for kpi in newest_kpis(connection, name)}
 
 
 def _counted(connection: Connection, *names: str, where: tuple[ColumnElement[bool], ...] = ()) -> _Counts:

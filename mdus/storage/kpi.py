@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -30,11 +30,14 @@ from sqlalchemy import (
 from mdus.domain.channel import MISSING, day_grid
 from mdus.domain.interval_block import Layer
 from mdus.domain.kpi import Kpi, KpiName, Part, quantiles
+from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.domain.working_time import WorkingCalendar
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.figures import first_since
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, QUALITY_SET
 from mdus.storage.mapping import METADATA, Identity64
+from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
+from mdus.storage.paging import sender_systems
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.rows import insert_rows
@@ -63,18 +66,20 @@ _IS_REVISED: Final[ColumnElement[bool]] = literal_column(
 
 #: The instants at which a day begins and ends.
 Span = tuple[datetime, datetime]
-#: Tells of a span the share of reading orders that were answered by an estimate, by sender system.
-EstimatedReads = Callable[[Connection, Span], Mapping[str, Part]]
+#: The sender system and the head end of devices.
+HeadEndKey = tuple[str, str]
+
+#: What has become of orders that MDUS has answered: not those that a person has, nor those without a value.
+_ANSWERED: Final = (
+    DocumentStatus.READ,
+    DocumentStatus.RESULT_SENT,
+    DocumentStatus.CONFIRMED,
+    DocumentStatus.REJECTED,
+)
 
 #: Rows a quantile is taken of, the newest.
 _SAMPLE: Final = 20_000
 _AT_ONCE: Final = 2_000
-
-
-def no_reads_estimated(connection: Connection, span: Span) -> Mapping[str, Part]:
-    """Tell nothing: reading orders do not say yet that their value was estimated."""
-    del connection, span
-    return {}
 
 
 def write_kpis(connection: Connection, kpis: Collection[Kpi], *, day: date, names: Collection[KpiName]) -> None:
@@ -180,6 +185,26 @@ def estimated_values(connection: Connection, day: date) -> dict[str, Part]:
     return {system: Part(count=made[system], of=values[system]) for system in values}
 
 
+def estimated_reads(connection: Connection, span: Span) -> dict[HeadEndKey, Part]:
+    """Return how many reading orders of SAP's have an estimate, of all answered ones whose window closed in a span."""
+    document = METER_READING_DOCUMENT.table
+    head_end = func.coalesce(_DEVICE.c.head_end, "")
+    of_device = and_(_DEVICE.c.sender_system == document.c.sender_system, _DEVICE.c.device_id == document.c.device_id)
+    query = (
+        select(document.c.sender_system, head_end, func.count(document.c.estimate), func.count())
+        .select_from(document.outerjoin(_DEVICE, of_device))
+        .where(
+            document.c.sender_system.in_(sender_systems(connection, document)),  # for the index that begins with it
+            document.c.window_until >= span[0],
+            document.c.window_until < span[1],
+            document.c.status.in_(_ANSWERED),
+            document.c.client.is_(None),
+        )
+        .group_by(document.c.sender_system, head_end)
+    )
+    return {(row[0], row[1]): Part(count=row[2], of=row[3]) for row in connection.execute(query)}
+
+
 def _estimated_marks(connection: Connection) -> list[int]:
     """Return the array elements whose sets of qualities say that a value is estimated (category 8)."""
     rows = connection.execute(select(QUALITY_SET.c.id, QUALITY_SET.c.codes))
@@ -219,15 +244,12 @@ def billing_ready_seconds(connection: Connection, span: Span) -> list[float]:
     ]
 
 
-def value_kpis(
-    connection: Connection, *, day: date, span: Span, estimated_reads: EstimatedReads
-) -> tuple[list[Kpi], Mapping[str, Part]]:
+def value_kpis(connection: Connection, *, day: date, span: Span) -> tuple[list[Kpi], Mapping[str, Part]]:
     """Return the figures of the values of a day, and by sender system what is estimated of its final ones."""
     estimated = estimated_values(connection, day)
     shares = {
         (KpiName.COMPLETENESS, "head_end"): completeness(connection, day),
         (KpiName.ESTIMATED_SHARE, "sender_system"): estimated,
-        (KpiName.ESTIMATED_READS, "sender_system"): estimated_reads(connection, span),
     }
     found = [
         Kpi(day=day, name=name, labels={label: of}, value=part.share)
@@ -244,3 +266,17 @@ def value_kpis(
         for quantile, value in quantiles(list(seconds)).items()
     ]
     return found, estimated
+
+
+def read_kpis(connection: Connection, *, day: date, span: Span) -> tuple[list[Kpi], Mapping[HeadEndKey, Part]]:
+    """Return the figures of the answers to reading orders of a day, and what they are shares of."""
+    parts = estimated_reads(connection, span)
+    return [
+        Kpi(
+            day=day,
+            name=KpiName.ESTIMATED_READS,
+            labels={"sender_system": system, "head_end": head_end},
+            value=part.share,
+        )
+        for (system, head_end), part in parts.items()
+    ], parts

@@ -258,6 +258,11 @@ ESTIMATED_SHARE: Final = Figure(
     meaning="Share of the values fit to bill of the newest day that are estimated",
     labels=("sender_system",),
 )
+ESTIMATED_READS: Final = Figure(
+    name="mdus_estimated_reads",
+    meaning="Share of the readings that answered orders of SAP's of the newest day that are estimated",
+    labels=("sender_system", "head_end"),
+)
 READING_DELAY_SECONDS: Final = Figure(
     name="mdus_reading_delay_seconds",
     meaning="Seconds from readings being measured to being stored, of the newest day",
@@ -287,6 +292,7 @@ FIGURES: Final[tuple[Figure, ...]] = (
     STORMS,
     COMPLETENESS,
     ESTIMATED_SHARE,
+    ESTIMATED_READS,
     READING_DELAY_SECONDS,
     BILLING_READY_SECONDS,
     JOB_AGE_SECONDS,

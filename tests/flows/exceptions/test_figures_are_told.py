@@ -8,6 +8,7 @@ import pytest
 
 from mdus.workers import kpi_rollup
 from tests.flows.exceptions.scene import START, Scene
+from tests.unit.workers.test_kpi_rollup import ordered
 
 
 def metrics(scene: Scene) -> list[str]:
@@ -61,6 +62,22 @@ def test_the_course_of_a_figure_is_told(scene: Scene) -> None:
     assert [one["value"] for one in lines if one["labels"]["kind"] == "device_silent"] == [1, 2, 3]
     since = (START + timedelta(days=1)).date()
     assert len(scene.ask("GET", f"/kpis/days?name=cases_opened&since={since}&until={since}")) == 1
+
+
+def test_readings_that_were_estimated_are_told_as_a_figure_of_their_own(scene: Scene) -> None:
+    ordered(scene.database, 4, closes=scene.clock.now(), estimated=1)
+    on = scene.clock.now().date()
+    scene.clock.move(days=1)
+    roll_up(scene)
+    assert scene.ask("GET", "/kpis/days?name=estimated_reads") == [
+        {
+            "day": str(on),
+            "name": "estimated_reads",
+            "labels": {"head_end": "", "sender_system": "P11"},
+            "value": 0.25,
+        }
+    ]
+    assert 'mdus_estimated_reads{head_end="",sender_system="P11"} 0.25' in scene.mdus.get("/metrics").text
 
 
 @pytest.mark.parametrize("wrong", ["name=colour", "until=tomorrow", "limit=0"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.domain.kpi import Kpi, KpiName, Part, is_too_much, quantiles
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import ESTIMATED, QualitySet
 from mdus.settings import load_settings
@@ -23,6 +25,7 @@ from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.interval_block import ensure_channels, quality_marks, write_blocks
 from mdus.storage.kpi import kpis
 from mdus.storage.session import Database
+from mdus.telemetry import metrics
 from mdus.workers import kpi_rollup
 
 SETTINGS = load_settings({})
@@ -40,8 +43,8 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def roll_up(database: Database, **options: Any) -> str:
-    return kpi_rollup.run(database, settings=SETTINGS, now=NOW, day=DAY, **options)
+def roll_up(database: Database) -> str:
+    return kpi_rollup.run(database, settings=SETTINGS, now=NOW, day=DAY)
 
 
 def figures(database: Database, name: KpiName, *, day: date = YESTERDAY) -> dict[tuple[str, ...], float]:
@@ -153,10 +156,6 @@ class TestValues:
         roll_up(database)
         assert figures(database, KpiName.COMPLETENESS, day=DAY - timedelta(days=3)) == {("city",): 1}
 
-    def test_take_reads_that_somebody_can_tell_were_estimated(self, database: Database) -> None:
-        roll_up(database, estimated_reads=lambda _connection, _span: {"P11": Part(count=1, of=8)})
-        assert figures(database, KpiName.ESTIMATED_READS) == {("P11",): 0.125}
-
 
 class TestEstimates:
     @pytest.mark.parametrize(("estimated", "cases"), [(5, 0), (6, 1)], ids=["5 %", "more"])
@@ -175,6 +174,120 @@ class TestEstimates:
         roll_up(database)
         metered(database, "1", present=96)
         assert "1 closed" in roll_up(database)
+
+
+def ordered(
+    database: Database, count: int, *, first: int = 1, closes: datetime = MORNING, estimated: int = 0, **facts: Any
+) -> None:
+    """Store orders whose windows close at an instant; so many of them are answered by an estimate."""
+    shared: dict[str, Any] = {
+        "sender_system": "P11",
+        "measurement_task_id": "1",
+        "obis_text": "1-0:1.8.0",
+        "reading_type": "1-0:1.8.0*255",
+        "reason_code": "01",
+        "scheduled_on": closes.date() - timedelta(days=2),
+        "time_zone": "Europe/Berlin",
+        "status": DocumentStatus.CONFIRMED,
+        "due_at": closes,
+        "window_from": closes - timedelta(days=1),
+        "window_until": closes,
+        "order_item_id": 1,
+        "device_id": "1",
+        "value": Decimal(1),
+    }
+    with database.begin() as uow:
+        uow.save(
+            [
+                MeterReadingDocument(
+                    **{**shared, **facts},
+                    document_id=f"{first + number:012d}",
+                    estimate='{"method": "scalar_adc"}' if number < estimated else None,
+                )
+                for number in range(count)
+            ]
+        )
+
+
+def open_reads(database: Database) -> dict[str, str]:
+    """Return the open cases of estimated readings, with their notes."""
+    with database.read() as uow:
+        rows = uow.connection.execute(select(EXCEPTION_CASE.table)).all()
+    return {row.case_key: row.note for row in rows if row.kind == "estimated_reads_high" and row.closed_at is None}
+
+
+class TestReadings:
+    def test_that_answered_orders_are_shared_out_by_head_end(self, database: Database) -> None:
+        metered(database, "1", present=0)
+        metered(database, "2", present=0, head_end="village")
+        ordered(database, 4, estimated=1)
+        ordered(database, 2, first=10, device_id="2", estimated=2)
+        ordered(database, 5, first=20, device_id="3")  # of no device that is known
+        ordered(database, 5, first=30, sender_system="P12")
+        told = roll_up(database)
+        assert figures(database, KpiName.ESTIMATED_READS) == {
+            ("city", "P11"): 0.25,
+            ("village", "P11"): 1,
+            ("", "P11"): 0,
+            ("", "P12"): 0,
+        }
+        assert set(open_reads(database)) == {"P11/city", "P11/village"}
+        assert "2 cases opened" in told
+
+    def test_are_of_the_day_their_window_closed(self, database: Database) -> None:
+        begins, ends = (datetime(2026, 3, day, 23, 0, tzinfo=UTC) for day in (22, 23))  # midnights in Berlin
+        ordered(database, 1, closes=begins - timedelta(seconds=1))
+        ordered(database, 3, first=10, closes=begins, estimated=1)
+        ordered(database, 1, first=20, closes=ends - timedelta(seconds=1))
+        ordered(database, 7, first=30, closes=ends)
+        roll_up(database)
+        assert figures(database, KpiName.ESTIMATED_READS) == {("", "P11"): 0.25}
+        assert figures(database, KpiName.ESTIMATED_READS, day=date(2026, 3, 22)) == {("", "P11"): 0}
+
+    def test_of_people_and_clients_count_in_neither(self, database: Database) -> None:
+        ordered(database, 2, estimated=1)
+        ordered(database, 2, first=10, client="portal", status=DocumentStatus.AVAILABLE)
+        for place, status in enumerate(DocumentStatus):
+            ordered(database, 1, first=20 + place, status=status)
+        roll_up(database)
+        answered = 2 + 4  # those that are read, sent, confirmed and refused
+        assert figures(database, KpiName.ESTIMATED_READS) == {("", "P11"): 1 / answered}
+
+    def test_that_were_estimated_after_days_of_attempts_are_counted_again(self, database: Database) -> None:
+        long_ago = MORNING - timedelta(days=6)
+        ordered(database, 2, closes=long_ago, status=DocumentStatus.ORDERED)
+        roll_up(database)
+        assert figures(database, KpiName.ESTIMATED_READS, day=long_ago.date()) == {}
+        ordered(database, 2, closes=long_ago, estimated=1)
+        roll_up(database)
+        assert figures(database, KpiName.ESTIMATED_READS, day=long_ago.date()) == {("", "P11"): 0.5}
+
+    @pytest.mark.parametrize(("estimated", "is_open"), [(5, False), (6, True)], ids=["5 %", "more"])
+    def test_beyond_the_limit_open_a_case(self, database: Database, estimated: int, *, is_open: bool) -> None:
+        ordered(database, 100, estimated=estimated)
+        roll_up(database)
+        assert bool(open_reads(database)) is is_open
+        if is_open:
+            assert open_reads(database)["P11"].startswith("6.0 % of the readings that answered orders of P11 on 2026")
+
+    def test_keep_their_case_until_a_later_cycle_is_better(self, database: Database) -> None:
+        ordered(database, 10, estimated=5)
+        roll_up(database)
+        later = DAY + timedelta(days=30)
+        kpi_rollup.run(database, settings=SETTINGS, now=NOW + timedelta(days=30), day=later)
+        assert set(open_reads(database)) == {"P11"}  # of that month nothing is known yet
+        ordered(database, 10, first=100, closes=MORNING + timedelta(days=30))
+        told = kpi_rollup.run(database, settings=SETTINGS, now=NOW + timedelta(days=30), day=later)
+        assert open_reads(database) == {}
+        assert "1 closed" in told
+
+    def test_are_told_by_metrics_with_both_labels(self, database: Database) -> None:
+        metered(database, "1", present=0)
+        ordered(database, 4, estimated=1)
+        roll_up(database)
+        with database.read() as uow:
+            told = exception_figures.newest(uow.connection, KpiName.ESTIMATED_READS, *metrics.ESTIMATED_READS.labels)
+        assert told == {("P11", "city"): 0.25}
 
 
 def test_counting_twice_keeps_one_figure_each(database: Database) -> None:
