@@ -38,6 +38,30 @@ class DeterminantStatus(StrEnum):
     WITHDRAWN = "withdrawn"  # nothing is to be billed by it: its period is no period any more
 
 
+class Gate(StrEnum):
+    """What closes before determinants are released."""
+
+    UNIT = "unit"  # the values are of another quantity
+    UNMEASURED = "unmeasured"  # there is not one interval
+    MISSING = "missing"
+    SUSPECT = "suspect"
+    ESTIMATED = "estimated"
+    OLD_ESTIMATE = "old_estimate"
+    REGISTER = "register"  # the register moved otherwise
+
+
+#: What every reason of a gate says, and no other's: held versions are counted by it.
+GATE_WORDS: Final[Mapping[Gate, str]] = {
+    Gate.UNIT: "are none in",
+    Gate.UNMEASURED: "nothing was measured",
+    Gate.MISSING: "intervals have no value",
+    Gate.SUSPECT: "values are suspect",
+    Gate.ESTIMATED: "of the values are estimated",
+    Gate.OLD_ESTIMATE: "days before the end",
+    Gate.REGISTER: "the register moved",
+}
+
+
 class VersionCause(StrEnum):
     """Why there is a version."""
 

@@ -26,7 +26,7 @@ from mdus.domain.kpi import KpiName
 from mdus.endpoints.authentication import is_loopback
 from mdus.endpoints.rest.problems import problem
 from mdus.endpoints.runtime import Runtime
-from mdus.storage import exception_figures, figures
+from mdus.storage import determinant, exception_figures, figures
 from mdus.storage.activity import in_flight, lease_ages, missing_migrations, next_due, queues
 from mdus.storage.exception_case import open_cases
 from mdus.storage.job import set_simulated_time, simulated_time
@@ -187,6 +187,11 @@ class Health:
                 figure: (_FRESH_SECONDS, partial(exception_figures.newest, connection, name, *figure.labels))
                 for figure, name in _OF_DAYS.items()
             },
+            metrics.DETERMINANTS_HELD: (
+                _FRESH_SECONDS,
+                lambda: {(gate,): float(count) for gate, count in determinant.held(connection).items()},
+            ),
+            metrics.OLDEST_HELD_SECONDS: (_FRESH_SECONDS, lambda: _age(determinant.held_since(connection), now=now)),
             metrics.SWITCH_ORDERS: (_FRESH_SECONDS, lambda: figures.switch_orders(connection, now=now)),
             metrics.READING_DOCUMENTS: (_FRESH_SECONDS, lambda: figures.reading_documents(connection, now=now)),
             metrics.DEVICES: (_DEVICES_FRESH_SECONDS, lambda: figures.devices(connection, now=now)),
@@ -298,6 +303,10 @@ def _disk_free(runtime: Runtime) -> Values:
         return {(): float(shutil.disk_usage(Path(file).resolve().parent).free)}
     except OSError:
         return {}  # the folder is gone: the check of the database says so
+
+
+def _age(since: datetime | None, *, now: datetime) -> Values:
+    return {} if since is None else {(): max(0.0, (now - since).total_seconds())}
 
 
 def _text(instant: datetime | None) -> str | None:

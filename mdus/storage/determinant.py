@@ -18,11 +18,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
+    FromClause,
     Index,
     Integer,
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    case,
     exists,
     func,
     literal_column,
@@ -33,6 +36,7 @@ from sqlalchemy import (
 
 from mdus.billing.determinant import (
     DETERMINANTS_HELD,
+    GATE_WORDS,
     Determinant,
     DeterminantStatus,
     VersionCause,
@@ -228,6 +232,36 @@ def versions_made(
         .limit(limit)
     )
     return connection.execute(query).all()
+
+
+def held(connection: Connection) -> dict[str, int]:
+    """Return how many newest versions are held, by the gate whose reason they have."""
+    table = DETERMINANT
+    gate = case(*((table.c.gate_reason.contains(said), of.value) for of, said in GATE_WORDS.items()), else_="other")
+    query = select(gate, func.count()).where(_IS_HELD).group_by(gate)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def held_since(connection: Connection) -> datetime | None:
+    """Return since when the oldest of them is held, whatever versions of it were held since; None where none is."""
+    table, other, first = DETERMINANT, DETERMINANT.alias(), DETERMINANT.alias()
+    names = ("sender_system", "point_of_delivery_id", "period_from", "period_to", "reading_type", "name")
+
+    def of_same(version: FromClause) -> ColumnElement[bool]:
+        return and_(*(version.c[name] == table.c[name] for name in names))
+
+    last_other = (
+        select(func.coalesce(func.max(other.c.version), 0))
+        .where(of_same(other), other.c.status != DeterminantStatus.HELD)
+        .scalar_subquery()
+    )
+    query = (
+        select(func.min(first.c.made_at))
+        .select_from(table.join(first, of_same(first)))
+        .where(_IS_HELD, first.c.version == last_other + 1)
+    )
+    at: datetime | None = connection.execute(query).scalar()
+    return at
 
 
 def undetermined(connection: Connection, *, start: datetime, end: datetime, until: date) -> list[PointKey]:

@@ -188,6 +188,14 @@ UNANSWERED_AGE_SECONDS: Final = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+# Determinants, by what a version says and why there is one.
+DETERMINANTS: Final = Counter(
+    "mdus_determinants",
+    "Versions of determinants made, by status (released, held, withdrawn) and cause",
+    ["status", "cause"],
+    registry=REGISTRY,
+)
+
 # HTTP, by route (never by address: an address has ids in it).
 HTTP_SECONDS: Final = Histogram(
     "mdus_http_seconds",
@@ -263,6 +271,14 @@ ESTIMATED_READS: Final = Figure(
     meaning="Share of the readings that answered orders of SAP's of the newest day that are estimated",
     labels=("sender_system", "head_end"),
 )
+DETERMINANTS_HELD: Final = Figure(
+    name="mdus_determinants_held",
+    meaning="Determinants that are held now, by the gate that holds them",
+    labels=("gate",),
+)
+OLDEST_HELD_SECONDS: Final = Figure(
+    name="mdus_oldest_held_determinant_seconds", meaning="Seconds for which the oldest of them has been held"
+)
 READING_DELAY_SECONDS: Final = Figure(
     name="mdus_reading_delay_seconds",
     meaning="Seconds from readings being measured to being stored, of the newest day",
@@ -293,6 +309,8 @@ FIGURES: Final[tuple[Figure, ...]] = (
     COMPLETENESS,
     ESTIMATED_SHARE,
     ESTIMATED_READS,
+    DETERMINANTS_HELD,
+    OLDEST_HELD_SECONDS,
     READING_DELAY_SECONDS,
     BILLING_READY_SECONDS,
     JOB_AGE_SECONDS,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -62,6 +62,7 @@ from mdus.storage.meter_reading_document import read_lately
 from mdus.storage.paging import sender_systems
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database, UnitOfWork, is_collision
+from mdus.telemetry.metrics import DETERMINANTS
 from mdus.workers.inbox import zone_of
 
 log = structlog.get_logger(__name__)
@@ -95,6 +96,7 @@ class Run:
     versions: int = 0
     held: int = 0
     failed: int = 0
+    made: Counter[tuple[str, str]] = field(default_factory=Counter)  # status, cause of versions
     files: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -113,6 +115,8 @@ def run(database: Database, *, settings: Settings, now: datetime, since: datetim
         with database.begin() as uow:
             determinants.alone(uow.connection)
             _look(uow, {point: touched[point] for point in some}, policy, done, now=now)
+    for of, count in done.made.items():
+        DETERMINANTS.labels(*of).inc(count)
     if settings.billing.folder is not None:
         today = local_day(now, zone=settings.time_zone)
         for day in (today - _A_DAY, today):
@@ -209,6 +213,7 @@ def _look(uow: UnitOfWork, touched: Touched, policy: Policies, done: Run, *, now
     done.looked_at += len(touched)
     done.periods += count
     done.versions += len(versions)
+    done.made.update((version.status.value, version.cause.value) for version in versions)
     done.held += sum(version.status is DeterminantStatus.HELD for version in versions)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mdus.billing.determinant import DeterminantStatus, Gate, VersionCause
 from mdus.domain.end_device_control import ControlCategory, ControlStatus
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.settings import load_settings
@@ -43,6 +44,8 @@ VALUES: dict[tuple[str, str], set[str]] = {
     ("mdus_switch_orders", "status"): {status.value for status in ControlStatus},
     ("mdus_switch_orders", "category"): {category.name.lower() for category in ControlCategory},
     ("mdus_reading_documents", "status"): {status.value for status in DocumentStatus},
+    ("mdus_determinants_total", "status"): {status.value for status in DeterminantStatus},
+    ("mdus_determinants_total", "cause"): {cause.value for cause in VersionCause},
     ("mdus_items_total", "outcome"): {"done", "failed", "awaiting", "parked", "error"},
     ("mdus_sap_call_seconds_count", "result"): {"delivered", "refused", "unreachable"},
     ("mdus_head_end_call_seconds_count", "result"): {"ok", "transient", "uncertain", "error"},
@@ -149,6 +152,10 @@ class TestTheDashboard:
 
 
 class TestThePage:
+    def test_names_every_gate(self) -> None:
+        (row,) = re.findall(r"^\| `mdus_determinants_held` .*$", PAGE, flags=re.MULTILINE)
+        assert {gate.value for gate in Gate} == set(re.findall(r"`(\w+)`", row.split("|")[3]))
+
     def test_explains_every_metric_with_its_labels(self) -> None:
         rows = re.findall(r"^\| `(mdus_\w+)` \| ([^|]*)\| [^|]+ \| [^|]+ \|$", PAGE, flags=re.MULTILINE)
         explained = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows}

@@ -31,6 +31,7 @@ from mdus.endpoints.runtime import Runtime
 from mdus.storage import determinant as determinants
 from mdus.storage.audit import Deed, note_deed
 from mdus.storage.determinant import DETERMINANT_SET_ASSIGNMENT
+from mdus.telemetry.metrics import DETERMINANTS
 
 _MOST: Final = 1000
 #: Versions of a file read at once.
@@ -227,6 +228,7 @@ def _add_determinants(router: APIRouter, runtime: Runtime, access: Access) -> No
             if row is None:
                 what = f"is {known.status}" if known.is_newest else "has been replaced"
                 raise HTTPException(409, f"Determinant {determinant_id} {what}: only the newest, held, is released")
+        DETERMINANTS.labels(row.status.value, row.cause.value).inc()
         return DeterminantShown.model_validate(row)
 
 

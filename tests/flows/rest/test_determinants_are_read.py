@@ -54,6 +54,12 @@ class Asked:
         headers = {**self._tokens[role], **options.pop("headers", {})}
         return self.mdus.ask(method, f"/api/v1/{path}", headers=headers, **options)
 
+    def metric(self, name: str) -> float:
+        """Return what /metrics tells under a name with its labels, 0 where it does not."""
+        lines = self.mdus.get("/metrics").text.splitlines()
+        told = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return float(told.get(name, 0))
+
     def versions(self, after: int = 0, **parameters: Any) -> Any:
         answer = self.ask("GET", "determinants", params={"after": after, **parameters})
         assert answer.status_code == 200, answer.text
@@ -212,6 +218,16 @@ class TestReleasing:
         assert "has been replaced" in again.json()["detail"]
         assert "is released" in self.release(asked, released["id"]).json()["detail"]
         assert self.release(asked, 999999).status_code == 404
+
+    def test_is_told_by_metrics(self, asked: Asked) -> None:
+        held = asked.versions(status="held")["items"]
+        by_hand = 'mdus_determinants_total{cause="released_by_hand",status="released"}'
+        before = asked.metric(by_hand)
+        assert asked.metric('mdus_determinants_held{gate="missing"}') == len(held)
+        held_for = (NOW - asked.scene.now).total_seconds()
+        assert asked.metric("mdus_oldest_held_determinant_seconds") == max(0, held_for)
+        assert self.release(asked, held[0]["id"]).status_code == 200
+        assert asked.metric(by_hand) == before + 1
 
     def test_stays_until_the_quantity_is_another_and_closes_the_case(self, asked: Asked) -> None:
         for one in asked.versions(status="held")["items"]:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
-from mdus.billing.determinant import gate
+from mdus.billing.determinant import GATE_WORDS, Gate, gate
 from mdus.billing.measured import Dial, Span
 from mdus.billing.period import Period
 from mdus.billing.register_advance import Advance, ReadingKey, advance, keys_of
@@ -105,3 +106,29 @@ class TestGate:
     def test_does_not_judge_what_nobody_can_say(self) -> None:
         found = Tally(intervals=96, sums={"all": Fraction(90)})
         assert gate(found, row(most_off_register_percent=0), JUNE) is None
+
+    @pytest.mark.parametrize(
+        ("found", "limits", "closed"),
+        [
+            (Tally(misfit="values in M3 are none in KWH"), {}, Gate.UNIT),
+            (Tally(), {}, Gate.UNMEASURED),
+            (Tally(intervals=96, missing=1), {}, Gate.MISSING),
+            (Tally(intervals=96, suspect=1), {}, Gate.SUSPECT),
+            (Tally(intervals=96, estimated=1), {"most_estimated_percent": 1}, Gate.ESTIMATED),
+            (
+                Tally(intervals=96, estimated=1, first_estimated=JUNE.start),
+                {"oldest_estimate_days": 1},
+                Gate.OLD_ESTIMATE,
+            ),
+            (
+                Tally(intervals=96, sums={"all": Fraction(90)}, advance=Advance(Fraction(100), Fraction(1, 100))),
+                {"most_off_register_percent": 0},
+                Gate.REGISTER,
+            ),
+        ],
+        ids=[each.value for each in Gate],
+    )
+    def test_is_known_by_the_words_of_its_reason(self, found: Tally, limits: dict[str, Any], closed: Gate) -> None:
+        reason = gate(found, row(**limits), JUNE)
+        assert reason is not None
+        assert [of for of, words in GATE_WORDS.items() if words in reason] == [closed]
