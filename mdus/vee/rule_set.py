@@ -144,7 +144,15 @@ class Tools:
     methods: Mapping[str, Method]
 
     def problems(self, row: RuleSetRow) -> Iterator[Misfit]:
-        """Yield what is wrong with a rule set: rules that are not there, limits they do not have."""
+        """Yield what is wrong with a rule set: with what it names, and what it states that means nothing."""
+        yield from self._unusable(row)
+        for place, rule in enumerate(row.rules):
+            if rule.severity is Severity.INFORMATIONAL and rule.replaces:
+                says = f"what {rule.name} finds is only noted, so replaces = true means nothing"
+                yield Misfit(f"rules.{place}.replaces", says, 'leave it out, or give the rule severity = "issue"')
+
+    def _unusable(self, row: RuleSetRow) -> Iterator[Misfit]:
+        """Yield why a rule set cannot be used: rules that are not there, limits they do not have."""
         for place, rule in enumerate(row.rules):
             yield from _misfits(f"rules.{place}", "rule", rule.name, rule.limits, self.rules)
         for place, method in enumerate(row.methods):
@@ -163,8 +171,11 @@ class Tools:
                 yield Misfit(f"rules.{place}.name", f"the rule {name} stands there twice", "leave it there once")
 
     def rule_set(self, row: RuleSetRow, *, version: int = 1) -> RuleSet:
-        """Return a rule set ready to be used. Raises ValueError with all that is wrong with it."""
-        problems = list(self.problems(row))
+        """Return a rule set ready to be used. Raises ValueError with all why it cannot be.
+
+        What means nothing does no harm: a set that was stored before that was refused goes on.
+        """
+        problems = list(self._unusable(row))
         if problems:
             raise ValueError(f"rule set {row.name}: {'; '.join(map(str, problems))}")
         return RuleSet(

@@ -111,6 +111,12 @@ class TestRuleSets:
                 {"rules": [{"name": "spike"}, {"name": "spike"}]}, "rules.1.name", "leave it there once", id="twice"
             ),
             pytest.param(
+                {"rules": [{"name": "spike", "severity": "informational", "replaces": True}]},
+                "rules.0.replaces",
+                "only noted",
+                id="what means nothing",
+            ),
+            pytest.param(
                 {"rules": [{"name": "spike", "severity": "loud"}]}, "rules.0.severity", "issue", id="no such severity"
             ),
         ],

@@ -49,6 +49,13 @@ def put(database: Database, content: Mapping[str, object], *, version: int) -> N
             id="limit",
         ),
         pytest.param(
+            'rules = [{ name = "spike", severity = "informational", replaces = true }]',
+            "rule_sets.electricity.rules.0.replaces",
+            "what spike finds is only noted, so replaces = true means nothing",
+            "leave it out",
+            id="what means nothing",
+        ),
+        pytest.param(
             'rules = []\nmethods = [{ name = "linear", hours = 2 }]',
             "rule_sets.electricity.methods.0.hours",
             "the method linear has no parameter 'hours'",

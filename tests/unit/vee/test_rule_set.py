@@ -65,6 +65,24 @@ class TestProblems:
         with pytest.raises(ValueError, match="rule set test"):
             tools.rule_set(row(**stated))
 
+    @pytest.mark.parametrize(
+        ("severity", "replaces", "refused"),
+        [
+            ("informational", True, True),
+            ("informational", False, False),
+            ("issue", True, False),
+            ("terminate", True, False),
+        ],
+    )
+    def test_says_that_what_is_only_noted_replaces_nothing(
+        self, tools: Tools, severity: str, *, replaces: bool, refused: bool
+    ) -> None:
+        stated = row(rules=[{"name": "dials"}, {"name": "spike", "severity": severity, "replaces": replaces}])
+        found = [str(each) for each in tools.problems(stated)]
+        assert len(found) == refused
+        assert all(each.startswith("rules.1.replaces: what spike finds is only noted") for each in found)
+        assert len(tools.rule_set(stated).steps) == 2  # one that is stored is used as ever
+
     def test_says_nothing_of_what_is_right(self, tools: Tools) -> None:
         assert not list(tools.problems(row(rules=[{"name": "spike", "tolerance": 2}], methods=[{"name": "linear"}])))
 
