@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -19,7 +20,7 @@ from mdus.cli.output import AsJson, Bar, print_json, print_out, print_result
 
 if TYPE_CHECKING:
     from mdus.vee.comparing import Comparison
-    from mdus.vee.explanation import Explanation, Run
+    from mdus.vee.explanation import Explanation, IntervalRun
 
 app = typer.Typer(help="Validation: why values are what they are, trying rule sets, editing.", no_args_is_help=True)
 
@@ -116,49 +117,30 @@ def edit(
     _edit("set", device, day, intervals, reason, reading_type, system, seen, as_json=as_json, values=given)
 
 
-@app.command()
-def accept(
-    device: DeviceArgument,
-    day: DayArgument,
-    intervals: IntervalsOption = None,
-    reason: ReasonOption = None,
-    reading_type: TypeOption = None,
-    system: SystemOption = None,
-    seen: SeenOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take suspect values and estimates of a day for right."""
-    _edit("accept", device, day, intervals, reason, reading_type, system, seen, as_json=as_json)
+def _without_values(action: str) -> Callable[..., None]:
+    """Return the command of an action that needs no values."""
+
+    def command(
+        device: DeviceArgument,
+        day: DayArgument,
+        intervals: IntervalsOption = None,
+        reason: ReasonOption = None,
+        reading_type: TypeOption = None,
+        system: SystemOption = None,
+        seen: SeenOption = None,
+        as_json: AsJson = False,
+    ) -> None:
+        _edit(action, device, day, intervals, reason, reading_type, system, seen, as_json=as_json)
+
+    return command
 
 
-@app.command()
-def reject(
-    device: DeviceArgument,
-    day: DayArgument,
-    intervals: IntervalsOption = None,
-    reason: ReasonOption = None,
-    reading_type: TypeOption = None,
-    system: SystemOption = None,
-    seen: SeenOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take estimates of a day away: they are worse than none, and are not made again."""
-    _edit("reject", device, day, intervals, reason, reading_type, system, seen, as_json=as_json)
-
-
-@app.command()
-def undo(
-    device: DeviceArgument,
-    day: DayArgument,
-    intervals: IntervalsOption = None,
-    reason: ReasonOption = None,
-    reading_type: TypeOption = None,
-    system: SystemOption = None,
-    seen: SeenOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take back the last edit of each interval of a day: what was before is there again, and rules decide anew."""
-    _edit("undo", device, day, intervals, reason, reading_type, system, seen, as_json=as_json)
+for _action, _help in {
+    "accept": "Take suspect values and estimates of a day for right.",
+    "reject": "Take estimates of a day away: they are worse than none, and are not made again.",
+    "undo": "Take back the last edit of each interval of a day: what was before is there again, and rules decide anew.",
+}.items():
+    app.command(_action, help=_help)(_without_values(_action))
 
 
 def _edit(
@@ -274,7 +256,7 @@ def _show(found: Explanation) -> None:
         print_out("nothing of it is handed over yet")
 
 
-def _values(run: Run) -> str:
+def _values(run: IntervalRun) -> str:
     told = ["-" if value is None else f"{value:f}" for value in run.values]
     if len(set(told)) == 1:
         return told[0]

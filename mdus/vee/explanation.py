@@ -81,8 +81,8 @@ class Known:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """Consecutive intervals of which the same is to be told; `end` is that of the last one."""
+class IntervalRun:
+    """Consecutive intervals of which the same is to be told: what they are, and why; `end` is that of the last one."""
 
     first: int
     last: int
@@ -95,8 +95,8 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Version:
-    """A version of the day: whose word, who wrote it, when and why."""
+class DayVersion:
+    """A version of a day: whose word (raw: the meter's), who wrote it, when and why; whether anybody acted on it."""
 
     layer: str
     version: int
@@ -123,8 +123,8 @@ class Explanation:
     rules: tuple[str, ...]
     found: tuple[str, ...]
     total: Decimal | None
-    runs: tuple[Run, ...]
-    history: tuple[Version, ...]
+    runs: tuple[IntervalRun, ...]
+    history: tuple[DayVersion, ...]
     edits: tuple[str, ...]
     handed_over: tuple[str, ...]
     case: str | None
@@ -165,7 +165,7 @@ def explained(known: Known) -> Explanation:
     )
 
 
-def _runs(known: Known, shown: IntervalBlock) -> Iterator[Run]:
+def _runs(known: Known, shown: IntervalBlock) -> Iterator[IntervalRun]:
     grid = known.channel.day(known.day)
     teller = _Teller(known)
 
@@ -175,7 +175,7 @@ def _runs(known: Known, shown: IntervalBlock) -> Iterator[Run]:
     for (state, _, says), group in groupby(range(len(shown.values)), alike):
         places = list(group)
         codes = known.qualities[int(shown.qualities[places[0]])].codes
-        yield Run(
+        yield IntervalRun(
             first=places[0],
             last=places[-1],
             start=grid.starts_at(places[0]),
@@ -286,10 +286,10 @@ def _same(block: IntervalBlock, other: IntervalBlock, position: int) -> bool:
     )
 
 
-def _history(known: Known) -> Iterator[Version]:
+def _history(known: Known) -> Iterator[DayVersion]:
     blocks = [(block, block is some[-1]) for some in (known.raw, known.final) for block in some]
     for block, is_current in sorted(blocks, key=lambda each: (each[0].written_at, each[0].layer == "final")):
-        yield Version(
+        yield DayVersion(
             layer=block.layer.value,
             version=block.version,
             is_current=is_current,

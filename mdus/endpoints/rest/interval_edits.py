@@ -2,7 +2,7 @@
 
 # Not `from __future__ import annotations`: FastAPI reads the annotations, and the dependencies are local names.
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
@@ -21,7 +21,7 @@ from mdus.endpoints.runtime import Runtime
 from mdus.storage.audit import Deed
 from mdus.storage.interval_history import known_of
 from mdus.vee.editing import EditRefused
-from mdus.vee.explanation import Explanation, explained
+from mdus.vee.explanation import DayVersion, Explanation, IntervalRun, explained
 
 _MOST: Final = 200
 _MOST_VALUES: Final = 1500
@@ -104,36 +104,6 @@ class IntervalEditsDone(Shown):
     items: list[EditResult]
 
 
-class RunShown(Shown):
-    """Consecutive intervals of which the same is to be told: what they are, and why."""
-
-    first: int
-    last: int
-    start: datetime
-    end: datetime
-    values: list[Decimal | None]
-    state: str
-    qualities: list[str]
-    says: list[str]
-
-
-class VersionShown(Shown):
-    """A version of a day: whose word (raw: the meter's), who wrote it, when and why; whether anybody acted on it."""
-
-    layer: str
-    version: int
-    is_current: bool
-    written_at: datetime
-    written_by: str
-    cause: str
-    note: str | None
-    used: bool
-    values: int
-    estimated: int
-    edited: int
-    suspect: int
-
-
 class ExplanationShown(Shown):
     """Why the values of a channel's day are what they are; `version` is what an edit is meant for."""
 
@@ -148,8 +118,8 @@ class ExplanationShown(Shown):
     rules: list[str]
     found: list[str]
     total: Decimal | None
-    runs: list[RunShown]
-    history: list[VersionShown]
+    runs: list[IntervalRun]
+    history: list[DayVersion]
     edits: list[str]
     handed_over: list[str]
     case: str | None
@@ -260,8 +230,8 @@ def explanation_shown(found: Explanation) -> ExplanationShown:
         rules=list(found.rules),
         found=list(found.found),
         total=found.total,
-        runs=[RunShown.model_validate(each) for each in found.runs],
-        history=[VersionShown.model_validate(each) for each in found.history],
+        runs=list(found.runs),
+        history=list(found.history),
         edits=list(found.edits),
         handed_over=list(found.handed_over),
         case=found.case,
