@@ -4,7 +4,8 @@
 point of delivery --usage point (instants)--> measurement task --register (dates)--> device --reading type--> channel
 ```
 
-A value belongs to whoever holds at the end of its interval. A channel that two registers name is measured once.
+A value belongs to whoever holds at the end of its interval. A channel that two registers name is measured once: by its
+own, the interval register, while there is one. Its factor is the one a profile of the same values goes out with.
 """
 
 from __future__ import annotations
@@ -133,9 +134,9 @@ def _channels(register: Register, there: Sequence[Channel], policy: TimeSeriesPo
 
 
 def _once(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield the spans of one channel without what an earlier one has already; those that touch as one."""
+    """Yield the spans of one channel, each instant in one only; those that touch and have the same factor as one."""
     before: Span | None = None
-    for span in sorted(spans, key=lambda each: each.start):
+    for span in sorted(_of_one_register(list(spans)), key=lambda each: each.start):
         if before is None:
             before = span
             continue
@@ -149,3 +150,20 @@ def _once(spans: Iterable[Span]) -> Iterator[Span]:
         before = replace(span, start=max(span.start, until))
     if before is not None:
         yield before
+
+
+def _of_one_register(spans: Sequence[Span]) -> list[Span]:
+    """Return the spans of the channel's own register whole, those of others without what it has."""
+    own = [span for span in spans if span.dial is not None and span.dial.reading_type == span.channel.reading_type]
+    others = [span for span in spans if span not in own]
+    for other in own:
+        others = [left for span in others for left in _outside(span, other)]
+    return [*own, *others]
+
+
+def _outside(span: Span, other: Span) -> Iterator[Span]:
+    """Yield the parts of a span before and after another."""
+    if span.start < other.start:
+        yield replace(span, end=other.start if span.end is None else min(span.end, other.start))
+    if other.end is not None and (span.end is None or span.end > other.end):
+        yield replace(span, start=max(span.start, other.end))

@@ -70,12 +70,33 @@ class TestSpans:
         assert found == [(15, BEGUN, None, 1)]
 
     def test_do_not_overlap_where_factors_differ(self) -> None:
-        own = register("T2", reading_type=KWH, factor=Decimal(2))
-        found = spans([point(end=instant(DAY)), point("T2", instant(date(2026, 5, 1)))], [register(), own])
+        other = register("T2", factor=Decimal(2))
+        found = spans([point(end=instant(DAY)), point("T2", instant(date(2026, 5, 1)))], [register(), other])
         assert found == [
             (15, instant(date(2026, 1, 1)), instant(DAY), 1),
             (15, instant(DAY), None, Fraction(2)),
         ]
+
+    @pytest.mark.parametrize(
+        ("begins", "ends", "expected"),
+        [
+            pytest.param(BEGUN, None, [(BEGUN, None, 20)], id="all the time"),
+            pytest.param(instant(DAY), None, [(BEGUN, instant(DAY), 1), (instant(DAY), None, 20)], id="from a day on"),
+            pytest.param(
+                instant(DAY),
+                instant(DAY, 12),
+                [(BEGUN, instant(DAY), 1), (instant(DAY), instant(DAY, 12), 20), (instant(DAY, 12), None, 1)],
+                id="for hours",
+            ),
+            pytest.param(BEGUN, instant(DAY), [(BEGUN, instant(DAY), 20), (instant(DAY), None, 1)], id="at first"),
+        ],
+    )
+    def test_have_the_factor_of_the_channels_own_register_while_there_is_one(
+        self, begins: datetime, ends: datetime | None, expected: list[tuple[Any, ...]]
+    ) -> None:
+        own = register("T2", reading_type=KWH, factor=Decimal(20))
+        for points in ([point(), point("T2", begins, ends)], [point("T2", begins, ends), point()]):
+            assert [each[1:] for each in spans(points, [register(), own])] == expected
 
     def test_are_of_the_shortest_grid(self) -> None:
         assert [one[0] for one in spans([point()], [register()], channel(interval_minutes=60), channel())] == [15]
