@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Meters come in blocks of ten with all makes; of this many blocks at most the interval values are measured.
 _BLOCK, _MOST_BLOCKS = 10, 6
+#: The interval register of energy drawn; SAP's reading reason with billing, and its category of stored values.
+_DRAWN, _INTERIM, _STORED = "1-0:1.29.0*255", "02", "0"
 #: The factor of some interval registers: a value counts that many times, once.
 _FACTOR = "20"
 
@@ -23,6 +25,7 @@ class ProfileActs:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self.ids: list[str] = []
+        self.billed: list[str] = []  # devices whose second day is billed by its intervals
         self.revised: tuple[str, datetime] | None = None  # serial and start of an interval estimated at first
         self.faults: list[str] = []  # to befall the values of the second day
 
@@ -54,6 +57,24 @@ class ProfileActs:
         )
         self.revised = (serial, begin)
         scenario.steering.settle(within=timedelta(minutes=10))
+
+    def bill(self) -> None:
+        """A reading with billing ends the second day of each profiled meter for electricity that stays in its place."""
+        scenario = self._scenario
+        drawn = {
+            meter["serial"]
+            for meter in scenario.meters
+            if any(channel["obis"] == _DRAWN for channel in meter["channels"])
+        }
+        devices = scenario.process("device initialization").devices
+        staying = set(scenario.devices())
+        self.billed = [
+            device
+            for device, meter in zip(devices, scenario.meters, strict=True)
+            if device in staying and meter["serial"] in drawn
+        ]
+        if self.billed:
+            scenario.order("reading with billing", self.billed, reason=_INTERIM, on=1, source=_STORED)
 
     def spoil(self) -> None:
         """The faults of interval values that were asked for befall the second day, the one that is judged."""

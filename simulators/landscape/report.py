@@ -11,6 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from simulators.landscape.billing import BillingProof
 from simulators.landscape.clients import Clients
 from simulators.landscape.proofs import EventProof, ProfileProof, TechnicalProof
 from simulators.landscape.scenario import Process, Scenario
@@ -39,6 +40,7 @@ class Judge:
         self._proof_of_events = EventProof(clients, scenario, self._devices)
         self._proof_of_profiles = ProfileProof(clients, scenario, self._devices)
         self._proof_of_places = TechnicalProof(clients, scenario, self._devices)
+        self._proof_of_billing = BillingProof(clients, scenario, self._devices)
         serials = {device["serial"] for device in self._devices.values()}
         switches = clients.head_end.get("/control/switches")
         self._switches = {serial: switch for serial, switch in switches.items() if serial in serials}
@@ -54,6 +56,7 @@ class Judge:
             rows=[
                 *(self._row(process) for process in self._scenario.processes.values()),
                 *self._proof_of_profiles.rows(),
+                self._proof_of_billing.row(),
                 self._proof_of_events.row(),
             ],
             checks=list(self._checks()),
@@ -163,6 +166,7 @@ class Judge:
             self._same_orders(),
             *self._proof_of_places.checks(),
             *self._proof_of_profiles.checks(),
+            *self._proof_of_billing.checks(),
             *self._proof_of_events.checks(),
         )
 

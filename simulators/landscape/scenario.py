@@ -223,6 +223,7 @@ class Scenario:
         self.order("move-in reading", movers, reason=_MOVE_IN, on=1, source=_STORED)
         # A back-dated order: its value was stored the night before.
         self.order("back-dated reading", self.some(self.devices(), 0.01), reason=_CONTROL, on=0, source=_STORED)
+        self.profiles.bill()
         self.profiles.spoil()
         self.steering.settle(within=timedelta(hours=1))
 
@@ -240,7 +241,8 @@ class Scenario:
         self.process("cancel before its order").cancelled.update(orders)
 
     def _last_night(self) -> None:
-        self.steering.run_until(self.at(3, 6))
+        """Until what ended a day ago has been determined: MDUS does that at half past six."""
+        self.steering.run_until(self.at(3, 7))
 
     # Ordering -----------------------------------------------------------------------------------------------------
 
