@@ -10,9 +10,25 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Connection, Text, and_, bindparam, func, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    func,
+    select,
+    tuple_,
+)
+from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
+
+#: Where a row stands among those that go in.
+_PLACE: Final = Column("place", BigInteger)
 
 #: The parameters that a set of rows goes in as.
 _GIVEN: Final = "given_{}"
@@ -76,27 +92,30 @@ def told(connection: Connection, columns: Sequence[Column[Any]], rows: Collectio
     parts = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     if connection.dialect.name != "sqlite":
         return {_GIVEN.format(place): list(part) for place, part in enumerate(parts)}
-    stored = [_stored(connection, column, part) for column, part in zip(columns, parts, strict=True)]
-    return {_GIVEN.format(0): json.dumps(stored[0] if len(stored) == 1 else list(zip(*stored, strict=True)))}
+    return {_GIVEN.format(0): _as_json(connection, columns, parts)}
 
 
-def given_alike(
+def given_in_order(
     connection: Connection, columns: Sequence[Column[Any]], rows: Sequence[tuple[Any, ...]]
 ) -> list[ColumnElement[Any]]:
-    """Return the same columns, of which those that all rows share are told once; there is at least one row.
+    """Return the place of each row, from 0, and its columns; there is at least one row.
 
-    The first two columns are never among them: what tells the rows apart, and what a join goes by.
+    What all rows share is told once. Not so the first column, that a join goes by: a database might else take another
+    index that begins with it, and read all of the table.
     """
     parts = list(zip(*rows, strict=True))
-    alike = {place for place, part in enumerate(parts) if place > 1 and part.count(part[0]) == len(part)}
-    varied = [place for place in range(len(columns)) if place not in alike]
-    rows = list(zip(*(parts[place] for place in varied), strict=True))
-    columns_told = given(connection, [columns[place] for place in varied], rows)
-    by_place = dict(zip(varied, columns_told, strict=True))
-    return [
-        bindparam(None, parts[place][0], type_=columns[place].type) if place in alike else by_place[place]
-        for place in range(len(columns))
-    ]
+    varied = [0, *(place for place, part in enumerate(parts) if place and part.count(part[0]) < len(part))]
+    some, told_by_row = [columns[place] for place in varied], [parts[place] for place in varied]
+    if connection.dialect.name == "sqlite":
+        text = _as_json(connection, some, told_by_row)
+        each = func.json_each(bindparam(None, text, type_=Text)).table_valued(sql_column("key", BigInteger), "value").c
+        number: ColumnElement[Any] = each.key
+        by_row = _parts_of(each.value, some)
+    else:
+        number, *by_row = given(connection, [_PLACE, *some], list(zip(range(len(rows)), *told_by_row, strict=True)))
+    found = dict(zip(varied, by_row, strict=True))
+    shared = (bindparam(None, part[0], type_=one.type) for one, part in zip(columns, parts, strict=True))
+    return [number, *(found.get(place, value) for place, value in enumerate(shared))]
 
 
 def _set_of(
@@ -106,10 +125,20 @@ def _set_of(
         arrays = [bound(_GIVEN.format(place), postgresql.ARRAY(column.type)) for place, column in enumerate(columns)]
         names = [f"given{place}" for place in range(len(columns))]
         return list(func.unnest(*arrays).table_valued(*names).render_derived().c)
-    value = func.json_each(bound(_GIVEN.format(0), Text())).table_valued("value").c.value
+    return _parts_of(func.json_each(bound(_GIVEN.format(0), Text())).table_valued("value").c.value, columns)
+
+
+def _parts_of(value: ColumnElement[Any], columns: Sequence[Column[Any]]) -> list[ColumnElement[Any]]:
+    """Return the columns of a row in JSON: of a single one the value itself."""
     if len(columns) == 1:
         return [value]
     return [func.json_extract(value, f"$[{place}]", type_=column.type) for place, column in enumerate(columns)]
+
+
+def _as_json(connection: Connection, columns: Sequence[Column[Any]], parts: Sequence[Sequence[Any]]) -> str:
+    """Return rows, given by their columns, as JSON: of a single column its values."""
+    stored = [_stored(connection, column, part) for column, part in zip(columns, parts, strict=True)]
+    return json.dumps(stored[0] if len(stored) == 1 else list(zip(*stored, strict=True)))
 
 
 def _stored(connection: Connection, column: Column[Any], values: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Index, Integer, bindparam, case, func, or_, select, text, update
 
@@ -15,6 +15,7 @@ from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.messaging.status import MessageStatus
 from mdus.storage.column_types import UtcInstant
+from mdus.storage.keys import among
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, MESSAGE
 from mdus.storage.rows import insert_alike, update_rows
@@ -86,10 +87,20 @@ _HEARD: Final = {
 }
 
 
-def devices_by_serial(connection: Connection, *, head_end: str, serials: Collection[str]) -> dict[str, EndDevice]:
+class KnownDevice(NamedTuple):
+    """Who a device is to us that a head end knows by its serial number."""
+
+    sender_system: str
+    device_id: str
+    head_end: str
+
+
+def devices_by_serial(connection: Connection, *, head_end: str, serials: Collection[str]) -> dict[str, KnownDevice]:
     """Return the devices a head end knows under these serial numbers."""
-    found = END_DEVICE.read(connection, ("head_end", "serial_id"), [(head_end, serial) for serial in serials])
-    return {device.serial_id: device for device in found}
+    device = END_DEVICE.table
+    is_one = among(connection, [device.c.head_end, device.c.serial_id], [(head_end, serial) for serial in serials])
+    query = select(device.c.serial_id, device.c.sender_system, device.c.device_id).where(is_one)
+    return {row[0]: KnownDevice(row[1], row[2], head_end) for row in connection.execute(query).all()}
 
 
 def note_heard(connection: Connection, heard: Mapping[tuple[str, str], tuple[datetime, datetime]]) -> None:

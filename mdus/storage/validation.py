@@ -11,8 +11,6 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
     and_,
@@ -30,7 +28,7 @@ from mdus.domain.end_device import SwitchState
 from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.interval_block import CHANNEL, INTERVAL_BLOCK, VALIDATION_LOOK, block_of, look_by
-from mdus.storage.keys import among, among_alike, given_alike
+from mdus.storage.keys import among, among_alike, given_in_order
 from mdus.storage.mapping import AnyRow
 from mdus.storage.reading import METER_READING
 from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS, REGISTER
@@ -255,7 +253,7 @@ def last_days_without_estimates(connection: Connection, spans: Sequence[Span]) -
 def registers_of(connection: Connection, devices: Collection[tuple[str, str]]) -> Sequence[AnyRow]:
     """Return the registers of devices, by (sender system, device id), the first known first: their span and kind."""
     columns = [REGISTER.table.c[name] for name in ("sender_system", "device_id", "valid_from", "valid_to", *KIND)]
-    is_of = among_alike(connection, columns[:2], devices)
+    is_of = among(connection, columns[:2], devices)
     return connection.execute(select(*columns).where(is_of).order_by(REGISTER.table.c.id)).all()
 
 
@@ -269,8 +267,7 @@ def readings_at_ends(connection: Connection, counted: Sequence[Counted]) -> Sequ
     reading = METER_READING.table
     key = (reading.c.sender_system, reading.c.device_id, reading.c.reading_type)
     at = reading.c.measured_at
-    rows = [(place, *one) for place, one in enumerate(counted)]
-    place, *named, start, end = given_alike(connection, [Column("place", BigInteger), *key, at, at], rows)
+    place, *named, start, end = given_in_order(connection, [*key, at, at], counted)
     is_one = (column == value for column, value in zip(key, named, strict=True))
     query = select(place, at, reading.c.value, reading.c.unit).where(*is_one, at.in_([start, end]))
     return connection.execute(query.order_by(reading.c.id)).all()
@@ -282,9 +279,9 @@ def not_in_books(connection: Connection, days: Sequence[tuple[str, str, date]]) 
     Devices that SAP has told nothing of are not among them.
     """
     device = END_DEVICE.table
-    columns = [Column("place", BigInteger), device.c.sender_system, device.c.device_id, device.c.valid_from]
-    place, *key, day = given_alike(connection, columns, [(number, *one) for number, one in enumerate(days)])
-    is_one = (column == value for column, value in zip(columns[1:3], key, strict=True))
+    columns = [device.c.sender_system, device.c.device_id]
+    place, *key, day = given_in_order(connection, [*columns, device.c.valid_from], days)
+    is_one = (column == value for column, value in zip(columns, key, strict=True))
     return list(
         connection.scalars(select(place).where(*is_one, or_(device.c.valid_from > day, device.c.valid_to <= day)))
     )
@@ -296,9 +293,9 @@ def field_statuses(connection: Connection, devices: Sequence[tuple[str, str]]) -
     That is: they are disconnected, or their head end told what a day can be held against.
     """
     status = END_DEVICE_STATUS.table
-    columns = [Column("place", BigInteger), status.c.sender_system, status.c.device_id]
-    place, *key = given_alike(connection, columns, [(number, *one) for number, one in enumerate(devices)])
-    is_one = (column == value for column, value in zip(columns[1:], key, strict=True))
+    columns = [status.c.sender_system, status.c.device_id]
+    place, *key = given_in_order(connection, columns, devices)
+    is_one = (column == value for column, value in zip(columns, key, strict=True))
     is_off = and_(status.c.switch_state == SwitchState.DISCONNECTED, status.c.switch_state_at.is_not(None))
     is_other = status.c.told_device_id != status.c.device_id
     is_told = or_(is_other, status.c.told_factors.is_not(None), status.c.clock_offset_seconds.is_not(None))
@@ -324,10 +321,8 @@ def power_events(
     if not spans:
         return {}
     event = END_DEVICE_EVENT.table
-    columns = [Column("place", BigInteger), event.c.sender_system, event.c.device_id, event.c.at, event.c.at]
-    place, sender_system, device_id, start, end = given_alike(
-        connection, columns, [(number, *span) for number, span in enumerate(spans)]
-    )
+    columns = [event.c.sender_system, event.c.device_id, event.c.at, event.c.at]
+    place, sender_system, device_id, start, end = given_in_order(connection, columns, spans)
     query = (
         select(place, event.c.at, event.c.event_type)
         .where(
@@ -428,7 +423,6 @@ def _spans(connection: Connection, spans: Sequence[Span]) -> tuple[ColumnElement
 
     Days that all spans share, as those of one day's validation do, go to the database once.
     """
-    columns = [Column("place", BigInteger), _BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.day]
-    rows = [(row, *span) for row, span in enumerate(spans)]
-    place, channel_id, first, before = given_alike(connection, columns, rows)
+    columns = [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.day]
+    place, channel_id, first, before = given_in_order(connection, columns, spans)
     return place, and_(_BLOCK.c.channel_id == channel_id, _BLOCK.c.day >= first, _BLOCK.c.day < before)

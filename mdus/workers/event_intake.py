@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EndDeviceEvent, event_id
 from mdus.domain.head_end import FieldAlarm
+from mdus.storage.registry import KnownDevice
 from mdus.storage.session import UnitOfWork
 from mdus.workers.told import Taken, Told
 
 
 def take_alarms(
-    uow: UnitOfWork, told: Sequence[Told], devices: Mapping[tuple[str, str], EndDevice], *, now: datetime
+    uow: UnitOfWork, told: Sequence[Told], devices: Mapping[tuple[str, str], KnownDevice], *, now: datetime
 ) -> Taken:
     """Store the alarms among these events, each once however often it is told: one statement for the batch.
 
@@ -41,7 +41,7 @@ def take_alarms(
     return taken
 
 
-def _event(alarm: FieldAlarm, device: EndDevice, told: Told, *, area_property: str, now: datetime) -> EndDeviceEvent:
+def _event(alarm: FieldAlarm, device: KnownDevice, told: Told, *, area_property: str, now: datetime) -> EndDeviceEvent:
     """Return the event that a head end tells; a meter whose clock is ahead cannot tell of the future."""
     return EndDeviceEvent(
         event_id=event_id(device=device.device_id, event_type=alarm.event_type, at=alarm.at, source=told.head_end),

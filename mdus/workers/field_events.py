@@ -16,7 +16,7 @@ from typing import assert_never
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.contradiction import ToldPosition, contradiction
-from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
@@ -33,7 +33,7 @@ from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.outcome import Change
 from mdus.storage import delivery, submission
 from mdus.storage.origins import messages_behind
-from mdus.storage.registry import devices_by_serial, note_heard, note_provisioned, note_switch_states
+from mdus.storage.registry import KnownDevice, devices_by_serial, note_heard, note_provisioned, note_switch_states
 from mdus.storage.session import UnitOfWork
 from mdus.storage.submission import Claimed, Ended
 from mdus.telemetry import tracing
@@ -111,7 +111,7 @@ def _only(told: Sequence[Told], kind: type[FieldEvent]) -> list[Told]:
     return [replace(each, events=events) for each, events in some if events]
 
 
-def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], EndDevice]:
+def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], KnownDevice]:
     """Return the devices named by serial number, by (head end, serial number)."""
     serials: dict[str, set[str]] = {}
     for each in told:
@@ -130,7 +130,7 @@ def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], End
 
 
 def _take_reading(
-    batch: _Batch, told: Told, reading: FieldReading, devices: Mapping[tuple[str, str], EndDevice]
+    batch: _Batch, told: Told, reading: FieldReading, devices: Mapping[tuple[str, str], KnownDevice]
 ) -> None:
     device = devices.get((told.head_end, reading.serial_id))
     if device is None:
@@ -141,7 +141,7 @@ def _take_reading(
     batch.taken.note_heard(key, reading.measured_at)
 
 
-def _take_heard(batch: _Batch, told: Told, heard: Heard, devices: Mapping[tuple[str, str], EndDevice]) -> None:
+def _take_heard(batch: _Batch, told: Told, heard: Heard, devices: Mapping[tuple[str, str], KnownDevice]) -> None:
     device = devices.get((told.head_end, heard.serial_id))
     if device is None:
         batch.taken.note_unplaced(told.delivery_id, f"no device with serial number {heard.serial_id}")

@@ -24,6 +24,7 @@ from mdus.domain.reading_quality import QualitySet
 from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import Settings
 from mdus.storage.interval_block import channels_of, current_blocks, ensure_channels, quality_marks, write_blocks
+from mdus.storage.registry import KnownDevice
 from mdus.storage.session import UnitOfWork
 from mdus.workers.told import DeviceKey, Taken, Told
 
@@ -73,7 +74,7 @@ class _Piece(NamedTuple):
 
 
 def take_intervals(
-    uow: UnitOfWork, told: Sequence[Told], devices: Mapping[tuple[str, str], EndDevice], *, now: datetime
+    uow: UnitOfWork, told: Sequence[Told], devices: Mapping[tuple[str, str], KnownDevice], *, now: datetime
 ) -> Taken:
     """Store the interval values among these events, pushed, fetched or read by a command, in the order they were told.
 
@@ -121,7 +122,7 @@ def take_intervals(
 
 
 def _of_known_meters(
-    told: Sequence[Told], devices: Mapping[tuple[str, str], EndDevice], taken: Taken
+    told: Sequence[Told], devices: Mapping[tuple[str, str], KnownDevice], taken: Taken
 ) -> Iterator[_Values]:
     for each in told:
         for block in each.events:

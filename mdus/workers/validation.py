@@ -49,7 +49,7 @@ NOT_FIT: Final = VALUES_NOT_FIT
 LOOK_FAILED: Final = "validation_failed"
 
 #: Days looked at in one transaction.
-_AT_ONCE: Final = 1000
+_AT_ONCE: Final = 2000
 _AGAIN_AFTER: Final = timedelta(days=1)
 
 

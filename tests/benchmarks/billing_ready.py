@@ -1,8 +1,8 @@
 """A day of interval values on its way to the bill: a CMEP file read, stored raw, validated, estimated, parted.
 
-The store has 35 days of final values of every meter. The work is done by processes that start cold, as a night's are:
-one imports the file, and as many as MDUS has workers on this database turn the validation worker meanwhile, until
-nothing is due.
+The store has 35 days of final values of every meter. The work is done by as many processes as MDUS has workers on this
+database, all started cold, as a night's are: the first imports the file, then joins the others, which turn the
+validation worker meanwhile, until nothing is due.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ def billing_ready(store: Store, folder: Path, *, meters: int) -> Iterator[Figure
         aim=f"at least {_LEAST:,} readings/s",
         held=rate >= _LEAST,
     )
-    for stage, name in (("start", "start"), ("import", "import"), ("validation", "validation after it")):
+    for stage, name in (("start", "start and end"), ("import", "import"), ("validation", "validation after it")):
         yield Figure(
-            name=f"  {name}: {second[stage]:.2f} s, {store.name}",
+            name=f"  {name}: {second[stage]:.2f} s, {store.workers} processes, {store.name}",
             value=readings / second[stage],
             unit="readings/s",
             ratio_to="the whole",
@@ -223,22 +223,20 @@ def _timed(store: Store, file: Path, config: Path) -> dict[str, float]:
     imported = file.with_suffix(".imported")
     imported.unlink(missing_ok=True)
     began = time.perf_counter()
-    workers = [_started(environ, "validate", str(imported)) for _ in range(store.workers)]
+    processes = [
+        _started(environ, str(imported), *([str(file)] if number == 0 else ())) for number in range(store.workers)
+    ]
     try:
-        told = _ended(_started(environ, "import", str(file)))
-        imported_after = time.perf_counter() - began
-        imported.touch()
-        turned = [_ended(worker) for worker in workers]
+        told, *others = [_ended(process) for process in processes]
     finally:
-        for worker in workers:
-            worker.kill()
+        for process in processes:
+            process.kill()
     seconds = time.perf_counter() - began
     return {
+        **told,
         "seconds": seconds,
-        "start": told["start"],
-        "import": imported_after - told["start"],
-        "validation": seconds - imported_after,
-        "peak_mb": told["peak_mb"] + sum(each["peak_mb"] for each in turned),
+        "start": seconds - told["import"] - told["validation"],
+        "peak_mb": sum(each["peak_mb"] for each in (told, *others)),
         **_counted(store),
     }
 
@@ -282,42 +280,35 @@ def _peak_megabytes() -> float:
     return int(told.split()[1]) / 1024  # getrusage tells that of whoever started the process, too
 
 
-def _import(file: Path) -> dict[str, float]:
-    """This will import a file."""
-    started = time.perf_counter()
-    from mdus.bootstrap.importing_intervals import import_intervals
+def main(imported: Path, file: Path | None) -> None:
+    """This will import a file, if one is named, validate until all of it is fit to bill and print how long each took.
 
-    ready_at = time.perf_counter()
-    told = import_intervals(os.environ, file, head_end=HEAD_END, told=None, progress=lambda *_: None)
-    if not told.is_in_order:
-        raise RuntimeError(f"{told.unreadable[:3]} {told.unplaced[:3]}")
-    return {"start": ready_at - started}
-
-
-def _validate(imported: Path) -> dict[str, float]:
-    """This will validate what becomes due until the import has ended and nothing is."""
+    `imported` is the file that says to all processes that nothing more will become due.
+    """
     from mdus.bootstrap.composition import compose, validation_worker
+    from mdus.bootstrap.importing_intervals import import_intervals
+    from mdus.bootstrap.working import collect_seldom
 
+    began = time.perf_counter()
+    if file is not None:
+        told = import_intervals(os.environ, file, head_end=HEAD_END, told=None, progress=lambda *_: None)
+        if not told.is_in_order:
+            raise RuntimeError(f"{told.unreadable[:3]} {told.unplaced[:3]}")
+        imported.touch()
+    imported_at = time.perf_counter()
     parts = compose(os.environ)
-    worker, turned = validation_worker(parts), 0
-    while True:
-        has_all = imported.exists()
-        moved = worker.turn()
-        turned += moved
+    collect_seldom()
+    worker = validation_worker(parts)
+    has_all = moved = False
+    while moved or not has_all:
         if not moved:
-            if has_all:
-                break
             time.sleep(_PAUSE)
+        has_all = imported.exists()
+        moved = bool(worker.turn())
     parts.close()
-    return {"turned": turned}
-
-
-def main() -> None:
-    """This will do a process's part and print what it says of it."""
-    what, file = sys.argv[1], Path(sys.argv[2])
-    told = _import(file) if what == "import" else _validate(file)
-    print(json.dumps({**told, "peak_mb": _peak_megabytes()}))
+    took = {"import": imported_at - began, "validation": time.perf_counter() - imported_at}
+    print(json.dumps({**took, "peak_mb": _peak_megabytes()}))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

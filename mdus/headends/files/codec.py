@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 
 #: A delivery holds so many lines and bytes at most: about a thousand meters' days, taken in by one short transaction.
-_LINES: Final = {Format.CMEP: 1_000, Format.CSV: 50_000}
+_LINES: Final = {Format.CMEP: 2_000, Format.CSV: 50_000}
 _BYTES: Final = 4 * 1024 * 1024
 
 
