@@ -50,7 +50,7 @@ def test_a_default_set_asks_for_nothing_around_a_meter(row: RuleSetRow) -> None:
 
 @pytest.mark.parametrize(
     ("values", "after", "most"),
-    [(FULL, timedelta(hours=1), 19), ([*FULL[:40], *[MISSING] * 20, *FULL[60:]], timedelta(days=2), 25)],
+    [(FULL, timedelta(hours=1), 20), ([*FULL[:40], *[MISSING] * 20, *FULL[60:]], timedelta(days=2), 26)],
     ids=["a whole day", "a day with a gap"],
 )
 def test_the_default_set_for_electricity_costs_what_it_did(
