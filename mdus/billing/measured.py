@@ -153,12 +153,33 @@ def _once(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _of_one_register(spans: Sequence[Span]) -> list[Span]:
-    """Return the spans of the channel's own register whole, those of others without what it has."""
+    """Return the spans of the channel's own register whole, those of others without what it has.
+
+    What was measured is held against a counting register where there is one: nobody reads an interval register.
+    """
     own = [span for span in spans if span.dial is not None and span.dial.reading_type == span.channel.reading_type]
     others = [span for span in spans if span not in own]
+    found = [part for span in own for part in _held_against(span, others)]
     for other in own:
         others = [left for span in others for left in _outside(span, other)]
-    return [*own, *others]
+    return [*found, *others]
+
+
+def _held_against(span: Span, counting: Sequence[Span]) -> Iterator[Span]:
+    """Yield the parts of a span, each with the dial of the first counting register that is there."""
+    rest = [span]
+    for other in counting:
+        for part in rest:
+            start, end = max(part.start, other.start), _earlier(part.end, other.end)
+            if end is None or start < end:
+                yield replace(part, start=start, end=end, dial=other.dial)
+        rest = [left for part in rest for left in _outside(part, other)]
+    yield from rest
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the end that comes first; None is no end."""
+    return min((end for end in (one, other) if end is not None), default=None)
 
 
 def _outside(span: Span, other: Span) -> Iterator[Span]:

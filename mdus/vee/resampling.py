@@ -56,13 +56,12 @@ def joined(values: Elements, parts: int) -> Elements:
 def as_wide(values: Elements, width: int) -> Elements:
     """Return days' values (d, n) by the place of a day of another length: the hour it lacks or has twice is cut away.
 
-    Of days of 92 or 100 quarter-hours only what is before the change stands at its own local time in a day of 96; what
-    comes after is moved by the hour.
+    Clocks are held to change two hours after midnight: what is before and after stands at its own local time.
     """
     length = values.shape[1]
     if length == width:
         return values
-    change = length * 2 // 24
+    change = 2 * round(length / 24)
     fitted = np.full((len(values), width), MISSING, dtype=np.int64)
     rest = min(width, length) - change
     fitted[:, :change] = values[:, :change]

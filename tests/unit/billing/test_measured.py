@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mdus.billing.measured import Span, spans_of
+from mdus.billing.measured import Dial, Span, spans_of
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import LoadProfileRow, TimeSeriesPolicy
 from mdus.domain.usage_point import UsagePoint
@@ -97,6 +97,25 @@ class TestSpans:
         own = register("T2", reading_type=KWH, factor=Decimal(20))
         for points in ([point(), point("T2", begins, ends)], [point("T2", begins, ends), point()]):
             assert [each[1:] for each in spans(points, [register(), own])] == expected
+
+    def test_are_held_against_the_counting_register_while_there_is_one(self) -> None:
+        own = register("T2", reading_type=KWH, factor=Decimal(20))
+        found = spans_of(
+            [point(end=instant(DAY)), point("T2")],
+            {(("P11", "42"), "T1"): [register()], (("P11", "42"), "T2"): [own]},
+            {("P11", "42"): (channel(),)},
+            policy=SERIES,
+            zone=BERLIN,
+        )
+        assert [(span.start, span.end, span.factor, span.dial) for span in found] == [(BEGUN, None, 20, None)]
+        [span] = spans_of(
+            [point(), point("T2")],
+            {(("P11", "42"), "T1"): [register()], (("P11", "42"), "T2"): [own]},
+            {("P11", "42"): (channel(),)},
+            policy=SERIES,
+            zone=BERLIN,
+        )
+        assert (span.factor, span.dial) == (20, Dial.of(register()))
 
     def test_are_of_the_shortest_grid(self) -> None:
         assert [one[0] for one in spans([point()], [register()], channel(interval_minutes=60), channel())] == [15]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdus.domain.channel import MISSING
-from mdus.vee.resampling import resampled
+from mdus.vee.resampling import as_wide, resampled
 
 X = MISSING
 
@@ -50,3 +50,23 @@ class TestResampled:
     def test_refuses_a_day_that_does_not_fit(self) -> None:
         with pytest.raises(ValueError, match="a day of 3 intervals"):
             resampled(np.array([[1, 2, 3]]), minutes=15, to=30)
+
+
+class TestAsWide:
+    @pytest.mark.parametrize(
+        ("length", "expected"),
+        [
+            pytest.param(23, [0, 1, X, *range(2, 23)], id="the spring day lacks the third hour"),
+            pytest.param(24, list(range(24)), id="a day as any"),
+            pytest.param(25, [0, 1, *range(3, 25)], id="of the hour that the autumn day has twice the second counts"),
+        ],
+    )
+    def test_hours_stand_at_their_own_local_time(self, length: int, expected: list[int]) -> None:
+        assert as_wide(np.arange(length, dtype=np.int64)[None, :], 24).tolist() == [expected]
+
+    @pytest.mark.parametrize("length", [92, 100])
+    def test_quarters_of_an_hour_do_so_too(self, length: int) -> None:
+        [found] = as_wide(np.arange(length, dtype=np.int64)[None, :], 96).tolist()
+        assert found[:8] == list(range(8))
+        assert found[12:] == list(range(length - 84, length))
+        assert found[8:12] == ([X] * 4 if length == 92 else list(range(12, 16)))

@@ -80,8 +80,9 @@ class BillingScene:
         end: datetime | None = None,
         factor: str | None = None,
         fraction_digits: int = 0,
+        reading_type: str = "1-0:1.8.0*255",
     ) -> None:
-        """Let a meter measure a point of delivery."""
+        """Let a register of a meter measure a point of delivery."""
         start = start or local(JUNE)
         on = start.astimezone(ZoneInfo(BERLIN)).date()
         task = task or f"T{device}"
@@ -96,7 +97,7 @@ class BillingScene:
                         device_id=device,
                         measurement_task_id=task,
                         valid_from=on,
-                        reading_type="1-0:1.8.0*255",
+                        reading_type=reading_type,
                         unit="KWH",
                         factor=None if factor is None else Decimal(factor),
                         fraction_digits=fraction_digits,

@@ -289,6 +289,22 @@ class TestTheRegister:
         assert {one.gate_reason for one in scene.versions()} == {held}
         scene.close()
 
+    @pytest.mark.parametrize(("after", "is_held"), [("102.88", False), ("102.91", True)])
+    @pytest.mark.parametrize("counts_first", [True, False])
+    def test_is_the_counting_one_where_an_interval_register_names_the_values_too(
+        self, scene: BillingScene, counts_first: bool, after: str, is_held: bool
+    ) -> None:
+        for is_counting in (counts_first, not counts_first):
+            if is_counting:
+                scene.meter(fraction_digits=2)
+            else:
+                scene.meter(task="INTERVALS", reading_type=KWH)
+        scene.read(local(JUNE), "100.00")
+        scene.read(local(JULY), after)
+        scene.fill(JUNE, JULY)
+        scene.determine()
+        assert {one.gate_reason is not None for one in scene.versions()} == {is_held}
+
 
 class TestVersions:
     def test_are_made_once_however_often_the_job_runs(self, scene: BillingScene) -> None:
