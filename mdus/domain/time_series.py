@@ -271,7 +271,8 @@ def profile_day(
                     if carry and filled.any():
                         there = (np.flatnonzero(filled) + places.start).tolist()
                         taken.append(_Taken(block=block, by=by, places=there, ahead=source.start - places.start))
-    values = _carried(values, taken, carry)
+    if not (expected & (values == MISSING)).any():  # else each value that comes would change those that were told
+        values = _carried(values, taken, carry)
     return ProfileDay(day=day, values=values, statuses=statuses, codes=tuple(codes), expected=expected, held=is_held)
 
 

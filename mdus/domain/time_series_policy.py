@@ -161,7 +161,7 @@ class TimeSeriesPolicy(Value):
         if register.factor is None or any(
             row.factor_applied_by == "head_end"
             for row in self.load_profiles
-            if (row.reading_type, row.intervals) == (register.reading_type, reading_type)
+            if row.intervals == reading_type and register.reading_type in (row.reading_type, row.intervals)
         ):
             return Fraction(1)
         return Fraction(register.factor)

@@ -261,7 +261,7 @@ def _looked_at(
         results.append(result)
     uow.note_used(used)
     uow.save(changes)
-    close_rare(uow, LOOK_FAILED, (case_key(*key) for key in days), now)  # type: ignore[arg-type]
+    close_rare(uow, LOOK_FAILED, (case_key(*look.key) for look in looks), now)  # type: ignore[arg-type]
     return results
 
 

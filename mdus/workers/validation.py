@@ -48,8 +48,9 @@ log = structlog.get_logger(__name__)
 NOT_FIT: Final = VALUES_NOT_FIT
 LOOK_FAILED: Final = "validation_failed"
 
-#: Days looked at in one transaction.
+#: Days looked at in one transaction, and intervals at once: what is known of them is held as arrays.
 _AT_ONCE: Final = 2000
+_INTERVALS_AT_ONCE: Final = 200_000
 _AGAIN_AFTER: Final = timedelta(days=1)
 
 
@@ -84,7 +85,8 @@ class ValidationWorker:
             return 0
         with self._database.begin() as uow:
             looks = validation.due(uow.connection, now=now, limit=_AT_ONCE)
-            self._look(uow, looks, now=now)
+            for some in _parted(looks):
+                self._look(uow, some, now=now)
         return len(looks)
 
     def _look(self, uow: UnitOfWork, looks: Sequence[Look], *, now: datetime) -> None:
@@ -120,6 +122,18 @@ class ValidationWorker:
         note = f"{type(error).__name__}: {error}"[:500]
         uow.save([ExceptionCase(kind=LOOK_FAILED, case_key=key, opened_at=now, note=note)])
         validation.settle(uow.connection, [look], [(look.channel_id, look.day, now + _AGAIN_AFTER)])
+
+
+def _parted(looks: Sequence[Look]) -> Iterator[Sequence[Look]]:
+    """Yield looks in parts of so many intervals at most, or of one day."""
+    first = intervals = 0
+    for place, look in enumerate(looks):
+        count = look.channel.day(look.day).count
+        if place > first and intervals + count > _INTERVALS_AT_ONCE:
+            yield looks[first:place]
+            first, intervals = place, 0
+        intervals += count
+    yield looks[first:]
 
 
 def case_key(look: Look) -> str:

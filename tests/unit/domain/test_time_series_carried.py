@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdus.domain.channel import MISSING
+from mdus.domain.channel import MISSING, Channel
+from mdus.domain.interval_block import IntervalBlock
 from mdus.domain.reading_quality import ACCEPTED, EDITED, ESTIMATED, SUSPECT, QualitySet
 from mdus.domain.time_series import carried
 from tests.unit.domain.profiles import (
@@ -43,6 +45,15 @@ def half_up(value: Fraction) -> int:
     return floor(value + Fraction(1, 2))
 
 
+def whole(
+    values: Sequence[str], *, of: Channel | None = None, first: int = 0, marks: Sequence[int] = ()
+) -> IntervalBlock:
+    """A day with these values from an interval on, and nothing used in the rest of it."""
+    rest = (of or channel()).day(DAY).count - first - len(values)
+    said = [*(marks or [ACTUAL] * len(values)), *[ACTUAL] * rest]
+    return block([*values, *["0"] * rest], of=of, first=first, marks=said)
+
+
 #: Values with the decimals of their channel, and what is said of each.
 days = st.lists(
     st.tuples(st.integers(-5_000_000, 50_000_000), st.sampled_from([ACTUAL, ACTUAL, MADE, BY_HAND, CONFIRMED])),
@@ -60,8 +71,8 @@ class TestAnyDay:
         marks = [mark for _, mark in told]
         there = sources(registers=[register(factor=Decimal(factor))])
         profile = [assignment(fraction_digits=digits)]
-        day = values_of(block(values, marks=marks), assignments=profile, told=there, qualities=SETS)
-        plain = values_of(block(values), assignments=profile, told=there)
+        day = values_of(whole(values, marks=marks), assignments=profile, told=there, qualities=SETS)
+        plain = values_of(whole(values), assignments=profile, told=there)
 
         by = Fraction(factor) * 10**digits / 10**6
         exact = [value * by for value, _ in told]
@@ -92,20 +103,20 @@ class TestADay:
     def test_with_estimates_has_what_its_register_moved(self) -> None:
         """Ten kWh less what was told, over three intervals: 1.666666..., and 2 and 1 and 2 in whole ones."""
         values = ["1", "4", "1.666667", "1.666666", "1.666667"]
-        day = values_of(block(values, marks=[ACTUAL, ACTUAL, MADE, MADE, MADE]), assignments=WHOLE, qualities=SETS)
+        day = values_of(whole(values, marks=[ACTUAL, ACTUAL, MADE, MADE, MADE]), assignments=WHOLE, qualities=SETS)
         assert numbers(day)[:5] == [1, 4, 2, 1, 2]
 
     def test_without_estimates_is_cut(self) -> None:
-        assert numbers(values_of(block(["1.9", "1.9"]), assignments=WHOLE))[:2] == [1, 1]
+        assert numbers(values_of(whole(["1.9", "1.9"]), assignments=WHOLE))[:2] == [1, 1]
 
     def test_carries_what_was_cut_off_measured_values_too(self) -> None:
         values = ["1.9", "1.9", "2.5", "0"]
-        day = values_of(block(values, marks=[ACTUAL, ACTUAL, MADE, MADE]), assignments=WHOLE, qualities=SETS)
+        day = values_of(whole(values, marks=[ACTUAL, ACTUAL, MADE, MADE]), assignments=WHOLE, qualities=SETS)
         assert numbers(day)[:4] == [1, 1, 4, 0]  # where an outage is estimated as zero it stays that
 
     @pytest.mark.parametrize("mark", [BY_HAND, CONFIRMED], ids=["set", "accepted"])
     def test_leaves_what_a_person_has_said(self, mark: int) -> None:
-        day = values_of(block(["1.9", "1.7"], marks=[mark, MADE]), assignments=WHOLE, qualities=SETS)
+        day = values_of(whole(["1.9", "1.7"], marks=[mark, MADE]), assignments=WHOLE, qualities=SETS)
         assert numbers(day)[:2] == [1, 3]
 
     def test_carries_nothing_of_what_is_suspect(self) -> None:
@@ -131,12 +142,18 @@ class TestADay:
                 registers[1].measurement_task_id: [registers[1]],
             },
         )
-        blocks = (block(["0.5"] * 48), block(["1.25", "1.25"], of=other, first=48, marks=[ACTUAL, MADE]))
+        blocks = (block(["0.5"] * 48), whole(["1.25", "1.25"], of=other, first=48, marks=[ACTUAL, MADE]))
         day = values_of(*blocks, assignments=at_noon, told=there, qualities=SETS)
         assert numbers(day)[47:50] == [0, 1, 26]  # 26.5 rounded is 27
 
+    def test_that_still_lacks_a_value_carries_nothing_yet(self) -> None:
+        """Else each value that comes would change the estimate that SAP has got."""
+        values = ["1.9", "1.9", "2.5"]
+        day = values_of(block(values, marks=[ACTUAL, ACTUAL, MADE]), assignments=WHOLE, qualities=SETS)
+        assert numbers(day)[:4] == [1, 1, 2, None]
+
     def test_keeps_values_that_no_array_holds(self) -> None:
-        small = block(["0.0000004", "1.6"], of=channel(), marks=[ACTUAL, MADE])
+        small = whole(["0.0000004", "1.6"], of=channel(), marks=[ACTUAL, MADE])
         assert small.unfit == {0: "4E-7"}
         assert numbers(values_of(small, assignments=WHOLE, qualities=SETS))[:2] == [0, 2]
 

@@ -61,6 +61,12 @@ class TestFactorOf:
         assert said.factor_of(register(factor=Decimal(40)), INTERVALS) == 1
         assert said.factor_of(register(factor=Decimal(40)), REGISTER) == 40
 
+    def test_is_one_then_for_the_interval_register_of_these_values_too(self) -> None:
+        row = LoadProfileRow(name="a", reading_type=REGISTER, intervals=INTERVALS, factor_applied_by="head_end")
+        own = register(reading_type=INTERVALS, factor=Decimal(40))
+        assert policy(load_profiles=(row,)).factor_of(own, INTERVALS) == 1
+        assert policy().factor_of(own, INTERVALS) == 40
+
 
 class TestSchedule:
     ROWS = (

@@ -19,6 +19,7 @@ from mdus.storage.interval_block import ensure_channels, write_blocks
 from mdus.storage.session import TABLES as STORED
 from mdus.vee.days import Days
 from mdus.vee.rule import Finding
+from mdus.workers import validation
 from mdus.workers.rule_sets import stored
 from mdus.workers.validation import LOOK_FAILED, ValidationWorker
 from tests.unit.workers.test_validation import CHANNEL, DAY, FULL, TABLES, Validating
@@ -136,3 +137,13 @@ def told(meter: Validating, channels: list[Channel]) -> int:
     meter.work()
     event.remove(meter.database.engine, "before_cursor_execute", note)
     return sum("exception_case" in statement for statement in statements)
+
+
+def test_days_are_looked_at_in_parts_that_memory_holds(meter: Validating, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "_INTERVALS_AT_ONCE", 2 * len(FULL))
+    looked: list[int] = []
+    monkeypatch.setattr(validation, "validated", lambda _uow, looks, **_: looked.append(len(looks)))
+    for number in range(5):
+        meter.tell(FULL, day=DAY - timedelta(days=number))
+    assert meter.worker.turn() == 5
+    assert looked == [2, 2, 1]
