@@ -63,6 +63,7 @@ def channels_around(
     *of_kind, of_area, day = rest
     lives_there = and_(
         _PLACE.c[area] == of_area,
+        _PLACE.c.sender_system == of_kind[0],
         _PLACE.c.valid_from <= day,
         or_(_PLACE.c.valid_to.is_(None), _PLACE.c.valid_to > day),
     )

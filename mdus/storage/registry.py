@@ -65,9 +65,10 @@ DEVICE_LOCATION = ValueTable(
         ("device_id",),
         ("installation_point_id",),
         ("valid_from", "id"),
-        # What the area of a device may be: meters around another are found by it.
-        ("postal_code",),
-        ("parent_installation_point_id",),
+        # What the area of a device may be: meters around another are found by it. With the sender system, without which
+        # SQLite would go by an index that begins with that.
+        ("postal_code", "sender_system"),
+        ("parent_installation_point_id", "sender_system"),
     ],
 )
 LOGICAL_LOCATION = ValueTable(LogicalLocation, "logical_location")

@@ -25,7 +25,7 @@ def upgrade() -> None:
     for name, kind in zip(_TOLD, (UtcInstant(), sa.Text(), TextPairs(), ExactDecimal()), strict=True):
         op.add_column("end_device_status", sa.Column(name, kind, nullable=True))
     for name in _AREAS:
-        op.create_index(f"device_location_{name}", "device_location", [name])
+        op.create_index(f"device_location_{name}_sender_system", "device_location", [name, "sender_system"])
     op.create_table(
         "day_temperature",
         sa.Column("id", Identity64, primary_key=True, autoincrement=True),
@@ -39,6 +39,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("day_temperature")
     for name in _AREAS:
-        op.drop_index(f"device_location_{name}", table_name="device_location")
+        op.drop_index(f"device_location_{name}_sender_system", table_name="device_location")
     for name in reversed(_TOLD):
         op.drop_column("end_device_status", name)

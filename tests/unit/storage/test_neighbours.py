@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import Layer, empty_block
@@ -116,3 +117,21 @@ def test_days_have_their_layers(uow: UnitOfWork) -> None:
     assert {key: sorted(layers) for key, layers in found.items()} == {(number, DAY): ["final", "raw"]}
     assert found[number, DAY][Layer.RAW].version == 2
     assert days_of(uow.connection, [], {}) == {}
+
+
+@pytest.mark.parametrize("area", ["postal_code", "parent_installation_point_id"])
+def test_meters_are_found_by_their_area_not_by_their_sender_system(uow: UnitOfWork, area: str) -> None:
+    """SQLite knows nothing of how many meters a system has: of two indexes it must see that one tells more."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+        asked.append((statement, given))
+
+    event.listen(uow.connection, "before_cursor_execute", note)
+    assert channels_around(uow.connection, [Surroundings.of(OWN, area="10115", day=DAY)], area=area, most=5) == {}
+    event.remove(uow.connection, "before_cursor_execute", note)
+    if uow.connection.dialect.name == "sqlite":
+        [(statement, given)] = asked
+        plan = uow.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
+        [locations] = [row.detail for row in plan if "device_location" in row.detail]
+        assert locations.endswith(f"({area}=? AND sender_system=?)")
