@@ -25,6 +25,7 @@ class KpiName(StrEnum):
     COMPLETENESS = "completeness"  # head_end: share of the intervals of the day that have a value
     ESTIMATED_SHARE = "estimated_share"  # sender_system: share of the day's final interval values that are estimated
     ESTIMATED_READS = "estimated_reads"  # sender_system, head_end: share of the day's reading orders with an estimate
+    ESTIMATED_READS_SETTLED = "estimated_reads_settled"  # the same, of the days up to it that none is awaited of
     READING_SECONDS = "reading_seconds"  # quantile: from a reading being measured to it being stored
     BILLING_READY_SECONDS = "billing_ready_seconds"  # quantile: from the end of a day to its values being fit to bill
 
@@ -50,6 +51,10 @@ class Part:
     def share(self) -> float:
         """Return the part of the whole, 0 where there is nothing."""
         return self.count / self.of if self.of else 0.0
+
+    def __add__(self, other: Part) -> Part:
+        """Return the part of both wholes together."""
+        return Part(count=self.count + other.count, of=self.of + other.of)
 
 
 def quantiles(values: list[float]) -> dict[str, float]:

@@ -54,12 +54,12 @@ def keep_cases(
     found: Mapping[tuple[str, str], str],
     *,
     now: datetime,
-    judged: Collection[str] | None = None,
+    left: Collection[str] = (),
 ) -> Kept:
     """Make the open cases of these kinds those that were found: (kind, case key) -> note.
 
-    A case that stays open keeps the instant it was opened; one that is found again is opened anew. Where only the keys
-    `judged` were looked at, other cases stay as they are.
+    A case that stays open keeps the instant it was opened; one that is found again is opened anew. The keys that are
+    `left` could not be looked at: their cases stay as they are.
     """
     query = EXCEPTION_CASE.select().where(_TABLE.c.kind.in_(sorted(kinds)), _TABLE.c.closed_at.is_(None))
     stored = {(case.kind, case.case_key): case for case in EXCEPTION_CASE.fetch(connection, query)}
@@ -72,9 +72,7 @@ def keep_cases(
         replace(stored[name], note=note) for name, note in found.items() if name in stored and stored[name].note != note
     ]
     closed = [
-        replace(case, closed_at=now)
-        for name, case in stored.items()
-        if name not in found and (judged is None or case.case_key in judged)
+        replace(case, closed_at=now) for name, case in stored.items() if name not in found and case.case_key not in left
     ]
     if opened or changed or closed:
         EXCEPTION_CASE.write(connection, [*opened, *changed, *closed])

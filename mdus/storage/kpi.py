@@ -147,10 +147,7 @@ def case_kpis(connection: Connection, *, day: date, span: Span, calendar: Workin
 def completeness(connection: Connection, day: date) -> dict[str, Part]:
     """Return by head end how many intervals of a day have a value, of all that its channels have."""
     in_books = and_(
-        _DEVICE.c.sender_system == _CHANNEL.c.sender_system,
-        _DEVICE.c.device_id == _CHANNEL.c.device_id,
-        _DEVICE.c.valid_from <= day,
-        or_(_DEVICE.c.valid_to.is_(None), _DEVICE.c.valid_to > day),
+        _DEVICE.c.sender_system == _CHANNEL.c.sender_system, _DEVICE.c.device_id == _CHANNEL.c.device_id, _in_books(day)
     )
     block = and_(_BLOCK.c.channel_id == _CHANNEL.c.id, _BLOCK.c.day == day, _BLOCK.c.layer == Layer.RAW, _IS_CURRENT)
     head_end = func.coalesce(_DEVICE.c.head_end, "")
@@ -185,24 +182,40 @@ def estimated_values(connection: Connection, day: date) -> dict[str, Part]:
     return {system: Part(count=made[system], of=values[system]) for system in values}
 
 
-def estimated_reads(connection: Connection, span: Span) -> dict[HeadEndKey, Part]:
-    """Return how many reading orders of SAP's have an estimate, of all answered ones whose window closed in a span."""
+def head_ends_of(connection: Connection, day: date) -> set[HeadEndKey]:
+    """Return where meters are that sender systems have in their books on a day; "" where a meter has no head end."""
+    key = (_DEVICE.c.sender_system, func.coalesce(_DEVICE.c.head_end, ""))
+    return {(row[0], row[1]) for row in connection.execute(select(*key).where(_in_books(day)).distinct())}
+
+
+def _in_books(day: date) -> ColumnElement[bool]:
+    return and_(_DEVICE.c.valid_from <= day, or_(_DEVICE.c.valid_to.is_(None), _DEVICE.c.valid_to > day))
+
+
+def estimated_reads(connection: Connection, span: Span) -> tuple[dict[HeadEndKey, Part], set[HeadEndKey]]:
+    """Return how many reading orders of SAP's have an estimate, of all answered ones whose window closed in a span.
+
+    Also return where others are still awaited, so that more of them may be estimated.
+    """
     document = METER_READING_DOCUMENT.table
     head_end = func.coalesce(_DEVICE.c.head_end, "")
+    awaited = func.count().filter(document.c.status == DocumentStatus.ORDERED)
     of_device = and_(_DEVICE.c.sender_system == document.c.sender_system, _DEVICE.c.device_id == document.c.device_id)
     query = (
-        select(document.c.sender_system, head_end, func.count(document.c.estimate), func.count())
+        select(document.c.sender_system, head_end, func.count(document.c.estimate), func.count(), awaited)
         .select_from(document.outerjoin(_DEVICE, of_device))
         .where(
             document.c.sender_system.in_(sender_systems(connection, document)),  # for the index that begins with it
             document.c.window_until >= span[0],
             document.c.window_until < span[1],
-            document.c.status.in_(_ANSWERED),
+            document.c.status.in_((*_ANSWERED, DocumentStatus.ORDERED)),
             document.c.client.is_(None),
         )
         .group_by(document.c.sender_system, head_end)
     )
-    return {(row[0], row[1]): Part(count=row[2], of=row[3]) for row in connection.execute(query)}
+    rows = connection.execute(query).all()
+    parts = {(row[0], row[1]): Part(count=row[2], of=row[3] - row[4]) for row in rows if row[3] > row[4]}
+    return parts, {(row[0], row[1]) for row in rows if row[4]}
 
 
 def _estimated_marks(connection: Connection) -> list[int]:
@@ -269,14 +282,15 @@ def value_kpis(connection: Connection, *, day: date, span: Span) -> tuple[list[K
 
 
 def read_kpis(connection: Connection, *, day: date, span: Span) -> tuple[list[Kpi], Mapping[HeadEndKey, Part]]:
-    """Return the figures of the answers to reading orders of a day, and what they are shares of."""
-    parts = estimated_reads(connection, span)
+    """Return the figures of the answers to reading orders of a day, and the parts of those of which none is awaited."""
+    parts, awaited = estimated_reads(connection, span)
+    settled = {key: part for key, part in parts.items() if key not in awaited}
+    return shares_of_reads(KpiName.ESTIMATED_READS, parts, day=day), settled
+
+
+def shares_of_reads(name: KpiName, parts: Mapping[HeadEndKey, Part], *, day: date) -> list[Kpi]:
+    """Return parts of the answers to reading orders as figures of a day."""
     return [
-        Kpi(
-            day=day,
-            name=KpiName.ESTIMATED_READS,
-            labels={"sender_system": system, "head_end": head_end},
-            value=part.share,
-        )
+        Kpi(day=day, name=name, labels={"sender_system": system, "head_end": head_end}, value=part.share)
         for (system, head_end), part in parts.items()
-    ], parts
+    ]

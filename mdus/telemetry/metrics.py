@@ -268,7 +268,7 @@ ESTIMATED_SHARE: Final = Figure(
 )
 ESTIMATED_READS: Final = Figure(
     name="mdus_estimated_reads",
-    meaning="Share of the readings that answered orders of SAP's of the newest day that are estimated",
+    meaning="Share of the readings that answered orders of SAP's of the last seven days that are estimated",
     labels=("sender_system", "head_end"),
 )
 DETERMINANTS_HELD: Final = Figure(

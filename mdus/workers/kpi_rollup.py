@@ -2,12 +2,14 @@
 
 Values come late and are estimated when they have not come: the figures of a day settle over the days after it. A case
 is open for each sender system more of whose interval values are estimated than may be, and for each head end more of
-whose reading orders were answered by an estimate.
+whose reading orders were answered by an estimate: on the days of which no order is awaited any more, for an estimate
+answers an order days after its window closed, those that were read before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -31,7 +33,8 @@ _OF_CASES: Final = (
     KpiName.CASE_AGE_DAYS,
 )
 _OF_READS: Final = (KpiName.ESTIMATED_READS,)
-_OF_VALUES: Final = tuple(name for name in KpiName if name not in (*_OF_CASES, *_OF_READS))
+_OF_SETTLED: Final = (KpiName.ESTIMATED_READS_SETTLED,)
+_OF_VALUES: Final = tuple(name for name in KpiName if name not in (*_OF_CASES, *_OF_READS, *_OF_SETTLED))
 _DAY: Final = timedelta(days=1)
 
 
@@ -52,15 +55,24 @@ def run(database: Database, *, settings: Settings, now: datetime, day: date) -> 
         # The newest day of which there is something fit to bill.
         shares |= {system: (one, part) for system, part in estimated.items() if part.of}
         count += len(values)
-    answers = dict[HeadEndKey, tuple[date, Part]]()
+    answers: dict[HeadEndKey, Part] = defaultdict(lambda: Part(count=0, of=0))
     for one in _before(day, _DAYS_OF_READS):
         with database.read() as uow:
-            reads, parts = kpi.read_kpis(uow.connection, day=one, span=_span(one, zone))
+            reads, settled = kpi.read_kpis(uow.connection, day=one, span=_span(one, zone))
         with database.begin() as uow:
             kpi.write_kpis(uow.connection, reads, day=one, names=_OF_READS)
-        answers |= {key: (one, part) for key, part in parts.items()}
+        for key, part in settled.items():
+            answers[key] += part
         count += len(reads)
-    kept = _keep_cases(database, shares, answers, percent=settings.exceptions.estimated_percent, now=now)
+    told = kpi.shares_of_reads(KpiName.ESTIMATED_READS_SETTLED, answers, day=yesterday)
+    with database.begin() as uow:
+        kpi.write_kpis(uow.connection, told, day=yesterday, names=_OF_SETTLED)
+    count += len(told)
+    with database.read() as uow:
+        named = {"", *(row.name for row in settings.head_ends)}
+        serving = {key for key in kpi.head_ends_of(uow.connection, yesterday) if key[1] in named}
+    percent = settings.exceptions.estimated_percent
+    kept = _keep_cases(database, shares, answers, serving, percent=percent, yesterday=yesterday, now=now)
     return f"{count} figures of {yesterday} and {_DAYS - 1} days before, of reading orders {_DAYS_OF_READS - 1}; {kept}"
 
 
@@ -72,12 +84,18 @@ def _before(day: date, count: int) -> list[date]:
 def _keep_cases(
     database: Database,
     shares: Mapping[str, tuple[date, Part]],
-    answers: Mapping[HeadEndKey, tuple[date, Part]],
+    answers: Mapping[HeadEndKey, Part],
+    serving: Collection[HeadEndKey],
     *,
     percent: float,
+    yesterday: date,
     now: datetime,
 ) -> Kept:
-    """Keep a case for each too large share. One of reading orders stays until a later day of them is better."""
+    """Keep a case for each too large share.
+
+    One of reading orders stays until later ones are better, or until its head end serves the sender system no more.
+    """
+    first = yesterday - (_DAYS_OF_READS - 1) * _DAY
     of_values = {
         (ESTIMATED_SHARE_HIGH, system): f"{100 * part.share:.1f} % of the values of {system} of {on} are estimated "
         f"({part.count} of {part.of}); {percent:g} % may be"
@@ -86,14 +104,15 @@ def _keep_cases(
     }
     of_reads = {
         (ESTIMATED_READS_HIGH, _key(key)): f"{100 * part.share:.1f} % of the readings that answered orders of {key[0]} "
-        f"on {on} are estimated ({part.count} of {part.of}{f', of {key[1]}' if key[1] else ''}); {percent:g} % may be"
-        for key, (on, part) in answers.items()
+        f"from {first} to {yesterday} are estimated ({part.count} of {part.of}{f', of {key[1]}' if key[1] else ''}); "
+        f"{percent:g} % may be"
+        for key, part in answers.items()
         if is_too_much(part, percent=percent)
     }
     with database.begin() as uow:
-        judged = {_key(key) for key in answers}
+        unknown = {_key(key) for key in serving if key not in answers}
         return keep_cases(uow.connection, [ESTIMATED_SHARE_HIGH], of_values, now=now) + keep_cases(
-            uow.connection, [ESTIMATED_READS_HIGH], of_reads, now=now, judged=judged
+            uow.connection, [ESTIMATED_READS_HIGH], of_reads, now=now, left=unknown
         )
 
 

@@ -65,19 +65,20 @@ def test_the_course_of_a_figure_is_told(scene: Scene) -> None:
 
 
 def test_readings_that_were_estimated_are_told_as_a_figure_of_their_own(scene: Scene) -> None:
-    ordered(scene.database, 4, closes=scene.clock.now(), estimated=1)
+    ordered(scene.database, 4, closes=scene.clock.now() - timedelta(days=2), estimated=1)
+    ordered(scene.database, 4, first=10, closes=scene.clock.now())
     on = scene.clock.now().date()
     scene.clock.move(days=1)
     roll_up(scene)
-    assert scene.ask("GET", "/kpis/days?name=estimated_reads") == [
-        {
-            "day": str(on),
-            "name": "estimated_reads",
-            "labels": {"head_end": "", "sender_system": "P11"},
-            "value": 0.25,
-        }
-    ]
-    assert 'mdus_estimated_reads{head_end="",sender_system="P11"} 0.25' in scene.mdus.get("/metrics").text
+
+    def told(name: str) -> list[tuple[str, float]]:
+        found = scene.ask("GET", f"/kpis/days?name={name}")
+        assert all(one["labels"] == {"head_end": "", "sender_system": "P11"} for one in found)
+        return [(one["day"], one["value"]) for one in found]
+
+    assert told("estimated_reads") == [(str(on - timedelta(days=2)), 0.25), (str(on), 0.0)]
+    assert told("estimated_reads_settled") == [(str(on), 0.125)]
+    assert 'mdus_estimated_reads{head_end="",sender_system="P11"} 0.125' in scene.mdus.get("/metrics").text
 
 
 @pytest.mark.parametrize("wrong", ["name=colour", "until=tomorrow", "limit=0"])

@@ -19,7 +19,7 @@ from mdus.domain.kpi import Kpi, KpiName, Part, is_too_much, quantiles
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import ESTIMATED, QualitySet
-from mdus.settings import load_settings
+from mdus.settings import HeadEnd, Settings, load_settings
 from mdus.storage import exception_figures
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.interval_block import ensure_channels, quality_marks, write_blocks
@@ -29,6 +29,8 @@ from mdus.telemetry import metrics
 from mdus.workers import kpi_rollup
 
 SETTINGS = load_settings({})
+CITY = HeadEnd(name="city", kind="files", time_zone="Europe/Berlin")
+WITH_CITY = SETTINGS.model_copy(update={"head_ends": (CITY,)})
 #: A Tuesday; the day before it is a Monday.
 DAY = date(2026, 3, 24)
 YESTERDAY = date(2026, 3, 23)
@@ -43,8 +45,9 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def roll_up(database: Database) -> str:
-    return kpi_rollup.run(database, settings=SETTINGS, now=NOW, day=DAY)
+def roll_up(database: Database, *, settings: Settings = SETTINGS, later: int = 0) -> str:
+    days = timedelta(days=later)
+    return kpi_rollup.run(database, settings=settings, now=NOW + days, day=DAY + days)
 
 
 def figures(database: Database, name: KpiName, *, day: date = YESTERDAY) -> dict[tuple[str, ...], float]:
@@ -268,25 +271,71 @@ class TestReadings:
         roll_up(database)
         assert bool(open_reads(database)) is is_open
         if is_open:
-            assert open_reads(database)["P11"].startswith("6.0 % of the readings that answered orders of P11 on 2026")
+            assert open_reads(database)["P11"] == (
+                "6.0 % of the readings that answered orders of P11 from 2026-03-17 to 2026-03-23 are estimated "
+                "(6 of 100); 5 % may be"
+            )
+
+    @pytest.mark.parametrize(("estimated", "is_open"), [(10, False), (11, True)], ids=["5 %", "more"])
+    def test_are_judged_by_all_days_together(self, database: Database, estimated: int, *, is_open: bool) -> None:
+        ordered(database, 100, closes=MORNING - timedelta(days=6), estimated=estimated)
+        ordered(database, 100, first=200)
+        ordered(database, 100, first=400, closes=MORNING - timedelta(days=7), estimated=100)  # before them
+        roll_up(database)
+        assert bool(open_reads(database)) is is_open
+        assert figures(database, KpiName.ESTIMATED_READS_SETTLED) == {("", "P11"): estimated / 200}
+        assert figures(database, KpiName.ESTIMATED_READS) == {("", "P11"): 0}
+
+    @pytest.mark.parametrize(
+        ("status", "share"),
+        [(DocumentStatus.ORDERED, 0.06), (DocumentStatus.CONFIRMED, 3 / 101), (DocumentStatus.FAILED, 0.03)],
+        ids=["awaited", "answered", "given up"],
+    )
+    def test_of_a_day_that_others_are_awaited_of_are_not_judged_yet(
+        self, database: Database, status: DocumentStatus, share: float
+    ) -> None:
+        ordered(database, 50, closes=MORNING - timedelta(days=3), estimated=3)
+        ordered(database, 50, first=200)  # those that were read at once
+        ordered(database, 1, first=300, status=status)
+        ordered(database, 9, first=400, status=DocumentStatus.ORDERED, client="portal")
+        ordered(database, 9, first=500, status=DocumentStatus.ORDERED, sender_system="P12")
+        roll_up(database)
+        assert figures(database, KpiName.ESTIMATED_READS_SETTLED) == {("", "P11"): share}
+        assert bool(open_reads(database)) is (status is DocumentStatus.ORDERED)
+        assert set(figures(database, KpiName.ESTIMATED_READS)) == {("", "P11")}
 
     def test_keep_their_case_until_a_later_cycle_is_better(self, database: Database) -> None:
+        metered(database, "1", present=0)
         ordered(database, 10, estimated=5)
-        roll_up(database)
-        later = DAY + timedelta(days=30)
-        kpi_rollup.run(database, settings=SETTINGS, now=NOW + timedelta(days=30), day=later)
-        assert set(open_reads(database)) == {"P11"}  # of that month nothing is known yet
+        roll_up(database, settings=WITH_CITY)
+        roll_up(database, settings=WITH_CITY, later=30)
+        assert set(open_reads(database)) == {"P11/city"}  # of that month nothing is known yet
+        ordered(database, 10, first=100, closes=MORNING + timedelta(days=30), status=DocumentStatus.ORDERED)
+        roll_up(database, settings=WITH_CITY, later=30)
+        assert set(open_reads(database)) == {"P11/city"}
         ordered(database, 10, first=100, closes=MORNING + timedelta(days=30))
-        told = kpi_rollup.run(database, settings=SETTINGS, now=NOW + timedelta(days=30), day=later)
+        assert "1 closed" in roll_up(database, settings=WITH_CITY, later=30)
         assert open_reads(database) == {}
-        assert "1 closed" in told
+
+    @pytest.mark.parametrize("gone", ["none", "the row", "the meters"])
+    def test_close_their_case_where_a_head_end_serves_no_more(self, database: Database, gone: str) -> None:
+        metered(database, "1", present=0)
+        ordered(database, 10, estimated=5)
+        roll_up(database, settings=WITH_CITY)
+        if gone == "the meters":
+            metered(database, "1", present=0, head_end="village")
+        told = roll_up(database, settings=SETTINGS if gone == "the row" else WITH_CITY, later=30)
+        assert bool(open_reads(database)) is (gone == "none")
+        assert f"{int(gone != 'none')} closed" in told
 
     def test_are_told_by_metrics_with_both_labels(self, database: Database) -> None:
         metered(database, "1", present=0)
         ordered(database, 4, estimated=1)
         roll_up(database)
         with database.read() as uow:
-            told = exception_figures.newest(uow.connection, KpiName.ESTIMATED_READS, *metrics.ESTIMATED_READS.labels)
+            told = exception_figures.newest(
+                uow.connection, KpiName.ESTIMATED_READS_SETTLED, *metrics.ESTIMATED_READS.labels
+            )
         assert told == {("P11", "city"): 0.25}
 
 
