@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mdus.bootstrap.composition import examine
 from mdus.bootstrap.connecting import try_head_ends, try_saps
-from mdus.bootstrap.database import refuse_other_schema, state_of
+from mdus.bootstrap.database import refuse_other_schema, seed_problems, state_of
 from mdus.bootstrap.errors import CannotStart
 from mdus.bootstrap.type_ids import ToldType, told_types
 from mdus.endpoints.authentication import UnprotectedListening, refuse_unprotected
@@ -21,8 +22,9 @@ from mdus.storage.end_device_control import stop_reason
 from mdus.storage.exception_case import open_cases
 from mdus.storage.meter_reading_document import without_reading
 from mdus.storage.rule_set import RuleSetVersion, content_of
+from mdus.storage.schema import SchemaState
 from mdus.storage.session import Database, UnitOfWork
-from mdus.vee.rule_set import RuleSetRow, Tools
+from mdus.vee.rule_set import RuleSetRow, Tools, meaningless
 
 #: Orders without a reading that are named; GET /api/v1/orders?status=failed has all.
 _SHOWN = 5
@@ -75,8 +77,12 @@ def _look_into_database(settings: Settings, report: Report, tools: Tools, *, con
         if database.is_sqlite and file and file != ":memory:" and not Path(file).exists():
             # Looking must not make the file.
             report.notes.append(f"{file} is not there yet: mdus serve makes it")
+            report.problems += seed_problems(settings, ())
             return
-        refuse_other_schema(state_of(database), settings)
+        state = state_of(database)
+        if state is SchemaState.EMPTY:
+            report.problems += seed_problems(settings, ())
+        refuse_other_schema(state, settings)
         with database.read() as uow:
             report.open_cases = open_cases(uow.connection)
             report.notes += _orders_without_reading(uow)
@@ -84,6 +90,8 @@ def _look_into_database(settings: Settings, report: Report, tools: Tools, *, con
                 report.notes.append(f"disconnections are stopped: {reason}")
             versions = rule_set.versions(uow.connection)
         report.notes += _rule_sets_that_differ(settings, versions)
+        report.notes += _rule_sets_of_no_meaning(settings, versions)
+        report.problems += seed_problems(settings, {each.name for each in versions})
         report.problems += _rule_sets_at_fault(tools, versions)
     except CannotStart as error:
         if connect:
@@ -108,6 +116,21 @@ def _rule_sets_that_differ(settings: Settings, versions: Sequence[RuleSetVersion
             )
 
 
+def _rule_sets_of_no_meaning(settings: Settings, versions: Sequence[RuleSetVersion]) -> Iterator[str]:
+    """Yield what means nothing in rule sets that are stored, and in those of the configuration that change nothing."""
+    for each in versions:
+        if each.retired:
+            continue
+        with suppress(ValidationError):  # one that cannot be read is told as a problem
+            for misfit in meaningless(each.row):
+                yield f"rule set {each.title} of the database, {misfit}: PUT /api/v1/rule-sets/{each.name} changes it"
+    known = {each.name for each in versions}
+    for row in settings.rows("rule_sets", RuleSetRow):
+        if row.name in known:
+            for misfit in meaningless(row):
+                yield f"rule_sets.{row.name}.{misfit}"
+
+
 def _rule_sets_at_fault(tools: Tools, versions: Sequence[RuleSetVersion]) -> Iterator[Problem]:
     """Yield what is wrong with stored rule sets: rules and limits that this release does not have."""
     for each in versions:
@@ -116,7 +139,7 @@ def _rule_sets_at_fault(tools: Tools, versions: Sequence[RuleSetVersion]) -> Ite
         where = f"rule set {each.title} of the database"
         mend = f"put a new version in its place: PUT /api/v1/rule-sets/{each.name} with valid_from {each.valid_from}"
         try:
-            misfits = list(tools.problems(each.row))
+            misfits = list(tools.unusable(each.row))
         except ValidationError as error:
             yield Problem(what=f"it cannot be read: {error.errors()[0]['msg']}", where=where, mend=mend)
             continue

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from mdus.bootstrap.errors import CannotStart
-from mdus.settings import Settings, load_settings
+from mdus.settings import Problem, Settings, load_settings
 from mdus.settings.shapes import masked
 from mdus.storage import rule_set
 from mdus.storage.activity import missing_migrations
 from mdus.storage.job import simulated_time
 from mdus.storage.schema import SchemaState, schema_state
 from mdus.storage.session import Database, StoredClock, migrate
-from mdus.vee.rule_set import RuleSetRow
+from mdus.vee.rule_set import RuleSetRow, meaningless
 
 _WHERE = "database.url (MDUS_DATABASE__URL)"
 
@@ -53,15 +53,29 @@ def prepare(database: Database, *, simulated_clock: bool) -> None:
 
 
 def seed_rule_sets(database: Database) -> None:
-    """Store the rule sets of the configuration whose names the database does not know; it keeps those it knows."""
+    """Store the rule sets of the configuration whose names the database does not know; it keeps those it knows.
+
+    Raises CannotStart where one of them states what means nothing.
+    """
     rows = database.settings.rows("rule_sets", RuleSetRow)
     with database.read() as uow:
         known = {each.name for each in rule_set.versions(uow.connection)}
+    problems = list(seed_problems(database.settings, known))
+    if problems:
+        raise CannotStart(problems)
     fresh = [row for row in rows if row.name not in known]
     if fresh:
         now = StoredClock(database, simulated=True).now()
         with database.begin() as uow:
             rule_set.seed(uow.connection, fresh, now=now)
+
+
+def seed_problems(settings: Settings, known: Collection[str]) -> Iterator[Problem]:
+    """Yield why rule sets of the configuration are not stored, of those whose names the database does not know."""
+    for row in settings.rows("rule_sets", RuleSetRow):
+        if row.name not in known:
+            for misfit in meaningless(row):
+                yield Problem(what=misfit.what, where=f"rule_sets.{row.name}.{misfit.at}", mend=misfit.mend)
 
 
 def refuse_other_schema(state: SchemaState, settings: Settings) -> None:

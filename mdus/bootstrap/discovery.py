@@ -135,7 +135,7 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
     """Yield where the settings name what is not there: kinds of head ends, services, callback paths, rows of tables."""
     yield from table_problems(settings, kinds=found.kinds, services=found.services)
     for rule_set in settings.rows("rule_sets", RuleSetRow):
-        for misfit in found.tools.problems(rule_set):
+        for misfit in found.tools.unusable(rule_set):
             where = f"rule_sets.{rule_set.name}.{misfit.at}"
             yield Problem(what=misfit.what, where=where, mend=misfit.mend)
     for row in settings.head_ends:

@@ -136,6 +136,14 @@ class Misfit(NamedTuple):
         return f"{self.at}: {self.what}: {self.mend}"
 
 
+def meaningless(row: RuleSetRow) -> Iterator[Misfit]:
+    """Yield what a rule set states that means nothing: no new set may, one that was stored before goes on."""
+    for place, rule in enumerate(row.rules):
+        if rule.severity is Severity.INFORMATIONAL and rule.replaces:
+            says = f"what {rule.name} finds is only noted, so replaces = true means nothing"
+            yield Misfit(f"rules.{place}.replaces", says, 'leave it out, or give the rule severity = "issue"')
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
     """The rules and methods there are, by name."""
@@ -145,13 +153,10 @@ class Tools:
 
     def problems(self, row: RuleSetRow) -> Iterator[Misfit]:
         """Yield what is wrong with a rule set: with what it names, and what it states that means nothing."""
-        yield from self._unusable(row)
-        for place, rule in enumerate(row.rules):
-            if rule.severity is Severity.INFORMATIONAL and rule.replaces:
-                says = f"what {rule.name} finds is only noted, so replaces = true means nothing"
-                yield Misfit(f"rules.{place}.replaces", says, 'leave it out, or give the rule severity = "issue"')
+        yield from self.unusable(row)
+        yield from meaningless(row)
 
-    def _unusable(self, row: RuleSetRow) -> Iterator[Misfit]:
+    def unusable(self, row: RuleSetRow) -> Iterator[Misfit]:
         """Yield why a rule set cannot be used: rules that are not there, limits they do not have."""
         for place, rule in enumerate(row.rules):
             yield from _misfits(f"rules.{place}", "rule", rule.name, rule.limits, self.rules)
@@ -175,7 +180,7 @@ class Tools:
 
         What means nothing does no harm: a set that was stored before that was refused goes on.
         """
-        problems = list(self._unusable(row))
+        problems = list(self.unusable(row))
         if problems:
             raise ValueError(f"rule set {row.name}: {'; '.join(map(str, problems))}")
         return RuleSet(

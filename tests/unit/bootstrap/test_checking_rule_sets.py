@@ -9,12 +9,18 @@ from pathlib import Path
 import pytest
 
 from mdus.bootstrap.checking import Report, check
-from mdus.bootstrap.database import migrate_named, seed_rule_sets
+from mdus.bootstrap.composition import compose
+from mdus.bootstrap.database import migrate_named, prepare, seed_rule_sets
+from mdus.bootstrap.errors import CannotStart
 from mdus.settings import load_settings
 from mdus.storage import rule_set
 from mdus.storage.audit import Deed
 from mdus.storage.session import Database
 from mdus.vee.rule_set import RuleSetRow
+
+#: A set that was stored before what it states was refused.
+NOTED = {"rules": [{"name": "spike", "severity": "informational", "replaces": True}]}
+NOTED_ROW = 'rules = [{ name = "spike", severity = "informational", replaces = true }]'
 
 SET = '[[rule_sets]]\nname = "electricity"\nreading_types = ["1-*"]\n'
 
@@ -49,7 +55,7 @@ def put(database: Database, content: Mapping[str, object], *, version: int) -> N
             id="limit",
         ),
         pytest.param(
-            'rules = [{ name = "spike", severity = "informational", replaces = true }]',
+            NOTED_ROW,
             "rule_sets.electricity.rules.0.replaces",
             "what spike finds is only noted, so replaces = true means nothing",
             "leave it out",
@@ -101,6 +107,58 @@ class TestStoredRuleSets:
         [problem] = self.report(database, tmp_path).problems
         assert problem.where == "rule set electricity@2 of the database, rules.0.name"
         assert "PUT /api/v1/rule-sets/electricity with valid_from 2026-03-01" in problem.mend
+
+    def test_that_state_what_means_nothing_are_a_note(self, database: Database, tmp_path: Path) -> None:
+        put(database, NOTED, version=2)
+        report = self.report(database, tmp_path)
+        [note] = [note for note in report.notes if "means nothing" in note]
+        assert note.startswith("rule set electricity@2 of the database, rules.0.replaces: what spike finds is only")
+        assert note.endswith("PUT /api/v1/rule-sets/electricity changes it")
+        assert report.problems == []
+
+    def test_of_known_names_may_be_configured_with_what_means_nothing(self, database: Database, tmp_path: Path) -> None:
+        report = self.report(database, tmp_path, SET + NOTED_ROW)
+        [note] = [note for note in report.notes if "means nothing" in note]
+        assert note.startswith("rule_sets.electricity.rules.0.replaces: what spike finds is only noted")
+        assert report.problems == []
+
+    def test_of_other_names_may_not(self, database: Database, tmp_path: Path) -> None:
+        report = self.report(database, tmp_path, SET.replace("electricity", "power") + NOTED_ROW)
+        assert [problem.where for problem in report.problems] == ["rule_sets.power.rules.0.replaces"]
+        assert not [note for note in report.notes if "means nothing" in note]
+
+
+class TestStarting:
+    def environ(self, url: str, folder: Path, name: str) -> dict[str, str]:
+        (folder / "own.toml").write_text(SET.replace("electricity", name) + NOTED_ROW)
+        return {"MDUS_CONFIG": str(folder), "MDUS_DATABASE__URL": url}
+
+    def test_goes_on_with_a_set_that_was_stored_before(self, database_url: str, tmp_path: Path) -> None:
+        database = Database(database_url)
+        seed_rule_sets(database)
+        put(database, NOTED, version=2)
+        database.close()
+        parts = compose(self.environ(database_url, tmp_path, "electricity"))
+        prepare(parts.runtime.database, simulated_clock=False)
+        with parts.runtime.database.read() as uow:
+            newest = rule_set.versions(uow.connection, "electricity")[-1]
+        parts.close()
+        assert parts.runtime.tools.rule_set(newest.row).steps[0].replaces
+
+    def test_refuses_to_store_it_anew(self, database_url: str, tmp_path: Path) -> None:
+        parts = compose(self.environ(database_url, tmp_path, "power"))
+        with pytest.raises(CannotStart) as error:
+            prepare(parts.runtime.database, simulated_clock=False)
+        with parts.runtime.database.read() as uow:
+            stored = rule_set.versions(uow.connection)
+        parts.close()
+        assert [problem.where for problem in error.value.problems] == ["rule_sets.power.rules.0.replaces"]
+        assert stored == []
+
+
+def test_an_empty_database_would_take_what_is_configured(empty_database_url: str, tmp_path: Path) -> None:
+    report = checked(tmp_path, SET + NOTED_ROW, MDUS_DATABASE__URL=empty_database_url)
+    assert [problem.where for problem in report.problems] == ["rule_sets.electricity.rules.0.replaces"]
 
 
 def test_a_migration_seeds_what_is_configured(empty_database_url: str, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ class TestProblems:
         found = [str(each) for each in tools.problems(stated)]
         assert len(found) == refused
         assert all(each.startswith("rules.1.replaces: what spike finds is only noted") for each in found)
+        assert not list(tools.unusable(stated))
         assert len(tools.rule_set(stated).steps) == 2  # one that is stored is used as ever
 
     def test_says_nothing_of_what_is_right(self, tools: Tools) -> None:
