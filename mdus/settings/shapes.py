@@ -365,6 +365,12 @@ class Settings(Section):
             self._made[kind] = kind.of(self)
         return cast("Made", self._made[kind])
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return these settings with other values; of those nothing is made yet."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._made = {}
+        return copied
+
     def table(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return the rows of the table `name`, a file of `config/` owned by one service, merged by their names."""
         return self._tables[name]

@@ -49,6 +49,32 @@ url = "http://headend"
 """
 
 
+class Offset:
+    """Made of the settings, for tests."""
+
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
+
+    @classmethod
+    def of(cls, settings: Settings) -> Offset:
+        return cls(settings.time_zone)
+
+
+class TestMade:
+    def test_is_made_once(self) -> None:
+        settings = load_settings({})
+        assert settings.made(Offset) is settings.made(Offset)
+
+    def test_of_a_copy_is_the_copys_own(self) -> None:
+        settings = load_settings({})
+        first = settings.made(Offset)
+        copied = settings.model_copy(update={"time_zone": "Asia/Tokyo"})
+        assert copied.made(Offset).zone == "Asia/Tokyo"
+        assert settings.made(Offset) is first
+        assert first.zone == settings.time_zone
+        assert copied.made(Offset) is copied.made(Offset)
+
+
 class TestDefaults:
     def test_load_without_any_setting_of_the_user(self) -> None:
         settings = load_settings({})
