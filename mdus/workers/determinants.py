@@ -96,7 +96,7 @@ class Run:
     versions: int = 0
     held: int = 0
     failed: int = 0
-    made: Counter[tuple[str, str]] = field(default_factory=Counter)  # status, cause of versions
+    made: Counter[tuple[str, str]] = field(default_factory=Counter)  # status, cause of versions not counted yet
     files: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -115,8 +115,10 @@ def run(database: Database, *, settings: Settings, now: datetime, since: datetim
         with database.begin() as uow:
             determinants.alone(uow.connection)
             _look(uow, {point: touched[point] for point in some}, policy, done, now=now)
-    for of, count in done.made.items():
-        DETERMINANTS.labels(*of).inc(count)
+        # What is committed is counted, whatever becomes of the others: no later run makes it again.
+        for of, count in done.made.items():
+            DETERMINANTS.labels(*of).inc(count)
+        done.made.clear()
     if settings.billing.folder is not None:
         today = local_day(now, zone=settings.time_zone)
         for day in (today - _A_DAY, today):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from sqlalchemy import Connection
 
 from mdus.domain.channel import MISSING
 from mdus.storage import determinant
 from mdus.telemetry.metrics import DETERMINANTS
+from mdus.workers import determinants
 from tests.unit.workers.billing_scene import JULY, JUNE, SUSPECT, BillingScene
 
 TENTH: Final = date(2026, 6, 10)
@@ -60,6 +62,41 @@ class TestVersions:
         scene.now += timedelta(days=1)
         scene.write(scene.block(TENTH, 1))
         assert made(scene) == {("released", "corrected"): 4}
+
+    def test_are_counted_when_a_later_batch_fails(self, scene: BillingScene, monkeypatch: pytest.MonkeyPatch) -> None:
+        scene.meter("43", point="DE2")
+        scene.fill(JUNE, JULY, of=scene.channel("43"))
+        batches = iter([True, False])
+
+        def alone(_: Connection) -> None:
+            if not next(batches):
+                raise ConnectionResetError
+
+        before = counted().get(("released", "first"), 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(determinants, "_AT_ONCE", 1)
+            patch.setattr(determinant, "alone", alone)
+            with pytest.raises(ConnectionResetError):
+                scene.determine()
+        assert len(scene.versions()) == 4
+        assert counted()["released", "first"] - before == 4
+        assert made(scene) == {("released", "first"): 4}  # those of the other only
+        assert len(scene.versions()) == 8
+
+    def test_are_not_counted_when_their_batch_fails(self, scene: BillingScene, monkeypatch: pytest.MonkeyPatch) -> None:
+        look = determinants._look
+
+        def broken(*args: Any, **options: Any) -> None:
+            look(*args, **options)
+            raise ConnectionResetError
+
+        before = counted()
+        with monkeypatch.context() as patch:
+            patch.setattr(determinants, "_look", broken)
+            with pytest.raises(ConnectionResetError):
+                scene.determine()
+        assert scene.versions() == []
+        assert counted() == before
 
 
 class TestWhatIsHeld:
