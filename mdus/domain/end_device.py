@@ -24,6 +24,12 @@ def device_arrival(sender_system: str, device_id: str) -> str:
     return f"device/{sender_system}/{device_id}"
 
 
+def _without_zeros(device_id: str) -> str:
+    """Return an id as it compares: SAP fills numbers up with zeros, head ends drop these."""
+    is_number = device_id.isascii() and device_id.isdigit()
+    return device_id.lstrip("0") or "0" if is_number else device_id
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndDevice(Value):
     """A smart meter's master data, from UtilitiesDeviceERPSmartMeterCreateRequest; written by SAP's messages only.
@@ -56,6 +62,10 @@ class EndDevice(Value):
     def is_valid_on(self, day: date) -> bool:
         """Tell whether the device is in SAP's books on a local date."""
         return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+
+    def is_called(self, device_id: str | None) -> bool:
+        """Tell whether an id is the device's: one of digits alone is the same with any number of leading zeros."""
+        return device_id is not None and _without_zeros(device_id) == _without_zeros(self.device_id)
 
     def serves_on(self, day: date, *, removal: bool = False) -> bool:
         """Tell whether what the device shows on a local date counts; at its removal that is the day after its last."""

@@ -152,7 +152,7 @@ def differing(device: EndDevice, registers: Sequence[Register], meter: FieldMete
         return None
     if not meter.provisioned:
         return "it is not provisioned"
-    if meter.device_id != device.device_id:
+    if not device.is_called(meter.device_id):
         return f"the head end has it as device {meter.device_id}"
     ours, theirs = {register.reading_type for register in registers}, set(meter.reading_types)
     if ours != theirs:
@@ -190,20 +190,20 @@ def _note(
     now: datetime,
     day: date,
 ) -> None:
-    served = [(device.key, meters[device.serial_id]) for device in devices if device.serial_id in meters]
+    served = [(device, meters[device.serial_id]) for device in devices if device.serial_id in meters]
     told: dict[tuple[str, str], MeterRecord] = {
-        (str(key[0]), str(key[1])): (
-            meter.device_id,
-            _other_factors(meter, registers.get(key, ()), day),
+        (device.sender_system, device.device_id): (
+            device.device_id if device.is_called(meter.device_id) else meter.device_id,
+            _other_factors(meter, registers.get(device.key, ()), day),
             meter.clock_offset_seconds,
         )
-        for key, meter in sorted(served, key=itemgetter(0))
+        for device, meter in sorted(served, key=lambda each: each[0].key)
         if meter.provisioned
     }
     found = [
         ((device.sender_system, device.device_id), meters[device.serial_id])
         for device in devices
-        if device.serial_id in meters and meters[device.serial_id].device_id == device.device_id
+        if device.serial_id in meters and device.is_called(meters[device.serial_id].device_id)
     ]
     heard = {
         key: (meter.first_heard_at, meter.last_heard_at or meter.first_heard_at)

@@ -92,8 +92,8 @@ class TestMultipliers:
 class TestWhoseMeterItIs:
     @pytest.mark.parametrize(
         ("told", "is_flagged"),
-        [(device_of(1), False), (device_of(9), True), (None, False)],
-        ids=["ours", "another device", "nobody's"],
+        [(device_of(1), False), ("1", False), (device_of(9), True), ("10", True), ("x1", True), (None, False)],
+        ids=["ours", "ours without zeros", "another device", "another without zeros", "another name", "nobody's"],
     )
     def test_is_the_same_in_both_registries(
         self, street: Callable[..., Street], told: str | None, is_flagged: bool

@@ -63,6 +63,17 @@ class TestRun:
         assert provisionings(field) == []
         assert field.all(ExceptionCase) == []
 
+    def test_knows_a_device_whose_zeros_the_head_end_drops(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        scripted.meters = [meter(device_id=DEVICE.lstrip("0"))]
+
+        sync(field)
+
+        assert provisionings(field) == []
+        status = field.status_of()
+        assert (status.told_device_id, status.has_breaker) == (DEVICE, True)
+        assert status.first_heard_at is not None
+
     @pytest.mark.parametrize(
         "changes",
         [
