@@ -6,7 +6,7 @@ A day is looked at when raw values of it were written, and again when an instant
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -355,6 +355,46 @@ def look_at_final(connection: Connection, days: Collection[tuple[int, date]], *,
     keys = [(channel_id, day, Layer.FINAL) for channel_id, day in sorted(days)]
     is_one = among(connection, [_BLOCK.c.channel_id, _BLOCK.c.day, _BLOCK.c.layer], keys)
     found = connection.execute(select(_BLOCK.c.channel_id, _BLOCK.c.day).where(is_one, _IS_CURRENT))
+    look_by(connection, [(row.channel_id, row.day, due_at) for row in found])
+
+
+def look_at_others(
+    connection: Connection,
+    devices: Collection[tuple[str, str]],
+    *,
+    holds: timedelta,
+    empty: timedelta,
+    due_at: datetime,
+) -> None:
+    """Make days of those devices (sender system, device id) due that their head end has had as other ones till now.
+
+    Of each that are its final days from `holds` before it was told so last, and those without any value from `empty`
+    before: of nights before that. Devices that were provisioned since are not among them.
+    """
+    status, channel = END_DEVICE_STATUS.table, CHANNEL.table
+    columns = [status.c.sender_system, status.c.device_id]
+    query = (
+        select(channel.c.id, status.c.told_at)
+        .join(channel, and_(channel.c.sender_system == columns[0], channel.c.device_id == columns[1]))
+        .where(
+            among(connection, columns, devices),
+            status.c.told_device_id != status.c.device_id,
+            or_(status.c.provisioned_at.is_(None), status.c.provisioned_at <= status.c.told_at),
+        )
+    )
+    # A day more: somewhere on earth it is still the day before.
+    spans = [
+        (channel_id, *((told_at - before - timedelta(days=1)).date() for before in (holds, empty)))
+        for channel_id, told_at in connection.execute(query).all()
+    ]
+    if not spans:
+        return
+    _, channel_id, since, since_empty = given_in_order(connection, [_BLOCK.c.channel_id, *[_BLOCK.c.day] * 2], spans)
+    is_one = and_(
+        _BLOCK.c.channel_id == channel_id,
+        or_(_BLOCK.c.day >= since, and_(_BLOCK.c.day >= since_empty, _BLOCK.c.total.is_(None))),
+    )
+    found = connection.execute(select(_BLOCK.c.channel_id, _BLOCK.c.day).where(is_one, _IS_FINAL))
     look_by(connection, [(row.channel_id, row.day, due_at) for row in found])
 
 

@@ -42,6 +42,7 @@ from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
 from mdus.workers.register_news import contradicted, look_again
 from mdus.workers.told import DeviceKey, Taken, Told
+from mdus.workers.validation_told import look_again_at_others
 
 
 @dataclass(kw_only=True, slots=True)
@@ -345,6 +346,7 @@ def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     for of, durations in batch.answered.items():
         HEAD_END_ANSWER_SECONDS.labels(*of).observe_many(durations)
     look_again(uow, batch.readings, now=now)
+    look_again_at_others(uow, batch.provisioned, now=now)
     delivery.wake_documents(
         connection, {(reading.sender_system, reading.device_id) for reading in batch.readings}, now=now
     )

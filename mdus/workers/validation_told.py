@@ -7,8 +7,8 @@ the head end's now, a multiplier with that of the register that was valid when i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from mdus.domain.end_device import EndDevice
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
+from mdus.storage import validation
 from mdus.storage.session import UnitOfWork
 from mdus.storage.validation import FieldStatus
 from mdus.vee.days import UNKNOWN, Fact, unknown
 from mdus.workers.validation_registers import DeviceKey, Target
 
-#: How long before a day begins, and after it ends, a clock may have been compared.
-_CLOCK_HOLDS: Final = timedelta(days=2)
+#: How long before a day begins a clock may have been compared, and how long after it ends what is told may be of it.
+_HOLDS: Final = timedelta(days=2)
 
 
 def told_facts(
@@ -40,14 +41,22 @@ def told_facts(
         grid = targets[row].grid
         if status.told_at is None:
             continue
-        fits[row] = not (status.is_another and _is_news(status))
-        held = grid.start - _CLOCK_HOLDS <= status.told_at < grid.end + _CLOCK_HOLDS
-        if status.clock_offset_seconds is not None and held:
+        is_recent = status.told_at < grid.end + _HOLDS
+        fits[row] = not (status.is_another and _is_news(status) and is_recent)
+        held = grid.start - _HOLDS <= status.told_at
+        if status.clock_offset_seconds is not None and held and is_recent:
             drift[row] = float(status.clock_offset_seconds)
     differing = {row: status for row, status in statuses.items() if status.factors and _is_news(status)}
     for row, factor in _factors(uow, targets, differing, policy).items():
         factors[row] = factor
     return {Fact.CLOCK_DRIFT: drift, Fact.DEVICE_FITS: fits, Fact.FACTOR_TOLD: factors}
+
+
+def look_again_at_others(uow: UnitOfWork, provisioned: Collection[DeviceKey], *, now: datetime) -> None:
+    """Make days due that were held against another device, before it is noted that head ends have taken ours over."""
+    if provisioned:
+        empty = timedelta(days=uow.settings.intervals.backfill_days)
+        validation.look_at_others(uow.connection, provisioned, holds=_HOLDS, empty=empty, due_at=now)
 
 
 def _factors(

@@ -9,12 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from mdus.bootstrap.composition import examine
 from mdus.bootstrap.database import seed_rule_sets
 from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device_control import GovernorRules
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.interval_block import IntervalBlock, Layer
@@ -24,9 +25,10 @@ from mdus.headends.rest import HEAD_END
 from mdus.messaging.retry import RetryPolicy
 from mdus.settings import HeadEnd as Row
 from mdus.storage import delivery
-from mdus.storage.interval_block import current_blocks
+from mdus.storage.interval_block import VALIDATION_LOOK, current_blocks
 from mdus.storage.session import Database
 from mdus.workers import registry_sync
+from mdus.workers.head_end import HeadEndWorker, patience
 from mdus.workers.readings import ReadingsWorker
 from mdus.workers.rule_sets import stored
 from mdus.workers.validation import NOT_FIT, ValidationWorker
@@ -204,6 +206,36 @@ class Street:
             }
         ]
         return registry_sync.run(self.database, {"city": self.head_end}, now=at, day=at.date())
+
+    def provision(self, *, at: datetime) -> None:
+        """Let the head end carry out what was ordered of it, and tell so."""
+        self.clock.instant = at
+        worker = HeadEndWorker(
+            self.head_end,
+            database=self.database,
+            clock=self.clock,
+            retry=RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3),
+            patience=patience(self.settings),
+            rules=GovernorRules(),
+            lease=timedelta(minutes=1),
+        )
+        while worker.turn():
+            pass
+        for token, job in self.scripted.jobs.items():
+            devices = next(
+                each["devices"]
+                for each in self.scripted.submitted
+                if each["correlation_id"] == job["correlation_id"] and job["kind"] == "provision"
+            )
+            results = [{**device, "status": "ok", "completed_at": at.isoformat()} for device in devices]
+            told = {"token": token, "correlation_id": job["correlation_id"], "kind": job["kind"], "results": results}
+            self._push("results", told)
+
+    def looks(self) -> list[tuple[int, date, datetime]]:
+        """Return which days are to be looked at, and when."""
+        query = select(VALIDATION_LOOK.c.channel_id, VALIDATION_LOOK.c.day, VALIDATION_LOOK.c.due_at)
+        with self.database.read() as uow:
+            return [(row[0], row[1], row[2]) for row in uow.connection.execute(query.order_by(*query.selected_columns))]
 
     def work(self, *, at: datetime | None = None) -> None:
         """Turn validation until nothing is due."""

@@ -118,6 +118,49 @@ class TestWhoseMeterItIs:
         made.work()
         assert made.note(1) == ""
 
+    @pytest.mark.parametrize(
+        ("days", "is_flagged"), [(-40, True), (2, True), (3, False)], ids=["40 days before", "2 days after", "3 after"]
+    )
+    def test_says_nothing_of_days_long_before(self, street: Callable[..., Street], days: int, is_flagged: bool) -> None:
+        made = street(rules=DEVICE)
+        made.meter(1, ENERGY)
+        made.registry(1, at=at_hour(12) + timedelta(days=days), device_id=device_of(9))
+        made.tell(1, ["0.1"] * 96)
+        made.work()
+        assert bool(made.note(1)) is is_flagged
+        assert made.final(1).present.any() is not is_flagged
+
+    @pytest.mark.parametrize("nights", [0, 6], ids=["the night after", "nights later"])
+    def test_is_looked_at_again_once_the_meter_is_provisioned(self, street: Callable[..., Street], nights: int) -> None:
+        made = street(rules=DEVICE)
+        made.meter(1, ENERGY)
+        made.registry(1, at=NIGHT, device_id=device_of(9))
+        made.tell(1, ["0.1"] * 96)
+        made.work()
+        assert not made.final(1).present.any()
+        if nights:
+            made.registry(1, at=NIGHT + timedelta(days=nights), device_id=device_of(9))
+
+        made.provision(at=NIGHT + timedelta(days=nights, minutes=1))
+        made.work()
+
+        assert made.note(1) == ""
+        assert made.final(1).present.all()
+
+    def test_looks_at_no_other_day_again(self, street: Callable[..., Street]) -> None:
+        made = street(rules=DEVICE)
+        for number in (1, 2):
+            made.meter(number, ENERGY)
+            made.registry(number, at=NIGHT, device_id=device_of(number), registers=[])
+            made.tell(number, ["0.1"] * 96)
+        made.registry(1, at=NIGHT + timedelta(days=6), device_id=device_of(9), registers=[])
+        made.work()
+        before = made.looks()
+
+        made.provision(at=NIGHT + timedelta(days=6, minutes=1))
+
+        assert made.looks() == before
+
 
 class TestTheRecord:
     def test_is_kept_beside_what_else_is_known(self, street: Callable[..., Street]) -> None:
