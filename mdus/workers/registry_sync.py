@@ -140,7 +140,7 @@ def _compare_devices(
                 f"{last.result_code} {last.result_text or ''}".rstrip()
             )
     uow.save(commands)
-    _note(uow, devices, by_key, meters, now=now, day=day)
+    _note(uow, devices, by_key, meters, now=now)
 
 
 def differing(device: EndDevice, registers: Sequence[Register], meter: FieldMeter) -> str | None:
@@ -175,10 +175,13 @@ def _again(
     return replace(command, command_key=key, purpose=purpose)
 
 
-def _other_factors(meter: FieldMeter, registers: Sequence[Register], day: date) -> tuple[tuple[str, str], ...] | None:
-    """Return the multipliers that a head end has and that are not those of our registers, None without any."""
-    ours = {each.reading_type: each.factor or 1 for each in registers if each.is_valid_on(day)}
-    return tuple((name, format(factor, "f")) for name, factor in meter.factors if ours.get(name) != factor) or None
+def _other_factors(meter: FieldMeter, registers: Sequence[Register]) -> tuple[tuple[str, str], ...] | None:
+    """Return the multipliers that a head end has and that are of none of our registers, None without any.
+
+    It was told of all that are collected, later spans included, and has one of each reading type.
+    """
+    ours = {(each.reading_type, each.factor or 1) for each in registers}
+    return tuple((name, format(factor, "f")) for name, factor in meter.factors if (name, factor) not in ours) or None
 
 
 def _note(
@@ -188,13 +191,12 @@ def _note(
     meters: Mapping[str, FieldMeter],
     *,
     now: datetime,
-    day: date,
 ) -> None:
     served = [(device, meters[device.serial_id]) for device in devices if device.serial_id in meters]
     told: dict[tuple[str, str], MeterRecord] = {
         (device.sender_system, device.device_id): (
             device.device_id if device.is_called(meter.device_id) else meter.device_id,
-            _other_factors(meter, registers.get(device.key, ()), day),
+            _other_factors(meter, registers.get(device.key, ())),
             meter.clock_offset_seconds,
         )
         for device, meter in sorted(served, key=lambda each: each[0].key)

@@ -88,6 +88,23 @@ class TestMultipliers:
         made.work(at=at_hour(49))
         assert bool(made.note(1, since)) is is_flagged
 
+    @pytest.mark.parametrize(
+        ("told", "is_flagged"), [("1", False), ("60", False), ("30", True)], ids=["today's", "the next", "of no span"]
+    )
+    def test_may_be_those_of_a_later_span_already(
+        self, street: Callable[..., Street], told: str, is_flagged: bool
+    ) -> None:
+        made = street(rules=MULTIPLIER)
+        made.meter(1, ENERGY, factor="1")
+        later = date(2026, 3, 2)
+        with made.database.begin() as uow:
+            [register] = uow.load(Register, ("device_id",), [(device_of(1),)])
+            uow.save([replace(register, valid_to=later), replace(register, valid_from=later, factor=Decimal(60))])
+        made.registry(1, at=NIGHT, registers=[{"obis": ENERGY, "factor": told}])
+        made.tell(1, ["0.1"] * 96)
+        made.work()
+        assert bool(made.note(1)) is is_flagged
+
 
 class TestWhoseMeterItIs:
     @pytest.mark.parametrize(
