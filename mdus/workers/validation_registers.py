@@ -71,14 +71,16 @@ class _Layout:
     """What registers of some kinds on one device say of a channel: which count it, alone and by time of use."""
 
     main: _Scaled | None
+    own: Register | None  # the interval register, whose reading type is the channel's
     tariffs: tuple[_Scaled, ...]
     unit_fits: bool
     feeds_in: bool
 
     @property
     def factor(self) -> float:
-        """Return the multiplier of the register that counts the channel, not known without one."""
-        return UNKNOWN if self.main is None else float(self.main.register.factor or 1)
+        """Return the channel's multiplier: of its own register, else of the one that counts it; not known without."""
+        register = self.own or (None if self.main is None else self.main.register)
+        return UNKNOWN if register is None else float(register.factor or 1)
 
 
 def register_facts(uow: UnitOfWork, targets: Sequence[Target], policy: TimeSeriesPolicy) -> Mapping[Fact, NDArray[Any]]:
@@ -182,6 +184,7 @@ def _layout(channel: Channel, registers: Sequence[Register], policy: TimeSeriesP
     tariffs = [] if main is None else [each for each in registers if _is_tariff_of(each, main.register)]
     return _Layout(
         main=main,
+        own=next((each for each in feeding if each.reading_type == channel.reading_type), None),
         tariffs=tuple(_Scaled(each, scale) for each in tariffs if (scale := _scale(each, channel, policy)) is not None),
         unit_fits=len(scaled) == len(feeding),
         feeds_in=any(_quantity(each.reading_type) == _FED_IN for each in registers),

@@ -62,17 +62,26 @@ def look_again_at_others(uow: UnitOfWork, provisioned: Collection[DeviceKey], *,
 def _factors(
     uow: UnitOfWork, targets: Sequence[Target], statuses: Mapping[int, FieldStatus], policy: TimeSeriesPolicy
 ) -> dict[int, float]:
-    """Return the multipliers that were told for the registers that count the channels, or for the channels."""
+    """Return the multipliers that were told for the channels, or for the registers that count them.
+
+    Of a channel with a register of its own, the interval register, only what was told of that, as it is billed by it.
+    """
     registers: dict[DeviceKey, list[Register]] = defaultdict(list)
     for register in uow.load(Register, EndDevice.KEY, {targets[row].device for row in statuses}, lock=False):
         registers[register.sender_system, register.device_id].append(register)
     found = {}
     for row, status in statuses.items():
         look, told = targets[row].look, dict(status.factors or ())
-        for register in registers.get(targets[row].device, ()):
-            counts = look.channel.reading_type in policy.interval_types(register) and register.is_valid_on(look.day)
-            factor = told.get(look.channel.reading_type, told.get(register.reading_type))
-            if counts and factor is not None and _was_valid(register, _told_on(status, look.channel.time_zone)):
+        reading_type = look.channel.reading_type
+        feeding = [
+            register
+            for register in registers.get(targets[row].device, ())
+            if reading_type in policy.interval_types(register) and register.is_valid_on(look.day)
+        ]
+        own = [register for register in feeding if register.reading_type == reading_type]
+        for register in own or feeding:
+            factor = told.get(reading_type, told.get(register.reading_type))
+            if factor is not None and _was_valid(register, _told_on(status, look.channel.time_zone)):
                 found[row] = float(factor)
                 break
     return found

@@ -105,6 +105,33 @@ class TestMultipliers:
         made.work()
         assert bool(made.note(1)) is is_flagged
 
+    @pytest.mark.parametrize("counts_first", [True, False], ids=["counting register first", "interval register first"])
+    @pytest.mark.parametrize(
+        ("counting", "interval", "expected"),
+        [
+            pytest.param("40", "20", "", id="both ours"),
+            pytest.param("30", "20", "", id="another of the counting register"),
+            pytest.param("40", "40", "multiplier 40, the registry has 20", id="another of the interval register"),
+            pytest.param("20", "30", "multiplier 30, the registry has 20", id="another of both"),
+        ],
+    )
+    def test_are_those_of_the_interval_register_where_there_is_one(
+        self, street: Callable[..., Street], counting: str, interval: str, expected: str, counts_first: bool
+    ) -> None:
+        """As billing multiplies by it."""
+        made = street(rules=MULTIPLIER)
+        made.meter(1, *((ENERGY, ACTIVE) if counts_first else (ACTIVE, ENERGY)))
+        with made.database.begin() as uow:
+            registers = uow.load(Register, ("device_id",), [(device_of(1),)])
+            factors = {ENERGY: Decimal(40), ACTIVE: Decimal(20)}
+            uow.save([replace(each, factor=factors[each.reading_type]) for each in registers])
+        told = [{"obis": ENERGY, "factor": counting}, {"obis": ACTIVE, "factor": interval}]
+        made.registry(1, at=NIGHT, registers=told)
+        made.tell(1, ["0.1"] * 96)
+        made.work()
+        assert expected in made.note(1)
+        assert bool(made.note(1)) is bool(expected)
+
 
 class TestWhoseMeterItIs:
     @pytest.mark.parametrize(
