@@ -45,6 +45,8 @@ class CheckMeterRow(Section):
     def _is_sound(self) -> CheckMeterRow:
         if self.main == self.check and self.check_reading_type in (None, self.reading_type):
             raise ValueError("a meter does not check itself: name another check, or another check_reading_type")
+        if self.check_reading_type is not None and self.reading_type is None:
+            raise ValueError("check_reading_type tells the same as one reading_type of the main meter: name that too")
         if self.valid_from is not None and self.valid_to is not None and self.valid_to <= self.valid_from:
             raise ValueError("valid_to comes after valid_from")
         return self

@@ -141,7 +141,8 @@ class TestTheMeterThatChecksIt:
             ("valid_to = 2026-02-11", False),
             ('sender_system = "P12"', False),
             (f'reading_type = "{REACTIVE}"', False),
-            (f'check_reading_type = "{REACTIVE}"', False),
+            (f'reading_type = "{ACTIVE}"\ncheck_reading_type = "{ACTIVE}"', True),
+            (f'reading_type = "{ACTIVE}"\ncheck_reading_type = "{REACTIVE}"', False),
         ],
     )
     def test_a_row_states_when_and_what(self, street: Callable[..., Street], more: str, is_flagged: bool) -> None:

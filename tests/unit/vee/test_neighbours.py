@@ -91,8 +91,16 @@ class TestCheckMeters:
         with pytest.raises(ValidationError):
             check(**stated)
 
+    @pytest.mark.parametrize("main", ["42", "43"], ids=["of itself", "of another"])
+    def test_hold_no_other_values_against_one_reading_type(self, main: str) -> None:
+        with pytest.raises(ValidationError, match="of the main meter: name that too"):
+            check(main=main, check="42", check_reading_type="1-1:1.29.0*255")
+        named = check(main=main, check="42", reading_type="1-0:1.29.0*255", check_reading_type="1-1:1.29.0*255")
+        assert named.check_reading_type == "1-1:1.29.0*255"
+
     def test_may_be_another_channel_of_the_same_device(self, tmp_path: Path) -> None:
-        row = '[[check_meters]]\nname = "a"\nmain = "42"\ncheck = "42"\ncheck_reading_type = "1-1:1.29.0*255"\n'
+        types = f'reading_type = "{channel().reading_type}"\ncheck_reading_type = "1-1:1.29.0*255"\n'
+        row = f'[[check_meters]]\nname = "a"\nmain = "42"\ncheck = "42"\n{types}'
         found = neighbours(tmp_path, row).check_of(channel(), DAY)
         assert found == Measured("P11", "42", "1-1:1.29.0*255")
 
