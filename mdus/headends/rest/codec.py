@@ -1,7 +1,8 @@
 """The JSON of docs/head_ends/rest.md: commands into job bodies, answers and pushes into values. No sockets.
 
 Strict about what MDUS needs, blind to what it does not know. Every mistake is a ValueError that says where it is
-(`members`); what meters tell is read by `values`.
+(`members`), but of numbers that a meter is only held against: these are not told then. What meters tell is read by
+`values`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import structlog
+
 from mdus.contracts.printable import printable
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, Rejection, Submission
 from mdus.domain.register import Register
 from mdus.headends.rest import members, values
+
+log = structlog.get_logger(__name__)
 
 #: Failure codes after which it is certain that the meter did not act. Of any other (NO_RESPONSE, or one this table does
 #: not know) it is not: a breaker must then be asked for its state.
@@ -281,9 +286,7 @@ def _result(row: Any, where: str, *, kind: str | None, correlation: str | None, 
 def _meter(row: Any, where: str) -> FieldMeter:
     registers = members.whole_list(row, "registers", where)
     names = [members.text(entry, "obis", f"{where}.registers[{at}]") for at, entry in enumerate(registers)]
-    factors = [
-        members.optional_quantity(entry, "factor", f"{where}.registers[{at}]") for at, entry in enumerate(registers)
-    ]
+    factors = [_quantity_told(entry, "factor", f"{where}.registers[{at}]") for at, entry in enumerate(registers)]
     has_breaker = row.get("has_breaker")
     return FieldMeter(
         serial_id=members.text(row, "serial", where),
@@ -295,8 +298,17 @@ def _meter(row: Any, where: str) -> FieldMeter:
         switch_state=_switch_state(row, where),
         has_breaker=has_breaker if isinstance(has_breaker, bool) else None,
         factors=tuple((name, factor) for name, factor in zip(names, factors, strict=True) if factor is not None),
-        clock_offset_seconds=members.optional_quantity(row, "clock_offset_seconds", where),
+        clock_offset_seconds=_quantity_told(row, "clock_offset_seconds", where),
     )
+
+
+def _quantity_told(row: Any, name: str, where: str) -> Decimal | None:
+    """Return a number that only rules of validation ask for: one that cannot be read is not told, the page is."""
+    try:
+        return members.optional_quantity(row, name, where)
+    except ValueError as error:
+        log.warning("number_of_a_meter_not_read", reason=printable(str(error)))
+        return None
 
 
 def _switch_state(row: Mapping[str, Any], where: str) -> SwitchState | None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDevice, SwitchState
@@ -411,10 +412,33 @@ class TestAnswers:
         [
             ({"clock_offset_seconds": ["3"]}, "clock_offset_seconds"),
             ({"clock_offset_seconds": "soon"}, "clock_offset_seconds"),
-            ({"registers": [{"obis": "x", "factor": True}]}, r"registers\[0\].factor"),
+            ({"registers": [{"obis": "y", "factor": True}]}, "registers[0].factor"),
+            ({"registers": [{"obis": "y", "factor": "4O"}]}, "registers[0].factor"),
         ],
     )
-    def test_says_which_number_of_a_meter_is_none(self, changes: dict[str, Any], where: str) -> None:
+    def test_passes_over_a_number_that_is_none(self, changes: dict[str, Any], where: str) -> None:
+        sound = {"registers": [{"obis": "x", "factor": "40"}], "clock_offset_seconds": "3"}
+        meters = [{"serial": "7", **sound, **changes}, {"serial": "8", **sound}]
+        with capture_logs() as logs:
+            bad, good = codec.meters_page(json.dumps({"meters": meters}).encode()).items
+        assert (good.factors, good.clock_offset_seconds) == ((("x", Decimal(40)),), Decimal(3))
+        assert bad.serial_id == "7"
+        if "registers" in changes:
+            assert (bad.reading_types, bad.factors, bad.clock_offset_seconds) == (("y",), (), Decimal(3))
+        else:
+            assert (bad.factors, bad.clock_offset_seconds) == (good.factors, None)
+        [told] = logs
+        assert told["event"] == "number_of_a_meter_not_read"
+        assert told["reason"].startswith(f"meters[0].{where} is ")
+
+    @pytest.mark.parametrize(
+        ("changes", "mistake"),
+        [
+            ({"serial": None}, r"meters\[0\].serial is missing"),
+            ({"registers": [{"factor": "1"}]}, r"meters\[0\].registers\[0\].obis is missing"),
+        ],
+    )
+    def test_says_what_is_wrong_with_a_meter(self, changes: dict[str, Any], mistake: str) -> None:
         body = {"meters": [{"serial": "7", "registers": [], **changes}]}
-        with pytest.raises(ValueError, match=rf"meters\[0\]\.{where}"):
+        with pytest.raises(ValueError, match=mistake):
             codec.meters_page(json.dumps(body).encode())
