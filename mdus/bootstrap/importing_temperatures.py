@@ -51,7 +51,7 @@ def _told(file: Path) -> Iterator[DayTemperature]:
         except (ValueError, InvalidOperation):
             what = f"line {line}: {station},{day},{degrees} is no day temperature"
             raise CannotStart.because(what, where=str(file), mend=mend) from None
-        if not station or not _COLDEST <= told.degrees <= _WARMEST:
+        if not station or not told.degrees.is_finite() or not _COLDEST <= told.degrees <= _WARMEST:
             what = f"line {line}: a station and degrees Celsius are expected, found {station!r} and {degrees}"
             raise CannotStart.because(what, where=str(file), mend=mend)
         yield told

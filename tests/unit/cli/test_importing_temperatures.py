@@ -33,8 +33,16 @@ def test_stores_what_is_new_and_replaces_what_is_there(mdus: Run, database: Data
 
 @pytest.mark.parametrize(
     "line",
-    ["10384,yesterday,1", "10384,2026-02-11,", "10384,2026-02-11,cold", ",2026-02-11,1", "10384,2026-02-11,60.1"],
-    ids=["no day", "nothing", "no number", "no station", "no temperature in Celsius"],
+    [
+        pytest.param("10384,yesterday,1", id="no day"),
+        pytest.param("10384,2026-02-11,", id="nothing"),
+        pytest.param("10384,2026-02-11,cold", id="no number"),
+        pytest.param("10384,2026-02-11,NaN", id="not a number"),
+        pytest.param("10384,2026-02-11,sNaN", id="not a number, loudly"),
+        pytest.param("10384,2026-02-11,-Infinity", id="no finite number"),
+        pytest.param(",2026-02-11,1", id="no station"),
+        pytest.param("10384,2026-02-11,60.1", id="no temperature in Celsius"),
+    ],
 )
 def test_stores_nothing_of_a_file_with_a_bad_line(mdus: Run, database: Database, tmp_path: Path, line: str) -> None:
     file = tmp_path / "temperatures.csv"
@@ -42,6 +50,7 @@ def test_stores_nothing_of_a_file_with_a_bad_line(mdus: Run, database: Database,
     ran = mdus("import", "temperatures", str(file))
     assert ran.code != 0
     assert "line 3" in ran.err + ran.out
+    assert "such as 10384,2026-02-11,-3.4" in ran.err + ran.out
     assert stored(database) == []
 
 
