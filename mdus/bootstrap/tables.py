@@ -202,7 +202,10 @@ def _unit_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _calendar_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield calendars with holidays that no list has, and rows of one calendar that begin on the same day."""
+    """Yield calendars with holidays that no list has, and rows of one calendar that begin on the same day.
+
+    Validation goes by a list that some calendar names, where calendars name any: both agree then.
+    """
     rows = settings.rows("billing_calendars", CalendarRow)
     lists = {name for row in settings.rows("billing_holidays", HolidayRow) for name in row.lists}
     for row in rows:
@@ -218,6 +221,13 @@ def _calendar_problems(settings: Settings) -> Iterator[Problem]:
             where="vee.holidays",
             mend=f"name one that stands in lists of billing_holidays: {', '.join(sorted(lists)) or 'none'}",
         )
+    named = {row.holidays for row in rows if row.holidays is not None}
+    if named and settings.vee.holidays in lists - named:
+        yield Problem(
+            what=f"no calendar of billing names the holidays {settings.vee.holidays!r}, others are named",
+            where="vee.holidays",
+            mend=f"name a list that a row of billing_calendars names: {', '.join(sorted(named))}",
+        )
     for one, other in same_beginning(rows):
         yield Problem(
             what=f"the calendar {one.calendar} begins twice on the same day",
@@ -227,12 +237,19 @@ def _calendar_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _neighbour_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield values that have two check meters on one day."""
+    """Yield values that have two check meters on one day, and more similar meters asked for than are looked for."""
     for one, other in contradicting_checks(settings.rows("check_meters", CheckMeterRow)):
         yield Problem(
             what=f"the meter {one.main} has two check meters for the same values",
             where=f"check_meters.{one.name}, check_meters.{other.name}",
             mend="leave one of them, or give them other reading types or days",
+        )
+    least, most = settings.vee.similar_least, settings.vee.similar_most
+    if least > most:
+        yield Problem(
+            what=f"a day is held against {most} similar meters at most, and {least} are asked for: it is against none",
+            where="vee.similar_least",
+            mend=f"take {most} at most, or a larger vee.similar_most",
         )
 
 

@@ -308,3 +308,32 @@ class TestNeighbours:
     def test_holidays_are_a_list_of_billing(self, tmp_path: Path, name: str, is_wrong: bool) -> None:
         found = problems(tmp_path, f'[vee]\nholidays = "{name}"\n')
         assert [problem.where for problem in found] == (["vee.holidays"] if is_wrong else [])
+
+    @pytest.mark.parametrize(
+        ("named", "ours", "wrong"),
+        [
+            pytest.param({"two_tariff": "germany"}, "germany", None, id="the one"),
+            pytest.param({"two_tariff": "austria", "b": "germany"}, "germany", None, id="one of two"),
+            pytest.param({"two_tariff": "austria"}, "", None, id="none is asked for"),
+            pytest.param({"two_tariff": "austria"}, "germany", "austria", id="another"),
+            pytest.param({"b": "germany"}, "austria", "germany", id="of no calendar"),
+        ],
+    )
+    def test_holidays_are_those_of_some_calendar(
+        self, tmp_path: Path, named: dict[str, str], ours: str, wrong: str | None
+    ) -> None:
+        rows = [f"[vee]\nholidays = '{ours}'\n"]
+        rows += ["[[billing_holidays]]\nname = 'a'\nlists = ['austria']\nmonth_day = '10-26'\n"]
+        rows += [
+            f"[[billing_calendars]]\nname = '{name}'\ncalendar = '{name}'\notherwise = 'low'\nholidays = '{holidays}'\n"
+            for name, holidays in named.items()
+        ]
+        found = problems(tmp_path, "".join(rows))
+        assert [(problem.where, problem.mend) for problem in found] == (
+            [] if wrong is None else [("vee.holidays", f"name a list that a row of billing_calendars names: {wrong}")]
+        )
+
+    @pytest.mark.parametrize(("least", "is_wrong"), [(20, False), (21, True)])
+    def test_no_more_alike_are_asked_for_than_looked_for(self, tmp_path: Path, least: int, is_wrong: bool) -> None:
+        found = problems(tmp_path, f"[vee]\nsimilar_least = {least}\n")
+        assert [problem.where for problem in found] == (["vee.similar_least"] if is_wrong else [])
