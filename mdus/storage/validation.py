@@ -369,7 +369,7 @@ def look_at_others(
     """Make days of those devices (sender system, device id) due that their head end has had as other ones till now.
 
     Of each that are its final days from `holds` before it was told so last, and those without any value from `empty`
-    before: of nights before that. Devices that were provisioned since are not among them.
+    before, the longer of both: of nights before that. Devices that were provisioned since are not among them.
     """
     status, channel = END_DEVICE_STATUS.table, CHANNEL.table
     columns = [status.c.sender_system, status.c.device_id]
@@ -392,7 +392,8 @@ def look_at_others(
     _, channel_id, since, since_empty = given_in_order(connection, [_BLOCK.c.channel_id, *[_BLOCK.c.day] * 2], spans)
     is_one = and_(
         _BLOCK.c.channel_id == channel_id,
-        or_(_BLOCK.c.day >= since, and_(_BLOCK.c.day >= since_empty, _BLOCK.c.total.is_(None))),
+        _BLOCK.c.day >= since_empty,
+        or_(_BLOCK.c.day >= since, _BLOCK.c.total.is_(None)),
     )
     found = connection.execute(select(_BLOCK.c.channel_id, _BLOCK.c.day).where(is_one, _IS_FINAL))
     look_by(connection, [(row.channel_id, row.day, due_at) for row in found])

@@ -32,6 +32,7 @@ from mdus.storage.command import commands_of
 from mdus.storage.mapping import chunks
 from mdus.storage.registry import MeterRecord, note_breakers, note_heard, note_told
 from mdus.storage.session import Database, UnitOfWork
+from mdus.workers.validation_told import look_again_at_others
 
 log = structlog.get_logger(__name__)
 
@@ -217,6 +218,7 @@ def _note(
         uow.connection,
         {key: meter.has_breaker for key, meter in sorted(found, key=itemgetter(0)) if meter.has_breaker is not None},
     )
+    look_again_at_others(uow, [key for key, (device_id, *_) in told.items() if device_id in (None, key[1])], now=now)
     note_told(uow.connection, told, at=now)
 
 

@@ -52,11 +52,11 @@ def told_facts(
     return {Fact.CLOCK_DRIFT: drift, Fact.DEVICE_FITS: fits, Fact.FACTOR_TOLD: factors}
 
 
-def look_again_at_others(uow: UnitOfWork, provisioned: Collection[DeviceKey], *, now: datetime) -> None:
-    """Make days due that were held against another device, before it is noted that head ends have taken ours over."""
-    if provisioned:
-        empty = timedelta(days=uow.settings.intervals.backfill_days)
-        validation.look_at_others(uow.connection, provisioned, holds=_HOLDS, empty=empty, due_at=now)
+def look_again_at_others(uow: UnitOfWork, ours: Collection[DeviceKey], *, now: datetime) -> None:
+    """Make days due that were held against another device, before it is noted that head ends have no others there."""
+    if ours:
+        empty = max(_HOLDS, timedelta(days=uow.settings.intervals.backfill_days))
+        validation.look_at_others(uow.connection, ours, holds=_HOLDS, empty=empty, due_at=now)
 
 
 def _factors(

@@ -191,6 +191,22 @@ class TestWhoseMeterItIs:
         assert made.note(1) == ""
         assert made.final(1).present.all()
 
+    @pytest.mark.parametrize(
+        ("told", "is_mended"), [("1", True), (device_of(8), False), (None, True)], ids=["ours", "another", "nobody's"]
+    )
+    def test_is_looked_at_again_once_the_head_end_has_mended_it_itself(
+        self, street: Callable[..., Street], told: str | None, is_mended: bool
+    ) -> None:
+        made = street(rules=DEVICE)
+        made.meter(1, ENERGY)
+        made.registry(1, at=NIGHT, device_id=device_of(9))
+        made.tell(1, ["0.1"] * 96)
+        made.work()
+        made.registry(1, at=NIGHT + timedelta(days=1), device_id=told)
+        made.work(at=NIGHT + timedelta(days=1, minutes=1))
+        assert bool(made.note(1)) is not is_mended
+        assert made.final(1).present.all() == is_mended
+
     def test_looks_at_no_other_day_again(self, street: Callable[..., Street]) -> None:
         made = street(rules=DEVICE)
         for number in (1, 2):
