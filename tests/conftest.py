@@ -23,6 +23,7 @@ from typing import Final
 
 import psycopg
 import pytest
+import structlog
 from sqlalchemy import Engine, event, make_url
 
 from tests.made_once import share_compiled, toml
@@ -51,6 +52,18 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep `MDUS_*` variables of whoever runs the tests out of them."""
     for name in [name for name in os.environ if name.startswith("MDUS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_tracebacks() -> None:
+    """Let what is logged of a failure be its plain traceback: with all local values it would be megabytes."""
+    processors = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+    structlog.configure(processors=processors)
 
 
 @pytest.fixture(scope="session", autouse=True)
