@@ -179,7 +179,7 @@ class TestCorrelationIn:
 
 
 class TestFiles:
-    DAY = file(*(mepmd01(["1"], meter=f"{number:010}") for number in range(1500)))
+    DAY = file(*(mepmd01(["1"], meter=f"{number:010}") for number in range(3000)))
 
     @pytest.fixture
     def endpoint(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
@@ -194,7 +194,7 @@ class TestFiles:
 
     def test_are_stored_in_parts_of_whole_lines_where_they_are_large(self, endpoint: Endpoint) -> None:
         stored = self.pushed(endpoint, self.DAY)
-        assert [(topic, body.count(b"\r\n")) for topic, body in stored] == [("cmep", 1000), ("cmep", 500)]
+        assert [(topic, body.count(b"\r\n")) for topic, body in stored] == [("cmep", 2000), ("cmep", 1000)]
         assert b"".join(body for _, body in stored) == self.DAY
 
     def test_are_stored_once(self, endpoint: Endpoint) -> None:
