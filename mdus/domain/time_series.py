@@ -186,6 +186,14 @@ class Grid:
         """Return the intervals of a local day."""
         return day_grid(on, self.minutes, self.zone)
 
+    def whole_days(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+        """Return a span of whole days around another.
+
+        An estimate carries what was cut off the other values of its day, those that nobody asks for, too.
+        """
+        first, last = (self.day(local_day(at, zone=self.zone)) for at in (start, end))
+        return first.start, last.end
+
     def days(self, start: datetime, end: datetime) -> Iterator[date]:
         """Yield the local days between two instants, those of both included."""
         on, last = local_day(start, zone=self.zone), local_day(end, zone=self.zone)

@@ -22,7 +22,7 @@ from mdus.contracts.log import Log
 from mdus.domain.channel import Channel
 from mdus.domain.end_device import EndDevice
 from mdus.domain.interval_block import IntervalBlock
-from mdus.domain.local_time import hours_ahead, instant, local_day
+from mdus.domain.local_time import hours_ahead, instant
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.register import Register
 from mdus.domain.time_series import (
@@ -170,9 +170,8 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     if not segments:
         return Known(*known)
     grid = Grid.of(segments, zone=sources.zone)
-    # Of whole days: an estimate carries what was cut off the other values of its day, those not asked for, too.
-    first, last = (grid.day(local_day(at, zone=grid.zone)) for at in (start, end))
-    segments = sources.segments(assignments, start=first.start, end=last.end)
+    first, last = grid.whole_days(start, end)
+    segments = sources.segments(assignments, start=first, end=last)
     blocks: dict[tuple[Channel, date], IntervalBlock] = {}
     if (end - start) / timedelta(minutes=grid.minutes) <= policy.most_values:
         wanted = {pair for on in grid.days(start, end) for pair in channel_days(segments, grid.day(on))}
@@ -230,9 +229,8 @@ def _items(stored: Stored, policy: TimeSeriesPolicy, *, start: datetime, end: da
     for on in grid.days(start, end):
         day = grid.day(on)
         values = profile_day(day, stored.segments, stored.blocks, grid=grid, qualities=stored.qualities, policy=policy)
-        yield from (
-            item for item in _items_of(values, grid, policy, zone) if start <= item.start_at and item.end_at <= end
-        )
+        found = _items_of(values, grid, policy, zone)
+        yield from (item for item in found if start <= item.start_at and item.end_at <= end)
 
 
 def _items_of(values: ProfileDay, grid: Grid, policy: TimeSeriesPolicy, zone: str) -> Iterator[Item]:
