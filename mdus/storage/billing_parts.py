@@ -20,21 +20,10 @@ from mdus.billing.schedule import Recipe
 from mdus.billing.tally import Flags
 from mdus.domain.channel import Channel
 from mdus.domain.interval_block import IntervalBlock, Layer
-from mdus.settings import Settings
 from mdus.storage.billing_part import write_parts
 from mdus.storage.interval_block import qualities_of
 from mdus.storage.rows import Values
 from mdus.storage.session import UnitOfWork
-
-#: The settings that the policy was read from last: reading it takes longer than parting a block of days.
-_read: list[tuple[Settings, BillingPolicy]] = []
-
-
-def policy_of(settings: Settings) -> BillingPolicy:
-    """Return what settings say of billing, read once."""
-    if not _read or _read[0][0] is not settings:
-        _read[:] = [(settings, BillingPolicy.of(settings))]
-    return _read[0][1]
 
 
 def store_parts(uow: UnitOfWork, blocks: Sequence[IntervalBlock], *, ids: Mapping[Channel, int] | None = None) -> None:
@@ -43,7 +32,7 @@ def store_parts(uow: UnitOfWork, blocks: Sequence[IntervalBlock], *, ids: Mappin
     Days of channels that no determinant set asks for have none. A caller that knows the rows of the channels (`ids`)
     saves a statement by saying so.
     """
-    policy = policy_of(uow.settings)
+    policy = uow.settings.made(BillingPolicy)
     groups: dict[Recipe, list[IntervalBlock]] = defaultdict(list)
     for block in blocks:
         recipe = policy.recipe(block.channel, block.day) if block.layer is Layer.FINAL else None

@@ -53,7 +53,7 @@ from mdus.domain.usage_point import UsagePoint
 from mdus.settings import Settings
 from mdus.storage import determinant as determinants
 from mdus.storage.billing_part import Place, final_days, stored_parts
-from mdus.storage.billing_parts import flags_of, policy_of, store_parts
+from mdus.storage.billing_parts import flags_of, store_parts
 from mdus.storage.determinant import PointKey
 from mdus.storage.exception_case import close_cases, close_rare
 from mdus.storage.interval_block import current_blocks, note_used_days
@@ -138,7 +138,9 @@ class Policies:
     def of(cls, settings: Settings) -> Policies:
         """Return what the settings say."""
         return cls(
-            billing=policy_of(settings), series=TimeSeriesPolicy.of(settings), readings=ReadingPolicies.of(settings)
+            billing=settings.made(BillingPolicy),
+            series=TimeSeriesPolicy.of(settings),
+            readings=ReadingPolicies.of(settings),
         )
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select
 
+from mdus.billing.determinant_set import BillingPolicy
 from mdus.domain.interval_block import Layer
 from mdus.storage.billing_part import BILLING_PART, final_days, stored_parts
-from mdus.storage.billing_parts import policy_of, store_parts
+from mdus.storage.billing_parts import store_parts
 from mdus.storage.interval_block import ensure_channels, write_blocks
 from tests.unit.workers.billing_scene import ESTIMATED, JULY, JUNE, SUSPECT, BillingScene
 
@@ -38,7 +39,7 @@ def test_are_read_as_they_were_stored(scene: BillingScene) -> None:
     assert found.days[rows].tolist() == [DAY.toordinal(), date(2026, 6, 14).toordinal()]
     assert found.numbers[rows, :2].tolist() == [[448, 224], [0, 192]]
     assert (found.estimated[rows].tolist(), found.suspect[rows].tolist()) == ([2, 0], [1, 0])
-    recipe = policy_of(scene.settings).recipe(scene.channel(), DAY)
+    recipe = scene.settings.made(BillingPolicy).recipe(scene.channel(), DAY)
     assert recipe is not None
     assert found.recipes[rows][0] == recipe.number
     later = found.between(scene.channel(), date(2026, 6, 11), date(2026, 6, 14))
