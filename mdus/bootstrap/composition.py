@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from mdus.bootstrap.discovery import Found, contract_problems, discover, settings_problems
@@ -23,6 +22,7 @@ from mdus.endpoints.runtime import Runtime
 from mdus.messaging.retry import RetryPolicy
 from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
+from mdus.storage.outstanding import Limits
 from mdus.storage.session import Database, StoredClock
 from mdus.telemetry import logs, tracing
 from mdus.workers import (
@@ -39,9 +39,11 @@ from mdus.workers import (
     retention,
 )
 from mdus.workers.clock import JOBS, Scheduler, Slot
+from mdus.workers.command_timeouts import command_timeouts
 from mdus.workers.event_sorting import EventSorter
 from mdus.workers.exception_routing import ExceptionRouter
-from mdus.workers.head_end import HeadEndWorker, command_timeouts, patience
+from mdus.workers.head_end import HeadEndWorker, patience
+from mdus.workers.head_end_watch import HeadEndWatch
 from mdus.workers.inbox import InboxWorker
 from mdus.workers.job_runner import Body, JobRunner
 from mdus.workers.measured_head_end import MeasuredHeadEnd
@@ -128,6 +130,7 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
             for row in settings.head_ends
             if (part_file := found.kinds[row.kind].part_file) is not None
         },
+        callbacks={row.name: found.kinds[row.kind].callbacks for row in settings.head_ends},
         tools=found.tools,
         preview=Previews(database, settings, found.tools),
         simulated_clock=simulated_clock,
@@ -142,6 +145,12 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
             patience=patience(settings),
             rules=rules,
             takes=found.kinds[row.kind].capabilities,
+            limits=Limits(
+                outstanding=row.outstanding,
+                per_concentrator=row.outstanding_per_concentrator,
+                needs_concentrator=found.kinds[row.kind].needs_concentrator,
+            ),
+            poll_after=None if row.poll_seconds is None else timedelta(seconds=row.poll_seconds),
             # A call, and the look for it when its answer is lost.
             lease=timedelta(seconds=max(settings.workers.lease_seconds, 3 * row.timeout_seconds)),
         )
@@ -154,9 +163,7 @@ def connect_head_ends(settings: Settings, found: Found, closing: ExitStack) -> d
     """Return the configured head ends by name; none is called yet."""
     head_ends = {row.name: found.kinds[row.kind].connect(row) for row in settings.head_ends}
     for head_end in head_ends.values():
-        close: Any = getattr(head_end, "close", None)
-        if close is not None:
-            closing.callback(close)
+        closing.callback(head_end.close)
     return head_ends
 
 
@@ -227,6 +234,18 @@ def loops_of(parts: Parts) -> list[Loop]:
         # One thread per call that may be under way: a head end that takes its time holds up its own calls only.
         first, *others = (f"head_end {row.name} {number}" for number in range(1, row.calls + 1))
         loops += [Loop(first, worker.turn), *(Loop(name, worker.turn, crew=first) for name in others)]
+        kind = parts.found.kinds[row.kind]
+        watch = HeadEndWatch(
+            runtime.head_ends[row.name],
+            database=database,
+            clock=clock,
+            retry=retry,
+            takes=kind.capabilities,
+            limit_to=worker.take_only,
+            listens=kind.listens,
+            holder=process_name(),
+        )
+        loops.append(Loop(f"watch {row.name}", watch.turn, close=watch.close, wakeful=False))
     return loops
 
 
@@ -237,7 +256,7 @@ def readings_worker(parts: Parts) -> ReadingsWorker:
     return ReadingsWorker(
         database=runtime.database,
         clock=runtime.clock,
-        decoders={row.name: kinds[row.kind].decoder(settings) for row in settings.head_ends},
+        decoders={row.name: kinds[row.kind].decoder(settings, row) for row in settings.head_ends},
         retry=retry_policy(settings),
     )
 

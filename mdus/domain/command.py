@@ -25,6 +25,10 @@ class CommandKind(StrEnum):
     SWITCH = "switch"  # move the breaker: not repeatable
     SWITCH_STATE = "switch_state"  # read the breaker's position back
     PING = "ping"  # answer, and do nothing else
+    LIMIT_DEMAND = "limit_demand"  # let no more than so much power through, or all of it again
+    CONTROL_LOAD = "control_load"  # take load off for a while (demand response), or call that off
+    SET_TIME = "set_time"  # set the meter's clock
+    SHOW_TEXT = "show_text"  # show a text to the customer
 
 
 class CommandStatus(StrEnum):
@@ -67,7 +71,13 @@ class Command(Value):
     `command_key` is made of owner, purpose and attempt, so deciding the same thing again makes the same command.
     It leaves neither before `not_before` nor from `expires_at` on (business instants). `control_key` names the
     connection order a switch belongs to, for the governor. Period fields serve READ_REGISTERS and READ_INTERVALS,
-    `wanted_state` SWITCH.
+    `wanted_state` SWITCH, and `parameters` by name:
+
+    ```
+    LIMIT_DEMAND   limit_kw: decimal; without it the limit is taken away
+    CONTROL_LOAD   event: id; action: schedule or cancel; start: RFC 3339, UTC; minutes; percent: of the load left
+    SHOW_TEXT      text
+    ```
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("command_key",)
@@ -88,12 +98,17 @@ class Command(Value):
     control_key: str | None = None
     period_from: datetime | None = None
     period_to: datetime | None = None
+    parameters: tuple[tuple[str, str], ...] | None = None
     test_data: bool = False
     ended_at: datetime | None = None
     acted_at: datetime | None = None  # when the meter acted, as the head end reports it
     result_code: str | None = None  # the head end's or our own short code of a failure
     result_text: str | None = None
     result_state: SwitchState | None = None
+
+    def parameter(self, name: str) -> str | None:
+        """Return a parameter, None where the command has none of that name."""
+        return next((text for given, text in self.parameters or () if given == name), None)
 
     @property
     def has_ended(self) -> bool:

@@ -1,24 +1,52 @@
 """The port every head end is spoken to through, whatever its protocol.
 
-Five completion styles (synchronous, callback, poll by token, ready-then-fetch, file drop) meet in one: `submit` gives a
-token and per-device rejects; results arrive later as deliveries: raw bodies, stored first and decoded by a pure codec.
-They come at least once, out of order, late, before the acknowledgement, or never.
+Five completion styles meet in one: `submit` gives a token and per-device rejects; results arrive as deliveries: raw
+bodies, stored first and decoded by a pure codec. They come at least once, out of order, in parts, late, before the
+acknowledgement, or never.
+
+```
+synchronous         submit returns the deliveries
+callback            POST /head-ends/<name>/<topic>, see Callbacks
+poll by token       results(token), every `poll_seconds` of the row
+ready, then fetch   a delivery says ResultsReady: results(token) at once
+file drop, broker   arrivals(): what lies in a folder, what a broker has
+```
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol, TypeVar
 
 from mdus.domain.capability import Capability, enabled_by
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
 from mdus.domain.register import Register
-from mdus.settings import Settings
+from mdus.settings import HeadEnd as Row
+from mdus.settings import Section, Settings
+
+Options = TypeVar("Options", bound=Section)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """One call to a head end: commands of one kind, never two for one meter.
+
+    `correlation` is our id of the call. `devices` and `registers` are by (sender system, device id), filled for
+    PROVISION. `concentrators` has, by serial number, the concentrator a meter is behind, where its head end told one.
+    """
+
+    kind: CommandKind
+    correlation: str
+    commands: Sequence[Command]
+    devices: Mapping[tuple[str, str], EndDevice] = field(default_factory=dict)
+    registers: Mapping[tuple[str, str], Sequence[Register]] = field(default_factory=dict)
+    concentrators: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,20 +59,21 @@ class Rejection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Submission:
-    """The head end's answer to a batch: a token for what it accepted, and what it refused."""
-
-    token: str
-    rejections: tuple[Rejection, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RawDelivery:
     """A body from a head end, to be stored before anything is done with it."""
 
     topic: str
     correlation: str  # empty when the transport names none
     body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """The head end's answer to a batch: a token for what it accepted, what it refused, and results it had at once."""
+
+    token: str
+    rejections: tuple[Rejection, ...] = ()
+    deliveries: tuple[RawDelivery, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +127,13 @@ class Heard:
 class CommandResult:
     """What became of one command at its meter.
 
-    `command_key` is the reference we gave; `correlation` our id of the call, `token` the head end's. A failure is
-    `uncertain` when the head end cannot say whether the meter acted.
+    `command_key` is the reference we gave; `correlation` our id of the call, `token` the head end's. A head end that
+    does not return the reference names the call, and the serial number says which of its commands. A failure is
+    `uncertain` when the head end cannot say whether the meter acted. What is not `is_final` is taken in, and the
+    command stays open.
     """
 
-    command_key: str
+    command_key: str | None
     correlation: str | None
     token: str | None
     serial_id: str
@@ -114,6 +145,40 @@ class CommandResult:
     intervals: tuple[FieldIntervals, ...] = ()
     switch_state: SwitchState | None = None
     uncertain: bool = False
+    is_final: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultsReady:
+    """The head end has results of a call: they are fetched by its token."""
+
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConcentratorTold:
+    """What a data concentrator tells of itself: whether it is there (None: nothing), and the meters found behind it."""
+
+    concentrator: str
+    at: datetime
+    is_online: bool | None = None
+    serials: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unmapped:
+    """Something told under a code that no table explains: kept as it came, and counted.
+
+    `source` says what the code is of: a channel, a unit, a quality or an event.
+    """
+
+    serial_id: str
+    source: str
+    code: str
+    at: datetime | None = None
+    value: str | None = None
+    unit: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,10 +189,20 @@ class UnreadableLine:
     reason: str
 
 
-FieldEvent = FieldReading | FieldIntervals | FieldAlarm | Heard | CommandResult | UnreadableLine
+FieldEvent = (
+    FieldReading
+    | FieldIntervals
+    | FieldAlarm
+    | Heard
+    | CommandResult
+    | ResultsReady
+    | ConcentratorTold
+    | Unmapped
+    | UnreadableLine
+)
 
-#: Turns a delivery (topic, body) into events.
-Decode = Callable[[str, bytes], Iterator[FieldEvent]]
+#: Turns a delivery into events.
+Decode = Callable[[RawDelivery], Iterator[FieldEvent]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +223,27 @@ class FieldMeter:
     has_breaker: bool | None
     factors: tuple[tuple[str, Decimal], ...] = ()
     clock_offset_seconds: Decimal | None = None
+    concentrator: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """What a head end says of itself: the commands it takes (None: it does not say), and its name and version."""
+
+    takes: frozenset[CommandKind] | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """What has arrived by itself, to be stored; `taken` is called once all of it is durable.
+
+    Reading `deliveries` may raise ValueError, where nothing more of it can be read: then `failed` is called with why.
+    """
+
+    deliveries: Iterable[RawDelivery]
+    taken: Callable[[], None]
+    failed: Callable[[str], None]
 
 
 class HeadEnd(Protocol):
@@ -156,19 +252,10 @@ class HeadEnd(Protocol):
     name: str
     batch_size: int
 
-    def submit(
-        self,
-        commands: Sequence[Command],
-        *,
-        kind: CommandKind,
-        correlation: str,
-        devices: Mapping[tuple[str, str], EndDevice],
-        registers: Mapping[tuple[str, str], Sequence[Register]],
-    ) -> Submission:
-        """Give a batch of one kind to the head end.
+    def submit(self, batch: Batch) -> Submission:
+        """Give a batch to the head end.
 
-        `devices` and `registers` are by (sender system, device id), filled for PROVISION. Raises TransientError when it
-        certainly did nothing, UncertainError when it may have.
+        Raises TransientError when it certainly did nothing, UncertainError when it may have.
         """
         ...
 
@@ -196,6 +283,108 @@ class HeadEnd(Protocol):
         """Yield the head end's own registry."""
         ...
 
+    def probe(self) -> Probe:
+        """Ask what the head end can do, and make what it needs to tell us anything (subscriptions)."""
+        ...
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Yield what has arrived by itself; end after a moment when there is nothing."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        ...
+
+
+class SilentHeadEnd:
+    """What a head end answers that has nothing to answer; adapters replace what theirs has."""
+
+    def find(self, correlation: str) -> Submission | None:
+        """Return None: it does not know calls by our id."""
+        del correlation
+        return None
+
+    def results(self, token: str) -> Iterable[RawDelivery]:
+        """Return nothing: results come by themselves."""
+        del token
+        return ()
+
+    def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Return nothing: register values come by themselves."""
+        del period_from, period_to
+        return iter(())
+
+    def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Return nothing: interval values come by themselves."""
+        del period_from, period_to
+        return iter(())
+
+    def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Return nothing: events come by themselves."""
+        del period_from, period_to
+        return iter(())
+
+    def meters(self) -> Iterator[FieldMeter]:
+        """Return nothing: it has no registry to ask for."""
+        return iter(())
+
+    def probe(self) -> Probe:
+        """Return that it does not say what it can do."""
+        return Probe()
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Return nothing: it is called, and calls us."""
+        return iter(())
+
+    def close(self) -> None:
+        """Do nothing: no connection is kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the sender of a push is answered."""
+
+    status: int = 202
+    media_type: str | None = None
+    content: bytes = b""
+
+
+#: Where a body of JSON names its call, near its beginning.
+_CORRELATION: Final = re.compile(rb'"correlation_id"\s*:\s*"([0-9A-Za-z-]{1,64})"')
+_BEGINNING: Final = 1024
+
+
+def correlation_in_json(body: bytes) -> str:
+    """Return the call a body of JSON names near its beginning, empty when it names none there."""
+    found = _CORRELATION.search(body, 0, _BEGINNING)
+    return found.group(1).decode() if found else ""
+
+
+def _taken(topic: str, body: bytes) -> Answer:
+    del topic, body
+    return Answer()
+
+
+def _refused(topic: str, reason: str) -> Answer:
+    del topic
+    return Answer(status=401, media_type="text/plain", content=f"{reason}\n".encode())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Callbacks:
+    """How the pushes of a kind say which call they belong to and who sends them, and how they are answered.
+
+    `correlation` only tells deliveries apart: the codec reads the body properly later. `credentials` returns user and
+    password where a body carries them; without, HTTP Basic counts alone. `answer` is given the topic and the body once
+    it is durable, `refuse` the topic and why the sender is not let in. `wsdl` describes a topic at an address.
+    """
+
+    correlation: Callable[[bytes], str] = correlation_in_json
+    credentials: Callable[[bytes], tuple[str, str] | None] | None = None
+    answer: Callable[[str, bytes], Answer] = _taken
+    refuse: Callable[[str, str], Answer] = _refused
+    wsdl: Callable[[str, str], bytes | None] | None = None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilePart:
@@ -219,21 +408,30 @@ class HeadEndKind:
     """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, what it can do, how to connect.
 
     `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `decoder`
-    returns what turns a raw delivery into events: pure, raises ValueError on a body it cannot read. `answers` is False
-    of one that only delivers: it has no address, and no job asks it for anything. `part_file` parts files in
-    the formats it reads, where it reads files.
+    returns what turns a raw delivery into events: pure, raises ValueError on a body it cannot read. `options` is the
+    shape of its rows' own settings. `answers` is False of one that only delivers: it has no address, and no job asks it
+    for anything. Of one that `listens` the arrivals are looked for; to one that `needs_concentrator` no command leaves
+    for a meter that no concentrator has told of. `part_file` parts files in the formats it reads, where it reads files.
     """
 
     name: str
     capabilities: frozenset[CommandKind]
-    connect: Callable[..., HeadEnd]
-    decoder: Callable[[Settings], Decode]
-    settings: type[Any] | None = None
+    connect: Callable[[Row], HeadEnd]
+    decoder: Callable[[Settings, Row], Decode]
+    options: type[Section] | None = None
     tells: frozenset[Capability] = frozenset()
     answers: bool = True
+    listens: bool = False
+    needs_concentrator: bool = False
+    callbacks: Callbacks = Callbacks()
     part_file: PartFile | None = None
 
     @property
     def offers(self) -> frozenset[Capability]:
         """Return what a device of such a head end can do at most; config/capabilities.toml says what of it is left."""
         return enabled_by(self.capabilities) | self.tells
+
+
+def options_of(row: Row, shape: type[Options]) -> Options:
+    """Return a row's own settings in the shape of its kind; raises pydantic's ValidationError where they do not fit."""
+    return shape.model_validate(row.options)

@@ -39,6 +39,12 @@ class Credentials:
     user: str
     password: str = field(repr=False)
 
+    def are(self, user: str, password: str) -> bool:
+        """Tell whether these are they, in the same time whether or not."""
+        same_user = hmac.compare_digest(_digest(user), _digest(self.user))
+        same_password = hmac.compare_digest(_digest(password), _digest(self.password))
+        return same_user & same_password
+
 
 def require_basic(credentials: Sequence[Credentials]) -> Callable[[HTTPConnection], Credentials | None]:
     """Return a check that gives the credentials a request presents, or raises NotAuthenticated.

@@ -1,5 +1,7 @@
 """What head ends push: `POST /head-ends/<name>/<topic>` stores the body as it came, and answers when it is durable.
 
+How a body names its call and its sender, and what it is answered, its kind says (`Callbacks`).
+
 Nothing is read here: a worker decodes and matches it. A head end that pushes the same again gets the same answer, so it
 need not remember what it has told. A large file is stored in parts, so that each is taken in by a short transaction.
 """
@@ -7,10 +9,11 @@ need not remember what it has told. A large file is stored in parts, so that eac
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
+from typing import Self
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from mdus.domain.head_end import RawDelivery
+from mdus.domain.head_end import Answer, Callbacks, RawDelivery
 from mdus.endpoints.authentication import CHALLENGE, Credentials, NotAuthenticated, require_basic
 from mdus.endpoints.runtime import Runtime
 from mdus.settings import HeadEnd
@@ -31,10 +34,8 @@ PATH = "/head-ends/{name}/{topic}"
 
 _TOPIC = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
-#: Where a body names its call, near its beginning; the header counts first. It only tells deliveries apart: the codec
-#: reads the body properly later.
-_CORRELATION = re.compile(rb'"correlation_id"\s*:\s*"([0-9A-Za-z-]{1,64})"')
-_BEGINNING = 1024
+#: More of what a body names as its call is not kept.
+_LONGEST_CORRELATION = 100
 
 #: Bytes above which a file is stored in parts.
 _PARTED_ABOVE = 1024 * 1024
@@ -47,41 +48,85 @@ class _TooLarge(Exception):
 def push_route(runtime: Runtime) -> Route:
     """Return the route on which all configured head ends push, each with its own callback credentials.
 
-    Answers 202 with an empty body once the delivery is stored, also for one stored before; 401, 404 for an unknown head
-    end or a topic no head end could mean, 413, 415 for a compressed body.
+    Answers as its kind does (202 with an empty body) once the delivery is stored, also for one stored before; 401, 404
+    for an unknown head end or a topic no head end could mean, 413, 415 for a compressed body. GET with `?wsdl` answers
+    the description of a topic that has one.
     """
-    checks = {row.name: require_basic(_credentials(row)) for row in runtime.settings.head_ends}
+    checks = {
+        row.name: _Door.of(row, runtime.callbacks.get(row.name, Callbacks())) for row in runtime.settings.head_ends
+    }
     limit = runtime.settings.http.max_body_bytes
 
     async def push(request: Request) -> Response:
         name, topic = request.path_params["name"], request.path_params["topic"]
-        check = checks.get(name)
-        if check is None or not _TOPIC.fullmatch(topic):
+        door = checks.get(name)
+        if door is None or not _TOPIC.fullmatch(topic):
             return PlainTextResponse(f"no head end {name} pushes {topic} here\n", status_code=404)
-        try:
-            check(request)
-        except NotAuthenticated as error:
-            log.warning("push_refused", head_end=name, reason=str(error))
-            return PlainTextResponse(f"{error}\n", status_code=401, headers=CHALLENGE)
+        if request.method == "GET":
+            return _described(door, topic, request)
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             return PlainTextResponse("send the body uncompressed\n", status_code=415)
         try:
+            # Who says in the body who it is has to be heard out; whoever is not let in is not asked for more.
+            if door.callbacks.credentials is None:
+                door.let_in(request, b"")
             body = await _body(request, limit)
+            if door.callbacks.credentials is not None:
+                door.let_in(request, body)
         except _TooLarge:
             return PlainTextResponse(f"the body has more than {limit} bytes\n", status_code=413)
-        correlation = request.headers.get("x-correlation-id") or correlation_in(body)
-        raw = RawDelivery(topic=topic, correlation=correlation, body=body)
+        except NotAuthenticated as error:
+            log.warning("push_refused", head_end=name, reason=str(error))
+            return _response(door.callbacks.refuse(topic, str(error)))
+        correlation = request.headers.get("x-correlation-id") or door.callbacks.correlation(body)
+        raw = RawDelivery(topic=topic, correlation=correlation[:_LONGEST_CORRELATION], body=body)
         await run_in_threadpool(_store, runtime, name, raw)
-        return Response(status_code=202)
+        return _response(door.callbacks.answer(topic, body))
 
     endpoint: Callable[[Request], Awaitable[Response]] = push
-    return Route(PATH, endpoint, methods=["POST"])
+    return Route(PATH, endpoint, methods=["GET", "POST"])
 
 
-def correlation_in(body: bytes) -> str:
-    """Return the call a body names near its beginning, empty when it names none there."""
-    found = _CORRELATION.search(body, 0, _BEGINNING)
-    return found.group(1).decode() if found else ""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Door:
+    """Who may push for one head end, and how its kind does it."""
+
+    callbacks: Callbacks
+    accepted: Sequence[Credentials]
+    check: Callable[[Request], object]
+
+    @classmethod
+    def of(cls, row: HeadEnd, callbacks: Callbacks) -> Self:
+        """Return the door of a head end."""
+        accepted = _credentials(row)
+        return cls(callbacks=callbacks, accepted=accepted, check=require_basic(accepted))
+
+    def let_in(self, request: Request, body: bytes) -> None:
+        """Let a sender pass by the credentials in its body or by HTTP Basic; raises NotAuthenticated."""
+        of_body = self.callbacks.credentials
+        told = None if of_body is None or "authorization" in request.headers else of_body(body)
+        if told is None or not self.accepted:
+            self.check(request)
+        elif not any(each.are(*told) for each in self.accepted):
+            raise NotAuthenticated("user or password in the body is wrong")
+
+
+def _described(door: _Door, topic: str, request: Request) -> Response:
+    """Answer the WSDL of a topic, where its kind has one: it holds nothing secret."""
+    describe = door.callbacks.wsdl
+    wsdl = (
+        None
+        if describe is None or "wsdl" not in request.query_params
+        else describe(topic, str(request.url).partition("?")[0])
+    )
+    if wsdl is None:
+        return PlainTextResponse("POST what you push\n", status_code=405, headers={"Allow": "POST"})
+    return Response(wsdl, media_type="text/xml")
+
+
+def _response(answer: Answer) -> Response:
+    headers = CHALLENGE if answer.status == 401 else None
+    return Response(answer.content, status_code=answer.status, media_type=answer.media_type, headers=headers)
 
 
 def _store(runtime: Runtime, head_end: str, raw: RawDelivery) -> None:

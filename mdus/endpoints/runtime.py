@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mdus.contracts.catalog import Catalog
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind
-from mdus.domain.head_end import HeadEnd, PartFile
+from mdus.domain.head_end import Callbacks, HeadEnd, PartFile
 from mdus.messaging.patterns import Service
 from mdus.settings import Settings
 from mdus.storage.session import Database
@@ -21,9 +21,8 @@ class Runtime:
     """The parts of one running process: services by their name, head ends by theirs.
 
     `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there;
-    `part_files` part what head ends that deliver files push, by their names.
-    `simulated_clock` allows business time to be steered (`/clock`); a utility never sets it.
-    `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there.
+    `part_files` part what head ends that deliver files push, `callbacks` say how what each pushes is received, both by
+    the names of head ends.
     `tools` are the rules and methods of validation; `preview` tries a changed rule set on past days, as
     `workers.rule_set_preview` does. `simulated_clock` allows business time to be steered (`/clock`); a utility never
     sets it.
@@ -37,6 +36,7 @@ class Runtime:
     head_ends: Mapping[str, HeadEnd] = field(default_factory=dict)
     commands: Mapping[str, frozenset[CommandKind]] = field(default_factory=dict)
     part_files: Mapping[str, PartFile] = field(default_factory=dict)
+    callbacks: Mapping[str, Callbacks] = field(default_factory=dict)
     tools: Tools = field(default_factory=lambda: Tools(rules={}, methods={}))
     preview: Callable[..., Comparison] | None = None
     simulated_clock: bool = False

@@ -286,7 +286,7 @@ class Sender(Section):
 class HeadEnd(Section):
     """A row of `head_ends`: one advanced metering system, reached through the adapter `kind`.
 
-    One that only delivers has no `url`.
+    One that only delivers has no `url`. `options` are the kind's own settings.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -302,6 +302,10 @@ class HeadEnd(Section):
     timeout_seconds: Seconds = 30.0
     devices_per_call: Whole = 1000
     calls: Whole = 4
+    outstanding: Whole | None = None
+    outstanding_per_concentrator: Whole | None = None
+    poll_seconds: Seconds | None = None
+    options: Mapping[str, Any] = {}
 
 
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -47,6 +47,8 @@ COMMAND = ValueTable(
         Column("correlation", Text),  # of the newest intent
         Column("token", Text),  # the head end's, of the newest accepted intent
         Column("answer_by", UtcInstant),  # business instant from which an accepted command has timed out
+        Column("poll_at", UtcInstant),  # real clock: when the results of an accepted command are asked for next
+        Column("polls", Integer, nullable=False, server_default="0"),
     ],
     constraints=[
         Index(
@@ -63,6 +65,13 @@ COMMAND = ValueTable(
             "answer_by",
             sqlite_where=text("status IN ('submitting', 'accepted')"),
             postgresql_where=text("status IN ('submitting', 'accepted')"),
+        ),
+        Index(
+            "command_polled",
+            "head_end",
+            "poll_at",
+            sqlite_where=text("status = 'accepted' AND poll_at IS NOT NULL"),
+            postgresql_where=text("status = 'accepted' AND poll_at IS NOT NULL"),
         ),
         Index("command_owner", "owner_kind", "owner_key"),
         Index("command_device", "sender_system", "device_id"),
@@ -85,6 +94,7 @@ COMMAND_INTENT = Table(
     Column("ended_at", UtcInstant),
     UniqueConstraint("command_id", "attempt", name="command_intent_key"),
     Index("command_intent_correlation", "correlation"),
+    Index("command_intent_token", "token"),
 )
 
 #: Raw bodies that head ends pushed or that were fetched: stored before anything is done with them.
@@ -119,6 +129,7 @@ HEAD_END_DELIVERY = Table(
 
 # Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value.
 COMMAND_IS_READY: ColumnElement[bool] = literal_column("command.status = 'ready'")
+COMMAND_IS_POLLED: ColumnElement[bool] = literal_column("command.status = 'accepted' AND command.poll_at IS NOT NULL")
 COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('submitting', 'accepted')")
 DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')")
 

@@ -18,7 +18,7 @@ from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.storage.column_types import UtcInstant, database_now
 from mdus.storage.command import COMMAND, COMMAND_INTENT, DELIVERY_IS_OPEN, HEAD_END_DELIVERY
-from mdus.storage.keys import among_given, told
+from mdus.storage.keys import among, among_given, told
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.registry import END_DEVICE
 from mdus.storage.submission import CLAIMED, Claimed, claimed_by
@@ -55,6 +55,7 @@ class Delivery:
     id: int
     head_end: str
     topic: str
+    correlation: str
     body: bytes
     received_at: datetime
     attempts: int
@@ -111,6 +112,7 @@ def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, li
             id=row.id,
             head_end=row.head_end,
             topic=row.topic,
+            correlation=row.correlation,
             body=zlib.decompress(row.data),
             received_at=row.received_at,
             attempts=row.attempts,
@@ -129,6 +131,7 @@ def _waiting() -> Any:
             _TABLE.c.id,
             _TABLE.c.head_end,
             _TABLE.c.topic,
+            _TABLE.c.correlation,
             _TABLE.c.data,
             _TABLE.c.received_at,
             _TABLE.c.attempts,
@@ -208,6 +211,28 @@ def commands_named(connection: Connection, keys: Collection[str]) -> dict[str, C
 def _named(dialect: str) -> Any:
     table = COMMAND.table
     return CLAIMED.where(among_given(dialect, [table.c.command_key])).order_by(table.c.id).with_for_update()
+
+
+def keys_of_calls(connection: Connection, calls: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """Return the keys of commands by call and meter: (head end, our id or its token of the call, serial number).
+
+    A call never has two commands for one meter.
+    """
+    if not calls:
+        return {}
+    intent, table = COMMAND_INTENT, COMMAND.table
+    found: dict[tuple[str, str, str], str] = {}
+    for named in (intent.c.correlation, intent.c.token):
+        by = [intent.c.head_end, named, table.c.serial_id]
+        query = (
+            select(*by, table.c.command_key)
+            .join(table, table.c.id == intent.c.command_id)
+            .where(among(connection, by[:2], {call[:2] for call in calls}))
+        )
+        for row in connection.execute(query).all():
+            if tuple(row[:3]) in calls:
+                found[row[0], row[1], row[2]] = row[3]
+    return found
 
 
 def correlations_of(connection: Connection, command_ids: Collection[int]) -> Mapping[int, Mapping[str, datetime]]:

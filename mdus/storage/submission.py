@@ -27,8 +27,11 @@ from mdus.storage.command import (
     add_events_of,
     wake_owners,
 )
+from mdus.storage.concentrator import is_behind, is_out_of_reach
 from mdus.storage.end_device_control import END_DEVICE_CONTROL, is_held_up
 from mdus.storage.keys import among, among_given, told
+from mdus.storage.outstanding import Limits, free_places, places_of
+from mdus.storage.polling import is_overdue, is_polled
 from mdus.storage.registry import END_DEVICE, REGISTER
 from mdus.storage.rows import insert_rows, update_rows
 
@@ -75,12 +78,16 @@ class Claimed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:
-    """What there is to do for one head end: kinds with due commands, and whether any expired, was lost or is late."""
+    """What there is to do for one head end.
+
+    Kinds with due commands, and whether any expired, was lost or is late, and whether results are to be asked for.
+    """
 
     kinds: frozenset[CommandKind]
     expired: bool
     orphaned: bool
     overdue: bool
+    polled: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +111,7 @@ def pending(connection: Connection, head_end: str, *, now: datetime) -> Pending:
         expired=bool(row.expired),
         orphaned=bool(row.orphaned),
         overdue=bool(row.overdue),
+        polled=bool(row.polled),
     )
 
 
@@ -115,17 +123,29 @@ def _pending_query() -> Any:
     questions = [exists().where(_due(head_end, kind, now)).label(kind.value) for kind in CommandKind]
     questions.append(exists().where(_expired(head_end, now)).label("expired"))
     questions.append(exists().where(_orphaned(head_end)).label("orphaned"))
-    questions.append(exists().where(_overdue(head_end, now)).label("overdue"))
+    questions.append(exists().where(is_overdue(head_end, now)).label("overdue"))
+    questions.append(exists().where(is_polled(head_end)).label("polled"))
     return select(*questions)
 
 
-def claim_due(connection: Connection, head_end: str, kind: CommandKind, *, now: datetime, limit: int) -> list[Claimed]:
+def claim_due(
+    connection: Connection, head_end: str, kind: CommandKind, *, now: datetime, limit: int, limits: Limits
+) -> list[Claimed]:
     """Claim due commands of one kind until the transaction ends, those planned first leading.
 
-    Switches of one claim expire at the same instant, so that their job can carry it; reconnections come first, and none
-    leaves while an earlier order of its meter is open.
+    Never two for one meter: a head end may answer by call and meter. Switches of one claim expire at the same instant,
+    so that their job can carry it; reconnections come first, and none leaves while an earlier order of its meter is
+    open. What is beyond the limits stays for a later turn.
     """
+    free = free_places(connection, head_end, limits)
+    limit = limit if free.in_all is None else min(limit, free.in_all)
+    if limit <= 0:
+        return []
     due = _due(head_end, kind, now)
+    if limits.know_concentrators:
+        due = and_(due, ~is_out_of_reach(needs_concentrator=limits.needs_concentrator))
+    if free.full:
+        due = and_(due, ~is_behind(sorted(free.full)))
     order: tuple[Any, ...] = (_TABLE.c.not_before, _TABLE.c.id)
     if kind is CommandKind.SWITCH:
         due = and_(due, ~is_held_up(now))
@@ -136,7 +156,9 @@ def claim_due(connection: Connection, head_end: str, kind: CommandKind, *, now: 
         if first is None:
             return []
         due = and_(due, _TABLE.c.expires_at == first)
-    return _claim(connection, due, order=order, limit=limit)
+    claimed = _claim(connection, due, order=order, limit=limit)
+    places = places_of(connection, head_end, [each.command.serial_id for each in claimed], limits, free)
+    return [each for each in claimed if places.take(each.command.serial_id)]
 
 
 def claim_expired(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[Claimed]:
@@ -264,9 +286,18 @@ def _still_ours(dialect: str) -> Any:
 
 
 def accept(
-    connection: Connection, claimed: Sequence[Claimed], *, token: str, answer_by: datetime, now: datetime
+    connection: Connection,
+    claimed: Sequence[Claimed],
+    *,
+    token: str,
+    answer_by: datetime,
+    poll_after: timedelta | None,
+    now: datetime,
 ) -> None:
-    """Mark commands as taken by the head end; their results are awaited until `answer_by` (business time)."""
+    """Mark commands as taken by the head end; their results are awaited until `answer_by` (business time).
+
+    With `poll_after` they are asked for by then (real time).
+    """
     _set(
         connection,
         [each.id for each in claimed],
@@ -274,6 +305,8 @@ def accept(
             "status": CommandStatus.ACCEPTED,
             "token": token,
             "answer_by": answer_by,
+            "poll_at": null() if poll_after is None else database_now(plus=poll_after),
+            "polls": 0,
             "lease_token": null(),
             "lease_until": null(),
         },
@@ -338,45 +371,6 @@ def close_intents(
     connection.execute(update(COMMAND_INTENT).where(chosen).values(outcome=outcome, token=token, ended_at=now))
 
 
-def overdue_tokens(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[str]:
-    """Return the calls whose results are overdue and whose head end was not yet asked for them."""
-    query = (
-        select(_TABLE.c.token)
-        .where(_overdue(head_end, now), _TABLE.c.due_at.is_(None), _TABLE.c.token.is_not(None))
-        .distinct()
-        .limit(limit)
-    )
-    return [token for token in connection.scalars(query) if token is not None]
-
-
-def open_tokens(connection: Connection, head_end: str, *, answer_by: datetime, limit: int) -> list[str]:
-    """Return the calls with results still to come by `answer_by` (business time), those most urgent first."""
-    query = (
-        select(_TABLE.c.token)
-        .where(
-            COMMAND_IS_UNDER_WAY,
-            _TABLE.c.status == CommandStatus.ACCEPTED,
-            _TABLE.c.head_end == head_end,
-            _TABLE.c.answer_by <= answer_by,
-            _TABLE.c.token.is_not(None),
-        )
-        .group_by(_TABLE.c.token)
-        .order_by(_TABLE.c.token)
-        .limit(limit)
-    )
-    return [token for token in connection.scalars(query) if token is not None]
-
-
-def note_asked(connection: Connection, head_end: str, tokens: Collection[str], *, now: datetime) -> None:
-    """Note that the head end was asked for these overdue results: `due_at` of an accepted command says when."""
-    if tokens:
-        connection.execute(
-            update(_TABLE)
-            .where(_overdue(head_end, now), _TABLE.c.token.in_(tokens), _TABLE.c.due_at.is_(None))
-            .values(due_at=database_now())
-        )
-
-
 def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit: int) -> list[Claimed]:
     """Claim accepted commands whose results did not come, though their head end was asked once more.
 
@@ -394,7 +388,7 @@ def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit
         .exists()
     )
     asked = or_(_TABLE.c.due_at.is_not(None), _TABLE.c.token.is_(None))
-    condition = and_(_overdue(head_end, now), asked, ~may_hold_it)
+    condition = and_(is_overdue(head_end, now), asked, ~may_hold_it)
     return _claim(connection, condition, order=(_TABLE.c.id,), limit=limit)
 
 
@@ -419,15 +413,6 @@ def _orphaned(head_end: _Text) -> ColumnElement[bool]:
         _TABLE.c.status == CommandStatus.SUBMITTING,
         _TABLE.c.head_end == head_end,
         _TABLE.c.lease_until < database_now(),
-    )
-
-
-def _overdue(head_end: _Text, now: _Instant) -> ColumnElement[bool]:
-    return and_(
-        COMMAND_IS_UNDER_WAY,
-        _TABLE.c.status == CommandStatus.ACCEPTED,
-        _TABLE.c.head_end == head_end,
-        _TABLE.c.answer_by <= now,
     )
 
 

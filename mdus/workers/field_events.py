@@ -22,16 +22,20 @@ from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import (
     CommandResult,
+    ConcentratorTold,
     FieldAlarm,
     FieldEvent,
     FieldIntervals,
     FieldReading,
     Heard,
+    ResultsReady,
+    Unmapped,
     UnreadableLine,
 )
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.outcome import Change
-from mdus.storage import delivery, submission
+from mdus.storage import delivery, polling, submission
+from mdus.storage.concentrator import note_concentrators
 from mdus.storage.origins import messages_behind
 from mdus.storage.registry import KnownDevice, devices_by_serial, note_heard, note_provisioned, note_switch_states
 from mdus.storage.session import UnitOfWork
@@ -57,6 +61,8 @@ class _Batch:
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # ended: head end, kind of command, how
     answered: dict[tuple[str, str], Counter[float]] = field(default_factory=dict)  # seconds, by head end and kind
     taken: Taken = field(default_factory=Taken)
+    ready: list[tuple[Told, str]] = field(default_factory=list)  # tokens of calls whose results may be fetched
+    concentrators: list[tuple[str, ConcentratorTold]] = field(default_factory=list)  # with their head end
 
 
 def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int, list[str]]:
@@ -66,8 +72,10 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
     """
     batch, began = _Batch(), time.time_ns()
     devices = _devices(uow, told)
-    results = [(each, event) for each in told for event in each.events if isinstance(event, CommandResult)]
-    commands = delivery.commands_named(uow.connection, {result.command_key for _, result in results})
+    results = _named(uow, [(each, event) for each in told for event in each.events if isinstance(event, CommandResult)])
+    commands = delivery.commands_named(
+        uow.connection, {result.command_key for _, result in results if result.command_key is not None}
+    )
     correlations = delivery.correlations_of(uow.connection, {command.id for command in commands.values()})
     messages = messages_behind(uow.connection, [each.command for each in commands.values()]) if tracing.is_on() else ()
     for each in told:
@@ -83,12 +91,18 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                     pass  # below: it needs its command, not the serial number
                 case UnreadableLine():
                     pass  # whoever has the delivery shows it
+                case ResultsReady():
+                    batch.ready.append((each, event.token))
+                case ConcentratorTold():
+                    batch.concentrators.append((each.head_end, event))
+                case Unmapped():
+                    pass
                 case _:
                     assert_never(event)
     positions: list[_Position] = []
     ours: list[Told] = []  # results that belong to a command of ours
     for each, result in results:
-        claimed = commands.get(result.command_key)
+        claimed = commands.get(result.command_key or "")
         reason = _mismatch(each, result, claimed, correlations)
         if claimed is None or reason is not None:
             batch.taken.note_unplaced(each.delivery_id, reason or "")
@@ -99,6 +113,7 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                 _note_answer(batch, result, claimed, correlations, now=now)
             positions += _positions(batch, each, result, claimed.command, is_late=is_late, now=now)
     _compare(uow, batch, positions, now=now)
+    _take_ready(uow, batch)
     batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
     batch.taken.add(take_alarms(uow, _only(told, FieldAlarm), devices, now=now))
     with tracing.span("result", lambda: messages, began=began):
@@ -112,6 +127,25 @@ def _only(told: Sequence[Told], kind: type[FieldEvent]) -> list[Told]:
     return [replace(each, events=events) for each, events in some if events]
 
 
+def _named(uow: UnitOfWork, results: Sequence[tuple[Told, CommandResult]]) -> list[tuple[Told, CommandResult]]:
+    """Return results with the keys of their commands, also where their head end names only the call and the meter."""
+    calls = {
+        (each.head_end, call, result.serial_id)
+        for each, result in results
+        if result.command_key is None
+        for call in (result.correlation, result.token)
+        if call
+    }
+    keys = delivery.keys_of_calls(uow.connection, calls)
+    named = []
+    for each, result in results:
+        key = result.command_key
+        for call in (result.correlation, result.token):
+            key = key or keys.get((each.head_end, call or "", result.serial_id))
+        named.append((each, replace(result, command_key=key)))
+    return named
+
+
 def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], KnownDevice]:
     """Return the devices named by serial number, by (head end, serial number)."""
     serials: dict[str, set[str]] = {}
@@ -119,7 +153,8 @@ def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], Kno
         names = {
             event.serial_id
             for event in each.events
-            if not isinstance(event, UnreadableLine) and (not isinstance(event, CommandResult) or event.intervals)
+            if isinstance(event, FieldReading | FieldIntervals | FieldAlarm | Heard)
+            or (isinstance(event, CommandResult) and event.intervals)
         }
         serials.setdefault(each.head_end, set()).update(names)
     return {
@@ -150,6 +185,16 @@ def _take_heard(batch: _Batch, told: Told, heard: Heard, devices: Mapping[tuple[
     batch.taken.note_heard((device.sender_system, device.device_id), heard.at)
 
 
+def _take_ready(uow: UnitOfWork, batch: _Batch) -> None:
+    """Have results that are ready fetched; a call not known yet may have been accepted only now."""
+    for head_end in sorted({told.head_end for told, _ in batch.ready}):
+        of_head_end = [(told, token) for told, token in batch.ready if told.head_end == head_end]
+        known = polling.note_ready(uow.connection, head_end, {token for _, token in of_head_end})
+        for told, token in of_head_end:
+            if token not in known:
+                batch.taken.note_unplaced(told.delivery_id, f"no call was accepted as {token}")
+
+
 def _mismatch(
     told: Told, result: CommandResult, claimed: Claimed | None, correlations: Mapping[int, Mapping[str, datetime]]
 ) -> str | None:
@@ -157,6 +202,9 @@ def _mismatch(
 
     A head end speaks of its own commands and meters only, and of calls we made.
     """
+    if result.command_key is None:
+        call = result.correlation or result.token
+        return f"no command for serial number {result.serial_id} in the call {call or '(none named)'}"
     if claimed is None or claimed.command.head_end != told.head_end:
         return f"no command {result.command_key}"
     if claimed.command.serial_id != result.serial_id:
@@ -186,6 +234,8 @@ def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Clai
         batch.taken.note_heard(device, at)  # provisioning says nothing of the meter itself: it need not be reachable
     if command.has_ended or command.command_key in batch.ended:
         return True
+    if not result.is_final:
+        return False
     status = ending(claimed, result)
     if status is not None:
         batch.ended[command.command_key] = Ended(
@@ -341,6 +391,7 @@ def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     connection = uow.connection
     uow.save([*batch.readings, *batch.changes, *contradicted(uow, batch.readings, now=now)])
     submission.end(connection, list(batch.ended.values()), now=now)
+    note_concentrators(connection, batch.concentrators)
     for labels, number in batch.counts.items():
         COMMANDS.labels(*labels).inc(number)
     for of, durations in batch.answered.items():

@@ -21,21 +21,23 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind, CommandStatus
-from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import GovernorRules
-from mdus.domain.head_end import HeadEnd, RawDelivery, Submission
-from mdus.domain.register import Register
+from mdus.domain.head_end import Batch, HeadEnd, RawDelivery, Submission
 from mdus.messaging.retry import RetryPolicy, TransientError, UncertainError
 from mdus.settings import Settings
-from mdus.storage import delivery, submission
+from mdus.storage import delivery, polling, submission
+from mdus.storage.concentrator import concentrators_of
 from mdus.storage.origins import messages_behind
+from mdus.storage.outstanding import Limits
 from mdus.storage.registry import note_switch_states
 from mdus.storage.session import Database, UnitOfWork
 from mdus.storage.submission import Claimed, Ended
@@ -49,8 +51,12 @@ log = structlog.get_logger(__name__)
 _ORDER = (
     CommandKind.SWITCH,
     CommandKind.SWITCH_STATE,
+    CommandKind.LIMIT_DEMAND,
+    CommandKind.CONTROL_LOAD,
     CommandKind.READ_ON_DEMAND,
     CommandKind.PING,
+    CommandKind.SHOW_TEXT,
+    CommandKind.SET_TIME,
     CommandKind.PROVISION,
     CommandKind.READ_REGISTERS,
     CommandKind.READ_INTERVALS,
@@ -62,15 +68,15 @@ _LONGEST_REST = timedelta(seconds=30)
 #: Commands settled in one transaction beside the calls (expired, lost, overdue).
 _SETTLED_AT_ONCE = 500
 
+#: How long results that were said to be ready are waited for before the call is asked for again, and how many times as
+#: long at most, where the row says nothing.
+_POLL_PAUSE = timedelta(minutes=1)
+_LONGEST_POLL = 8
+
+_NO_LIMITS: Final = Limits()
+
 #: Silent calls asked about in one turn, each by a call of its own.
 _ASKED_AT_ONCE = 20
-
-#: How a command of a head end that is not configured any more ends.
-_STRANDED = {
-    CommandStatus.READY: CommandStatus.FAILED,
-    CommandStatus.SUBMITTING: CommandStatus.UNCERTAIN,
-    CommandStatus.ACCEPTED: CommandStatus.TIMED_OUT,
-}
 
 _NAME_SPACE = uuid.UUID("0b6c4f7e-2a55-5d1c-8a3b-91f6b5a7c2de")
 
@@ -88,19 +94,17 @@ def patience(settings: Settings) -> Mapping[CommandKind, timedelta]:
 class Call:
     """One call to a head end: the intents are stored, the commands are ours as long as the lease token stands."""
 
-    kind: CommandKind
-    correlation: str
+    batch: Batch
     lease_token: str
     commands: tuple[Claimed, ...]
-    devices: Mapping[tuple[str, str], EndDevice] = field(default_factory=dict)
-    registers: Mapping[tuple[str, str], Sequence[Register]] = field(default_factory=dict)
     messages: frozenset[str] = frozenset()  # of SAP's, that ordered it: told only where there are traces
 
 
 class HeadEndWorker:
     """Serves one head end; `turn` may be called by several threads at once, as many as calls may be under way.
 
-    `takes` are the kinds of commands the head end can be given; others end here. `lease` must outlast a call with the
+    `takes` are the kinds of commands the head end can be given; others end here. `limits` say how much of them at once,
+    `poll_after` how soon it is asked for the results of a call it has accepted. `lease` must outlast a call with the
     look for it after a failure, so take a good multiple of the head end's time-out. `monotonic` is the real clock that
     rests after failures are measured with.
     """
@@ -116,6 +120,8 @@ class HeadEndWorker:
         rules: GovernorRules,
         lease: timedelta,
         takes: frozenset[CommandKind] = frozenset(CommandKind),
+        limits: Limits = _NO_LIMITS,
+        poll_after: timedelta | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.head_end = head_end
@@ -126,9 +132,13 @@ class HeadEndWorker:
         self._rules = rules
         self._lease = lease
         self._takes = takes
+        self._limits = limits
+        self._poll_after = poll_after
         self._monotonic = monotonic
         self._looking = threading.Lock()
+        self._polling = threading.Lock()
         self._lock = threading.Lock()
+        self._is_tried = False  # after failures one call shows whether the head end is back
         self._failures = 0  # calls in a row that never reached it
         self._rest_until = float("-inf")
 
@@ -146,22 +156,47 @@ class HeadEndWorker:
             moved += self.timeouts(now) if work.overdue else 0
             with self._looking:
                 call, handled = self._begin_first(work.kinds)
+        moved += self._poll() if work.polled else 0
         if call is not None:
             self._make(call)
         return moved + handled
+
+    def take_only(self, takes: frozenset[CommandKind]) -> None:
+        """Give the head end these kinds of commands from now on: it has said what it can do."""
+        self._takes = takes
 
     def timeouts(self, now: datetime) -> int:
         """Ask the head end once more for overdue results, then end what stays silent as TIMED_OUT; returns how many."""
         name = self.head_end.name
         with self._database.read() as uow:
-            tokens = submission.overdue_tokens(uow.connection, name, now=now, limit=_ASKED_AT_ONCE)
+            tokens = polling.overdue_tokens(uow.connection, name, now=now, limit=_ASKED_AT_ONCE)
         packed = [delivery.pack(each) for token in tokens for each in self._results(token)]
         with self._database.begin() as uow:
             delivery.store(uow.connection, packed, head_end=name, now=now)
-            submission.note_asked(uow.connection, name, tokens, now=now)
+            polling.note_asked(uow.connection, name, tokens, now=now)
             silent = submission.claim_overdue(uow.connection, name, now=now, limit=_SETTLED_AT_ONCE)
             self._end(uow, silent, status=CommandStatus.TIMED_OUT, now=now, code="TIMED_OUT", text="no result in time")
         return len(silent)
+
+    def _poll(self) -> int:
+        """Fetch the results of accepted calls whose turn it is; returns how many deliveries were new."""
+        if not self._polling.acquire(blocking=False):
+            return 0
+        try:
+            name, pause = self.head_end.name, self._poll_after or _POLL_PAUSE
+            with self._database.begin() as uow:
+                tokens = polling.claim_polls(
+                    uow.connection, name, pause=pause, longest=_LONGEST_POLL, limit=_ASKED_AT_ONCE
+                )
+            new = 0
+            for token in tokens:
+                packed = [delivery.pack(each) for each in self._results(token)]
+                if packed:
+                    with self._database.begin() as uow:
+                        new += delivery.store(uow.connection, packed, head_end=name, now=self._clock.now())
+            return new
+        finally:
+            self._polling.release()
 
     def _results(self, token: str) -> list[RawDelivery]:
         try:
@@ -177,27 +212,28 @@ class HeadEndWorker:
 
         One thread at a time: what another is about to claim looks due, and is not to be had.
         """
-        if self._monotonic() < self._rest_until:
+        if self._monotonic() < self._rest_until or (self._failures and self._is_tried):
             return None, 0
         for kind in _ORDER:
             if kind in kinds:
                 call, handled = self._begin(kind)
                 if handled:
+                    self._is_tried = call is not None
                     return call, handled
         return None, 0
 
     def _make(self, call: Call) -> None:
         """Make a call and store what came of it."""
+        try:
+            self._call(call)
+        finally:
+            self._is_tried = False
+
+    def _call(self, call: Call) -> None:
         answer: Submission | None
         try:
-            with tracing.span("submit", lambda: call.messages, head_end=self.head_end.name, kind=call.kind.value):
-                answer = self.head_end.submit(
-                    [each.command for each in call.commands],
-                    kind=call.kind,
-                    correlation=call.correlation,
-                    devices=call.devices,
-                    registers=call.registers,
-                )
+            with tracing.span("submit", lambda: call.messages, head_end=self.head_end.name, kind=call.batch.kind.value):
+                answer = self.head_end.submit(call.batch)
         except TransientError as error:
             self._note_failure()
             self._settle_transient(call, reason=str(error))
@@ -205,11 +241,11 @@ class HeadEndWorker:
             log.warning(
                 "call_uncertain",
                 head_end=self.head_end.name,
-                correlation=call.correlation,
-                kind=call.kind,
+                correlation=call.batch.correlation,
+                kind=call.batch.kind,
                 reason=str(error),
             )
-            answer = self._find(call.correlation)
+            answer = self._find(call.batch.correlation)
             self._settle(call, answer, reason=str(error))
         else:
             self._note_success()
@@ -225,32 +261,42 @@ class HeadEndWorker:
         with self._database.begin() as uow:
             now = self._clock.now()
             limit = self.head_end.batch_size
-            claimed = submission.claim_due(uow.connection, name, kind, now=now, limit=limit)
+            claimed = submission.claim_due(uow.connection, name, kind, now=now, limit=limit, limits=self._limits)
             leaving, refused = self._governed(uow, claimed, kind=kind, now=now) if claimed else (claimed, 0)
             if not leaving:
                 return None, refused
             told = [each.command for each in leaving if kind is CommandKind.PROVISION]
             messages = messages_behind(uow.connection, [each.command for each in leaving]) if tracing.is_on() else None
             devices, registers = submission.devices_and_registers(uow.connection, told, now=now)
-            call = Call(
+            batch = Batch(
                 kind=kind,
                 correlation=correlation_of(leaving),
-                lease_token=str(uuid.uuid4()),
-                commands=tuple(leaving),
+                commands=[each.command for each in leaving],
                 devices=devices,
                 registers=registers,
+                concentrators=self._concentrators(uow, leaving),
+            )
+            call = Call(
+                batch=batch,
+                lease_token=str(uuid.uuid4()),
+                commands=tuple(leaving),
                 messages=messages or frozenset(),
             )
             submission.begin_call(
                 uow.connection,
                 leaving,
                 head_end=name,
-                correlation=call.correlation,
+                correlation=batch.correlation,
                 lease_token=call.lease_token,
                 lease=self._lease,
                 now=now,
             )
         return call, len(leaving) + refused
+
+    def _concentrators(self, uow: UnitOfWork, leaving: Sequence[Claimed]) -> Mapping[str, str]:
+        if not self._limits.know_concentrators:
+            return {}
+        return concentrators_of(uow.connection, self.head_end.name, {each.command.serial_id for each in leaving})
 
     def _governed(
         self, uow: UnitOfWork, claimed: Sequence[Claimed], *, kind: CommandKind, now: datetime
@@ -303,6 +349,7 @@ class HeadEndWorker:
         now = self._clock.now()
         rejections = {rejection.command_key: rejection for rejection in answer.rejections}
         rejected = [each for each in call.commands if each.command.command_key in rejections]
+        answered = [delivery.pack(each) for each in answer.deliveries]
         with self._database.begin() as uow:
             connection = uow.connection
             ours = submission.still_ours(connection, call.commands, lease_token=call.lease_token)
@@ -310,9 +357,12 @@ class HeadEndWorker:
                 connection,
                 [each for each in ours if each.command.command_key not in rejections],
                 token=answer.token,
-                answer_by=now + self._patience[call.kind],
+                answer_by=now + self._patience[call.batch.kind],
+                poll_after=self._poll_after,
                 now=now,
             )
+            # What was answered at once is taken in like anything the head end tells: by then its commands are accepted.
+            delivery.store(connection, answered, head_end=self.head_end.name, now=now)
             ended = [
                 Ended(
                     id=each.id,
@@ -335,9 +385,11 @@ class HeadEndWorker:
             )
             if rejected:
                 of = [each.id for each in rejected]
-                submission.close_intents(connection, call.correlation, outcome="rejected", now=now, of=of)
-            submission.close_intents(connection, call.correlation, outcome="accepted", now=now, token=answer.token)
-        self._count(call.kind, "failed", len(ended))
+                submission.close_intents(connection, call.batch.correlation, outcome="rejected", now=now, of=of)
+            submission.close_intents(
+                connection, call.batch.correlation, outcome="accepted", now=now, token=answer.token
+            )
+        self._count(call.batch.kind, "failed", len(ended))
 
     def _settle_transient(self, call: Call, *, reason: str) -> None:
         """Give back what the head end certainly did not do; what has failed too often ends as UNREACHABLE."""
@@ -345,7 +397,7 @@ class HeadEndWorker:
         with self._database.begin() as uow:
             ours = submission.still_ours(uow.connection, call.commands, lease_token=call.lease_token)
             self._try_again(uow, ours, now=now, reason=reason)
-            submission.close_intents(uow.connection, call.correlation, outcome="transient", now=now)
+            submission.close_intents(uow.connection, call.batch.correlation, outcome="transient", now=now)
         log.warning("head_end_unreachable", head_end=self.head_end.name, commands=len(ours), reason=reason)
 
     def _settle_uncertain(self, call: Call, *, reason: str) -> None:
@@ -353,12 +405,12 @@ class HeadEndWorker:
         now = self._clock.now()
         with self._database.begin() as uow:
             ours = submission.still_ours(uow.connection, call.commands, lease_token=call.lease_token)
-            if call.kind is CommandKind.SWITCH:
+            if call.batch.kind is CommandKind.SWITCH:
                 text = f"it is not known whether the head end took it: {reason}"[:500]
                 self._end(uow, ours, status=CommandStatus.UNCERTAIN, now=now, code="UNCERTAIN", text=text)
             else:
                 self._try_again(uow, ours, now=now, reason=reason)
-            submission.close_intents(uow.connection, call.correlation, outcome="uncertain", now=now)
+            submission.close_intents(uow.connection, call.batch.correlation, outcome="uncertain", now=now)
 
     def _try_again(self, uow: UnitOfWork, ours: Sequence[Claimed], *, now: datetime, reason: str) -> None:
         # `attempts` was read before this attempt was counted.
@@ -384,7 +436,8 @@ class HeadEndWorker:
         for (kind, correlation), commands in calls.items():
             # The attempt was counted when it began.
             begun = tuple(_before_attempt(each) for each in commands)
-            call = Call(kind=kind, correlation=correlation, lease_token=lease_token, commands=begun)
+            batch = Batch(kind=kind, correlation=correlation, commands=[each.command for each in begun])
+            call = Call(batch=batch, lease_token=lease_token, commands=begun)
             log.warning("call_recovered", head_end=name, correlation=correlation, kind=kind, commands=len(commands))
             self._settle(call, self._find(correlation), reason="the worker ended in the middle of the call")
         return len(orphans)
@@ -451,21 +504,3 @@ def _before_attempt(claimed: Claimed) -> Claimed:
         correlation=claimed.correlation,
         token=claimed.token,
     )
-
-
-def command_timeouts(database: Database, workers: Mapping[str, HeadEndWorker], *, now: datetime) -> str:
-    """Do the job of that name: time out what is overdue at every head end, also at those no longer configured."""
-    overdue = sum(worker.timeouts(now) for worker in workers.values())
-    stranded = 0
-    with database.begin() as uow:
-        for each in submission.claim_stranded(uow.connection, list(workers), now=now, limit=_SETTLED_AT_ONCE):
-            stranded += 1
-            ended = Ended(
-                id=each.id,
-                command_key=each.command.command_key,
-                status=_STRANDED[each.command.status],
-                code="NO_HEAD_END",
-                text=f"the head end {each.command.head_end} is not configured any more",
-            )
-            submission.end(uow.connection, [ended], now=now)
-    return f"{overdue} commands timed out, {stranded} of unknown head ends failed"

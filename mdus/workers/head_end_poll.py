@@ -14,7 +14,7 @@ import structlog
 
 from mdus.domain.head_end import HeadEnd, RawDelivery
 from mdus.messaging.retry import TransientError, UncertainError
-from mdus.storage import delivery, submission
+from mdus.storage import delivery, polling
 from mdus.storage.session import Database
 
 log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ def _stored(database: Database, head_end: HeadEnd, pages: Iterable[RawDelivery],
 
 def _results(database: Database, head_end: HeadEnd, *, now: datetime, answer_by: datetime) -> int:
     with database.read() as uow:
-        tokens = submission.open_tokens(uow.connection, head_end.name, answer_by=answer_by, limit=_CALLS)
+        tokens = polling.open_tokens(uow.connection, head_end.name, answer_by=answer_by, limit=_CALLS)
     stored = 0
     for token in tokens:
         packed = [delivery.pack(each) for each in head_end.results(token)]

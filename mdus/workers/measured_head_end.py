@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-from mdus.domain.command import Command, CommandKind
-from mdus.domain.end_device import EndDevice
-from mdus.domain.head_end import FieldMeter, HeadEnd, RawDelivery, Submission
-from mdus.domain.register import Register
+from mdus.domain.head_end import Arrival, Batch, FieldMeter, HeadEnd, Probe, RawDelivery, Submission
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.telemetry.metrics import HEAD_END_CALL_SECONDS
 
@@ -26,20 +23,10 @@ class MeasuredHeadEnd:
         self.name = head_end.name
         self.batch_size = head_end.batch_size
 
-    def submit(
-        self,
-        commands: Sequence[Command],
-        *,
-        kind: CommandKind,
-        correlation: str,
-        devices: Mapping[tuple[str, str], EndDevice],
-        registers: Mapping[tuple[str, str], Sequence[Register]],
-    ) -> Submission:
+    def submit(self, batch: Batch) -> Submission:
         """Give a batch of one kind to the head end."""
         with self._timed("submit"):
-            return self._head_end.submit(
-                commands, kind=kind, correlation=correlation, devices=devices, registers=registers
-            )
+            return self._head_end.submit(batch)
 
     def find(self, correlation: str) -> Submission | None:
         """Return what became of a call whose answer was lost."""
@@ -67,6 +54,19 @@ class MeasuredHeadEnd:
         """Yield the head end's own registry; to read it through is one call here, for a meter is no page."""
         with self._timed("meters"):
             yield from self._head_end.meters()
+
+    def probe(self) -> Probe:
+        """Ask what the head end can do."""
+        with self._timed("probe"):
+            return self._head_end.probe()
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """Yield what has arrived by itself: nobody is called for it."""
+        return self._head_end.arrivals()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._head_end.close()
 
     def _paged(self, call: str, pages: Iterator[T]) -> Iterator[T]:
         while True:

@@ -84,7 +84,7 @@ class ReadingsWorker:
         events = 0
         for each in found:
             try:
-                raw = RawDelivery(topic=each.topic, correlation="", body=each.body)
+                raw = RawDelivery(topic=each.topic, correlation=each.correlation, body=each.body)
                 told = _told(each, self.decoded(raw, head_end=each.head_end))
             except ValueError as error:
                 unreadable.append((each, str(error)))
@@ -103,7 +103,7 @@ class ReadingsWorker:
         decode = self._decoders.get(head_end)
         if decode is None:
             raise ValueError(f"the head end {head_end} is not configured any more")
-        return tuple(decode(raw.topic, raw.body))
+        return tuple(decode(raw))
 
     def knows(self, packed: Packed, *, head_end: str) -> bool:
         """Tell whether a delivery was stored before."""
@@ -124,7 +124,13 @@ class ReadingsWorker:
                 if number is None:
                     return TakenAtOnce(is_new=False)
                 each = Delivery(
-                    id=number, head_end=head_end, topic=raw.topic, body=raw.body, received_at=now, attempts=0
+                    id=number,
+                    head_end=head_end,
+                    topic=raw.topic,
+                    correlation=raw.correlation,
+                    body=raw.body,
+                    received_at=now,
+                    attempts=0,
                 )
                 unplaced = self._take_in(uow, [(each, _told(each, events))], now=now)
         except Exception:  # as in the worker loop: what was told is kept

@@ -120,7 +120,10 @@ class BothSides:
             lease=timedelta(minutes=1),
         )
         self.readings = ReadingsWorker(
-            database=self.database, clock=self.clock, decoders={"city": HEAD_END.decoder(settings)}, retry=_RETRY
+            database=self.database,
+            clock=self.clock,
+            decoders={"city": HEAD_END.decoder(settings, settings.head_ends[0])},
+            retry=_RETRY,
         )
 
     def close(self) -> None:

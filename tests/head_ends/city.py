@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from mdus.contracts.catalog import catalog
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.head_end import RawDelivery
 from mdus.domain.register import Register
 from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
@@ -81,8 +82,11 @@ class City(Field):
         """Return what the head end has told of one kind so far, pushed or fetched, oldest first."""
         with self.database.read() as uow:
             table = HEAD_END_DELIVERY
-            rows = uow.connection.execute(select(table.c.topic, table.c.data).order_by(table.c.id)).all()
-        events = (event for row in rows for event in self.decode(row.topic, zlib.decompress(row.data)))
+            rows = uow.connection.execute(
+                select(table.c.topic, table.c.correlation, table.c.data).order_by(table.c.id)
+            ).all()
+        told = (RawDelivery(topic=row[0], correlation=row[1], body=zlib.decompress(row[2])) for row in rows)
+        events = (event for raw in told for event in self.decode(raw))
         return [event for event in events if isinstance(event, kind)]
 
     def install(self, meter: dict[str, Any], *, hear: bool = True, channels: bool = False) -> EndDevice:

@@ -76,8 +76,9 @@ class Field:
         self.clock = StandingClock()
         self.real = 0.0  # what rests after failures are measured with
         self.retry = RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
-        self.head_end = HEAD_END.connect(row(head_end_url, **row_changes))
-        self.decode = HEAD_END.decoder(self.settings)
+        self.row = row(head_end_url, **row_changes)
+        self.head_end = HEAD_END.connect(self.row)
+        self.decode = HEAD_END.decoder(self.settings, self.row)
         self.worker = self.new_worker()
         self.readings = ReadingsWorker(
             database=self.database, clock=self.clock, decoders={"city": self.decode}, retry=self.retry
@@ -105,7 +106,7 @@ class Field:
 
     def close(self) -> None:
         """Let go of database and connections."""
-        self.head_end.close()  # type: ignore[attr-defined]
+        self.head_end.close()
         self.database.close()
 
     # ---- what is there -----------------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ class TestIntervals:
 
         pages = city.head_end.intervals(period_from=NOON, period_to=MIDNIGHT)
 
-        fetched = [event for page in pages for event in city.decode(page.topic, page.body)]
+        fetched = [event for page in pages for event in city.decode(page)]
         assert by_instant(fetched, channel) == {
             at: value for at, value in intervals(city, device, channel).items() if at < MIDNIGHT
         }
@@ -273,7 +273,7 @@ class TestEvents:
 
         pages = city.head_end.events(period_from=begin, period_to=begin + timedelta(minutes=1))
 
-        fetched = [event for page in pages for event in city.decode(page.topic, page.body)]
+        fetched = [event for page in pages for event in city.decode(page)]
         lost = [alarm for alarm in city.told(FieldAlarm) if alarm.event_type == "3.26.0.85"]
         assert sorted(fetched, key=str) == sorted(lost, key=str)
         assert len(fetched) == 4

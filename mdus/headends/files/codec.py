@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import BinaryIO, Final
 
-from mdus.domain.head_end import Decode, FieldEvent, FilePart
+from mdus.domain.head_end import FieldEvent, FilePart
 from mdus.headends.files import cmep, interval_csv
 from mdus.settings import Settings
 
@@ -30,7 +30,7 @@ _BYTES: Final = 4 * 1024 * 1024
 _BEGINNING: Final = 4096
 
 
-def decoder(settings: Settings) -> Decode:
+def decoder(settings: Settings) -> Callable[[str, bytes], Iterator[FieldEvent]]:
     """Return what reads the bodies of both formats, by the tables of these settings."""
     tables = cmep.CmepTables.of(settings)
 

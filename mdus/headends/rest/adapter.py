@@ -11,7 +11,7 @@ sent, but no readable answer; other 5xx       it may have been done    -> Uncert
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache, partial
 from typing import TypeVar
@@ -19,10 +19,16 @@ from typing import TypeVar
 import httpx
 
 from mdus.domain.capability import Capability
-from mdus.domain.command import Command, CommandKind
-from mdus.domain.end_device import EndDevice
-from mdus.domain.head_end import FieldMeter, HeadEndKind, RawDelivery, Rejection, Submission
-from mdus.domain.register import Register
+from mdus.domain.command import CommandKind
+from mdus.domain.head_end import (
+    Batch,
+    FieldMeter,
+    HeadEndKind,
+    RawDelivery,
+    Rejection,
+    SilentHeadEnd,
+    Submission,
+)
 from mdus.headends.rest import codec
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
@@ -33,6 +39,11 @@ _CONNECT_SECONDS = 5.0
 #: Answers by which the head end says that it did nothing, and that another time it might. A refused login or a wrong
 #: address is among them: an operator mends it, and no order of SAP should fail for it meanwhile.
 _NOT_NOW = frozenset({401, 403, 404, 405, 408, 429, 503})
+
+#: What its API has no job for.
+_NOT_OFFERED = frozenset(
+    {CommandKind.LIMIT_DEMAND, CommandKind.CONTROL_LOAD, CommandKind.SET_TIME, CommandKind.SHOW_TEXT}
+)
 
 #: Failures of the transport before anything was sent.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -45,7 +56,7 @@ _DAYS_ON_PAGE = 200
 T = TypeVar("T")
 
 
-class RestHeadEnd:
+class RestHeadEnd(SilentHeadEnd):
     """One head end of kind `rest`; may be used by several threads at once."""
 
     def __init__(self, row: Row) -> None:
@@ -61,31 +72,23 @@ class RestHeadEnd:
         fresh = httpx.Limits(max_keepalive_connections=0)
         self._acting = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=_trust(), limits=fresh)
 
-    def submit(
-        self,
-        commands: Sequence[Command],
-        *,
-        kind: CommandKind,
-        correlation: str,
-        devices: Mapping[tuple[str, str], EndDevice],
-        registers: Mapping[tuple[str, str], Sequence[Register]],
-    ) -> Submission:
+    def submit(self, batch: Batch) -> Submission:
         """Give the batch to the head end as one job.
 
         A meter to be provisioned without a register, or with registers of no one commodity, is rejected here.
         """
-        refused = _refused_here(commands, kind=kind, devices=devices, registers=registers)
+        refused = _refused_here(batch)
         named = {rejection.command_key for rejection in refused}
-        sent = [command for command in commands if command.command_key not in named]
+        sent = [command for command in batch.commands if command.command_key not in named]
         if not sent:
             return Submission(token="", rejections=tuple(refused))
         body = codec.job(
             sent,
-            kind=kind,
-            correlation=correlation,
+            kind=batch.kind,
+            correlation=batch.correlation,
             callback_url=self._callback_url,
-            devices=devices,
-            registers=registers,
+            devices=batch.devices,
+            registers=batch.registers,
         )
         answer = self._post_job(body)
         if answer.status_code == httpx.codes.ACCEPTED:
@@ -179,19 +182,14 @@ def connect(row: Row) -> RestHeadEnd:
     return RestHeadEnd(row)
 
 
-def _refused_here(
-    commands: Sequence[Command],
-    *,
-    kind: CommandKind,
-    devices: Mapping[tuple[str, str], EndDevice],
-    registers: Mapping[tuple[str, str], Sequence[Register]],
-) -> list[Rejection]:
-    if kind is not CommandKind.PROVISION:
+def _refused_here(batch: Batch) -> list[Rejection]:
+    if batch.kind is not CommandKind.PROVISION:
         return []
     refused = []
-    for command in commands:
+    for command in batch.commands:
         key = (command.sender_system, command.device_id)
-        reason = codec.can_provision(registers.get(key, ())) if key in devices else "the device is not known any more"
+        known = key in batch.devices
+        reason = codec.can_provision(batch.registers.get(key, ())) if known else "the device is not known any more"
         if reason is not None:
             refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
     return refused
@@ -216,8 +214,8 @@ def _page(query: Mapping[str, str], cursor: str | None, *, limit: int = _PAGE) -
 
 HEAD_END = HeadEndKind(
     name="rest",
-    capabilities=frozenset(CommandKind),
+    capabilities=frozenset(CommandKind) - _NOT_OFFERED,
     connect=connect,
-    decoder=lambda _: codec.decode,
+    decoder=lambda _settings, _row: lambda raw: codec.decode(raw.topic, raw.body),
     tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS}),
 )

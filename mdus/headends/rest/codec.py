@@ -122,6 +122,8 @@ def _parameters(
             return {"state": command.wanted_state.value}
         case CommandKind.READ_ON_DEMAND | CommandKind.SWITCH_STATE | CommandKind.PING:
             return {}
+        case _:
+            raise ValueError(f"the API has no job for {kind.value}")
 
 
 def _provisioning(device: EndDevice, registers: Sequence[Register]) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class SideBySide:
             ReadingsWorker(
                 database=self.database,
                 clock=self.clock,
-                decoders=dict.fromkeys(self.head_ends, HEAD_END.decoder(settings)),
+                decoders=dict.fromkeys(self.head_ends, HEAD_END.decoder(settings, settings.head_ends[0])),
                 retry=_LATER,
             ).turn,
             MeterReadingDocumentWorker(**shared).turn,

@@ -83,11 +83,12 @@ class Street:
         self.clock = Clock(midnight(DAY + timedelta(days=1)) + timedelta(hours=1))
         self.database = Database(url, settings=examined.settings)
         self.scripted = ScriptedHeadEnd()
-        self.head_end = HEAD_END.connect(Row(name="city", kind="rest", url=self.scripted.url, time_zone=ZONE))
+        row = Row(name="city", kind="rest", url=self.scripted.url, time_zone=ZONE)
+        self.head_end = HEAD_END.connect(row)
         self.readings = ReadingsWorker(
             database=self.database,
             clock=self.clock,
-            decoders={"city": HEAD_END.decoder(self.settings)},
+            decoders={"city": HEAD_END.decoder(self.settings, row)},
             retry=RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3),
         )
         self.worker = ValidationWorker(

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 
 from mdus.contracts.catalog import catalog
-from mdus.endpoints.push import correlation_in, push_route
+from mdus.domain.head_end import correlation_in_json
+from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
 from mdus.headends.files.codec import part_file
 from mdus.settings import load_settings
@@ -175,7 +176,7 @@ class TestCorrelationIn:
         ],
     )
     def test_reads_the_beginning_only(self, body: bytes, correlation: str) -> None:
-        assert correlation_in(body) == correlation
+        assert correlation_in_json(body) == correlation
 
 
 class TestFiles:

@@ -20,7 +20,7 @@ from mdus.storage import submission
 from mdus.storage.command import COMMAND, COMMAND_INTENT
 from mdus.storage.end_device_control import order_switching, stop_reason
 from mdus.storage.message import MESSAGE_EVENT
-from mdus.workers.head_end import command_timeouts
+from mdus.workers.command_timeouts import command_timeouts
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
 from tests.head_ends.field import DEVICE, ENERGY, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
@@ -121,8 +121,9 @@ class TestTurn:
 
     def test_makes_calls_no_larger_than_the_head_end_takes(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.head_end.batch_size = 2
-        for _ in range(3):
-            field.command(CommandKind.READ_ON_DEMAND)
+        for number in range(3):
+            meter = field.device(f"{number}", f"{number}")
+            field.command(CommandKind.READ_ON_DEMAND, device_id=meter.device_id, serial_id=meter.serial_id)
 
         assert [field.worker.turn(), field.worker.turn(), field.worker.turn()] == [2, 1, 0]
         assert [len(body["devices"]) for body in scripted.submitted] == [2, 1]

@@ -27,6 +27,7 @@ from mdus.domain.reading import MeterReading
 from mdus.headends.files import HEAD_END
 from mdus.headends.files.interval_csv import HEADER
 from mdus.messaging.retry import RetryPolicy
+from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
 from mdus.storage import delivery
 from mdus.storage.command import HEAD_END_DELIVERY
@@ -53,7 +54,7 @@ class Site:
         self.settings = load_settings(ENVIRON, tables=discover().tables)
         self.database = Database(url, settings=self.settings)
         self.clock = StandingClock()
-        decode = HEAD_END.decoder(self.settings)
+        decode = HEAD_END.decoder(self.settings, Row(name="files", kind="files", time_zone="Europe/Berlin"))
         self.worker = ReadingsWorker(
             database=self.database,
             clock=self.clock,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
+from mdus.domain.head_end import Batch
 from mdus.headends.rest import HEAD_END
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.telemetry.metrics import REGISTRY
@@ -29,7 +30,7 @@ def scripted() -> Iterator[ScriptedHeadEnd]:
 def measured(scripted: ScriptedHeadEnd) -> Iterator[MeasuredHeadEnd]:
     connected = HEAD_END.connect(row(scripted.url))
     yield MeasuredHeadEnd(connected)
-    connected.close()  # type: ignore[attr-defined]
+    connected.close()
 
 
 def calls(call: str, result: str) -> float:
@@ -39,7 +40,7 @@ def calls(call: str, result: str) -> float:
 
 
 def submit(head_end: MeasuredHeadEnd) -> None:
-    head_end.submit([command()], kind=CommandKind.SWITCH_STATE, correlation="c-1", devices={}, registers={})
+    head_end.submit(Batch(commands=[command()], kind=CommandKind.SWITCH_STATE, correlation="c-1"))
 
 
 def command() -> Command:

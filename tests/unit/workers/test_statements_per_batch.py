@@ -66,9 +66,8 @@ class Chain:
         clock, retry = Noon(), RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
         self.database = database = Database(url, settings=settings)
         self._scripted, self._settings, self._seed, self._orders = scripted, settings, 0, 0
-        self._head_end = HEAD_END.connect(
-            Row(name=orders.HEAD_END, kind="rest", url=scripted.url, time_zone="Europe/Berlin")
-        )
+        row = Row(name=orders.HEAD_END, kind="rest", url=scripted.url, time_zone="Europe/Berlin")
+        self._head_end = HEAD_END.connect(row)
         services = discover().services
         runtime = Runtime(settings=settings, database=database, clock=clock, catalog=catalog(), services=services)
         self._intake = Intake(runtime)
@@ -92,7 +91,7 @@ class Chain:
             lease=timedelta(minutes=1),
         )
         readings = ReadingsWorker(
-            database=database, clock=clock, decoders={orders.HEAD_END: HEAD_END.decoder(settings)}, retry=retry
+            database=database, clock=clock, decoders={orders.HEAD_END: HEAD_END.decoder(settings, row)}, retry=retry
         )
         with database.begin() as uow:
             rule_set.seed(uow.connection, settings.rows("rule_sets", RuleSetRow), now=NOON)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mdus.domain.command import CommandKind
+from mdus.domain.head_end import Batch
 from mdus.headends.rest.adapter import RestHeadEnd, connect
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.head_ends.field import row
@@ -36,8 +37,8 @@ def head_end(scripted: ScriptedHeadEnd) -> Iterator[RestHeadEnd]:
 
 
 def submit(head_end: RestHeadEnd, kind: CommandKind = CommandKind.READ_ON_DEMAND, **named: Any) -> Any:
-    given = {"correlation": CORRELATION, "devices": {}, "registers": {}} | named
-    return head_end.submit([command(kind)], kind=kind, **given)
+    given = {"correlation": CORRELATION} | named
+    return head_end.submit(Batch(commands=[command(kind)], kind=kind, **given))
 
 
 class TestSubmit:
