@@ -16,10 +16,11 @@ from mdus.bootstrap.errors import CannotStart
 from mdus.cis.client import CisClient
 from mdus.contracts.catalog import catalog
 from mdus.domain.end_device_control import GovernorRules
-from mdus.domain.head_end import HeadEnd
+from mdus.domain.head_end import HeadEnd, HeadEndKind
 from mdus.domain.local_time import day_start
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.retry import RetryPolicy
+from mdus.settings import HeadEnd as HeadEndRow
 from mdus.settings import Problem, Settings, SettingsError, load_settings
 from mdus.storage.job import newest_done
 from mdus.storage.outstanding import Limits
@@ -145,11 +146,7 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
             patience=patience(settings),
             rules=rules,
             takes=found.kinds[row.kind].capabilities,
-            limits=Limits(
-                outstanding=row.outstanding,
-                per_concentrator=row.outstanding_per_concentrator,
-                needs_concentrator=found.kinds[row.kind].needs_concentrator,
-            ),
+            limits=limits_of(row, found.kinds[row.kind]),
             poll_after=None if row.poll_seconds is None else timedelta(seconds=row.poll_seconds),
             # A call, and the look for it when its answer is lost.
             lease=timedelta(seconds=max(settings.workers.lease_seconds, 3 * row.timeout_seconds)),
@@ -157,6 +154,15 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
         for row in settings.head_ends
     }
     return Parts(runtime=runtime, found=found, head_end_workers=workers, closing=closing)
+
+
+def limits_of(row: HeadEndRow, kind: HeadEndKind) -> Limits:
+    """Return how much a head end is given at once."""
+    return Limits(
+        outstanding=row.outstanding,
+        per_concentrator=row.outstanding_per_concentrator,
+        needs_concentrator=kind.needs_concentrator,
+    )
 
 
 def connect_head_ends(settings: Settings, found: Found, closing: ExitStack) -> dict[str, HeadEnd]:

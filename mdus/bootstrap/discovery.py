@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Final, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 import mdus.headends
 import mdus.services
@@ -33,7 +33,7 @@ from mdus.messaging.patterns import (
     inbound_roots,
     outbound_roots,
 )
-from mdus.settings import Problem, Settings
+from mdus.settings import HeadEnd, Problem, Section, Settings
 from mdus.vee.method import Method
 from mdus.vee.rule import Rule
 from mdus.vee.rule_set import RuleSetRow, Tools
@@ -148,6 +148,8 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
         elif row.url is None and found.kinds[row.kind].answers:
             what = f"a head end of kind {row.kind} is called, and has no address"
             yield Problem(what=what, where=f"{where}.url", mend="give it a url")
+        else:
+            yield from _misfits_of_options(row, found.kinds[row.kind].options, where=f"{where}.options")
         path = f"/head-ends/{row.name}"
         if row.callback_url is not None and not row.callback_url.rstrip("/").endswith(path):
             what = f"callback_url does not end in {path}, where this head end's callbacks are taken in"
@@ -160,6 +162,23 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
                     where=f"senders.{sender.name}.single_services",
                     mend="name a service by the root of its single message; GET /sap lists them",
                 )
+
+
+def _misfits_of_options(row: HeadEnd, shape: type[Section] | None, *, where: str) -> Iterator[Problem]:
+    """Yield where a row's own settings do not fit its kind."""
+    if shape is None:
+        if row.options:
+            names = ", ".join(sorted(row.options))
+            yield Problem(what=f"a head end of kind {row.kind} has no options", where=where, mend=f"leave out {names}")
+        return
+    try:
+        shape.model_validate(row.options)
+    except ValidationError as error:
+        for each in error.errors():
+            name = ".".join(str(part) for part in each["loc"])
+            known = ", ".join(sorted(shape.model_fields))
+            mend = f"see docs/head_ends/{row.kind}.md; known are: {known}"
+            yield Problem(what=f"{name or 'options'}: {each['msg']}", where=f"{where}.{name}".rstrip("."), mend=mend)
 
 
 def _messages(service: Service) -> Iterator[tuple[str, bool, Direction, type | None]]:

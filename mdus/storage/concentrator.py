@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Table, Text, UniqueConstraint, or_, select
+from sqlalchemy import Boolean, Column, Connection, Table, Text, UniqueConstraint, and_, func, or_, select
 
 from mdus.domain.command import CommandKind
 from mdus.domain.head_end import ConcentratorTold, Probe
@@ -125,6 +125,39 @@ def probes(connection: Connection) -> dict[str, Probed]:
         )
         for row in rows
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Concentrator:
+    """A data concentrator as it told of itself last, and how many meters are behind it."""
+
+    head_end: str
+    name: str
+    is_online: bool | None
+    told_at: datetime
+    meters: int
+
+
+def concentrators_told(connection: Connection) -> list[Concentrator]:
+    """Return all concentrators, by head end and name."""
+    table, meter = CONCENTRATOR, CONCENTRATOR_METER
+    counted = (
+        select(meter.c.head_end, meter.c.concentrator, func.count().label("meters"))
+        .group_by(meter.c.head_end, meter.c.concentrator)
+        .subquery()
+    )
+    is_its = and_(counted.c.head_end == table.c.head_end, counted.c.concentrator == table.c.name)
+    query = (
+        select(table.c.head_end, table.c.name, table.c.is_online, table.c.told_at, counted.c.meters)
+        .outerjoin(counted, is_its)
+        .order_by(table.c.head_end, table.c.name)
+    )
+    return [
+        Concentrator(
+            head_end=row.head_end, name=row.name, is_online=row.is_online, told_at=row.told_at, meters=row.meters or 0
+        )
+        for row in connection.execute(query).all()
+    ]
 
 
 def concentrators_of(connection: Connection, head_end: str, serials: Collection[str]) -> dict[str, str]:

@@ -23,32 +23,49 @@ from mdus.domain.register import Register
 from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
 from mdus.storage.command import HEAD_END_DELIVERY
-from tests.head_ends.field import NOON, SENDER, Field, row
-from tests.head_ends.kinds import CALLBACK, KINDS, SimulatedHeadEnd
+from mdus.storage.registry import note_heard
+from tests.head_ends.field import NOON, SENDER, Field
+from tests.head_ends.kinds import CALLBACK, SimulatedHeadEnd, Variant
 
 E = TypeVar("E")
 
 PATIENCE = 30.0  # real seconds until a test gives up waiting
 
+#: Between two questions for the results of a call, where the kind is polled.
+_POLL_SECONDS = 0.05
+
 
 class City(Field):
     """The field of a test, with a simulated head end behind it that has meters of its own."""
 
-    def __init__(self, kind: str, database_url: str, folder: Path) -> None:
+    def __init__(self, variant: Variant, database_url: str, folder: Path, **options: str) -> None:
+        self.variant = variant
         listening = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         callback_url = f"{url}/head-ends/city"
-        self.simulated: SimulatedHeadEnd = KINDS[kind](folder, callback_url=callback_url, now=NOON)
-        city = {
-            "kind": kind,
+        self.simulated = SimulatedHeadEnd(variant, folder, callback_url=callback_url, now=NOON, **options)
+        city: dict[str, Any] = {
+            **self.simulated.row,
+            "name": "city",
             "callback_url": callback_url,
             "callback_user": CALLBACK[0],
             "callback_password": SecretStr(CALLBACK[1]),
         }
-        super().__init__(database_url, self.simulated.url, **city)
+        if "poll_seconds" in city:
+            city["poll_seconds"] = _POLL_SECONDS
+        super().__init__(database_url, city.pop("url", None), kind=variant.ours, **city)
         self.clock.moved = self.simulated.set_clock
-        settings = self.settings.model_copy(update={"head_ends": (row(self.simulated.url, **city),)})
-        runtime = Runtime(settings=settings, database=self.database, clock=self.clock, catalog=catalog(), services={})
+        self.worker = self.new_worker(takes=self.kind.capabilities)
+        self.watch = self.new_watch()
+        settings = self.settings.model_copy(update={"head_ends": (self.row,)})
+        runtime = Runtime(
+            settings=settings,
+            database=self.database,
+            clock=self.clock,
+            catalog=catalog(),
+            services={},
+            callbacks={"city": variant.ours.callbacks},
+        )
         app = Starlette(routes=[push_route(runtime)])
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
@@ -56,17 +73,22 @@ class City(Field):
 
     def close(self) -> None:
         """Stop what was started."""
-        self.simulated.kill()
+        self.watch.close()
+        self.simulated.stop()
         self._server.should_exit = True
         self._thread.join(PATIENCE)
         super().close()
+
+    def takes(self, kind: CommandKind) -> bool:
+        """Tell whether the head end takes commands of a kind."""
+        return kind in self.kind.capabilities
 
     def until(self, condition: Callable[[], Any], *, what: str) -> None:
         """Let both workers turn until the condition holds."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not happen: {self.all(Command)}, {self.deliveries()}"
-            if not self.worker.turn() + self.readings.turn():
+            if not self.worker.turn() + self.watch.turn() + self.readings.turn():
                 time.sleep(0.02)
 
     def settle(self, *commands: Command) -> list[CommandStatus]:
@@ -109,11 +131,16 @@ class City(Field):
                     fraction_digits=register["decimals"],
                 )
             )
-        provisioning = self.order(device, CommandKind.PROVISION)
-        assert self.settle(provisioning) == [CommandStatus.DONE]
+        if self.takes(CommandKind.PROVISION):
+            provisioning = self.order(device, CommandKind.PROVISION)
+            assert self.settle(provisioning) == [CommandStatus.DONE]
         if hear:
             self.simulated.hear(serial)
-            self.until(lambda: self.status(device).first_heard_at is not None, what="the first communication")
+            self.until(self.simulated.is_quiet, what="the first communication")
+            self.until(lambda: "ready" not in self.deliveries(), what="taking it in")
+            # Not every protocol has a word for it.
+            with self.database.begin() as uow:
+                note_heard(uow.connection, {(SENDER, device.device_id): (self.clock.now(), self.clock.now())})
         return device
 
     def order(self, device: EndDevice, kind: CommandKind, **changes: Any) -> Command:

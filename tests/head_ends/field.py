@@ -12,10 +12,12 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from mdus.bootstrap.composition import limits_of
+from mdus.bootstrap.discovery import discover
 from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.end_device_control import ControlCategory, EndDeviceControl, GovernorRules
-from mdus.domain.head_end import RawDelivery
+from mdus.domain.head_end import Decode, HeadEnd, HeadEndKind, RawDelivery
 from mdus.domain.register import Register
 from mdus.domain.value import Value
 from mdus.headends.rest import HEAD_END
@@ -24,8 +26,10 @@ from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
 from mdus.storage import delivery
 from mdus.storage.command import HEAD_END_DELIVERY
+from mdus.storage.outstanding import Limits
 from mdus.storage.session import Database
 from mdus.workers.head_end import HeadEndWorker, patience
+from mdus.workers.head_end_watch import HeadEndWatch
 from mdus.workers.readings import ReadingsWorker
 
 NOON = datetime(2026, 3, 27, 11, 0, tzinfo=UTC)  # the Friday before summer time begins in Berlin
@@ -52,7 +56,7 @@ class StandingClock:
         self.moved(self.present)
 
 
-def row(url: str, **changes: Any) -> Row:
+def row(url: str | None, **changes: Any) -> Row:
     """Return the configured head end `city`."""
     values: dict[str, Any] = {
         "name": "city",
@@ -70,15 +74,27 @@ def row(url: str, **changes: Any) -> Row:
 class Field:
     """One head end `city`, its worker and the readings worker, on a database of the test."""
 
-    def __init__(self, database_url: str, head_end_url: str, **row_changes: Any) -> None:
-        self.settings = load_settings({})
+    def __init__(
+        self,
+        database_url: str,
+        head_end_url: str | None,
+        *,
+        kind: HeadEndKind = HEAD_END,
+        head_end: HeadEnd | None = None,
+        decode: Decode | None = None,
+        **row_changes: Any,
+    ) -> None:
+        self.kind = kind
+        found = discover()
+        offered = {each.name: frozenset[str](each.offers) for each in found.kinds.values()}
+        self.settings = load_settings({}, tables=found.tables, offered=offered)
         self.database = Database(database_url, settings=self.settings)
         self.clock = StandingClock()
         self.real = 0.0  # what rests after failures are measured with
         self.retry = RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
-        self.row = row(head_end_url, **row_changes)
-        self.head_end = HEAD_END.connect(self.row)
-        self.decode = HEAD_END.decoder(self.settings, self.row)
+        self.row = row(head_end_url, **{"kind": kind.name} | row_changes)
+        self.head_end = head_end or kind.connect(self.row)
+        self.decode = decode or kind.decoder(self.settings, self.row)
         self.worker = self.new_worker()
         self.readings = ReadingsWorker(
             database=self.database, clock=self.clock, decoders={"city": self.decode}, retry=self.retry
@@ -90,6 +106,7 @@ class Field:
         *,
         lease: timedelta = timedelta(minutes=1),
         takes: frozenset[CommandKind] = frozenset(CommandKind),
+        limits: Limits | None = None,
     ) -> HeadEndWorker:
         """Return a worker for the head end, as a process that starts would have it."""
         return HeadEndWorker(
@@ -101,6 +118,22 @@ class Field:
             rules=GovernorRules(),
             lease=lease,
             takes=takes,
+            limits=limits or limits_of(self.row, self.kind),
+            poll_after=None if self.row.poll_seconds is None else timedelta(seconds=self.row.poll_seconds),
+            monotonic=lambda: self.real,
+        )
+
+    def new_watch(self, *, holder: str = "this process") -> HeadEndWatch:
+        """Return a watch of the head end, as a process that starts would have it."""
+        return HeadEndWatch(
+            self.head_end,
+            database=self.database,
+            clock=self.clock,
+            retry=self.retry,
+            takes=self.kind.capabilities,
+            limit_to=self.worker.take_only,
+            listens=self.kind.listens,
+            holder=holder,
             monotonic=lambda: self.real,
         )
 

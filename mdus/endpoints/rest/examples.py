@@ -460,6 +460,13 @@ EXAMPLES: Final[Mapping[str, Example]] = {
         "ams_ids": ["AM01"],
         "capabilities": ["disconnect", "on_demand_reading", "reconnect", "remote_reading"],
         "commands": ["provision", "read_on_demand", "read_registers", "switch", "switch_state"],
+        "commands_told": ["provision", "read_on_demand", "read_registers"],
+        "says": "City head end 4.2",
+        "asked_at": "2026-03-27T05:00:00Z",
+        "outstanding": 12,
+        "concentrators": [
+            {"name": "c-17", "is_online": True, "told_at": "2026-03-27T04:55:00Z", "meters": 240},
+        ],
         "rows": [
             {
                 "name": "without_breaker",

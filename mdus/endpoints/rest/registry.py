@@ -15,6 +15,8 @@ from mdus.endpoints.rest.paging import DEFAULT, Cursor, Day, Limit, Sorts
 from mdus.endpoints.rest.shapes import Listed, Location, Register, Shown
 from mdus.endpoints.runtime import Runtime
 from mdus.storage import registry_listing
+from mdus.storage.concentrator import concentrators_told, probes
+from mdus.storage.outstanding import outstanding
 from mdus.storage.registry_listing import POINTS
 from mdus.storage.sorting import Sort
 
@@ -97,11 +99,22 @@ class CapabilityRowShown(Shown):
     capabilities: dict[str, bool]
 
 
+class ConcentratorShown(Shown):
+    """A data concentrator: whether it is there (null: it has not said), when it told, how many meters are behind it."""
+
+    name: str
+    is_online: bool | None
+    told_at: datetime
+    meters: int
+
+
 class HeadEndShown(Shown):
     """A head end of the settings, and the metering systems (AMS ids) it serves.
 
     `capabilities` is what its devices can do at most, null where nobody knows; `rows` say what that is by system and
-    model; `commands` are the kinds it takes.
+    model; `commands` are the kinds that its kind takes, `commands_told` those it says itself that it takes (null where
+    it does not say), `says` its own name and version, asked at `asked_at`. `outstanding` commands were given to it and are
+    not answered; `concentrators` those that have told of themselves.
     """
 
     name: str
@@ -109,6 +122,11 @@ class HeadEndShown(Shown):
     ams_ids: list[str]
     capabilities: list[str] | None
     commands: list[str] | None
+    commands_told: list[str] | None
+    says: str | None
+    asked_at: datetime | None
+    outstanding: int
+    concentrators: list[ConcentratorShown]
     rows: list[CapabilityRowShown]
 
 
@@ -262,6 +280,9 @@ def _add_head_ends(router: APIRouter, runtime: Runtime, who: Any) -> None:
     def head_ends(_: Annotated[Caller, who]) -> list[HeadEndShown]:
         """List the head ends of the settings: the systems each serves, what their devices can do, what it takes."""
         matrix = Capabilities.of(runtime.settings)
+        with runtime.database.read() as uow:
+            probed, concentrators = probes(uow.connection), concentrators_told(uow.connection)
+            given = {row.name: outstanding(uow.connection, row.name) for row in runtime.settings.head_ends}
         return [
             HeadEndShown(
                 name=row.name,
@@ -269,6 +290,15 @@ def _add_head_ends(router: APIRouter, runtime: Runtime, who: Any) -> None:
                 ams_ids=list(row.ams_ids),
                 capabilities=_names(matrix.offered.get(row.name)),
                 commands=_names(runtime.commands.get(row.kind)),
+                commands_told=_names(said.probe.takes) if (said := probed.get(row.name)) else None,
+                says=(said.probe.text or None) if said else None,
+                asked_at=said.at if said else None,
+                outstanding=given[row.name],
+                concentrators=[
+                    ConcentratorShown(name=one.name, is_online=one.is_online, told_at=one.told_at, meters=one.meters)
+                    for one in concentrators
+                    if one.head_end == row.name
+                ],
                 rows=[_row(each) for each in matrix.rows if _is_for(each, row.ams_ids)],
             )
             for row in runtime.settings.head_ends

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import pytest
 
 from mdus.domain.access import Role
 from mdus.domain.command import CommandKind
+from mdus.domain.head_end import ConcentratorTold, Probe
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, UsagePoint
 from mdus.headends.rest import HEAD_END
 from mdus.storage.access_token import make_token
+from mdus.storage.concentrator import note_concentrators, note_probe
 from tests.flows.intake.installation import NOW, Installation
 from tests.flows.rest.test_state_is_read import device, pages
 
@@ -249,6 +251,30 @@ class TestHeadEnds:
         assert set(row["commands"]) == HEAD_END.capabilities
         assert CommandKind.SWITCH in row["commands"]
         assert [(each["name"], each["capabilities"]) for each in row["rows"]] == [("no_breaker", {"disconnect": False})]
+
+    def test_are_told_with_what_they_said_themselves(self, sqlite_url: str, tmp_path: Path) -> None:
+        (tmp_path / "head_ends.toml").write_text(
+            '[[head_ends]]\nname = "city"\nkind = "rest"\nurl = "http://127.0.0.1:1"\n'
+        )
+        mdus, name = Installation(sqlite_url, environ={"MDUS_CONFIG": str(tmp_path)}), "city"
+        at = datetime(2026, 3, 27, 5, 0, tzinfo=UTC)
+        assert mdus.get("/api/v1/head-ends").json()[0]["says"] is None
+        with mdus.database.begin() as uow:
+            probe = Probe(takes=frozenset({CommandKind.PING}), text="Some 1.0")
+            note_probe(uow.connection, name, probe, now=at)
+            told = [
+                ConcentratorTold(concentrator="c-1", at=at, is_online=True, serials=("1", "2")),
+                ConcentratorTold(concentrator="c-2", at=at, is_online=False),
+            ]
+            note_concentrators(uow.connection, [(name, each) for each in told])
+
+        [row] = mdus.get("/api/v1/head-ends").json()
+        assert (row["commands_told"], row["says"], row["asked_at"]) == (["ping"], "Some 1.0", "2026-03-27T05:00:00Z")
+        assert [(one["name"], one["is_online"], one["meters"]) for one in row["concentrators"]] == [
+            ("c-1", True, 2),
+            ("c-2", False, 0),
+        ]
+        assert row["outstanding"] == 0
 
     def test_of_an_unknown_kind_say_that_nobody_knows(self, sqlite_url: str, tmp_path: Path) -> None:
         (tmp_path / "head_ends.toml").write_text(

@@ -1,0 +1,194 @@
+"""How results come: at once, asked for, fetched when said to be ready, in parts, and by call and meter alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from mdus.domain.command import CommandKind, CommandStatus
+from mdus.domain.head_end import CommandResult, FieldReading, ResultsReady, Submission
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.storage import delivery
+from mdus.storage.command import COMMAND
+from tests.head_ends.field import DEVICE, ENERGY, SERIAL, Field
+from tests.head_ends.rehearsed import RehearsedHeadEnd, told
+
+
+@pytest.fixture
+def head_end() -> RehearsedHeadEnd:
+    return RehearsedHeadEnd()
+
+
+@pytest.fixture
+def field(database_url: str, head_end: RehearsedHeadEnd) -> Iterator[Field]:
+    field = Field(database_url, "http://127.0.0.1:1", head_end=head_end, decode=head_end.decode, poll_seconds=3600.0)
+    field.device()
+    yield field
+    field.close()
+
+
+def result(**changes: Any) -> CommandResult:
+    values: dict[str, Any] = {
+        "command_key": None,
+        "correlation": None,
+        "token": None,
+        "serial_id": SERIAL,
+        "succeeded": True,
+        "code": None,
+        "text": None,
+        "acted_at": None,
+    }
+    return CommandResult(**(values | changes))
+
+
+def push(field: Field, name: str) -> None:
+    with field.database.begin() as uow:
+        delivery.store(uow.connection, [delivery.pack(told(name))], head_end="city", now=field.clock.now())
+
+
+def turn(field: Field) -> None:
+    """Let both workers turn often enough; what is unmatched is looked at in each."""
+    for _ in range(8):
+        field.worker.turn()
+        field.readings.turn()
+
+
+class TestAtOnce:
+    def test_are_taken_in_with_the_acceptance(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        head_end.tells["now"] = [result(command_key=command.command_key)]
+        head_end.answers = lambda _: Submission(token="t-1", deliveries=(told("now"),))
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.DONE
+
+
+class TestByCall:
+    @pytest.mark.parametrize("names", ["correlation", "token"])
+    def test_find_the_command_of_the_meter(self, field: Field, head_end: RehearsedHeadEnd, names: str) -> None:
+        other = field.device("2", "102", registers=False)
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        others = field.command(CommandKind.READ_ON_DEMAND, device_id=other.device_id, serial_id="2")
+        turn(field)
+        named = {"correlation": head_end.batches[0].correlation, "token": "t-1"}[names]
+        head_end.tells["later"] = [result(**{names: named})]
+        push(field, "later")
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.DONE
+        assert field.stored(others).status is CommandStatus.ACCEPTED
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            pytest.param({"correlation": "foreign"}, id="a call we never made"),
+            pytest.param({"token": "t-9"}, id="a token never given"),
+            pytest.param({"correlation": ""}, id="no call"),
+            pytest.param({"token": "t-1", "serial_id": "9"}, id="a meter that is not in the call"),
+        ],
+    )
+    def test_belong_to_nothing_otherwise(self, field: Field, head_end: RehearsedHeadEnd, wrong: dict[str, str]) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        head_end.tells["stray"] = [result(**wrong)]
+        push(field, "stray")
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.ACCEPTED
+        assert field.deliveries() == ["unmatched"]
+
+    def test_of_another_head_end_are_not_ours(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        head_end.tells["theirs"] = [result(token="t-1")]
+        field.readings._decoders = {"city": head_end.decode, "land": head_end.decode}
+        with field.database.begin() as uow:
+            packed = [delivery.pack(told("theirs"))]
+            delivery.store(uow.connection, packed, head_end="land", now=field.clock.now())
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.ACCEPTED
+
+
+class TestInParts:
+    def test_leave_the_command_open_until_the_last(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        reading = FieldReading(
+            serial_id=SERIAL, reading_type=ENERGY, measured_at=field.clock.now(), value=Decimal("7.5"), unit="kWh"
+        )
+        head_end.tells["some"] = [result(token="t-1", readings=(reading,), is_final=False)]
+        push(field, "some")
+        turn(field)
+        assert field.stored(command).status is CommandStatus.ACCEPTED
+        assert [each.value for each in field.all(MeterReading, origin=ReadingOrigin.ON_DEMAND)] == [Decimal("7.5")]
+
+        head_end.tells["last"] = [result(token="t-1")]
+        push(field, "last")
+        turn(field)
+        assert field.stored(command).status is CommandStatus.DONE
+
+
+class TestPolls:
+    def test_ask_when_it_is_time_and_again_later(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        assert head_end.asked == []
+
+        _let_be_due(field)
+        turn(field)
+        assert head_end.asked == ["t-1"]
+
+        head_end.known["t-1"], head_end.tells["done"] = ["done"], [result(token="t-1")]
+        _let_be_due(field)
+        turn(field)
+        assert field.stored(command).status is CommandStatus.DONE
+        assert head_end.asked == ["t-1", "t-1"]
+
+    def test_are_asked_at_once_when_results_are_ready(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        head_end.tells |= {"ready": [ResultsReady(token="t-1")], "done": [result(token="t-1")]}
+        head_end.known["t-1"] = ["done"]
+        push(field, "ready")
+        turn(field)
+
+        assert head_end.asked == ["t-1"]
+        assert field.stored(command).status is CommandStatus.DONE
+        assert field.deliveries() == ["done", "done"]
+
+    def test_wait_for_the_acceptance_that_readiness_overtook(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        head_end.tells |= {"ready": [ResultsReady(token="t-1")], "done": [result(token="t-1")]}
+        head_end.known["t-1"] = ["done"]
+        push(field, "ready")
+        turn(field)
+        assert field.deliveries() == ["unmatched"]
+
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.DONE
+
+    def test_stop_when_all_has_been_told(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        field.command(CommandKind.READ_ON_DEMAND)
+        head_end.known["t-1"], head_end.tells["done"] = ["done"], [result(token="t-1")]
+        turn(field)
+        _let_be_due(field)
+        turn(field)
+        _let_be_due(field)
+        turn(field)
+
+        assert head_end.asked == ["t-1"]
+        assert field.all(MeterReading, device_id=DEVICE) == []
+
+
+def _let_be_due(field: Field) -> None:
+    with field.database.begin() as uow:
+        table = COMMAND.table
+        uow.connection.execute(
+            update(table).where(table.c.poll_at.is_not(None)).values(poll_at=field.clock.now().replace(year=2020))
+        )
