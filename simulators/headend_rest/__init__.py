@@ -1,6 +1,7 @@
-"""A modern head end with a JSON API, by `docs/head_ends/rest.md`, and the meters behind it.
+"""A modern head end with a JSON API, by `docs/head_ends/rest.md`: a face on `simulators.fleet`.
 
-Read in this order: `meters`, `intervals` and `events` (what is in the field), `faults` (how it misbehaves), `journal`
-and `state` (what survives a kill), `headend` (jobs and their execution), `collecting` and `happenings` (what it tells
-by itself), `deliveries` (pushes), `api` and `control` (HTTP), `__main__`.
+Read in this order: `jobs` (what is submitted), `api` (/v1), `faults`, `face` (what is pushed), `__main__`.
 """
+
+#: Ways to run it that the shared suite tries, by name: further options.
+VARIANTS: dict[str, list[str]] = {"": []}

@@ -8,48 +8,20 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.headend import ConnectionCut, HeadEnd, Overloaded
+from simulators.fleet.headend import HeadEnd, Misanswered, Overloaded, TooLarge
+from simulators.fleet.meters import Meter
+from simulators.fleet.problem import Problem
+from simulators.fleet.process import cut
+from simulators.fleet.resources import meter_resource
 from simulators.headend_rest.jobs import MOST_DEVICES, NotAJob, TooManyDevices, read_submission
-from simulators.headend_rest.meters import Meter
 
 _MOST_ON_A_PAGE = 1000
 _PAGE = 200
-
-
-class Problem(Exception):
-    """A request that is answered by a problem body."""
-
-    def __init__(
-        self,
-        status: int,
-        title: str,
-        detail: str,
-        *,
-        errors: list[str] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.headers = headers
-        self.body: dict[str, Any] = {"title": title, "status": status, "detail": detail}
-        if errors is not None:
-            self.body["errors"] = errors
-
-
-async def problem_response(_: Request, problem: Exception) -> Response:
-    """This will answer a Problem, or what the framework refuses (404, 405), as application/problem+json."""
-    if isinstance(problem, HTTPException):
-        problem = Problem(problem.status_code, problem.detail, problem.detail)
-    assert isinstance(problem, Problem)
-    return JSONResponse(
-        problem.body, status_code=problem.status, headers=problem.headers, media_type="application/problem+json"
-    )
 
 
 class Api:
@@ -85,10 +57,17 @@ class Api:
             raise Problem(status, "Not a job", "the body does not describe a job", errors=error.errors) from error
         try:
             job = await self._head_end.submit(submission)
+        except TooLarge as error:
+            raise Problem(413, "Too many devices", f"a job may have {error.most} devices") from error
         except Overloaded as error:
-            raise Problem(503, "Overloaded", "try later", headers={"Retry-After": "2"}) from error
-        except ConnectionCut:
-            return await _cut(request)
+            raise _overloaded() from error
+        except Misanswered as error:
+            match error.fault:
+                case "overloaded" | "maintenance_window" | "max_pending":
+                    raise _overloaded() from error
+                case "login_refused_once":
+                    raise _unauthorized() from error
+            return await cut(request)
         await asyncio.sleep(self._head_end.behaviour.answer_delay)
         answer = {"token": job.token, "accepted": len(job.orders), "rejected": job.rejected}
         return JSONResponse(answer, status_code=202)
@@ -189,11 +168,8 @@ class Api:
     def _guarded(self, endpoint: Any) -> Any:
         async def guarded(request: Request) -> Response:
             self._authenticate(request)
-            self._head_end.requests += 1
-            try:
+            with self._head_end.answering():
                 return await endpoint(request)  # type: ignore[no-any-return]
-            finally:
-                self._head_end.requests -= 1
 
         return guarded
 
@@ -204,50 +180,16 @@ class Api:
         except binascii.Error:
             decoded = b""
         if not secrets.compare_digest(decoded, self._credentials):
-            headers = {"WWW-Authenticate": 'Basic realm="head end"'}
-            raise Problem(401, "Unauthorized", "wrong user or password", headers=headers)
+            raise _unauthorized()
 
 
-def meter_resource(meter: Meter) -> dict[str, Any]:
-    """This will print a meter as `GET /v1/meters/{serial}` shows it."""
-    breaker = meter.breaker
-    return {
-        "serial": meter.serial,
-        "model": meter.material,
-        "commodity": meter.commodity,
-        "provisioned": meter.provisioned_at is not None,
-        "device_id": meter.device_id,
-        "registers": meter.provisioned_registers or own_registers(meter) + own_channels(meter),
-        "first_heard_at": None if meter.first_heard_at is None else stamp(meter.first_heard_at),
-        "last_heard_at": None if meter.last_heard_at is None else stamp(meter.last_heard_at),
-        "has_breaker": breaker is not None,
-        "switch_state": None if breaker is None else breaker.state,
-        "switched_at": None if breaker is None or breaker.switched_at is None else stamp(breaker.switched_at),
-        "clock_offset_seconds": None if meter.last_heard_at is None else meter.clock_offset,
-    }
+def _overloaded() -> Problem:
+    return Problem(503, "Overloaded", "try later", headers={"Retry-After": "2"})
 
 
-def own_registers(meter: Meter) -> list[dict[str, Any]]:
-    """This will print the registers that count of a meter, whatever of them is collected."""
-    return [
-        {"obis": each.obis, "unit": each.unit, "digits": each.digits, "decimals": each.decimals, "factor": each.factor}
-        for each in meter.registers
-    ]
-
-
-def own_channels(meter: Meter) -> list[dict[str, Any]]:
-    """This will print the interval registers of a meter, whatever of them is collected."""
-    return [
-        {
-            "obis": each.obis,
-            "unit": each.unit,
-            "digits": each.register.digits,
-            "decimals": 6,
-            "factor": each.register.factor,
-            "interval_minutes": each.minutes,
-        }
-        for each in meter.channels
-    ]
+def _unauthorized() -> Problem:
+    headers = {"WWW-Authenticate": 'Basic realm="head end"'}
+    return Problem(401, "Unauthorized", "wrong user or password", headers=headers)
 
 
 def _limit(request: Request) -> int:
@@ -279,11 +221,3 @@ def _cursor(request: Request, *, parts: int) -> list[str] | None:
 
 def _print_cursor(*parts: str) -> str:
     return base64.urlsafe_b64encode("|".join(parts).encode()).decode()
-
-
-async def _cut(request: Request) -> Response:
-    # The server put its transport there; without a byte of an answer the client cannot know what happened.
-    request.scope["extensions"]["simulator.cut"]()
-    while (await request.receive())["type"] != "http.disconnect":
-        await asyncio.sleep(0)
-    return Response(status_code=500)

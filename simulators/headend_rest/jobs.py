@@ -1,30 +1,17 @@
-"""What the client submits: reading it, and keeping it until every device order has its result."""
+"""What the client submits by `POST /v1/jobs`: reading it, with every mistake named."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.meters import CONNECTED, DISCONNECTED
+from simulators.fleet.jobs import KINDS, Order, Submission
+from simulators.fleet.meters import CONNECTED, DISCONNECTED
 
-KINDS = ("provision", "read_registers", "read_intervals", "read_on_demand", "switch", "switch_state", "ping")
 COMMODITIES = ("electricity", "gas", "water")
 MOST_DEVICES = 1000
-
-# Why a device order was rejected or failed: the table of docs/head_ends/rest.md, 2.4.
-TEXTS = {
-    "UNKNOWN_METER": "no meter with this serial number",
-    "NOT_PROVISIONED": "the meter was never provisioned",
-    "REGISTER_MISMATCH": "the meter does not have such a register",
-    "NO_BREAKER": "the meter has no breaker",
-    "BUSY": "the meter is occupied by another job",
-    "NO_RESPONSE": "the meter did not answer",
-    "RELAY_STUCK": "the breaker did not move",
-    "LOW_CREDIT": "no credit to connect with",
-    "NO_DATA": "nothing is stored for the period",
-    "EXPIRED": "expired before it was begun",
-}
+_LONGEST_TEXT = 200
 
 
 class NotAJob(Exception):
@@ -37,85 +24,6 @@ class NotAJob(Exception):
 
 class TooManyDevices(Exception):
     """A job may have 1,000 device orders."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Order:
-    """One device order: what was asked of one meter, what shall go wrong with it, and what became of it."""
-
-    serial: str
-    reference: str
-    wish: dict[str, Any]  # the members of its kind, as submitted
-    outcome: str | None = None  # a code, or a way to misbehave, see HeadEnd; None where all goes well
-    due: datetime | None = None  # when it is carried out; None: never
-    result: dict[str, Any] | None = None
-    told_at: datetime | None = None  # when its result may be told, if that is later
-
-    def record(self) -> list[Any]:
-        """This will print what was decided on taking it, as the journal keeps it."""
-        due = None if self.due is None else stamp(self.due)
-        return [self.serial, self.reference, self.wish, self.outcome, due]
-
-    @classmethod
-    def from_record(cls, record: list[Any]) -> "Order":
-        """This will read what `record` printed."""
-        serial, reference, wish, outcome, due = record
-        due_at = None if due is None else instant(due)
-        return cls(serial=serial, reference=reference, wish=wish, outcome=outcome, due=due_at)
-
-
-@dataclass(kw_only=True, slots=True)
-class Job:
-    """One accepted submit."""
-
-    token: str
-    correlation_id: str
-    kind: str
-    callback_url: str
-    submitted_at: datetime
-    expires_at: datetime | None
-    orders: dict[str, Order]
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    duplicate_next_push: bool = False
-
-    def told(self, now: datetime) -> list[dict[str, Any]]:
-        """This will list the results the head end tells by now."""
-        return [
-            order.result
-            for order in self.orders.values()
-            if order.result is not None and (order.told_at is None or order.told_at <= now)
-        ]
-
-    def resource(self, now: datetime) -> dict[str, Any]:
-        """This will print the job as `GET /v1/jobs/{token}` shows it."""
-        results = self.told(now)
-        return {
-            "token": self.token,
-            "correlation_id": self.correlation_id,
-            "kind": self.kind,
-            "state": "done" if len(results) == len(self.orders) else "running",
-            "submitted_at": stamp(self.submitted_at),
-            "expires_at": None if self.expires_at is None else stamp(self.expires_at),
-            "accepted": len(self.orders),
-            "rejected": self.rejected,
-            "results": results,
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Submission:
-    """A valid body of `POST /v1/jobs`."""
-
-    correlation_id: str
-    kind: str
-    callback_url: str | None
-    expires_at: datetime | None
-    orders: list[Order]
-
-
-def rejection(order: Order, code: str) -> dict[str, Any]:
-    """This will print a device order refused at once."""
-    return {"serial": order.serial, "reference": order.reference, "code": code, "text": TEXTS[code]}
 
 
 def read_submission(body: object) -> Submission:
@@ -182,6 +90,16 @@ def _read_order(device: object, kind: object, where: str, errors: list[str]) -> 
         wish["period"] = _period(device.get("period"), f"{where}.period", errors)
     elif kind == "provision":
         wish = _provisioning(device, where, errors)
+    elif kind == "limit_demand":
+        wish["limit_kw"] = device.get("limit_kw")
+        if wish["limit_kw"] is not None and not _is_quantity(wish["limit_kw"]):
+            errors.append(f"{where}.limit_kw is not a decimal number in a string")
+    elif kind == "control_load":
+        wish = _load_event(device, where, errors)
+    elif kind == "show_text":
+        wish["text"] = device.get("text")
+        if not isinstance(wish["text"], str) or not 1 <= len(wish["text"]) <= _LONGEST_TEXT:
+            errors.append(f"{where}.text is not text of 1 to {_LONGEST_TEXT} characters")
     if not isinstance(serial, str) or not isinstance(reference, str):
         return None
     return Order(serial=serial, reference=reference, wish=wish)
@@ -198,6 +116,30 @@ def _period(period: object, where: str, errors: list[str]) -> dict[str, str]:
     if begin >= end:
         errors.append(f"{where} does not begin before it ends")
     return {"from": stamp(begin), "to": stamp(end)}
+
+
+def _load_event(device: dict[str, Any], where: str, errors: list[str]) -> dict[str, Any]:
+    wish = {name: device.get(name) for name in ("event", "action", "start", "minutes", "percent")}
+    if not isinstance(wish["event"], str) or not wish["event"]:
+        errors.append(f"{where}.event is missing")
+    if wish["action"] not in ("schedule", "cancel"):
+        errors.append(f"{where}.action is neither schedule nor cancel")
+    if wish["action"] == "schedule":
+        start = _instant(wish["start"], f"{where}.start", errors)
+        wish["start"] = None if start is None else stamp(start)
+        if not isinstance(wish["minutes"], int) or wish["minutes"] < 1:
+            errors.append(f"{where}.minutes is not a number from 1")
+        if not isinstance(wish["percent"], int) or not 0 <= wish["percent"] <= 100:
+            errors.append(f"{where}.percent is not a number from 0 to 100")
+    return wish
+
+
+def _is_quantity(value: object) -> bool:
+    try:
+        number = Decimal(value) if isinstance(value, str) else Decimal("NaN")
+    except InvalidOperation:
+        return False
+    return number.is_finite() and number >= 0
 
 
 def _provisioning(device: dict[str, Any], where: str, errors: list[str]) -> dict[str, Any]:

@@ -114,8 +114,11 @@ class RunningHeadEnd:
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        url = json.loads(self.process.stdout.readline())["listening"]
-        self.api = httpx.Client(base_url=url, auth=("mdus", "secret"), timeout=PATIENCE, trust_env=False)
+        first_line = json.loads(self.process.stdout.readline())
+        self.row = first_line["head_end"]
+        self.api = httpx.Client(
+            base_url=first_line["listening"], auth=("mdus", "secret"), timeout=PATIENCE, trust_env=False
+        )
 
     def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""

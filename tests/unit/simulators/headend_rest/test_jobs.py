@@ -13,6 +13,9 @@ PROVISION = DEVICE | {"device_id": "1", "commodity": "electricity", "registers":
 PERIOD = {"from": "2026-03-27T23:00:00Z", "to": "2026-03-28T23:00:00Z"}
 
 
+LOAD = DEVICE | {"event": "e", "action": "schedule", "start": "2026-03-27T17:00:00Z", "minutes": 60, "percent": 40}
+
+
 def job(kind: str, *devices: Any, **members: Any) -> dict[str, Any]:
     return {"correlation_id": CORRELATION, "kind": kind, "devices": list(devices)} | members
 
@@ -28,6 +31,12 @@ class TestReadSubmission:
             pytest.param(job("switch", DEVICE | {"state": "connected"}), id="connect"),
             pytest.param(job("switch", DEVICE | {"state": "disconnected"}), id="disconnect"),
             pytest.param(job("switch_state", DEVICE), id="switch-state"),
+            pytest.param(job("limit_demand", DEVICE | {"limit_kw": "4.5"}), id="limit"),
+            pytest.param(job("limit_demand", DEVICE | {"limit_kw": None}), id="no-limit"),
+            pytest.param(job("control_load", LOAD), id="load"),
+            pytest.param(job("control_load", DEVICE | {"event": "e", "action": "cancel"}), id="load-cancelled"),
+            pytest.param(job("set_time", DEVICE), id="time"),
+            pytest.param(job("show_text", DEVICE | {"text": "t" * 200}), id="longest-text"),
             pytest.param(job("switch_state", DEVICE, expires_at="2026-03-28T10:00:00.123456Z"), id="expires"),
             pytest.param(job("switch_state", DEVICE, callback_url="http://127.0.0.1/x"), id="callback"),
             pytest.param(job("switch_state", DEVICE | {"reference": "r" * 64}), id="longest-reference"),
@@ -59,6 +68,18 @@ class TestReadSubmission:
                 job("switch_state", DEVICE, DEVICE), r"devices\[1\].reference is not unique", id="same-reference"
             ),
             pytest.param(job("switch", DEVICE), "neither connected nor disconnected", id="no-state"),
+            pytest.param(
+                job("limit_demand", DEVICE | {"limit_kw": 4.5}), "limit_kw is not a decimal", id="limit-number"
+            ),
+            pytest.param(job("limit_demand", DEVICE | {"limit_kw": "-1"}), "limit_kw is not a decimal", id="negative"),
+            pytest.param(job("limit_demand", DEVICE | {"limit_kw": "four"}), "limit_kw is not a decimal", id="words"),
+            pytest.param(job("control_load", LOAD | {"action": "stop"}), "schedule nor cancel", id="load-action"),
+            pytest.param(job("control_load", LOAD | {"event": ""}), "event is missing", id="load-event"),
+            pytest.param(job("control_load", LOAD | {"start": "soon"}), "start is not an instant", id="load-start"),
+            pytest.param(job("control_load", LOAD | {"minutes": 0}), "minutes is not", id="load-minutes"),
+            pytest.param(job("control_load", LOAD | {"percent": 101}), "percent is not", id="load-percent"),
+            pytest.param(job("show_text", DEVICE | {"text": "t" * 201}), "200 characters", id="text-too-long"),
+            pytest.param(job("show_text", DEVICE), "200 characters", id="no-text"),
             pytest.param(job("read_intervals", DEVICE), r"devices\[0\].period is missing", id="no-period"),
             pytest.param(job("read_registers", DEVICE), r"devices\[0\].period is missing", id="no-period"),
             pytest.param(

@@ -12,7 +12,9 @@ import httpx
 import pytest
 
 from simulators.clock import instant
-from simulators.headend_rest.__main__ import arguments, build, main
+from simulators.fleet.process import arguments, build, main
+from simulators.headend_rest import VARIANTS
+from simulators.headend_rest.face import KIND
 from simulators.headend_rest.faults import FAULTS
 
 
@@ -22,7 +24,7 @@ def read(meter: dict[str, Any], reference: str) -> dict[str, str]:
 
 class TestCommandLine:
     def test_lists_every_fault_with_a_sentence_and_its_process(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["--list-faults"]) == 0
+        assert main(KIND, ["--list-faults"]) == 0
         table = json.loads(capsys.readouterr().out)
         assert [row["name"] for row in table] == list(FAULTS)
         assert all(row["description"].endswith(".") and row["process"] for row in table)
@@ -33,6 +35,7 @@ class TestCommandLine:
             pytest.param([], "no password", id="no-password"),
             pytest.param(["--password", "x", "--faults", "explodes"], "no fault 'explodes'", id="fault"),
             pytest.param(["--password", "x", "--time-zone", "Mars/Olympus"], "Mars/Olympus", id="zone"),
+            pytest.param(["--password", "x", "--concentrators", "-1"], "below 0", id="concentrators"),
         ],
     )
     def test_ends_with_2_and_the_reason_when_set_up_wrongly(
@@ -43,8 +46,14 @@ class TestCommandLine:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.delenv("HEADEND_REST_PASSWORD", raising=False)
-        assert main(options) == 2
+        assert main(KIND, options) == 2
         assert complaint in capsys.readouterr().err
+
+    def test_says_first_where_it_is_and_what_row_it_is(self, head_end: Any) -> None:
+        assert head_end.row == {"kind": "rest", "url": str(head_end.api.base_url).rstrip("/")}
+
+    def test_has_one_variant_without_further_options(self) -> None:
+        assert VARIANTS == {"": []}
 
     def test_starts_without_mdus_at_hand(self) -> None:
         script = "import sys, simulators.headend_rest.__main__; sys.exit('mdus' in sys.modules)"
@@ -67,7 +76,7 @@ class TestControl:
         [pytest.param("127.0.0.1", 200, id="loopback"), pytest.param("10.0.0.9", 403, id="beyond")],
     )
     def test_is_answered_to_the_loopback_only(self, address: str, status: int) -> None:
-        app = build(arguments().parse_args(["--meters", "1"]), password="x", callback_password="x")
+        app = build(KIND, arguments(KIND).parse_args(["--meters", "1", "--password", "x", "--callback-password", "x"]))
 
         async def ask() -> int:
             transport = httpx.ASGITransport(app, client=(address, 50000))
@@ -116,6 +125,31 @@ class TestControl:
         pushes = receiver.wait("readings", lambda pushes: len(pushes) == 2)
         assert {reading["serial"] for push in pushes[-1:] for reading in push["readings"]} == {serial}
         assert head_end.api.post("/control/snapshot", json={"at": "2026-03-27T10:01:00Z"}).status_code == 422
+
+    def test_tells_of_concentrators_and_takes_them_away(self, run: Callable[..., Any], receiver: Any) -> None:
+        head_end = run("--concentrators", "2", "--concentrator-limit", "3")
+        head_end.provision()
+        first = head_end.meters()[0]
+        assert first["concentrator"] == "DC-001"
+        assert head_end.api.post("/control/concentrators", json={"name": "DC-9", "online": True}).status_code == 404
+        assert head_end.api.post("/control/concentrators", json={"name": "DC-001", "online": 1}).status_code == 422
+        head_end.control("concentrators", name="DC-001", online=False)
+        head_end.submit("ping", read(first, "away"))
+        assert receiver.results(count=21)["away"]["code"] == "NO_RESPONSE"
+        told = {"under_way": 0, "most_under_way": 1, "limit": 3}
+        assert head_end.get("/control/concentrators") == {
+            "DC-001": told | {"online": False},
+            "DC-002": told | {"online": True, "most_under_way": 0},
+        }
+
+    def test_shows_what_meters_were_told(self, head_end: Any) -> None:
+        meter = head_end.meters()[0]
+        head_end.provision(meter)
+        head_end.submit("limit_demand", read(meter, "limit") | {"limit_kw": "4.5"})
+        head_end.submit("show_text", read(meter, "text") | {"text": "hello"})
+        head_end.idle()
+        shown = head_end.meters()[0]
+        assert (shown["limit_kw"], shown["shown_text"], shown["load_events"]) == ("4.5", "hello", [])
 
     def test_logs_what_it_was_told_to_do(self, head_end: Any, receiver: Any) -> None:
         meter = head_end.meters("LX100-SW")[0]
@@ -234,5 +268,5 @@ class TestKill:
         head_end.provision()
         head_end.kill()
         options = ["--password", "x", "--meters", "20", "--state", str(head_end.state_file)]
-        assert main([*options, "--seed", "2"]) == 2
+        assert main(KIND, [*options, "--seed", "2"]) == 2
         assert "of seed 1" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from simulators.headend_rest.meters import MEMORY, Meter, fraction, midnight
+from simulators.fleet.meters import MEMORY, Meter, fraction, midnight
 
 SLOTS = 15
 LATE_SLOT = SLOTS

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from simulators.headend_rest.meters import CONNECTED, DISCONNECTED, Meter, Register, midnight, population
+from simulators.fleet.meters import CONNECTED, DISCONNECTED, Meter, Register, midnight, population
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")

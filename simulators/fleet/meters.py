@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 CONNECTED = "connected"
@@ -174,6 +175,11 @@ class Meter:
     irregularities: list[Irregularity] = field(default_factory=list)  # those made, beside those drawn from the seed
     read_again: list[tuple[datetime, datetime]] = field(default_factory=list)  # periods of read_intervals
     clock_offset: str = "0"  # seconds that its clock is ahead, as the head end last found
+    clock_set_at: datetime | None = None
+    concentrator: str | None = None  # the one it is behind
+    limit_kw: str | None = None  # demand it is limited to
+    load_events: dict[str, dict[str, Any]] = field(default_factory=dict)  # load control scheduled, by the event's id
+    shown_text: str | None = None
 
     def register(self, obis: str) -> Register | None:
         """This will return the register with this OBIS code, or None."""

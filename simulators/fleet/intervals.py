@@ -14,8 +14,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulators.clock import stamp
-from simulators.headend_rest.meters import Channel, Irregularity, Kind, Meter, fraction, midnight
-from simulators.headend_rest.snapshots import Collection
+from simulators.fleet.meters import Channel, Irregularity, Kind, Meter, fraction, midnight
+from simulators.fleet.snapshots import Collection
 
 Block = dict[str, Any]
 

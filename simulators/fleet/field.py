@@ -1,13 +1,13 @@
 """What happens out there: one device order is carried out by one meter."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.intervals import Profiles
-from simulators.headend_rest.jobs import TEXTS, Job, Order
-from simulators.headend_rest.meters import CONNECTED, MEMORY, Meter, midnight
+from simulators.fleet.intervals import Profiles
+from simulators.fleet.jobs import OF_BREAKERS, OF_ELECTRICITY, TEXTS, Job, Order
+from simulators.fleet.meters import CONNECTED, DISCONNECTED, MEMORY, Meter, midnight
 
 # How a device order may be made to end: a code of the API, a fault that hits one device order, or a script's word.
 OUTCOMES = {
@@ -21,7 +21,32 @@ OUTCOMES = {
     "late:SECONDS": "carried out, the result comes so many seconds later",
     "acts_then_no_response": "the breaker moves, the result says NO_RESPONSE",
     "lies": "the breaker stays, the result says that it moved",
+    "ARMED": "a connection only arms the meter, the result says so",
+    "LOAD_SIDE_VOLTAGE": "a connection is refused by the meter",
+    "DISCONNECT_REFUSED": "a disconnection is refused by the meter",
 }
+
+# The faults of one device order, by the ending they mean, where that has another name.
+_ENDINGS = {
+    "stuck_relay": "RELAY_STUCK",
+    "relay_stuck_but_acknowledged": "lies",
+    "arm_only_meter": "ARMED",
+    "load_side_voltage_blocks_close": "LOAD_SIDE_VOLTAGE",
+    "disconnect_refused": "DISCONNECT_REFUSED",
+    "no_response_is_no_outage": "NO_RESPONSE",
+}
+
+# Endings that only an order to this state can have.
+_OF_STATE = {
+    "LOW_CREDIT": CONNECTED,
+    "ARMED": CONNECTED,
+    "LOAD_SIDE_VOLTAGE": CONNECTED,
+    "DISCONNECT_REFUSED": DISCONNECTED,
+}
+
+_ACTS = ("switch", "limit_demand", "control_load", "set_time", "show_text")
+_DRIFT = timedelta(seconds=120)
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def provision(meter: Meter, wish: dict[str, Any], now: datetime) -> None:
@@ -34,10 +59,28 @@ def provision(meter: Meter, wish: dict[str, Any], now: datetime) -> None:
     meter.collected_since = {obis: meter.collected_since.get(obis, now) for obis in channels}
 
 
+def obey(meter: Meter, kind: str, wish: dict[str, Any], at: datetime) -> None:
+    """This will let a meter do what it was told: what `carry_out` said it does."""
+    match kind:
+        case "switch":
+            assert meter.breaker is not None
+            meter.breaker.operate(wish["state"], at)
+        case "limit_demand":
+            meter.limit_kw = wish["limit_kw"]
+        case "control_load" if wish["action"] == "cancel":
+            meter.load_events.pop(wish["event"], None)
+        case "control_load":
+            meter.load_events[wish["event"]] = {name: wish[name] for name in ("event", "start", "minutes", "percent")}
+        case "set_time":
+            meter.clock_offset, meter.clock_set_at = "0", at
+        case "show_text":
+            meter.shown_text = wish["text"]
+
+
 def carry_out(
-    meter: Meter, *, job: Job, order: Order, now: datetime, zone: ZoneInfo, profiles: Profiles
+    meter: Meter, *, job: Job, order: Order, now: datetime, zone: ZoneInfo, profiles: Profiles, is_reached: bool = True
 ) -> tuple[dict[str, Any], bool]:
-    """This will return the result of a device order, and whether the breaker is to be operated; it changes nothing."""
+    """This will return the result of a device order, and whether the meter is to `obey`; it changes nothing."""
     result: dict[str, Any] = {
         "serial": order.serial,
         "reference": order.reference,
@@ -50,11 +93,11 @@ def carry_out(
         "switch_state": None,
         "switched_at": None,
     }
-    code = _failure(meter, job, order, now)
-    operated = False
+    code = _failure(meter, job, order, now, is_reached=is_reached)
+    obeys = False
     if code is None:
-        operated = job.kind == "switch" and order.outcome != "lies"
-        if order.outcome == "acts_then_no_response" and job.kind == "switch":
+        obeys = job.kind in _ACTS and _ending(order) != "lies"
+        if order.outcome == "acts_then_no_response" and job.kind in _ACTS:
             code = "NO_RESPONSE"
         elif job.kind == "switch":
             result |= {"switch_state": order.wish["state"], "switched_at": stamp(now)}
@@ -63,7 +106,8 @@ def carry_out(
         elif job.kind == "read_on_demand":
             # The clock of a meter knows whole seconds; value and instant belong together.
             at = now.replace(microsecond=0)
-            result["readings"] = list(meter.readings(at, stamp(at)))
+            said = {"meter_clock_drift": at + _DRIFT, "stamp_of_1970": _1970}.get(order.outcome or "", at)
+            result["readings"] = list(meter.readings(at, stamp(said)))
         elif job.kind == "read_registers":
             result["readings"] = _stored(meter, order.wish["period"], now=now, zone=zone)
             code = None if result["readings"] else "NO_DATA"
@@ -72,23 +116,39 @@ def carry_out(
             code = None if result["blocks"] else "NO_DATA"
     if code is not None:
         result |= {"status": "failed", "code": code, "text": TEXTS[code]}
-        if code in ("RELAY_STUCK", "LOW_CREDIT"):
+        if job.kind == "switch" and code in ("RELAY_STUCK", *_OF_STATE):
             result |= _breaker(meter)
-    return result, operated
+    return result, obeys
 
 
-def _failure(meter: Meter, job: Job, order: Order, now: datetime) -> str | None:
+def refusal(meter: Meter | None, kind: str) -> str | None:
+    """This will say why the head end takes no order of this kind for a meter, None where it does."""
+    if meter is None:
+        return "UNKNOWN_METER"
+    if kind != "provision" and meter.provisioned_at is None:
+        return "NOT_PROVISIONED"
+    if kind in OF_BREAKERS and meter.breaker is None:
+        return "NO_BREAKER"
+    if kind in OF_ELECTRICITY and meter.commodity != "electricity":
+        return "NOT_SUPPORTED"
+    return None
+
+
+def _ending(order: Order) -> str | None:
+    return None if order.outcome is None else _ENDINGS.get(order.outcome, order.outcome)
+
+
+def _failure(meter: Meter, job: Job, order: Order, now: datetime, *, is_reached: bool) -> str | None:
     if job.expires_at is not None and job.expires_at < now:
         return "EXPIRED"
     if job.kind == "provision":
         return None if _has_registers(meter, order.wish) else "REGISTER_MISMATCH"
-    if meter.first_heard_at is None:
+    if meter.first_heard_at is None or not is_reached:
         return "NO_RESPONSE"
-    if order.outcome in ("stuck_relay", "RELAY_STUCK"):
-        return "RELAY_STUCK"
-    if order.outcome == "LOW_CREDIT":
-        return order.outcome if order.wish.get("state") == CONNECTED else None
-    return order.outcome if order.outcome in TEXTS else None
+    ending = _ending(order)
+    if ending in _OF_STATE and order.wish.get("state") != _OF_STATE[ending]:
+        return None
+    return ending if ending in TEXTS else None
 
 
 def _has_registers(meter: Meter, wish: dict[str, Any]) -> bool:

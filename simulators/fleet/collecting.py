@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from simulators.clock import stamp
-from simulators.headend_rest.core import Core, chunks
-from simulators.headend_rest.deliveries import Push
-from simulators.headend_rest.intervals import AFTER_PERIOD, SECOND_AFTER, Block, Profiles, floor
-from simulators.headend_rest.journal import Record
-from simulators.headend_rest.meters import MEMORY, Kind, Meter, fraction, midnight
-from simulators.headend_rest.snapshots import Collection
+from simulators.fleet.core import Core
+from simulators.fleet.deliveries import Push
+from simulators.fleet.intervals import AFTER_PERIOD, SECOND_AFTER, Block, Profiles, floor
+from simulators.fleet.journal import Record
+from simulators.fleet.meters import MEMORY, Kind, Meter, fraction, midnight
+from simulators.fleet.snapshots import Collection
 
 PUSH_SIZE = 1000  # meters in one push
 INTERVAL_PUSH_SIZE = 200  # meters in one push of interval values
@@ -111,7 +111,7 @@ class Collecting:
         printed = stamp(at)
         return [
             push
-            for chunk in chunks(meters, PUSH_SIZE)
+            for concentrator, chunk in self._core.parts(meters, PUSH_SIZE, serial=lambda meter: meter.serial)
             for push in self._core.push(
                 "readings",
                 {
@@ -119,11 +119,16 @@ class Collecting:
                         {"serial": meter.serial, **row} for meter in chunk for row in meter.readings(at, printed)
                     ]
                 },
+                concentrator=concentrator,
             )
         ]
 
     def _heard_pushes(self, heard: Sequence[dict[str, Any]]) -> list[Push]:
-        return [push for chunk in chunks(heard, PUSH_SIZE) for push in self._core.push("heard", {"meters": chunk})]
+        return [
+            push
+            for concentrator, chunk in self._core.parts(heard, PUSH_SIZE, serial=lambda row: str(row["serial"]))
+            for push in self._core.push("heard", {"meters": chunk}, concentrator=concentrator)
+        ]
 
     # --- interval values ----------------------------------------------------------------------------------------------
 
@@ -223,12 +228,21 @@ class Collecting:
 
     def _interval_pushes(self, by_meter: Iterable[list[Block]], twice: Iterable[str] = ()) -> list[Push]:
         told = [blocks for blocks in by_meter if blocks]
-        parts: list[list[Block]] = [
-            [block for blocks in chunk for block in blocks] for chunk in chunks(told, INTERVAL_PUSH_SIZE)
-        ]
         again = set(twice)
-        parts += [blocks for blocks in told if blocks[0]["serial"] in again]
-        return [push for part in parts for push in self._core.push("intervals", {"blocks": part})]
+
+        def parts(of: Sequence[list[Block]], size: int) -> list[tuple[str | None, Sequence[list[Block]]]]:
+            return self._core.parts(of, size, serial=lambda blocks: str(blocks[0]["serial"]))
+
+        return [
+            push
+            for concentrator, chunk in (
+                *parts(told, INTERVAL_PUSH_SIZE),
+                *parts([blocks for blocks in told if blocks[0]["serial"] in again], 1),
+            )
+            for push in self._core.push(
+                "intervals", {"blocks": [block for blocks in chunk for block in blocks]}, concentrator=concentrator
+            )
+        ]
 
 
 def _hits(twice: dict[str, dict[str, Any]]) -> list[list[Any]]:

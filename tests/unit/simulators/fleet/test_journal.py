@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.headend_rest.journal import Journal, JournalDamaged, Record
+from simulators.fleet.journal import Journal, JournalDamaged, Record
 
 
 def written(path: Path, *records: Record) -> None:

@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.core import Core, chunks
-from simulators.headend_rest.deliveries import Push
-from simulators.headend_rest.events import Event, happening, outage, told_at
-from simulators.headend_rest.meters import MEMORY, fraction, midnight
+from simulators.fleet.core import Core
+from simulators.fleet.deliveries import Push
+from simulators.fleet.events import Event, happening, outage, told_at
+from simulators.fleet.meters import MEMORY, fraction, midnight
 
 PUSH_SIZE = 1000  # events in one push
 STORM_SECONDS = 60  # within which an area loses power
@@ -57,11 +57,14 @@ class Happenings:
     def pushes(self, events: Sequence[Event]) -> tuple[list[Push], list[list[Any]]]:
         """This will make the pushes of events, and the hits of a fault that has them told twice."""
         pushes = [
-            push for chunk in chunks(events, PUSH_SIZE) for push in self._core.push("events", {"events": list(chunk)})
+            push
+            for concentrator, chunk in self._core.parts(events, PUSH_SIZE, serial=_serial)
+            for push in self._core.push("events", {"events": list(chunk)}, concentrator=concentrator)
         ]
         if self._core.state.faults.draw("events", [each["event_id"] for each in events]).job != "duplicate_event":
             return pushes, []
-        again = self._core.push("events", {"events": [events[0]]})
+        concentrator = self._core.state.meters[events[0]["serial"]].concentrator
+        again = self._core.push("events", {"events": [events[0]]}, concentrator=concentrator)
         hit = self._hit() | {"serial": events[0]["serial"], "event_id": events[0]["event_id"]}
         return pushes + again, [["duplicate_event", hit]]
 
@@ -115,3 +118,7 @@ class Happenings:
 
     def _hit(self) -> dict[str, Any]:
         return {"at": stamp(self._core.clock.now()), "kind": "events", "correlation_id": None, "references": []}
+
+
+def _serial(event: Event) -> str:
+    return str(event["serial"])

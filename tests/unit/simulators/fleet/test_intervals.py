@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from simulators.clock import instant
-from simulators.headend_rest.intervals import Profiles
-from simulators.headend_rest.meters import DISCONNECTED, Irregularity, Kind, Meter, exact, midnight, population
-from simulators.headend_rest.snapshots import Collection
+from simulators.fleet.intervals import Profiles
+from simulators.fleet.meters import DISCONNECTED, Irregularity, Kind, Meter, exact, midnight, population
+from simulators.fleet.snapshots import Collection
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HEARD = datetime(2026, 3, 1, tzinfo=UTC)

@@ -5,22 +5,26 @@ records are applied again, in the same order. So there are no two codes for one 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.deliveries import Push
-from simulators.headend_rest.events import Event, Log
-from simulators.headend_rest.faults import FaultPlan
-from simulators.headend_rest.field import provision
-from simulators.headend_rest.jobs import Job, Order
-from simulators.headend_rest.journal import Record
-from simulators.headend_rest.meters import Irregularity, Kind, Meter
+from simulators.fleet.callbacks import Completion, tellings
+from simulators.fleet.concentrators import Concentrator
+from simulators.fleet.deliveries import Push
+from simulators.fleet.events import Event, Log
+from simulators.fleet.faults import FaultPlan
+from simulators.fleet.field import obey, provision
+from simulators.fleet.jobs import Job, Order
+from simulators.fleet.journal import Record
+from simulators.fleet.meters import Irregularity, Kind, Meter
 
 # A result with one of these codes does not show that the meter communicated.
 _UNHEARD = ("NO_RESPONSE", "EXPIRED", "BUSY")
+
+_MAINTENANCE = timedelta(minutes=1)
 
 
 class StateMismatch(Exception):
@@ -41,9 +45,21 @@ class SwitchCount:
 class State:
     """This will hold meters, jobs, counts and scripts as the records applied so far left them."""
 
-    def __init__(self, meters: Sequence[Meter], *, seed: int, faults: FaultPlan) -> None:
+    def __init__(
+        self,
+        meters: Sequence[Meter],
+        *,
+        seed: int,
+        faults: FaultPlan,
+        completion: Completion,
+        needs_address: bool,
+        concentrators_speak: bool,
+        concentrators: Mapping[str, Concentrator],
+    ) -> None:
         self.meters = {meter.serial: meter for meter in meters}
         self.faults = faults
+        self.concentrators = concentrators
+        self.closed_until: datetime | None = None  # for maintenance
         self.jobs: dict[str, Job] = {}
         self.by_correlation: defaultdict[str, list[Job]] = defaultdict(list)
         self.switch_counts: dict[str, SwitchCount] = {}
@@ -54,6 +70,10 @@ class State:
         self.planned_events: dict[str, Event] = {}  # by id: events of a storm that are still to be told
         self.delivered_upto: datetime | None = None  # by meters that deliver interval values by themselves
         self._seed = seed
+        self._completion = completion
+        self._needs_address = needs_address
+        self._concentrators_speak = concentrators_speak
+        self._neighbours = dict(zip(self.meters, [*list(self.meters)[1:], *list(self.meters)[:1]], strict=True))
         self._scripts: defaultdict[str, list[tuple[str | None, str]]] = defaultdict(list)
 
     def scripted(self, kind: str, serial: str) -> str | None:
@@ -81,8 +101,9 @@ class State:
             case "ran":
                 pushes += self._carried_out(record)
             case "told":
-                for reference in record["references"]:
-                    self.jobs[record["token"]].orders[reference].told_at = None
+                pushes += self._told(record)
+            case "concentrator":
+                self.concentrators[record["name"]].is_online = record["online"]
             case "heard":
                 for serial in record["serials"]:
                     meter = self.meters[serial]
@@ -98,6 +119,8 @@ class State:
                 self.faults.arm(record["name"], record["times"])
             case "lost":
                 self.faults.fired(record["fault"], record["hit"])
+                if record["fault"] == "maintenance_window":
+                    self.closed_until = instant(record["hit"]["at"]) + _MAINTENANCE
                 for reference, serial, state in record["switches"]:
                     self._count(reference, serial, state).lost += 1
             case "delivered_upto":
@@ -120,12 +143,14 @@ class State:
             expires_at=None if record["expires_at"] is None else instant(record["expires_at"]),
             orders={order[1]: Order.from_record(order) for order in record["orders"]},
             rejected=record["rejected"],
-            duplicate_next_push=record["duplicate"],
+            callback_fault=record["callback_fault"],
         )
         self.jobs[job.token] = job
         self.by_correlation[job.correlation_id.lower()].append(job)
         for order in job.orders.values():
-            self.outstanding += order.due is not None
+            if order.due is not None:
+                self.outstanding += 1
+                self._begin(job, order, order.due)
             self.attempts[order.serial] += 1
             step = self._step(job.kind, order.serial)
             if step is not None:
@@ -139,12 +164,12 @@ class State:
         for result in record["results"]:
             order = job.orders[result["reference"]]
             order.result = result
-            self.outstanding -= 1
+            self._end(job, order)
             meter = self.meters[order.serial]
             if order.reference in operated:
-                assert meter.breaker is not None
-                meter.breaker.operate(order.wish["state"], at)
-                self.switch_counts[order.reference].executed += 1
+                obey(meter, job.kind, order.wish, at)
+                if job.kind == "switch":
+                    self.switch_counts[order.reference].executed += 1
             if job.kind != "provision":
                 if result["code"] not in _UNHEARD:
                     meter.last_heard_at = at
@@ -154,11 +179,48 @@ class State:
                 meter.read_again.append((instant(order.wish["period"]["from"]), instant(order.wish["period"]["to"])))
         for reference, told_at in record["held"].items():
             job.orders[reference].told_at = instant(told_at)
+        for reference in record["silent"]:
+            job.orders[reference].due = None
+            self._end(job, job.orders[reference])
         told = [result for result in record["results"] if result["reference"] not in record["held"]]
-        if not told:
+        return self._tellings(job, told, record["delivery_id"])
+
+    def _told(self, record: Record) -> list[Push]:
+        job = self.jobs[record["token"]]
+        for reference in record["references"]:
+            job.orders[reference].told_at = None
+        results = [job.orders[reference].result for reference in record["references"]]
+        return self._tellings(job, [result for result in results if result is not None], record["delivery_id"])
+
+    def _tellings(self, job: Job, results: list[dict[str, Any]], delivery_id: str) -> list[Push]:
+        if not results or (self._needs_address and not job.callback_url):
             return []
-        job.duplicate_next_push = False
-        return results_push(job, told, record["delivery_id"], copies=record["copies"])
+        pushes = tellings(
+            job,
+            results,
+            delivery_id=delivery_id,
+            completion=self._completion,
+            stranger=self._neighbours[results[0]["serial"]],
+            has_more=any(order.result is None or order.told_at is not None for order in job.orders.values()),
+        )
+        job.callback_fault = None
+        behind = {self.meters[result["serial"]].concentrator for result in results}
+        if self._concentrators_speak and len(behind) == 1:
+            for push in pushes:
+                [push.concentrator] = behind
+        return pushes
+
+    def _begin(self, job: Job, order: Order, due: datetime) -> None:
+        concentrator = self.concentrators.get(self.meters[order.serial].concentrator or "")
+        if concentrator is not None and job.kind != "provision":
+            concentrator.begin()
+            concentrator.busy_until = max(due, concentrator.busy_until or due)
+
+    def _end(self, job: Job, order: Order) -> None:
+        self.outstanding -= 1
+        concentrator = self.concentrators.get(self.meters[order.serial].concentrator or "")
+        if concentrator is not None and job.kind != "provision":
+            concentrator.end()
 
     def _step(self, kind: str, serial: str) -> tuple[str | None, str] | None:
         return next((step for step in self._scripts.get(serial, ()) if step[0] in (None, kind)), None)
@@ -177,22 +239,8 @@ def job_record(job: Job, hits: list[tuple[str, dict[str, Any]]]) -> Record:
         "callback_url": job.callback_url,
         "submitted_at": stamp(job.submitted_at),
         "expires_at": None if job.expires_at is None else stamp(job.expires_at),
-        "duplicate": job.duplicate_next_push,
+        "callback_fault": job.callback_fault,
         "orders": [order.record() for order in job.orders.values()],
         "rejected": job.rejected,
         "hits": hits,
     }
-
-
-def results_push(job: Job, results: list[dict[str, Any]], delivery_id: str, *, copies: int = 1) -> list[Push]:
-    """This will make the push of these results, or none where the client named no place for it."""
-    if not job.callback_url:
-        return []
-    body = {
-        "delivery_id": delivery_id,
-        "token": job.token,
-        "correlation_id": job.correlation_id,
-        "kind": job.kind,
-        "results": results,
-    }
-    return [Push(delivery_id=delivery_id, url=f"{job.callback_url}/results", body=body, copies=copies)]

@@ -1,5 +1,8 @@
 """The head end itself: takes jobs, carries them out when they are due, and lets all else happen in its time.
 
+It is the same for all kinds: what a face reads from its protocol comes in by `submit`, what is to be told goes out by
+`Face.deliver`.
+
 One agenda holds everything that will happen, by simulated instant; one loop lets it happen. Whatever changes is a
 record, committed to the journal before anybody is told: the client by an answer or a push, a test by the control API.
 So after a kill each device order was either carried out and will be told, or was not begun.
@@ -7,32 +10,30 @@ So after a kill each device order was either carried out and will be told, or wa
 
 import asyncio
 import contextlib
-import math
-import signal
-import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from simulators.clock import Clock, instant, stamp
-from simulators.headend_rest.collecting import Collecting
-from simulators.headend_rest.core import Behaviour, Core
-from simulators.headend_rest.deliveries import Deliveries, Push
-from simulators.headend_rest.events import Event, operated
-from simulators.headend_rest.faults import FaultPlan, Plan
-from simulators.headend_rest.field import carry_out
-from simulators.headend_rest.happenings import Happenings
-from simulators.headend_rest.intervals import Profiles
-from simulators.headend_rest.jobs import Job, Order, Submission, rejection
-from simulators.headend_rest.journal import Journal, Record
-from simulators.headend_rest.meters import Meter, fraction
-from simulators.headend_rest.snapshots import Collection
-from simulators.headend_rest.state import State, job_record, results_push
+from simulators.fleet.collecting import Collecting
+from simulators.fleet.concentrators import spread
+from simulators.fleet.core import Behaviour, Core
+from simulators.fleet.deliveries import Deliveries, Push
+from simulators.fleet.events import Event, operated
+from simulators.fleet.face import Face
+from simulators.fleet.faults import Answer, FaultPlan, Plan
+from simulators.fleet.field import carry_out, refusal
+from simulators.fleet.happenings import Happenings
+from simulators.fleet.intervals import Profiles
+from simulators.fleet.jobs import Job, Order, Submission, rejection
+from simulators.fleet.journal import Journal, Record
+from simulators.fleet.meters import Meter, fraction
+from simulators.fleet.snapshots import Collection
+from simulators.fleet.state import State, job_record
+from simulators.fleet.tasks import ends_all
 
-_TIME_OUT_FACTOR = 10  # a meter is given up after so many median latencies
 _LATE_AFTER = timedelta(minutes=10)
 
 
@@ -40,12 +41,36 @@ class Overloaded(Exception):
     """The head end takes no more jobs for now."""
 
 
-class ConnectionCut(Exception):
-    """The connection of a submit is to be cut without an answer."""
+class TooLarge(Exception):
+    """A submit has more device orders than the head end takes at once."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"more than {most} device orders")
+        self.most = most
+
+
+class Misanswered(Exception):
+    """A submit is to be answered as the fault says that fired: the connection cut, an error, nonsense.
+
+    `job` is there when it was carried out all the same, None when nothing was done.
+    """
+
+    def __init__(self, fault: str, job: Job | None = None) -> None:
+        super().__init__(fault)
+        self.fault = fault
+        self.job = job
+
+
+class _End(NamedTuple):
+    """When a device order ends, in seconds, and whether that is because the meter is given up."""
+
+    seconds: float
+    is_given_up: bool
+    order: Order
 
 
 class HeadEnd:
-    """This will be the head end behind the API: `restore`, then `start`, then `submit`; `state` is there to read."""
+    """This will be the head end behind a face: `restore`, then `start`, then `submit`; `state` is there to read."""
 
     def __init__(
         self,
@@ -54,22 +79,42 @@ class HeadEnd:
         behaviour: Behaviour,
         clock: Clock,
         journal: Journal,
-        deliveries: Deliveries,
         faults: FaultPlan,
+        face: Face,
     ) -> None:
         self.behaviour = behaviour
         self.clock = clock
-        self.state = State(meters, seed=behaviour.seed, faults=faults)
-        seed, zone, rate = behaviour.seed, behaviour.zone, behaviour.failure_rate
+        self.face = face
+        face.head_end = self
+        self.state = State(
+            meters,
+            seed=behaviour.seed,
+            faults=faults,
+            completion=face.completion,
+            needs_address=face.needs_address,
+            concentrators_speak=face.concentrators_speak,
+            concentrators=spread(meters, over=behaviour.concentrators, limit=behaviour.concentrator_limit),
+        )
+        seed, zone, rate = behaviour.seed, behaviour.zone, behaviour.network.incomplete
         self.collection = Collection(meters, seed=seed, zone=zone, late_rate=rate)
         self.profiles = Profiles(self.collection, seed=seed, zone=zone, rate=rate, daily=behaviour.daily_profiles)
-        self.requests = 0  # being answered now
-        self._core = Core(state=self.state, behaviour=behaviour, clock=clock, journal=journal, deliveries=deliveries)
+        deliveries = Deliveries(journal, deliver=face.deliver)
+        self._core = Core(
+            state=self.state,
+            behaviour=behaviour,
+            clock=clock,
+            journal=journal,
+            deliveries=deliveries,
+            needs_address=face.needs_address,
+        )
         self.collecting = Collecting(self._core, self.collection, self.profiles)
         self.happenings = Happenings(self._core)
         self._deliveries = deliveries
         self._journal = journal
+        self._answering = 0  # requests being answered now
+        self._waiting = 0  # of these, those that wait for the meters
         self._working = 0
+        self._told = asyncio.Condition()
         self._loop: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -92,6 +137,9 @@ class HeadEnd:
             begun_at = now
             start = {"t": "start", "at": stamp(now), "seed": self.behaviour.seed, "meters": len(self.state.meters)}
             self._journal.note(start)
+        for concentrator in self.state.concentrators.values():
+            if not concentrator.is_online:
+                self._deliveries.keep_back(concentrator.name)
         for push in open_pushes.values():
             self._deliveries.add(push)
         for job in self.state.jobs.values():
@@ -99,11 +147,12 @@ class HeadEnd:
         self.collecting.restore(begun_at=begun_at, slot=slot)
         self.happenings.restore(begun_at=begun_at)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """This will begin to let things happen."""
+        await self.face.start()
         self._deliveries.start()
         self._loop = asyncio.create_task(self._run())
-        self._loop.add_done_callback(_end_of_loop)
+        self._loop.add_done_callback(ends_all)
 
     async def stop(self) -> None:
         """This will end the loop; what is still to happen is in the journal."""
@@ -112,6 +161,7 @@ class HeadEnd:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._loop
         await self._deliveries.stop()
+        await self.face.stop()
         self._journal.close()
 
     def activity(self) -> dict[str, Any]:
@@ -121,7 +171,7 @@ class HeadEnd:
         later = min((due for due, _, _ in self._core.agenda if due > now), default=None)
         return {
             "now": stamp(now),
-            "in_flight": len(self._deliveries.open) + overdue + self.requests + self._working,
+            "in_flight": self._deliveries.under_way + overdue + self._answering - self._waiting + self._working,
             "next_due": None if later is None else stamp(later),
             "outstanding_orders": self.state.outstanding,
             "open_deliveries": len(self._deliveries.open),
@@ -129,33 +179,80 @@ class HeadEnd:
             "failed_delivery_attempts": self._deliveries.failures,
         }
 
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """This will count a request of the client that is being answered as something going on."""
+        self._answering += 1
+        try:
+            yield
+        finally:
+            self._answering -= 1
+
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
     async def submit(self, submission: Submission) -> Job:
-        """This will take a job; Overloaded or ConnectionCut where a fault, or the limit, says so."""
+        """This will take a job; Overloaded, TooLarge, or Misanswered where a fault says so."""
         now = await self.clock.refresh()
         if self.state.outstanding + len(submission.orders) > self.behaviour.most_outstanding:
             raise Overloaded
+        most = self.behaviour.network.batch
+        if most is not None and len(submission.orders) > most:
+            raise TooLarge(most)
+        if self.state.closed_until is not None and now < self.state.closed_until:
+            raise Misanswered("maintenance_window")
         refusals = [(order, self._refusal(submission, order, now)) for order in submission.orders]
         accepted = [order for order, code in refusals if code is None]
         rejected = [rejection(order, code) for order, code in refusals if code is not None]
         plan = Plan()
         # Whoever scripts a meter wants to see that and nothing else.
         if accepted and not any(self.state.scripted(submission.kind, order.serial) for order in accepted):
-            plan = self.state.faults.draw(submission.kind, [order.reference for order in accepted])
-        if plan.job in ("never_answers", "overloaded"):
-            await self._lose(submission, accepted, plan.job, now)
+            plan = self._draw(submission, accepted)
+        answer = Answer.USUAL if plan.job is None else self.state.faults.table[plan.job].answer
+        if answer is Answer.LOST:
+            await self._lose(submission, accepted, plan.job or "", now)
+        for order in list(accepted):
+            if plan.devices.get(order.reference) == "per_meter_reject":
+                accepted.remove(order)
+                rejected.append(rejection(order, "BUSY"))
         draft = self._draft(submission, accepted, rejected, plan, now)
-        record = job_record(draft, _hits(draft, plan))
-        await self._core.keep(record)
+        await self._core.keep(job_record(draft, _hits(draft, plan, submission)))
         job = self.state.jobs[draft.token]
         if plan.job == "callback_before_acknowledgement":
             await self._carry_out([(job, list(job.orders.values()))], at_once=True)
         else:
             self._plan(job.orders.values(), job)
-        if plan.job == "ambiguous_submit":
-            raise ConnectionCut
+        if answer is Answer.DONE:
+            raise Misanswered(plan.job or "", job)
         return job
+
+    async def ended(self, job: Job, *, within: float) -> bool:
+        """This will wait until all results of a job may be told, `within` real seconds at most; False when in vain.
+
+        While it waits, nothing is going on: simulated time may pass.
+        """
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(within), self._told:
+                await self._told.wait_for(lambda: job.is_done(self.clock.now()))
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1
+        return True
+
+    async def misfortune(self, place: str, **hit: Any) -> str | None:
+        """This will draw a fault of the face's own for a place of its own, count it, and return its name."""
+        name = self.state.faults.draw(place, [place]).job
+        if name is not None:
+            account = {"at": stamp(self.clock.now()), "kind": place, "correlation_id": None, "references": [], **hit}
+            await self._core.keep({"t": "hit", "hits": [[name, account]]})
+        return name
+
+    def _draw(self, submission: Submission, orders: Sequence[Order]) -> Plan:
+        states = {order.wish["state"] for order in orders} if submission.kind == "switch" else set()
+        references = [order.reference for order in orders]
+        wanted = states.pop() if len(states) == 1 else None
+        return self.state.faults.draw(submission.kind, references, wanted_state=wanted)
 
     async def _lose(self, submission: Submission, orders: list[Order], fault: str, now: datetime) -> None:
         hit = {
@@ -168,19 +265,13 @@ class HeadEnd:
             [order.reference, order.serial, order.wish["state"]] for order in orders if submission.kind == "switch"
         ]
         await self._core.keep({"t": "lost", "fault": fault, "hit": hit, "switches": switches})
-        raise ConnectionCut if fault == "never_answers" else Overloaded
+        raise Misanswered(fault)
 
     def _refusal(self, submission: Submission, order: Order, now: datetime) -> str | None:
-        meter = self.state.meters.get(order.serial)
-        if meter is None:
-            return "UNKNOWN_METER"
-        if submission.kind != "provision" and meter.provisioned_at is None:
-            return "NOT_PROVISIONED"
-        if submission.kind in ("switch", "switch_state") and meter.breaker is None:
-            return "NO_BREAKER"
-        if submission.expires_at is not None and submission.expires_at < now:
+        code = refusal(self.state.meters.get(order.serial), submission.kind)
+        if code is None and submission.expires_at is not None and submission.expires_at < now:
             return "EXPIRED"
-        return None
+        return code
 
     def _draft(
         self, submission: Submission, orders: list[Order], rejected: list[dict[str, Any]], plan: Plan, now: datetime
@@ -188,7 +279,7 @@ class HeadEnd:
         number = len(self.state.jobs) + 1
         tail = int(fraction(self.behaviour.seed, number, submission.correlation_id) * 16**4)
         for order in orders:
-            order.outcome = plan.devices.get(order.reference) or self._outcome(submission.kind, order.serial)
+            order.outcome = plan.devices.get(order.reference) or self._outcome(submission.kind, order.serial, now)
         job = Job(
             token=f"j-{number:012d}-{tail:04x}",
             correlation_id=submission.correlation_id,
@@ -198,40 +289,51 @@ class HeadEnd:
             expires_at=submission.expires_at,
             orders={order.reference: order for order in orders},
             rejected=rejected,
-            duplicate_next_push=plan.job == "duplicate_callback",
+            callback_fault=plan.job,
         )
         self._set_dues(job, at_once=plan.job == "callback_before_acknowledgement")
         return job
 
-    def _outcome(self, kind: str, serial: str) -> str | None:
+    def _outcome(self, kind: str, serial: str, now: datetime) -> str | None:
         scripted = self.state.scripted(kind, serial)
         if scripted is not None or kind == "provision":
             return scripted
-        draw = fraction(self.behaviour.seed, serial, self.state.attempts[serial], "answer")
-        return "NO_RESPONSE" if draw < self.behaviour.failure_rate else None
+        answers = self.behaviour.network.answers(
+            self.state.meters[serial], seed=self.behaviour.seed, attempt=self.state.attempts[serial], at=now
+        )
+        return None if answers else "NO_RESPONSE"
 
     def _set_dues(self, job: Job, *, at_once: bool) -> None:
-        # Device orders of one job end in a few moments, not each in its own: what answers quickly, what answers slowly,
-        # what is given up. Each moment is one push.
-        instant_end = at_once or job.kind == "provision" or self.behaviour.latency == 0
-        ends = [
-            (0.0 if instant_end else self._seconds(order), order)
-            for order in job.orders.values()
-            if order.outcome != "accepts_then_silence"
-        ]
-        answered = sorted(seconds for seconds, order in ends if order.outcome != "NO_RESPONSE")
-        middle = answered[len(answered) // 2] if len(answered) >= 50 else -1.0
-        for seconds, order in ends:
-            end = seconds
-            if order.outcome != "NO_RESPONSE":
-                end = middle if seconds <= middle else answered[-1]
-            order.due = job.submitted_at + timedelta(seconds=round(end, 3))
+        network = self.behaviour.network
+        ends = [self._end(order, job.kind) for order in job.orders.values() if order.outcome != "accepts_then_silence"]
+        if at_once or job.kind == "provision" or network.median == 0:
+            for end in ends:
+                end.order.due = job.submitted_at
+        elif network.name == "none":
+            _together(ends, job)
+        elif network.is_serial:
+            self._one_after_the_other(ends, job)
+        else:
+            for end in ends:
+                end.order.due = job.submitted_at + timedelta(seconds=round(end.seconds))
 
-    def _seconds(self, order: Order) -> float:
-        if order.outcome == "NO_RESPONSE":
-            return self.behaviour.latency * _TIME_OUT_FACTOR
-        draw = fraction(self.behaviour.seed, order.serial, self.state.attempts[order.serial], "latency")
-        return self.behaviour.latency * math.exp(0.6 * NormalDist().inv_cdf(min(max(draw, 1e-6), 1 - 1e-6)))
+    def _one_after_the_other(self, ends: Iterable[_End], job: Job) -> None:
+        busy = {name: concentrator.busy_until for name, concentrator in self.state.concentrators.items()}
+        for end in ends:
+            name = self.state.meters[end.order.serial].concentrator or ""
+            begin = max(job.submitted_at, busy.get(name) or job.submitted_at)
+            busy[name] = end.order.due = begin + timedelta(seconds=round(end.seconds))
+
+    def _end(self, order: Order, kind: str) -> _End:
+        network, meter = self.behaviour.network, self.state.meters[order.serial]
+        if order.outcome == "NO_RESPONSE" or not self._is_reached(order.serial):
+            return _End(network.time_out, True, order)
+        attempt = self.state.attempts[order.serial]
+        return _End(network.seconds(meter, seed=self.behaviour.seed, attempt=attempt, kind=kind), False, order)
+
+    def _is_reached(self, serial: str) -> bool:
+        concentrator = self.state.concentrators.get(self.state.meters[serial].concentrator or "")
+        return concentrator is None or concentrator.is_online
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -280,16 +382,27 @@ class HeadEnd:
         pushes: list[Push] = []
         for job, orders in runs:
             record: Record = {"t": "ran", "token": job.token, "at": stamp(now), "results": [], "operated": []}
-            record |= {"held": {}, "delivery_id": f"d-{uuid4().hex}", "copies": 1 + job.duplicate_next_push}
+            record |= {"held": {}, "silent": [], "delivery_id": f"d-{uuid4().hex}"}
             events: list[Event] = []
             for order in orders:
                 meter = self.state.meters[order.serial]
-                result, has_operated = carry_out(
-                    meter, job=job, order=order, now=now, zone=self.behaviour.zone, profiles=self.profiles
+                is_reached = job.kind == "provision" or self._is_reached(order.serial)
+                if not is_reached and self.face.concentrators_speak:
+                    record["silent"].append(order.reference)
+                    continue
+                result, obeys = carry_out(
+                    meter,
+                    job=job,
+                    order=order,
+                    now=now,
+                    zone=self.behaviour.zone,
+                    profiles=self.profiles,
+                    is_reached=is_reached,
                 )
                 record["results"].append(result)
-                if has_operated:
+                if obeys:
                     record["operated"].append(order.reference)
+                if obeys and job.kind == "switch":
                     events.append(operated(order.serial, order.wish["state"], now, reference=order.reference))
                 told_at = _told_at(job, order, now)
                 if told_at is not None:
@@ -308,6 +421,8 @@ class HeadEnd:
                 for order in orders:
                     self.collecting.plan_first_heard(self.state.meters[order.serial])
                 self.collecting.plan_delivery()
+        async with self._told:
+            self._told.notify_all()
         for push in pushes:
             if at_once:
                 await self._deliveries.push_at_once(push)
@@ -316,9 +431,11 @@ class HeadEnd:
 
     async def _tell(self, held: Iterable[tuple[Job, list[Order]]]) -> None:
         for job, orders in held:
-            results = [order.result for order in orders if order.result is not None]
             record: Record = {"t": "told", "token": job.token, "references": [order.reference for order in orders]}
-            await self._core.keep(record, results_push(job, results, f"d-{uuid4().hex}"))
+            record["delivery_id"] = f"d-{uuid4().hex}"
+            await self._core.keep(record)
+            async with self._told:
+                self._told.notify_all()
 
     # --- scripts ------------------------------------------------------------------------------------------------------
 
@@ -330,25 +447,43 @@ class HeadEnd:
         """This will make a named fault fire more often."""
         await self._core.keep({"t": "arm", "name": name, "times": times})
 
+    async def set_concentrator(self, name: str, *, is_online: bool) -> None:
+        """This will take a concentrator away, or bring it back with all that it has to tell."""
+        if self.state.concentrators[name].is_online == is_online:
+            return
+        if not is_online:
+            self._deliveries.keep_back(name)
+        await self._core.keep({"t": "concentrator", "name": name, "online": is_online})
+        await self.face.concentrator_changed(name, is_online=is_online)
+        if is_online:
+            self._deliveries.let_go(name)
 
-def _end_of_loop(loop: asyncio.Task[None]) -> None:
-    """This will end the process when the loop broke: a head end that answers but does nothing would mislead."""
-    if loop.cancelled() or loop.exception() is None:
-        return
-    traceback.print_exception(loop.exception())
-    signal.raise_signal(signal.SIGTERM)
+
+def _together(ends: Sequence[_End], job: Job) -> None:
+    """This will let device orders end in a few moments, not each in its own: what answers quickly, slowly, never.
+
+    Each moment is one push.
+    """
+    answered = sorted(end.seconds for end in ends if not end.is_given_up)
+    middle = answered[len(answered) // 2] if len(answered) >= 50 else -1.0
+    for end in ends:
+        seconds = end.seconds
+        if not end.is_given_up:
+            seconds = middle if end.seconds <= middle else answered[-1]
+        end.order.due = job.submitted_at + timedelta(seconds=round(seconds, 3))
 
 
-def _hits(job: Job, plan: Plan) -> list[tuple[str, dict[str, Any]]]:
+def _hits(job: Job, plan: Plan, submission: Submission) -> list[tuple[str, dict[str, Any]]]:
     base = {
         "at": stamp(job.submitted_at),
         "token": job.token,
         "correlation_id": job.correlation_id,
         "kind": job.kind,
     }
+    serials = {order.reference: order.serial for order in submission.orders}
     hits = [] if plan.job is None else [(plan.job, {**base, "references": list(job.orders)})]
     hits += [
-        (name, {**base, "references": [reference], "serial": job.orders[reference].serial})
+        (name, {**base, "references": [reference], "serial": serials[reference]})
         for reference, name in plan.devices.items()
     ]
     return hits

@@ -15,14 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.api import Problem, meter_resource, own_channels, own_registers
-from simulators.headend_rest.events import event
-from simulators.headend_rest.faults import FAULTS
-from simulators.headend_rest.field import OUTCOMES
-from simulators.headend_rest.headend import HeadEnd
-from simulators.headend_rest.intervals import printed
-from simulators.headend_rest.jobs import KINDS
-from simulators.headend_rest.meters import Kind, exact, midnight
+from simulators.fleet.events import event
+from simulators.fleet.field import OUTCOMES
+from simulators.fleet.headend import HeadEnd
+from simulators.fleet.intervals import printed
+from simulators.fleet.jobs import KINDS
+from simulators.fleet.meters import Kind, exact, midnight
+from simulators.fleet.problem import Problem
+from simulators.fleet.resources import controls, meter_resource, own_channels, own_registers
 
 _EVENT_TYPE = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 
@@ -53,6 +53,8 @@ class Control:
             ("POST", "irregular", self.irregular),
             ("POST", "event", self.event),
             ("POST", "storm", self.storm),
+            ("GET", "concentrators", self.concentrators),
+            ("POST", "concentrators", self.set_concentrator),
         )
         return [Route(f"/control/{name}", _local(endpoint), methods=[method]) for method, name, endpoint in table]
 
@@ -77,7 +79,7 @@ class Control:
                     true = meter.true(register, at)
                     row |= {"true": format(exact(true), "f"), "shown": register.shown(true)}
             row = {"material": meter.material, "registers": registers, "channels": own_channels(meter)}
-            rows.append({**meter_resource(meter), **row})
+            rows.append({**meter_resource(meter), **controls(meter), **row})
         return JSONResponse(
             {
                 "seed": self._head_end.behaviour.seed,
@@ -152,7 +154,7 @@ class Control:
             {
                 "fired": {name: {"count": len(hits), "hits": hits} for name, hits in plan.hits.items()},
                 "remaining": plan.remaining,
-                "descriptions": {name: fault.description for name, fault in FAULTS.items()},
+                "descriptions": {name: fault.description for name, fault in plan.table.items()},
             }
         )
 
@@ -160,8 +162,9 @@ class Control:
         """This will make a fault fire more often: {name, times}."""
         body = await _object(request)
         name, times = body.get("name"), body.get("times", 1)
-        if name not in FAULTS or not isinstance(times, int) or times < 1:
-            raise Problem(422, "No such fault", f"name is one of {', '.join(FAULTS)}; times is a number from 1")
+        faults = self._head_end.state.faults.table
+        if name not in faults or not isinstance(times, int) or times < 1:
+            raise Problem(422, "No such fault", f"name is one of {', '.join(faults)}; times is a number from 1")
         await self._head_end.arm(name, times)
         return JSONResponse({"remaining": self._head_end.state.faults.remaining})
 
@@ -283,6 +286,24 @@ class Control:
         now = await self._head_end.clock.refresh()
         await self._head_end.happenings.storm(serials[begin : begin + size], seconds=seconds, at=now)
         return JSONResponse({"at": stamp(now), "serials": serials[begin : begin + size]})
+
+    async def concentrators(self, _: Request) -> Response:
+        """This will tell of every concentrator how many orders are under way: {name: {under_way, most_under_way, ...}}.
+
+        `limit` is what a client should keep to; more are taken, and counted.
+        """
+        concentrators = self._head_end.state.concentrators.values()
+        return JSONResponse({each.name: each.resource() for each in concentrators})
+
+    async def set_concentrator(self, request: Request) -> Response:
+        """This will take a concentrator offline, or bring it back: {name, online}."""
+        body = await _object(request)
+        if body.get("name") not in self._head_end.state.concentrators:
+            raise Problem(404, "No such concentrator", str(body.get("name")))
+        if not isinstance(body.get("online"), bool):
+            raise Problem(422, "Online or not?", "online is true or false")
+        await self._head_end.set_concentrator(body["name"], is_online=body["online"])
+        return Response(status_code=204)
 
     def _period(self, body: dict[str, Any], *, now: datetime) -> tuple[datetime, datetime]:
         zone = self._head_end.behaviour.zone

@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,9 +12,10 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from simulators.clock import Clock
-from simulators.headend_rest.deliveries import Deliveries, Push
-from simulators.headend_rest.journal import Journal, Record
-from simulators.headend_rest.state import State
+from simulators.fleet.deliveries import Deliveries, Push
+from simulators.fleet.journal import Journal, Record
+from simulators.fleet.network import Network
+from simulators.fleet.state import State
 
 T = TypeVar("T")
 
@@ -25,10 +27,11 @@ class Behaviour:
     seed: int
     zone: ZoneInfo
     callback_url: str | None = None
-    latency: float = 3.0  # median, simulated seconds
+    network: Network
     hear_delay: float = 180.0  # simulated seconds from provisioning to the first communication, up to twice as long
     answer_delay: float = 0.0  # real seconds between a job on the disk and the answer to its submit
-    failure_rate: float = 0.01  # device orders that end in NO_RESPONSE, and collections with something wrong
+    concentrators: int = 0
+    concentrator_limit: int | None = None
     event_rate: float = 0.0  # events that happen by themselves, per meter and day
     daily_profiles: bool = False  # all meters deliver interval values once a day, whatever their model does
     most_outstanding: int = 200_000  # device orders; beyond, submits are answered 503
@@ -38,13 +41,21 @@ class Core:
     """This will keep records, remember what is to happen when, and make pushes, for all parts of the head end."""
 
     def __init__(
-        self, *, state: State, behaviour: Behaviour, clock: Clock, journal: Journal, deliveries: Deliveries
+        self,
+        *,
+        state: State,
+        behaviour: Behaviour,
+        clock: Clock,
+        journal: Journal,
+        deliveries: Deliveries,
+        needs_address: bool,
     ) -> None:
         self.state = state
         self.behaviour = behaviour
         self.clock = clock
         self.journal = journal
         self.deliveries = deliveries
+        self.needs_address = needs_address
         self.agenda: list[tuple[datetime, int, tuple[str, Any]]] = []  # a heap: when, in which order, what
         self.wake = asyncio.Event()
         self._sequence = itertools.count()
@@ -65,18 +76,34 @@ class Core:
         """This will apply a record, force it to the disk, and only then begin to push."""
         if pushes:
             record["pushes"] = [push.record() for push in pushes]
-        self.state.apply(record)
+        made = self.state.apply(record)
         await self.journal.commit(record)
-        for push in pushes:
+        for push in made:
             self.deliveries.add(push)
 
-    def push(self, topic: str, body: dict[str, Any]) -> list[Push]:
-        """This will make a push to the base registered, none where there is no base."""
-        if self.behaviour.callback_url is None:
+    def push(self, topic: str, body: dict[str, Any], *, concentrator: str | None = None) -> list[Push]:
+        """This will make a push to the base registered, none where one is needed and there is none."""
+        if self.needs_address and self.behaviour.callback_url is None:
             return []
         delivery_id = f"d-{uuid4().hex}"
-        url = f"{self.behaviour.callback_url}/{topic}"
-        return [Push(delivery_id=delivery_id, url=url, body={"delivery_id": delivery_id, **body})]
+        return [
+            Push(
+                delivery_id=delivery_id,
+                topic=topic,
+                to=self.behaviour.callback_url or "",
+                body={"delivery_id": delivery_id, **body},
+                concentrator=concentrator,
+            )
+        ]
+
+    def parts(
+        self, rows: Sequence[T], size: int, *, serial: Callable[[T], str]
+    ) -> list[tuple[str | None, Sequence[T]]]:
+        """This will cut what is told of meters into pieces of at most `size`, each of one concentrator's meters."""
+        behind: defaultdict[str | None, list[T]] = defaultdict(list)
+        for row in rows:
+            behind[self.state.meters[serial(row)].concentrator].append(row)
+        return [(name, chunk) for name, together in behind.items() for chunk in chunks(together, size)]
 
 
 def chunks(rows: Sequence[T], size: int) -> list[Sequence[T]]:

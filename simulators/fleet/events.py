@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from simulators.clock import instant, stamp
-from simulators.headend_rest.meters import CONNECTED, Meter, fraction, midnight
+from simulators.fleet.meters import CONNECTED, Meter, fraction, midnight
 
 Event = dict[str, Any]
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from simulators.clock import instant
-from simulators.headend_rest.events import TEXTS, Log, event, happening, operated, outage, told_at
-from simulators.headend_rest.meters import midnight, population
+from simulators.fleet.events import TEXTS, Log, event, happening, operated, outage, told_at
+from simulators.fleet.meters import midnight, population
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 27, 11, tzinfo=UTC)
