@@ -53,6 +53,7 @@ class City(Field):
         }
         if "poll_seconds" in city:
             city["poll_seconds"] = _POLL_SECONDS
+        city.pop("kind")
         super().__init__(database_url, city.pop("url", None), kind=variant.ours, **city)
         self.clock.moved = self.simulated.set_clock
         self.worker = self.new_worker(takes=self.kind.capabilities)

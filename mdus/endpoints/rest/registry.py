@@ -113,8 +113,8 @@ class HeadEndShown(Shown):
 
     `capabilities` is what its devices can do at most, null where nobody knows; `rows` say what that is by system and
     model; `commands` are the kinds that its kind takes, `commands_told` those it says itself that it takes (null where
-    it does not say), `says` its own name and version, asked at `asked_at`. `outstanding` commands were given to it and are
-    not answered; `concentrators` those that have told of themselves.
+    it does not say), `says` its own name and version, asked at `asked_at`. `outstanding` commands were given to it and
+    are not answered; `concentrators` are those that have told of themselves.
     """
 
     name: str
