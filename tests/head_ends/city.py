@@ -44,6 +44,25 @@ class City(Field):
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         callback_url = f"{url}/head-ends/city"
         self.simulated = SimulatedHeadEnd(variant, folder, callback_url=callback_url, now=NOON, **options)
+        try:
+            self._connect(variant, database_url, callback_url)
+        except BaseException:
+            self.simulated.kill()
+            raise
+        runtime = Runtime(
+            settings=self.settings.model_copy(update={"head_ends": (self.row,)}),
+            database=self.database,
+            clock=self.clock,
+            catalog=catalog(),
+            services={},
+            callbacks={"city": variant.ours.callbacks},
+        )
+        app = Starlette(routes=[push_route(runtime)])
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self._thread.start()
+
+    def _connect(self, variant: Variant, database_url: str, callback_url: str) -> None:
         city: dict[str, Any] = {
             **self.simulated.row,
             "name": "city",
@@ -58,19 +77,6 @@ class City(Field):
         self.clock.moved = self.simulated.set_clock
         self.worker = self.new_worker(takes=self.kind.capabilities)
         self.watch = self.new_watch()
-        settings = self.settings.model_copy(update={"head_ends": (self.row,)})
-        runtime = Runtime(
-            settings=settings,
-            database=self.database,
-            clock=self.clock,
-            catalog=catalog(),
-            services={},
-            callbacks={"city": variant.ours.callbacks},
-        )
-        app = Starlette(routes=[push_route(runtime)])
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
-        self._thread.start()
 
     def close(self) -> None:
         """Stop what was started."""
