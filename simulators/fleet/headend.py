@@ -157,9 +157,10 @@ class HeadEnd:
     async def stop(self) -> None:
         """This will end the loop; what is still to happen is in the journal."""
         if self._loop is not None:
-            self._loop.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._loop
+            # More than once: asyncio.wait_for forgets a cancellation that comes with what it waits for (Python 3.11).
+            while not self._loop.done():
+                self._loop.cancel()
+                await asyncio.wait([self._loop], timeout=0.1)
         await self._deliveries.stop()
         await self.face.stop()
         self._journal.close()

@@ -67,7 +67,7 @@ class TestCompletion:
                 assert not calling.done()
                 await city.advance(hours=1)
                 assert await calling
-                assert city.face.told == []
+                assert city.face.of("results") == []
 
         asyncio.run(play())
 
