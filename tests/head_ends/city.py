@@ -118,7 +118,9 @@ class City(Field):
         events = (event for raw in told for event in self.decode(raw))
         return [event for event in events if isinstance(event, kind)]
 
-    def install(self, meter: dict[str, Any], *, hear: bool = True, channels: bool = False) -> EndDevice:
+    def install(
+        self, meter: dict[str, Any], *, provision: bool = True, hear: bool = True, channels: bool = False
+    ) -> EndDevice:
         """Make a meter known on both sides, as SAP's messages would, and let it be heard.
 
         With `channels` its interval registers are among its registers.
@@ -138,7 +140,7 @@ class City(Field):
                     fraction_digits=register["decimals"],
                 )
             )
-        if self.takes(CommandKind.PROVISION):
+        if provision and self.takes(CommandKind.PROVISION):
             provisioning = self.order(device, CommandKind.PROVISION)
             assert self.settle(provisioning) == [CommandStatus.DONE]
         if hear:

@@ -10,19 +10,30 @@ import pytest
 from tests.head_ends.city import City
 from tests.head_ends.kinds import Variant, variants
 
+#: The kind that is run on PostgreSQL too.
+_ON_BOTH_DATABASES = "rest"
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test of the suite every variant that can do what its marks say."""
     if "city" not in metafunc.fixturenames:
+        if "database_url" in metafunc.fixturenames:
+            metafunc.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
         return
     able = [variant for variant in variants() if _is_able(variant, metafunc)]
-    faults = metafunc.definition.get_closest_marker("each_fault")
-    if faults is None:
-        metafunc.parametrize("city", able, ids=str, indirect=True)
-        return
-    pairs = [(variant, *each.values) for variant in able for each in faults.args if each.values[0] in variant.faults]
-    ids = [f"{variant}-{each.id}" for variant in able for each in faults.args if each.values[0] in variant.faults]
-    metafunc.parametrize(("city", *faults.kwargs["names"]), pairs, ids=ids, indirect=["city"])
+    marked = metafunc.definition.get_closest_marker("each_fault")
+    rows: list[tuple[object, ...]] = []
+    ids: list[str] = []
+    # What a head end speaks and where MDUS keeps things have nothing to do with each other: one kind shows the second.
+    for variant, database in [(each, "sqlite") for each in able] + [
+        (each, "postgresql") for each in able if each.kind == _ON_BOTH_DATABASES
+    ]:
+        for fault in marked.args if marked else [pytest.param(id="")]:
+            if not fault.values or fault.values[0] in variant.faults:
+                rows.append((variant, database, *fault.values))
+                ids.append("-".join(filter(None, (str(variant), database, str(fault.id)))))
+    names = ("city", "database_url", *(marked.kwargs["names"] if marked else ()))
+    metafunc.parametrize(names, rows, ids=ids, indirect=["city", "database_url"])
 
 
 def _is_able(variant: Variant, metafunc: pytest.Metafunc) -> bool:
@@ -38,8 +49,15 @@ def _is_able(variant: Variant, metafunc: pytest.Metafunc) -> bool:
 
 
 @pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated database of this test."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
 def city(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[City]:
     """A running simulated head end of each kind, on each database."""
-    city = City(request.param, database_url, tmp_path)
+    options = {name: value for mark in request.node.iter_markers("run_with") for name, value in mark.kwargs.items()}
+    city = City(request.param, database_url, tmp_path, **options)
     yield city
     city.close()

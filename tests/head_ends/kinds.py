@@ -173,9 +173,9 @@ class SimulatedHeadEnd:
         found: list[dict[str, Any]] = self._get("commands", **which)["commands"]
         return found
 
-    def fired(self) -> dict[str, int]:
-        """Return how often each fault has fired."""
-        return {name: fault["count"] for name, fault in self._get("faults")["fired"].items()}
+    def fired(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what each fault has hit, for all that were asked for."""
+        return {name: fault["hits"] for name, fault in self._get("faults")["fired"].items()}
 
     def concentrators(self) -> dict[str, dict[str, Any]]:
         """Return its data concentrators: under_way, most_under_way, limit, online."""

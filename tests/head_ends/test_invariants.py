@@ -1,0 +1,247 @@
+"""What must hold whatever goes wrong: each simulated head end with every fault it can have, all in one play.
+
+Meters are read, switched and left alone for some days, while calls break off, results come twice, in parts, late, for
+another meter or never. Then the simulated head end, which knows the truth, is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from mdus.domain.command import ENDED, Command, CommandKind, CommandStatus
+from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.end_device_control import ControlCategory
+from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.domain.register import Register
+from mdus.storage.command import COMMAND
+from mdus.storage.message import MESSAGE_EVENT
+from mdus.workers import head_end_poll
+from tests.head_ends.city import City
+from tests.head_ends.test_every_kind import MIDNIGHT
+
+#: Faults by which a register's value or its instant is told wrongly: what was stored of those meters is not compared.
+_FALSIFY = {"duplicate_callback_other_value", "wrong_meter_in_callback", "meter_clock_drift", "stamp_of_1970"}
+
+#: At most so many rounds until every fault has fired, and so long at least.
+_ROUNDS = 40
+_UNTIL = MIDNIGHT + timedelta(days=2)
+
+
+class Play:
+    """A few days of a city in which everything goes wrong once."""
+
+    def __init__(self, city: City) -> None:
+        self.city = city
+        self.commands: list[Command] = []
+        self.first_ends: dict[str, CommandStatus] = {}
+        self.devices: list[EndDevice] = []
+
+    def begin(self) -> None:
+        """Make all meters known, however often that fails."""
+        for meter in self.city.simulated.meters():
+            self.devices.append(self.city.install(meter, provision=False, hear=False, channels=True))
+        if self.city.takes(CommandKind.PROVISION):
+            left = list(self.devices)
+            while left:
+                tried = self.order(left, CommandKind.PROVISION)
+                self.settle()
+                left = [device for device, command in zip(left, tried, strict=True) if not self.is_done(command)]
+        self.city.simulated.hear(*(device.serial_id for device in self.devices))
+        self.city.clock.advance(minutes=5)
+        self.settle()
+
+    def order(self, devices: Iterable[EndDevice], kind: CommandKind, **changes: Any) -> list[Command]:
+        """Order one thing of several devices."""
+        ordered = [self.city.order(device, kind, **changes) for device in devices]
+        self.commands += ordered
+        return ordered
+
+    def switch(self, devices: Iterable[EndDevice], category: ControlCategory) -> list[Command]:
+        """Order devices to be switched."""
+        ordered = [
+            self.city.switch(category, device_id=device.device_id, serial_id=device.serial_id)[1] for device in devices
+        ]
+        self.commands += ordered
+        return ordered
+
+    def is_done(self, command: Command) -> bool:
+        return self.first_ends[command.command_key] is CommandStatus.DONE
+
+    def settle(self) -> None:
+        """Let all commands end, and all that is on its way arrive; time passes where nothing else helps."""
+        idle = 0
+        while idle < 8:
+            moved = self.city.worker.turn() + self.city.watch.turn()
+            self.city.readings.turn()
+            self.city.real += 60  # rests after failures are over
+            open_commands = self._note_ends()
+            if moved or not self.city.simulated.is_quiet():
+                idle = 0
+            elif open_commands:
+                self.city.clock.advance(minutes=5)
+            else:
+                idle += 1
+
+    def _note_ends(self) -> bool:
+        """Note how commands ended first; returns whether any is still open."""
+        wanted = [each.key for each in self.commands if each.command_key not in self.first_ends]
+        if not wanted:
+            return False
+        with self.city.database.read() as uow:
+            for stored in uow.load(Command, Command.KEY, wanted, lock=False):
+                if stored.has_ended:
+                    self.first_ends[stored.command_key] = stored.status
+        return any(each.command_key not in self.first_ends for each in self.commands)
+
+    @property
+    def switchable(self) -> list[EndDevice]:
+        """The devices with a breaker."""
+        serials = {meter["serial"] for meter in self.city.simulated.meters() if meter["has_breaker"]}
+        return [device for device in self.devices if device.serial_id in serials]
+
+    def verify(self, switches: Sequence[Command], devices: Sequence[EndDevice]) -> None:
+        """Read the state back where a switch did not certainly succeed, as the order's service does."""
+        left = [device for device, each in zip(devices, switches, strict=True) if not self.is_done(each)]
+        while left:
+            read = self.order(left, CommandKind.SWITCH_STATE)
+            self.settle()
+            left = [device for device, command in zip(left, read, strict=True) if not self.is_done(command)]
+
+    def go_on(self) -> bool:
+        """Tell whether some fault has not fired yet."""
+        return any(not hits for hits in self.city.simulated.fired().values())
+
+    def play(self) -> None:
+        """Read and switch, day after day, until every fault has fired."""
+        self.begin()
+        category = ControlCategory.DISCONNECT
+        for number in range(_ROUNDS):
+            if not self.go_on() and self.city.clock.now() >= _UNTIL:
+                break
+            for kind in (CommandKind.READ_ON_DEMAND, CommandKind.READ_REGISTERS, CommandKind.READ_INTERVALS):
+                if self.city.takes(kind):
+                    some = self.devices[number % 3 :: 3]
+                    period = {} if kind is CommandKind.READ_ON_DEMAND else self._last_day()
+                    self.order(some, kind, **period)
+            for kind in (CommandKind.PING, CommandKind.SWITCH_STATE):
+                if self.city.takes(kind):
+                    self.order(self.switchable[number % 3 :: 3], kind)
+            self.settle()
+            if self.city.takes(CommandKind.SWITCH):
+                switches = self.switch(self.switchable, category)
+                self.settle()
+                self.verify(switches, self.switchable)
+                category = (
+                    ControlCategory.RECONNECT if category is ControlCategory.DISCONNECT else ControlCategory.DISCONNECT
+                )
+            self.city.clock.advance(hours=11)
+            self.settle()
+
+    def _last_day(self) -> dict[str, datetime]:
+        now = self.city.clock.now()
+        return {"period_from": now - timedelta(days=1), "period_to": now}
+
+
+@pytest.fixture
+def played(city: City) -> Play:
+    play = Play(city)
+    play.play()
+    return play
+
+
+@pytest.mark.run_with(faults="all=1", concentrators="3")
+@pytest.mark.timeout(600)
+class TestUnderEveryFault:
+    def test_every_promise_is_kept(self, played: Play) -> None:
+        city = played.city
+        fired = city.simulated.fired()
+        assert [name for name, hits in fired.items() if not hits] == [], "these faults found no opportunity"
+
+        self._each_command_has_ended_once(played)
+        if city.takes(CommandKind.SWITCH):
+            self._no_switch_was_given_twice(played)
+            self._breakers_are_known_as_they_stand(played)
+        self._no_reading_is_lost(played, spoilt=_serials(fired, _FALSIFY))
+        self._no_concentrator_had_too_much(city)
+        assert "dead" not in city.deliveries() or city.deliveries().count("dead") <= _strays(fired)
+
+    def _each_command_has_ended_once(self, played: Play) -> None:
+        with played.city.database.read() as uow:
+            table = COMMAND.table
+            ends = select(table.c.command_key, func.count()).join(
+                MESSAGE_EVENT, MESSAGE_EVENT.c.command_id == table.c.id
+            )
+            ends = ends.where(MESSAGE_EVENT.c.status.in_([status.value for status in ENDED])).group_by(
+                table.c.command_key
+            )
+            counted = {row[0]: row[1] for row in uow.connection.execute(ends)}
+        assert counted == dict.fromkeys(played.first_ends, 1)
+        for command in played.commands:
+            assert played.city.stored(command).status is played.first_ends[command.command_key]
+
+    def _no_switch_was_given_twice(self, played: Play) -> None:
+        ordered = Counter(each.serial_id for each in played.commands if each.kind is CommandKind.SWITCH)
+        given = Counter(each["serial"] for each in played.city.simulated.commands(kind="switch"))
+        assert given - ordered == Counter(), "a switch was given more often than it was ordered"
+        for received, executed in played.city.simulated.switches():
+            assert received <= 1
+            assert executed <= 1
+
+    def _breakers_are_known_as_they_stand(self, played: Play) -> None:
+        read = played.order(played.switchable, CommandKind.SWITCH_STATE)
+        played.settle()
+        for device, command in zip(played.switchable, read, strict=True):
+            assert played.is_done(command)
+            true = SwitchState(played.city.simulated.breaker(device.serial_id))
+            assert played.city.status(device).switch_state is true
+
+    def _no_reading_is_lost(self, played: Play, *, spoilt: set[str]) -> None:
+        city = played.city
+        if city.variant.fetches("snapshots"):
+            now = city.clock.now()
+            head_end_poll.run(city.database, {"city": city.head_end}, now=now, since=now - timedelta(days=3))
+            played.settle()
+        told: dict[tuple[str, str, datetime], list[Decimal]] = {}
+        for reading in city.all(MeterReading, origin=ReadingOrigin.SNAPSHOT):
+            told.setdefault((reading.device_id, reading.reading_type, reading.measured_at), []).append(reading.value)
+        registers: list[Register] = city.all(Register)
+        counting = {meter["serial"]: {each["obis"] for each in meter["registers"]} for meter in city.simulated.meters()}
+        serials = {device.device_id: device.serial_id for device in played.devices}
+        missing, wrong = [], []
+        for register in registers:
+            serial = serials[register.device_id]
+            if serial in spoilt or register.reading_type not in counting[serial]:
+                continue
+            # The night after the meters were heard for the first time, which is long collected by now.
+            values = told.get((register.device_id, register.reading_type, MIDNIGHT), [])
+            true = Decimal(city.simulated.true_value(serial, register.reading_type, MIDNIGHT))
+            if not values:
+                missing.append((serial, register.reading_type))
+            elif values != [true]:
+                wrong.append((serial, register.reading_type, values, true))
+        assert missing == []
+        assert wrong == []
+
+    def _no_concentrator_had_too_much(self, city: City) -> None:
+        for name, each in city.simulated.concentrators().items():
+            if each["limit"] is not None:
+                assert each["most_under_way"] <= each["limit"], name
+
+
+def _serials(fired: dict[str, list[dict[str, Any]]], names: set[str]) -> set[str]:
+    """Return the meters that some faults have hit."""
+    hits = [hit for name in names for hit in fired.get(name, ())]
+    return {serial for hit in hits for serial in [hit.get("serial"), *hit.get("serials", ())] if serial}
+
+
+def _strays(fired: dict[str, list[dict[str, Any]]]) -> int:
+    """Return how many deliveries belong nowhere, by the faults themselves."""
+    strays = ("callback_unknown_token", "callback_empty_correlation", "wrong_meter_in_callback")
+    return sum(len(hits) for name, hits in fired.items() if name in strays or name not in _FALSIFY)
