@@ -23,12 +23,13 @@ import structlog
 from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.head_end import FieldMeter, HeadEnd
+from mdus.domain.head_end import ConcentratorTold, FieldMeter, HeadEnd
 from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.messaging.outcome import Change
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage.command import commands_of
+from mdus.storage.concentrator import note_concentrators
 from mdus.storage.mapping import chunks
 from mdus.storage.registry import MeterRecord, note_breakers, note_heard, note_told
 from mdus.storage.session import Database, UnitOfWork
@@ -81,6 +82,7 @@ def _compare(
     findings = _Findings()
     with database.read() as uow:
         devices = uow.load(EndDevice, ("head_end",), [(head_end,)], lock=False)
+    _note_concentrators(database, head_end, meters, now=now)
     known = {device.serial_id for device in devices}
     for serial, meter in meters.items():
         if meter.provisioned and serial not in known:
@@ -93,6 +95,20 @@ def _compare(
     with database.begin() as uow:
         uow.save(_cases(uow, head_end, findings.cases, now=now))
     return findings
+
+
+def _note_concentrators(database: Database, head_end: str, meters: Mapping[str, FieldMeter], *, now: datetime) -> None:
+    """Note behind which data concentrators the meters are, where the head end says so."""
+    behind: dict[str, list[str]] = {}
+    for serial, meter in meters.items():
+        if meter.concentrator is not None:
+            behind.setdefault(meter.concentrator, []).append(serial)
+    told = [
+        (head_end, ConcentratorTold(concentrator=name, at=now, serials=tuple(some))) for name, some in behind.items()
+    ]
+    if told:
+        with database.begin() as uow:
+            note_concentrators(uow.connection, told)
 
 
 def _compare_devices(

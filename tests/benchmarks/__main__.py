@@ -17,6 +17,7 @@ from rich.console import Console
 from tests.benchmarks.billing_ready import billing_ready
 from tests.benchmarks.chain import chain
 from tests.benchmarks.figure import Figure, show, write
+from tests.benchmarks.fleet import reads_on_demand
 from tests.benchmarks.intake import intake
 from tests.benchmarks.landscape import postgresql, sqlite
 from tests.benchmarks.memory import memory
@@ -72,6 +73,11 @@ def _search_postgresql(folder: Path, options: argparse.Namespace) -> Iterator[Fi
         yield from searching(store, folder, messages=options.messages)
 
 
+def _fleet(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
+    with sqlite(folder) as store:
+        yield from reads_on_demand(store, folder, reads=options.reads)
+
+
 def _validating(folder: Path, options: argparse.Namespace) -> Iterator[Figure]:
     del folder, options
     yield from validating()
@@ -91,6 +97,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "billing-postgresql": _billing_postgresql,
     "search-sqlite": _search_sqlite,
     "search-postgresql": _search_postgresql,
+    "fleet": _fleet,
     "validating": _validating,
     "truth": _truth,
 }
@@ -107,6 +114,7 @@ def main() -> int:
         "--meters", type=int, default=30_000, help="meters whose day is made ready to bill; a third first"
     )
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages in the database that is searched")
+    parser.add_argument("--reads", type=int, default=10_000, help="meters of a mixed fleet that are read on demand")
     parser.add_argument("--city", type=int, default=2_000, help="meters whose true consumption is known")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
     options = parser.parse_args()

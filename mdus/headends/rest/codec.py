@@ -301,6 +301,7 @@ def _meter(row: Any, where: str) -> FieldMeter:
         has_breaker=has_breaker if isinstance(has_breaker, bool) else None,
         factors=tuple((name, factor) for name, factor in zip(names, factors, strict=True) if factor is not None),
         clock_offset_seconds=_quantity_told(row, "clock_offset_seconds", where),
+        concentrator=members.optional_text(row, "concentrator", where),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
+from mdus.storage.concentrator import concentrators_of
 from mdus.workers import registry_sync
 from tests.head_ends.field import DEVICE, ENERGY, NOON, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
@@ -93,6 +94,13 @@ class TestRun:
 
         (command,) = provisionings(field)
         assert (command.serial_id, command.head_end, command.status) == (SERIAL, "city", CommandStatus.READY)
+
+    def test_notes_the_concentrators_its_meters_are_behind(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        scripted.meters = [meter(concentrator="c-7"), meter(serial="77", concentrator="c-8"), meter(serial="78")]
+        sync(field)
+
+        with field.database.read() as uow:
+            assert concentrators_of(uow.connection, "city", [SERIAL, "77", "78"]) == {SERIAL: "c-7", "77": "c-8"}
 
     def test_provisions_once_while_the_command_is_under_way(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.device()

@@ -399,13 +399,16 @@ class TestAnswers:
 
     def test_reads_what_meters_are_held_against(self) -> None:
         registers = [{"obis": "1-0:1.8.0*255", "factor": "40"}, {"obis": "1-0:2.8.0*255", "factor": None}]
-        body = {"meters": [{"serial": "7", "registers": registers, "clock_offset_seconds": "-2.5"}]}
+        body = {
+            "meters": [{"serial": "7", "registers": registers, "clock_offset_seconds": "-2.5", "concentrator": "c-1"}]
+        }
         (meter,) = codec.meters_page(json.dumps(body).encode()).items
         assert meter.reading_types == ("1-0:1.8.0*255", "1-0:2.8.0*255")
         assert (meter.factors, meter.clock_offset_seconds) == (
             (("1-0:1.8.0*255", Decimal(40)),),
             Decimal("-2.5"),
         )
+        assert meter.concentrator == "c-1"
 
     @pytest.mark.parametrize(
         ("changes", "where"),
