@@ -18,6 +18,8 @@ from mdus.bootstrap.type_ids import type_ids
 from mdus.cis.client import InterfaceRow
 from mdus.contracts.catalog import Direction, catalog
 from mdus.domain.capability import ANY, CapabilityRow, contradicting
+from mdus.domain.channel_map import ChannelRow
+from mdus.domain.event_map import FieldEventRow
 from mdus.domain.exception_routing import RoutingRule
 from mdus.domain.head_end import HeadEndKind
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
@@ -35,9 +37,11 @@ SHARED_TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "billing_calendars": CalendarRow,
     "billing_holidays": HolidayRow,
     "capabilities": CapabilityRow,
+    "channels": ChannelRow,
     "check_meters": CheckMeterRow,
     "determinant_sets": DeterminantSetRow,
     "exception_routing": RoutingRule,
+    "field_events": FieldEventRow,
     "interfaces": InterfaceRow,
     "log_types": LogTypeRow,
     "recurrences": RecurrenceRow,
@@ -56,6 +60,7 @@ def table_problems(
     yield from _interface_problems(settings)
     yield from _log_type_problems(settings)
     yield from _accepted_type_problems(settings, services)
+    yield from _mapping_problems(settings)
     yield from _reading_type_problems(settings)
     yield from _recurrence_problems(settings)
     yield from _unit_problems(settings)
@@ -171,6 +176,19 @@ def _reading_type_problems(settings: Settings) -> Iterator[Problem]:
                 yield Problem(
                     what=f"no head end {'is called' if column == 'head_end' else 'stands for'} {value!r}",
                     where=f"reading_types.{row.name}.{column}",
+                    mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
+                )
+
+
+def _mapping_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield rows of channels and events for head ends that are not configured."""
+    known = {head_end.name for head_end in settings.head_ends}
+    for table, shape in (("channels", ChannelRow), ("field_events", FieldEventRow)):
+        for row in settings.rows(table, shape):
+            if row.head_end is not None and row.head_end not in known:
+                yield Problem(
+                    what=f"no head end is called {row.head_end!r}",
+                    where=f"{table}.{row.name}.head_end",
                     mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
                 )
 

@@ -298,6 +298,7 @@ class HeadEnd(Section):
     callback_user: str | None = None
     callback_password: SecretStr | None = None
     ams_ids: Texts = ()
+    vendor: str | None = None
     time_zone: Zone  # the installation's when the row says nothing
     timeout_seconds: Seconds = 30.0
     devices_per_call: Whole = 1000
