@@ -6,19 +6,22 @@ Each deed leaves a row in `audit`, in its own transaction: who, what, why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mdus.bootstrap.composition import compose
 from mdus.bootstrap.database import prepare
 from mdus.bootstrap.errors import CannotStart
 from mdus.bootstrap.operating import clock_of
+from mdus.domain.unmapped import UnmappedCode
 from mdus.endpoints import replaying
-from mdus.storage import listing, mending
+from mdus.storage import listing, mending, unmapped
 from mdus.storage.audit import Deed
 from mdus.storage.mapping import AnyRow
 from mdus.storage.mending import Which
 from mdus.storage.paging import Page
 from mdus.storage.session import Database
 from mdus.storage.sorting import OLDEST
+from mdus.storage.unmapped import WhichCodes
 from mdus.telemetry import logs
 
 
@@ -40,6 +43,27 @@ def leave(database: Database, which: Which, deed: Deed) -> int:
     now = clock_of(database).now()
     with database.begin() as uow:
         return mending.leave(uow.connection, which, deed, now=now)
+
+
+def unmapped_codes(database: Database, which: WhichCodes, *, limit: int) -> list[dict[str, Any]]:
+    """Return the codes of head ends that no table explains, each with the row that would."""
+    with database.read() as uow:
+        rows = unmapped.codes(uow.connection, which, limit=limit)
+    return [{**row._mapping, "row": UnmappedCode(row.head_end, row.source, row.code).row} for row in rows]
+
+
+def read_again(database: Database, which: WhichCodes, deed: Deed) -> int:
+    """Have the deliveries read again that tell something under these codes; returns how many."""
+    now = clock_of(database).now()
+    with database.begin() as uow:
+        return unmapped.read_again(uow.connection, which, deed, now=now)
+
+
+def leave_unmapped(database: Database, which: WhichCodes, deed: Deed) -> int:
+    """Keep what was told under these codes no longer; returns how many values."""
+    now = clock_of(database).now()
+    with database.begin() as uow:
+        return unmapped.leave(uow.connection, which, deed, now=now)
 
 
 def send_once_more(database: Database, message_id: int, deed: Deed) -> None:

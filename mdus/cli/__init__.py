@@ -20,6 +20,7 @@ from mdus.cli.sending import send
 from mdus.cli.switching import app as switching
 from mdus.cli.tokens import app as token
 from mdus.cli.tracing import trace
+from mdus.cli.unmapped import app as unmapped
 from mdus.cli.validating import app as vee
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app.command("resend", rich_help_panel=_DO)(resend)
 app.command("replay", rich_help_panel=_DO)(replay)
 app.command("trace", rich_help_panel=_LOOK)(trace)
 app.add_typer(dead, name="dead", rich_help_panel=_DO)
+app.add_typer(unmapped, name="unmapped", rich_help_panel=_DO)
 app.add_typer(jobs, name="jobs", rich_help_panel=_LOOK)
 app.add_typer(registered, name="registered", rich_help_panel=_DO)
 app.add_typer(switching, name="switching", rich_help_panel=_DO)

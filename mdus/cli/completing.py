@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 GIVEN_UP: Final = ("message", "item", "delivery")
+UNMAPPED: Final = ("channel", "event", "unit", "quality")
 IMPORTED: Final = ("device", "register", "location", "logical_location", "point_of_delivery")
 FORMATS: Final = ("cmep", "csv")
 ROLES: Final = ("viewer", "operator", "approver", "admin")

@@ -112,6 +112,7 @@ HEAD_END_DELIVERY = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", UtcInstant),  # real clock: NULL is at once
     Column("note", Text),
+    Column("read_by", Text),  # the version of the tables it was read by last (mapping_version); NULL: not yet
     UniqueConstraint("head_end", "topic", "content_hash", "correlation", name="head_end_delivery_key"),
     Index(
         "head_end_delivery_ready",

@@ -59,6 +59,7 @@ class Delivery:
     body: bytes
     received_at: datetime
     attempts: int
+    read_by: str | None = None  # the version of the tables it was read by before
 
 
 def pack(delivery: RawDelivery) -> Packed:
@@ -116,6 +117,7 @@ def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, li
             body=zlib.decompress(row.data),
             received_at=row.received_at,
             attempts=row.attempts,
+            read_by=row.read_by,
         )
         for row in connection.execute(_waiting(), {"given_up_at": now - shown_after, "most": limit})
     ]
@@ -135,6 +137,7 @@ def _waiting() -> Any:
             _TABLE.c.data,
             _TABLE.c.received_at,
             _TABLE.c.attempts,
+            _TABLE.c.read_by,
         )
         .where(DELIVERY_IS_OPEN, or_(due, given_up))
         .order_by(_TABLE.c.id)
@@ -148,32 +151,45 @@ def hold(connection: Connection, ids: Collection[int]) -> frozenset[int]:
     return frozenset(connection.scalars(query.with_for_update(skip_locked=True)))
 
 
-def finish(connection: Connection, ids: Collection[int]) -> None:
-    """Mark deliveries as fully taken in."""
+def finish(connection: Connection, ids: Collection[int], *, read_by: str) -> None:
+    """Mark deliveries as fully taken in, read by a version of the tables."""
     if ids:
+        taken_in = {"status": DeliveryStatus.DONE.value, "due_at": null(), "note": null(), "read_by": read_by}
         connection.execute(
-            update(_TABLE)
-            .where(_TABLE.c.id.in_(ids))
-            .values(status=DeliveryStatus.DONE.value, attempts=_TABLE.c.attempts + 1, due_at=null(), note=null())
+            update(_TABLE).where(_TABLE.c.id.in_(ids)).values(**taken_in, attempts=_TABLE.c.attempts + 1)
         )
 
 
-def postpone(connection: Connection, delivery_id: int, *, status: DeliveryStatus, pause: timedelta, note: str) -> None:
-    """Leave a delivery for another look after a pause (real time)."""
+def postpone(
+    connection: Connection,
+    delivery_id: int,
+    *,
+    status: DeliveryStatus,
+    pause: timedelta,
+    note: str,
+    read_by: str | None = None,
+) -> None:
+    """Leave a delivery for another look after a pause (real time); `read_by` as of `finish`, where it was read."""
     connection.execute(
         update(_TABLE)
         .where(_TABLE.c.id == delivery_id)
-        .values(status=status.value, attempts=_TABLE.c.attempts + 1, due_at=database_now(plus=pause), note=note[:1000])
+        .values(status=status.value, due_at=database_now(plus=pause), **_looked_at(note, read_by))
     )
 
 
-def give_up(connection: Connection, delivery_id: int, *, note: str) -> None:
+def give_up(connection: Connection, delivery_id: int, *, note: str, read_by: str | None = None) -> None:
     """Mark a delivery as DEAD: it is shown, and looked at again only by hand."""
     connection.execute(
         update(_TABLE)
         .where(_TABLE.c.id == delivery_id)
-        .values(status=DeliveryStatus.DEAD.value, attempts=_TABLE.c.attempts + 1, due_at=null(), note=note[:1000])
+        .values(status=DeliveryStatus.DEAD.value, due_at=null(), **_looked_at(note, read_by))
     )
+
+
+def _looked_at(note: str, read_by: str | None) -> dict[str, Any]:
+    """Return what any look at a delivery changes, but its status."""
+    changes = {"attempts": _TABLE.c.attempts + 1, "note": note[:1000]}
+    return changes if read_by is None else {**changes, "read_by": read_by}
 
 
 def look_again(connection: Connection) -> None:

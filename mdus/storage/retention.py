@@ -3,7 +3,7 @@
 | what                  | goes when                            | stays while                                           |
 |-----------------------|--------------------------------------|-------------------------------------------------------|
 | body of a message     | `payload_days` after it was stored   | a message with its bytes is under way or unconfirmed  |
-| body of a delivery    | `payload_days` after it was received | it has no place yet                                   |
+| body of a delivery    | `payload_days` after it was received | it has no place yet, or tells what no table explains  |
 | message with its keys | `key_days` after it was stored       | an item of it is open, or an order or device needs it |
 | closed case           | `case_days` after it was closed      | it is a group with members                            |
 | deeds                 | `audit_days`                         |                                                       |
@@ -35,6 +35,7 @@ from mdus.storage.kpi import KPI_DAY
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS
+from mdus.storage.unmapped import UNMAPPED_VALUE
 
 #: Messages nobody waits for any more: what we sent and SAP has not confirmed may have to be sent again.
 _SETTLED: Final = (
@@ -98,6 +99,8 @@ def forget_bodies(
 def forget_deliveries(connection: Connection, *, before: datetime, after: int, limit: int) -> tuple[int, int | None]:
     """Empty the bodies of the next head ends' deliveries that have found their place; their hashes stay.
 
+    One that tells something under a code that no table explains stays: it is read again once a table does.
+
     Returns how many, and the identity to go on `after`, None where there are no more.
     """
     table = HEAD_END_DELIVERY
@@ -105,7 +108,8 @@ def forget_deliveries(connection: Connection, *, before: datetime, after: int, l
     ids = connection.scalars(older).all()
     is_done = table.c.status.in_([DeliveryStatus.DONE.value, DeliveryStatus.ABANDONED.value])
     is_one = among(connection, [table.c.id], {(each,) for each in ids})
-    emptied = update(table).where(is_one, is_done, func.length(table.c.data) > 0)
+    is_explained = ~exists().where(UNMAPPED_VALUE.c.delivery_id == table.c.id)
+    emptied = update(table).where(is_one, is_done, is_explained, func.length(table.c.data) > 0)
     count = connection.execute(emptied.values(data=_EMPTY)).rowcount if ids else 0
     return count, ids[-1] if len(ids) == limit else None
 

@@ -105,6 +105,11 @@ COMMANDS: Final = Counter(
     "mdus_commands", "Commands ended, by head end, kind and outcome", ["head_end", "kind", "outcome"], registry=REGISTRY
 )
 
+# What head ends tell under codes that no table explains, by what the code is of (channel, event, unit, quality).
+UNMAPPED: Final = Counter(
+    "mdus_unmapped", "Values told under codes that no table explains", ["head_end", "source"], registry=REGISTRY
+)
+
 # A call to a head end: what for (submit, find, results, snapshots, intervals, events, meters), and how it ended (ok,
 # transient: it certainly did nothing, uncertain: it may have, error: a defect of ours). Of lists each page is a call.
 HEAD_END_CALL_SECONDS: Final = Histogram(

@@ -46,6 +46,7 @@ from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
 from mdus.workers.register_news import contradicted, look_again
 from mdus.workers.told import DeviceKey, Taken, Told
+from mdus.workers.unmapped_intake import take_unmapped
 from mdus.workers.validation_told import look_again_at_others
 
 
@@ -85,7 +86,7 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                     _take_reading(batch, each, event, devices)
                 case Heard():
                     _take_heard(batch, each, event, devices)
-                case FieldIntervals() | FieldAlarm():
+                case FieldIntervals() | FieldAlarm() | Unmapped():
                     pass  # below: their kind has an intake of its own
                 case CommandResult():
                     pass  # below: it needs its command, not the serial number
@@ -95,8 +96,6 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                     batch.ready.append((each, event.token))
                 case ConcentratorTold():
                     batch.concentrators.append((each.head_end, event))
-                case Unmapped():
-                    pass
                 case _:
                     assert_never(event)
     positions: list[_Position] = []
@@ -116,6 +115,7 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
     _take_ready(uow, batch)
     batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
     batch.taken.add(take_alarms(uow, _only(told, FieldAlarm), devices, now=now))
+    take_unmapped(uow, told, now=now)
     with tracing.span("result", lambda: messages, began=began):
         _write(uow, batch, now=now)
     return batch.taken.unplaced

@@ -24,10 +24,12 @@ import structlog
 from mdus.domain.clock import Clock
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import Decode, FieldEvent, FieldIntervals, RawDelivery, UnreadableLine
+from mdus.domain.mapping_version import MappingVersion
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage import delivery
 from mdus.storage.delivery import Delivery, DeliveryStatus, Packed
 from mdus.storage.session import Database, UnitOfWork
+from mdus.storage.unmapped import note_version
 from mdus.telemetry.metrics import DELIVERIES, topic_label
 from mdus.workers.field_events import take_in
 from mdus.workers.told import Told
@@ -70,6 +72,7 @@ class ReadingsWorker:
         self._decoders = decoders
         self._retry = retry
         self._newest_device = -1
+        self._read_by = ""
 
     def turn(self) -> int:
         """Take in the oldest deliveries; returns how many were handled."""
@@ -79,6 +82,7 @@ class ReadingsWorker:
             found = delivery.waiting(uow.connection, now=now, shown_after=SHOWN_AFTER, limit=_DELIVERIES)
         if not found:
             return 0
+        self._note_tables(now=now)
         readable: list[tuple[Delivery, Told]] = []
         unreadable: list[tuple[Delivery, str]] = []
         events = 0
@@ -118,6 +122,7 @@ class ReadingsWorker:
         One that cannot be taken in for a defect of ours is stored all the same, for the worker's turn to deal with.
         """
         now = self._clock.now()
+        self._note_tables(now=now)
         try:
             with self._database.begin() as uow:
                 number = delivery.store_one(uow.connection, packed, head_end=head_end, now=now)
@@ -144,6 +149,14 @@ class ReadingsWorker:
             unreadable=tuple(event for event in events if isinstance(event, UnreadableLine)),
             unplaced=tuple(unplaced.get(number, ())),
         )
+
+    def _note_tables(self, *, now: datetime) -> None:
+        """Keep the tables that deliveries are read by, once for all that are read by them."""
+        version = self._database.settings.made(MappingVersion)
+        if version.name != self._read_by:
+            with self._database.begin() as uow:
+                note_version(uow.connection, version, now=now)
+            self._read_by = version.name
 
     def _retry_for_new_devices(self) -> None:
         with self._database.read() as uow:
@@ -178,7 +191,7 @@ class ReadingsWorker:
         unplaced = take_in(uow, [told for _, told in ours], now=now)
         unreadable = {each.id: note for each, told in ours if (note := _unreadable(told)) is not None}
         done = [each.id for each, _ in ours if each.id not in unplaced and each.id not in unreadable]
-        delivery.finish(uow.connection, done)
+        delivery.finish(uow.connection, done, read_by=self._read_by)
         for each, _ in ours:
             reasons, mistakes = unplaced.get(each.id), unreadable.get(each.id)
             if reasons is not None:
@@ -196,7 +209,14 @@ class ReadingsWorker:
             self._show(uow, each, kind="delivery_unmatched", note=text, now=now)
             return
         pause = min(self._retry.delay(each.attempts + 1), _LONGEST_PAUSE)
-        delivery.postpone(uow.connection, each.id, status=DeliveryStatus.UNMATCHED, pause=pause, note=note)
+        delivery.postpone(
+            uow.connection,
+            each.id,
+            status=DeliveryStatus.UNMATCHED,
+            pause=pause,
+            note=note,
+            read_by=self._read_by,
+        )
         if each.attempts == 0:
             DELIVERIES.labels(each.head_end, topic_label(each.topic), "unmatched").inc()
             log.info("delivery_unmatched", head_end=each.head_end, delivery=each.id, reason=note)
@@ -222,13 +242,19 @@ class ReadingsWorker:
     def _show(self, uow: UnitOfWork, each: Delivery, *, kind: str, note: str, now: datetime) -> None:
         """Give a delivery up, with a case for a human: nothing a head end told is dropped silently."""
         log.warning(kind, head_end=each.head_end, delivery=each.id, topic=each.topic, reason=note)
-        delivery.give_up(uow.connection, each.id, note=note)
+        delivery.give_up(uow.connection, each.id, note=note, read_by=self._read_by)
         uow.save([_case(each, kind=kind, note=note, now=now)])
         DELIVERIES.labels(each.head_end, topic_label(each.topic), "dead").inc()
 
 
 def _told(each: Delivery, events: tuple[FieldEvent, ...]) -> Told:
-    return Told(delivery_id=each.id, head_end=each.head_end, received_at=each.received_at, events=events)
+    return Told(
+        delivery_id=each.id,
+        head_end=each.head_end,
+        received_at=each.received_at,
+        events=events,
+        is_again=each.read_by is not None,
+    )
 
 
 def _case(each: Delivery, *, kind: str, note: str, now: datetime) -> ExceptionCase:

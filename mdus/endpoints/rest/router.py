@@ -47,6 +47,7 @@ from mdus.endpoints.rest.shapes import (
     Shown,
 )
 from mdus.endpoints.rest.tracing import add_trace
+from mdus.endpoints.rest.unmapped import add_unmapped
 from mdus.endpoints.runtime import Runtime
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage import listing
@@ -97,6 +98,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_billing(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
+    add_unmapped(router, runtime, access)
     add_requests(router, runtime, access)
     add_news(router, runtime, access)
     add_rule_sets(router, runtime, access)
