@@ -22,6 +22,7 @@ from mdus.domain.channel_map import ChannelRow
 from mdus.domain.event_map import FieldEventRow
 from mdus.domain.exception_routing import RoutingRule
 from mdus.domain.head_end import HeadEndKind
+from mdus.domain.mapping_level import MappingRow
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
 from mdus.domain.register_policy import ReadingTypeRow
 from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
@@ -181,16 +182,22 @@ def _reading_type_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _mapping_problems(settings: Settings) -> Iterator[Problem]:
-    """Yield rows of channels and events for head ends that are not configured."""
-    known = {head_end.name for head_end in settings.head_ends}
-    for table, shape in (("channels", ChannelRow), ("field_events", FieldEventRow)):
+    """Yield rows of channels and events for head ends and vendors that are not configured."""
+    named = {
+        "head_end": {head_end.name for head_end in settings.head_ends},
+        "vendor": {head_end.vendor for head_end in settings.head_ends if head_end.vendor is not None},
+    }
+    tables: dict[str, type[MappingRow]] = {"channels": ChannelRow, "field_events": FieldEventRow}
+    for table, shape in tables.items():
         for row in settings.rows(table, shape):
-            if row.head_end is not None and row.head_end not in known:
-                yield Problem(
-                    what=f"no head end is called {row.head_end!r}",
-                    where=f"{table}.{row.name}.head_end",
-                    mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
-                )
+            for column, known in named.items():
+                value = getattr(row, column)
+                if value is not None and value not in known:
+                    yield Problem(
+                        what=f"no head end {'is called' if column == 'head_end' else 'is of the vendor'} {value!r}",
+                        where=f"{table}.{row.name}.{column}",
+                        mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
+                    )
 
 
 def _recurrence_problems(settings: Settings) -> Iterator[Problem]:

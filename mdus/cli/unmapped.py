@@ -18,7 +18,7 @@ from mdus.cli.output import AsJson, print_json, print_out, print_result
 if TYPE_CHECKING:
     from mdus.storage.unmapped import WhichCodes
 
-app = typer.Typer(help="What head ends tell under codes that no table explains: list it, read it again, or leave it.")
+app = typer.Typer(help="What head ends tell under codes that no table explains.", invoke_without_command=True)
 
 HeadEndOption = Annotated[str | None, typer.Option("--head-end", help="Only of this head end.")]
 SourceOption = Annotated[
@@ -33,23 +33,23 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be
 _SHOWN = 1000
 
 
-@app.callback(invoke_without_command=True)
-def _without_command(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        list_codes()
-
-
-@app.command("list")
-def list_codes(
-    head_end: HeadEndOption = None, source: SourceOption = None, code: CodeOption = None, as_json: AsJson = False
+@app.callback()
+def unmapped(
+    context: typer.Context,
+    head_end: HeadEndOption = None,
+    source: SourceOption = None,
+    code: CodeOption = None,
+    as_json: AsJson = False,
 ) -> None:
-    """List the codes no table explains: how many values and meters, since when, and what row to add."""
+    """List the codes no table explains: how many values and meters, since when (UTC), and what row to add."""
+    if context.invoked_subcommand is not None:
+        return
     rows = _codes(_which(head_end, source, code))
     if as_json:
         print_json(rows)
         return
     table = Table(box=SIMPLE)
-    for name in ("head end", "of", "code", "values", "meters", "since (UTC)", "row to add"):
+    for name in ("head end", "of", "code", "values", "meters", "since", "row to add"):
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(

@@ -26,6 +26,7 @@ from mdus.storage.paging import sender_systems, sorted_few
 from mdus.storage.reading import METER_READING
 from mdus.storage.reading_verdict import verdicts_on
 from mdus.storage.registry import END_DEVICE, USAGE_POINT
+from mdus.storage.unmapped import UNMAPPED_VALUE
 
 #: Lengths of SAP's ids with leading zeros: orders, devices and points of delivery; documents.
 _LENGTHS: Final = (10, 12, 18, 20, 22)
@@ -306,6 +307,23 @@ class _Gathering:
         for row in self._newest(_EVENT, [_EVENT.c.sender_system, _EVENT.c.device_id], subject.devices):
             note = f"{row.state}" + (f" ({row.reason})" if row.reason else "")
             yield Remark(at=row.told_at, what="smart meter event", of=f"{row.device_id} {row.event_type}", note=note)
+        for row in self._unmapped(subject.devices):
+            told = " ".join(part for part in (row.value, row.unit, row.text) if part)
+            note = f"{told}, told by {row.head_end}" if told else f"told by {row.head_end}"
+            yield Remark(
+                at=row.received_at, what=f"{row.source} not mapped", of=f"{row.serial_id} {row.code}", note=note
+            )
+
+    def _unmapped(self, devices: Collection[Key]) -> list[Any]:
+        """Return what the head ends of devices told of them under codes that no table explains."""
+        by = [_DEVICE.c.sender_system, _DEVICE.c.device_id]
+        query = select(_DEVICE.c.serial_id, _DEVICE.c.head_end).where(among(self._connection, by, set(devices)))
+        meters = {(row.serial_id, row.head_end) for row in self._connection.execute(query)} if devices else set()
+        return (
+            self._newest(UNMAPPED_VALUE, [UNMAPPED_VALUE.c.serial_id, UNMAPPED_VALUE.c.head_end], meters)
+            if meters
+            else []
+        )
 
     def _among(self, column: Column[Any], ids: Collection[int]) -> Any:
         return among(self._connection, [column], [(each,) for each in ids])

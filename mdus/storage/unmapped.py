@@ -55,7 +55,7 @@ UNMAPPED_VALUE: Final = Table(
     UniqueConstraint("head_end", "content_hash", name="unmapped_value_key"),
     Index("unmapped_value_source", "head_end", "source", "id"),
     Index("unmapped_value_code", "head_end", "source", "code", "id"),
-    Index("unmapped_value_serial", "serial_id"),
+    Index("unmapped_value_serial", "serial_id", "head_end"),
     Index("unmapped_value_delivery", "delivery_id"),
 )
 
@@ -88,7 +88,7 @@ _COLUMNS: Final = (
 _WAYS: Final = (
     Way(columns=("head_end", "source")),
     Way(columns=("head_end", "source", "code")),
-    Way(columns=("serial_id",), narrow=True),
+    Way(columns=("head_end", "serial_id"), narrow=True),
 )
 
 #: What is read again: deliveries that have been taken in, or wait, or were given up.

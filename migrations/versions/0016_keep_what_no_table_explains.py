@@ -46,7 +46,7 @@ def upgrade() -> None:
     )
     op.create_index("unmapped_value_source", "unmapped_value", ["head_end", "source", "id"])
     op.create_index("unmapped_value_code", "unmapped_value", ["head_end", "source", "code", "id"])
-    op.create_index("unmapped_value_serial", "unmapped_value", ["serial_id"])
+    op.create_index("unmapped_value_serial", "unmapped_value", ["serial_id", "head_end"])
     op.create_index("unmapped_value_delivery", "unmapped_value", ["delivery_id"])
 
 

@@ -37,6 +37,7 @@ from mdus.storage.registry import (
 )
 from mdus.storage.rows import insert_rows
 from mdus.storage.session import Database
+from mdus.storage.unmapped import UNMAPPED_VALUE
 from tests.benchmarks.landscape import Store
 from tests.benchmarks.orders import AMS, HEAD_END, OBIS, SYSTEM
 
@@ -516,6 +517,21 @@ def _fill_field(rows: _Filling, size: Size) -> None:
             "told_at": rows.at("n * 300 + 60"),
             "state": state,
             "reason": reason,
+        },
+    )
+    rows.insert(
+        UNMAPPED_VALUE,
+        size.events // 4,
+        {
+            "head_end": _case("n % 50", ("= 0", f"'{SMALL_HEAD_END}'"), otherwise=f"'{HEAD_END}'"),
+            "source": _case("n % 10", ("= 0", "'event'"), otherwise="'channel'"),
+            "code": "'c1219: ' || (n % 7)",
+            "serial_id": rows.padded(f"n % {size.devices}", 18),
+            "at": rows.at("n * 300"),
+            "value": "'1'",
+            "delivery_id": "n",
+            "received_at": rows.at("n * 300 + 60"),
+            "content_hash": rows.padded("n", 40),
         },
     )
 

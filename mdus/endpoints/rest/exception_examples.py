@@ -1,4 +1,4 @@
-"""Exception cases, their rules, storms and figures as examples in the description of the REST side."""
+"""Exception cases, their rules, storms, figures, and what no table explains, as examples in the description of REST."""
 
 from __future__ import annotations
 
@@ -86,5 +86,20 @@ EXCEPTION_EXAMPLES: Final[Mapping[str, Example]] = {
         "ended_at": None,
         "ended_by": None,
         "end_reason": None,
+    },
+    "UnmappedShown": {
+        "id": 3,
+        "head_end": "north",
+        "source": "channel",
+        "code": "cmep: commodity=E, unit=PULSE",
+        "serial_id": "0000001234",
+        "at": "2026-03-28T10:00:00Z",
+        "value": "12",
+        "unit": "PULSE",
+        "text": None,
+        "delivery_id": 42,
+        "received_at": "2026-03-28T10:00:00Z",
+        "row": '[[channels]] obis = "?", kind = "?", unit = "?", head_end = "north", '
+        'cmep = [{ commodity = "E", unit = "PULSE" }]',
     },
 }

@@ -47,6 +47,22 @@ def row(name: str = "a", **columns: str | bool) -> str:
     return "\n".join(["[[capabilities]]", f"name = '{name}'", *said, ""])
 
 
+class TestMapping:
+    CHANNEL = "[[channels]]\nname = 'a'\nobis = '1-0:1.8.0'\nkind = 'register'\nunit = 'kWh'\n{column} = '{value}'\n"
+    EVENT = "[[field_events]]\nname = 'a'\nevent = '3.1.0.1'\n{column} = '{value}'\n"
+
+    @pytest.mark.parametrize(("table", "text"), [("channels", CHANNEL), ("field_events", EVENT)])
+    @pytest.mark.parametrize(("column", "value"), [("head_end", "city"), ("vendor", "northern")])
+    def test_may_be_for_those_that_are_there(
+        self, tmp_path: Path, table: str, text: str, column: str, value: str
+    ) -> None:
+        head_ends = HEAD_ENDS + "vendor = 'northern'\n"
+        assert problems(tmp_path, text.format(column=column, value=value), head_ends=head_ends) == []
+        [problem] = problems(tmp_path, text.format(column=column, value="nowhere"), head_ends=head_ends)
+        assert problem.where == f"{table}.a.{column}"
+        assert value in problem.mend
+
+
 SENDER = "[[senders]]\nname = '{0}'\nuser = '{0}'\npassword = 'p'\nsystems = ['{0}']\ndefault_system = '{0}'\n"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mdus.cli import completing
 from mdus.domain.access import Role
+from mdus.domain.unmapped import UnmappedSource
 from mdus.endpoints.initial_load.kinds import KINDS
 from mdus.headends.files.codec import Format
 from mdus.storage.mending import Kind
@@ -21,6 +22,7 @@ from mdus.workers.clock import JOBS
     [
         pytest.param(completing.JOBS, JOBS, id="jobs"),
         pytest.param(completing.GIVEN_UP, Kind, id="given up"),
+        pytest.param(completing.UNMAPPED, UnmappedSource, id="unmapped"),
         pytest.param(completing.IMPORTED, KINDS, id="imported"),
         pytest.param(completing.FORMATS, Format, id="formats"),
         pytest.param(completing.ROLES, Role, id="roles"),

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, Table, and_, event, select, update
 
 from mdus.domain.access import Role
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
-from mdus.storage import client_request, listing, mending
+from mdus.storage import client_request, listing, mending, unmapped
 from mdus.storage.access_token import make_token
 from mdus.storage.audit import AUDIT, deeds
 from mdus.storage.command import COMMAND
@@ -31,6 +31,7 @@ from mdus.storage.registry import END_DEVICE
 from mdus.storage.session import Database
 from mdus.storage.sorting import NEWEST, OLDEST, Sort
 from mdus.storage.tracing import gather, resolve
+from mdus.storage.unmapped import UNMAPPED_VALUE
 from tests.benchmarks.filling import (
     BULK,
     READING_ORDER,
@@ -109,6 +110,16 @@ LISTS: Mapping[str, tuple[Callable[..., Sequence[Row[Any]]], Table, Mapping[str,
             "status": [MessageStatus.COMPLETED, MessageStatus.DEAD, MessageStatus.SENDING],
             "direction": ["in", "out"],
             "uuid": [uuid_of(7)],
+        },
+    ),
+    "unmapped values": (
+        unmapped.values,
+        UNMAPPED_VALUE,
+        {
+            "head_end": [HEAD_END, SMALL_HEAD_END, "NONE"],
+            "source": ["channel", "event", "unit"],
+            "code": ["c1219: 1", "c1219: 5", "NONE"],
+            "serial_id": [serial_id(1), "NONE"],
         },
     ),
     "jobs": (listing.job_runs, JOB_RUN, {"job": ["reconcile", "retention", "NONE"]}),
