@@ -123,6 +123,7 @@ class TestReading:
             shown = city.simulated.true_value(device.serial_id, reading.reading_type, city.clock.now())
             assert (reading.value, reading.measured_at) == (Decimal(shown), city.clock.now())
 
+    @pytest.mark.tells(Capability.REMOTE_READING)
     def test_takes_daily_snapshots_that_are_pushed(self, city: City) -> None:
         device = city.install(city.meter())
         city.clock.advance(days=1)
@@ -411,6 +412,7 @@ class TestOutage:
 
         assert city.settle(command) == [CommandStatus.DONE]
 
+    @pytest.mark.has("late_result")
     def test_gets_the_results_of_a_head_end_that_was_killed(self, city: City) -> None:
         device = city.install(city.meter())
         city.simulated.script(device.serial_id, "read_on_demand", "late:60")

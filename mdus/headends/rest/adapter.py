@@ -217,5 +217,5 @@ HEAD_END = HeadEndKind(
     capabilities=frozenset(CommandKind) - _NOT_OFFERED,
     connect=connect,
     decoder=lambda _settings, _row: lambda raw: codec.decode(raw.topic, raw.body),
-    tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS}),
+    tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS}),
 )
