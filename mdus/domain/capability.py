@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.value import Value
-from mdus.settings import Section, Settings
+from mdus.settings import LONGEST_TEXT, Section, Settings
 
 #: Stands in a row for any characters, also for none.
 ANY: Final = "*"
@@ -39,6 +39,9 @@ class Capability(StrEnum):
     EVENTS = "events"  # it tells what happens to it
     OPERATIONAL_STATE = "operational_state"  # it can be asked whether it works
     TEXT = "text"  # it shows texts to the customer
+    DEMAND_LIMIT = "demand_limit"  # the power it lets through can be limited
+    LOAD_CONTROL = "load_control"  # it leaves only a part of the load it controls while an event lasts
+    TIME_SET = "time_set"  # its clock can be set
 
 
 #: How a capability reads after "The device cannot ...".
@@ -51,6 +54,9 @@ _WORDS: Final[Mapping[Capability, str]] = {
     Capability.EVENTS: "report events",
     Capability.OPERATIONAL_STATE: "be asked for its operational state",
     Capability.TEXT: "show texts",
+    Capability.DEMAND_LIMIT: "be limited in its demand",
+    Capability.LOAD_CONTROL: "control load",
+    Capability.TIME_SET: "have its clock set",
 }
 
 #: The commands a capability is made of: a kind of head end that has them offers it. What is not here is told unasked.
@@ -62,6 +68,10 @@ _COMMANDS: Final[Mapping[Capability, frozenset[CommandKind]]] = {
     # A switch counts only when the position has been read back.
     Capability.DISCONNECT: frozenset({CommandKind.SWITCH, CommandKind.SWITCH_STATE}),
     Capability.RECONNECT: frozenset({CommandKind.SWITCH, CommandKind.SWITCH_STATE}),
+    Capability.TEXT: frozenset({CommandKind.SHOW_TEXT}),
+    Capability.DEMAND_LIMIT: frozenset({CommandKind.LIMIT_DEMAND}),
+    Capability.LOAD_CONTROL: frozenset({CommandKind.CONTROL_LOAD}),
+    Capability.TIME_SET: frozenset({CommandKind.SET_TIME}),
 }
 
 #: What a device must have beside a capability, as SAP's device management has it: no reading on demand without reading.
@@ -87,6 +97,14 @@ def needed_for(command: Command) -> Capability | None:
             return Capability.RECONNECT if connects else Capability.DISCONNECT
         case CommandKind.PING:
             return Capability.OPERATIONAL_STATE
+        case CommandKind.LIMIT_DEMAND:
+            return Capability.DEMAND_LIMIT
+        case CommandKind.CONTROL_LOAD:
+            return Capability.LOAD_CONTROL
+        case CommandKind.SET_TIME:
+            return Capability.TIME_SET
+        case CommandKind.SHOW_TEXT:
+            return Capability.TEXT
         case _:
             return None
 
@@ -108,6 +126,9 @@ class CapabilityRow(Section):
     events: bool | None = None
     operational_state: bool | None = None
     text: bool | None = None
+    demand_limit: bool | None = None
+    load_control: bool | None = None
+    time_set: bool | None = None
 
     @model_validator(mode="after")
     def _is_sound(self) -> CapabilityRow:
@@ -151,13 +172,15 @@ def _matches(pattern: str, text: str) -> bool:
 class Capabilities(Value):
     """The matrix: the rows, and what the kind of each configured head end offers.
 
-    Of a head end that is not among `offered` nothing is known; it is held to offer everything.
+    Of a head end that is not among `offered` nothing is known; it is held to offer everything. `longest_texts` are the
+    characters of a text that meters of a head end can show.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ()
 
     rows: tuple[CapabilityRow, ...] = ()
     offered: Mapping[str, frozenset[Capability]] = field(default_factory=dict)
+    longest_texts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> Capabilities:
@@ -166,11 +189,16 @@ class Capabilities(Value):
         return cls(
             rows=settings.rows("capabilities", CapabilityRow),
             offered={name: frozenset(map(Capability, some)) for name, some in offers.items() if some is not None},
+            longest_texts={row.name: settings.longest_text_of(row.kind) for row in settings.head_ends},
         )
 
     def of_device(self, device: EndDevice) -> frozenset[Capability]:
         """Return all that a device can do."""
         return frozenset(capability for capability in Capability if self.lack(device, capability) is None)
+
+    def longest_text(self, device: EndDevice) -> int:
+        """Return how many characters of a text the device can show."""
+        return self.longest_texts.get(device.head_end or "", LONGEST_TEXT)
 
     def lack(self, device: EndDevice, capability: Capability) -> str | None:
         """Return why a device does not have a capability, for SAP to read, or None when it has it.

@@ -31,6 +31,10 @@ class CommandKind(StrEnum):
     SHOW_TEXT = "show_text"  # show a text to the customer
 
 
+#: Kinds of which one carried out too late does harm; those of one call expire at the same instant.
+HARMS_WHEN_LATE = frozenset({CommandKind.SWITCH, CommandKind.LIMIT_DEMAND, CommandKind.CONTROL_LOAD})
+
+
 class CommandStatus(StrEnum):
     """The state of a command; `TRANSITIONS` in messaging/status.py says which follows which."""
 
@@ -61,6 +65,7 @@ class OwnerKind(StrEnum):
 
     ITEM = "item"  # an inbox item that awaits it
     DOCUMENT = "document"  # a meter reading document
+    LIMIT = "limit"  # a demand limit whose time is up
     REGISTRY = "registry"  # the registry itself (provisioning, synchronization): nobody is woken
 
 

@@ -27,8 +27,8 @@ from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
 from mdus.domain.register import Register
+from mdus.settings import LONGEST_TEXT, Section, Settings
 from mdus.settings import HeadEnd as Row
-from mdus.settings import Section, Settings
 
 Options = TypeVar("Options", bound=Section)
 
@@ -412,6 +412,7 @@ class HeadEndKind:
     shape of its rows' own settings. `answers` is False of one that only delivers: it has no address, and no job asks it
     for anything. Of one that `listens` the arrivals are looked for; to one that `needs_concentrator` no command leaves
     for a meter that no concentrator has told of. `part_file` parts files in the formats it reads, where it reads files.
+    `longest_text` is how many characters of a text its meters can show.
     """
 
     name: str
@@ -425,6 +426,7 @@ class HeadEndKind:
     needs_concentrator: bool = False
     callbacks: Callbacks = Callbacks()
     part_file: PartFile | None = None
+    longest_text: int = LONGEST_TEXT
 
     @property
     def offers(self) -> frozenset[Capability]:

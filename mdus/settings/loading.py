@@ -182,12 +182,13 @@ def load_settings(
     *,
     tables: Mapping[str, type[BaseModel]] | None = None,
     offered: Mapping[str, frozenset[str]] | None = None,
+    longest_texts: Mapping[str, int] | None = None,
 ) -> Settings:
     """Read the settings of this process from the installation, the folder `MDUS_CONFIG` and `environ`.
 
     `tables` gives the shape of each row of the tables that services own, so that these are checked too; `offered` the
-    capabilities of each kind of head end, for `Settings.offered_by`. Raises `SettingsError` with every problem found in
-    all layers.
+    capabilities of each kind of head end, for `Settings.offered_by`, `longest_texts` the characters of a text that its
+    meters can show, for `Settings.longest_text_of`. Raises `SettingsError` with every problem found in all layers.
     """
     draft = _Draft()
     _read_folder(draft, data_folder("config"), "default, config/{file}")
@@ -222,6 +223,7 @@ def load_settings(
         {name: tuple(MappingProxyType(row) for row in rows) for name, rows in extra.items()}
     )
     settings._offered = MappingProxyType(dict(offered or {}))
+    settings._longest_texts = MappingProxyType(dict(longest_texts or {}))
     settings._origins = MappingProxyType(draft.origins)
     return settings
 

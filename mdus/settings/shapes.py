@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -27,6 +28,9 @@ from pydantic import (
 )
 
 MASK: Final = "********"
+
+#: Characters of a text that meters can show, where their head end's kind says nothing else.
+LONGEST_TEXT: Final = 160
 
 Key = tuple[str, ...]  # ("http", "port"); of a row ("senders", "prod", "user")
 
@@ -156,6 +160,8 @@ class Switching(Section):
     verify_timeout_minutes: Whole
     verify_attempts: Whole
     trusted_state_minutes: Annotated[int, Field(ge=0)]
+    least_limit_kw: Annotated[Decimal, Field(ge=0)]
+    limit_interval_minutes: Whole
 
 
 class Reading(Section):
@@ -361,6 +367,7 @@ class Settings(Section):
 
     _tables: Mapping[str, tuple[Mapping[str, Any], ...]] = PrivateAttr(default_factory=dict)
     _offered: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
+    _longest_texts: Mapping[str, int] = PrivateAttr(default_factory=dict)
     _origins: Mapping[Key, str] = PrivateAttr(default_factory=dict)
     _made: dict[type, object] = PrivateAttr(default_factory=dict)
 
@@ -387,6 +394,10 @@ class Settings(Section):
     def offered_by(self, kind: str) -> frozenset[str] | None:
         """Return the capabilities that a kind of head end offers, None where `load_settings` was told of none."""
         return self._offered.get(kind)
+
+    def longest_text_of(self, kind: str) -> int:
+        """Return how many characters of a text the meters of a kind of head end can show."""
+        return self._longest_texts.get(kind, LONGEST_TEXT)
 
     def sender_for(self, system: str) -> Sender | None:
         """Return who speaks for the sender system `system`: the row that names it, else one that may name any."""

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import BindParameter, Connection, and_, bindparam, case, exists, null, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
-from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.command import HARMS_WHEN_LATE, Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.register import Register
@@ -133,9 +133,9 @@ def claim_due(
 ) -> list[Claimed]:
     """Claim due commands of one kind until the transaction ends, those planned first leading.
 
-    Never two for one meter: a head end may answer by call and meter. Switches of one claim expire at the same instant,
-    so that their job can carry it; reconnections come first, and none leaves while an earlier order of its meter is
-    open. What is beyond the limits stays for a later turn.
+    Never two for one meter: a head end may answer by call and meter. Switches, limits and load control of one claim
+    expire at the same instant, so that their job can carry it. Reconnections come first, and no switch leaves while an
+    earlier order of its meter is open. What is beyond the limits stays for a later turn.
     """
     free = free_places(connection, head_end, limits)
     limit = limit if free.in_all is None else min(limit, free.in_all)
@@ -150,6 +150,7 @@ def claim_due(
     if kind is CommandKind.SWITCH:
         due = and_(due, ~is_held_up(now))
         order = (case((_TABLE.c.wanted_state == SwitchState.CONNECTED, 0), else_=1), *order)
+    if kind in HARMS_WHEN_LATE:
         first = connection.execute(
             select(_TABLE.c.expires_at).where(due).order_by(*order).limit(1).with_for_update(skip_locked=True)
         ).scalar()

@@ -14,11 +14,15 @@ from starlette.routing import Route
 
 from simulators.clock import instant, stamp
 from simulators.fleet.headend import HeadEnd, Misanswered, Overloaded, TooLarge
+from simulators.fleet.jobs import KINDS
 from simulators.fleet.meters import Meter
 from simulators.fleet.problem import Problem
 from simulators.fleet.process import cut
 from simulators.fleet.resources import meter_resource
 from simulators.headend_rest.jobs import MOST_DEVICES, NotAJob, TooManyDevices, read_submission
+
+#: Of the API: from this one on it says what it takes.
+_VERSION = "2.1"
 
 _MOST_ON_A_PAGE = 1000
 _PAGE = 200
@@ -34,6 +38,7 @@ class Api:
     def routes(self) -> list[Route]:
         """This will list the routes."""
         return [
+            Route("/v1/capabilities", self._guarded(self.capabilities), methods=["GET"]),
             Route("/v1/jobs", self._guarded(self.submit), methods=["POST"]),
             Route("/v1/jobs", self._guarded(self.find_jobs), methods=["GET"]),
             Route("/v1/jobs/{token}", self._guarded(self.job), methods=["GET"]),
@@ -43,6 +48,10 @@ class Api:
             Route("/v1/intervals", self._guarded(self.intervals), methods=["GET"]),
             Route("/v1/events", self._guarded(self.events), methods=["GET"]),
         ]
+
+    async def capabilities(self, _: Request) -> Response:
+        """This will say which kinds of jobs it takes."""
+        return JSONResponse({"kinds": list(KINDS), "version": _VERSION})
 
     async def submit(self, request: Request) -> Response:
         """This will take a job, or behave as a fault says."""

@@ -26,6 +26,7 @@ class ScriptedHeadEnd:
         self.blocks: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.asked: list[str] = []  # GET requests
+        self.capabilities: dict[str, Any] | None = None  # None: it does not know the question
         self.down = False  # answers every GET with 503
         self.says = "scripted"  # the text of a rejection
         self.authorizations: set[str] = set()
@@ -104,6 +105,8 @@ class ScriptedHeadEnd:
                 return 200, json.dumps({"jobs": found}).encode()
             case ["jobs", token] if token in self.jobs:
                 return 200, json.dumps(self.jobs[token]).encode()
+            case ["capabilities"] if self.capabilities is not None:
+                return 200, json.dumps(self.capabilities).encode()
             case ["meters"]:
                 return 200, self._page("meters", self.meters, query)
             case ["snapshots"]:

@@ -24,6 +24,7 @@ from mdus.domain.head_end import (
     Batch,
     FieldMeter,
     HeadEndKind,
+    Probe,
     RawDelivery,
     Rejection,
     SilentHeadEnd,
@@ -39,11 +40,6 @@ _CONNECT_SECONDS = 5.0
 #: Answers by which the head end says that it did nothing, and that another time it might. A refused login or a wrong
 #: address is among them: an operator mends it, and no order of SAP should fail for it meanwhile.
 _NOT_NOW = frozenset({401, 403, 404, 405, 408, 429, 503})
-
-#: What its API has no job for.
-_NOT_OFFERED = frozenset(
-    {CommandKind.LIMIT_DEMAND, CommandKind.CONTROL_LOAD, CommandKind.SET_TIME, CommandKind.SHOW_TEXT}
-)
 
 #: Failures of the transport before anything was sent.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -139,6 +135,13 @@ class RestHeadEnd(SilentHeadEnd):
             if cursor is None:
                 return
 
+    def probe(self) -> Probe:
+        """Ask for the kinds of jobs it takes; one that does not know the question says nothing of them."""
+        answer = self._ask("/v1/capabilities", {})
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return Probe(text="it does not say what it takes")
+        return _read(codec.capabilities, self._content(answer, "/v1/capabilities"), self.name)
+
     def close(self) -> None:
         """Close all connections."""
         self._reading.close()
@@ -167,10 +170,15 @@ class RestHeadEnd(SilentHeadEnd):
             raise UncertainError(f"the call to {self.name} broke off: {error!r}") from error
 
     def _get(self, path: str, query: Mapping[str, str]) -> bytes:
+        return self._content(self._ask(path, query), path)
+
+    def _ask(self, path: str, query: Mapping[str, str]) -> httpx.Response:
         try:
-            answer = self._reading.get(path, params=dict(query))
+            return self._reading.get(path, params=dict(query))
         except httpx.RequestError as error:
             raise TransientError(f"{self.name} did not answer: {error!r}") from error
+
+    def _content(self, answer: httpx.Response, path: str) -> bytes:
         if answer.status_code != httpx.codes.OK:
             text = codec.problem(answer.content)
             raise TransientError(f"{self.name} answered HTTP {answer.status_code} to {path}: {text}")
@@ -214,8 +222,9 @@ def _page(query: Mapping[str, str], cursor: str | None, *, limit: int = _PAGE) -
 
 HEAD_END = HeadEndKind(
     name="rest",
-    capabilities=frozenset(CommandKind) - _NOT_OFFERED,
+    capabilities=frozenset(CommandKind),
     connect=connect,
     decoder=lambda _settings, _row: lambda raw: codec.decode(raw.topic, raw.body),
     tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS}),
+    longest_text=200,
 )

@@ -17,9 +17,9 @@ from typing import Any
 import structlog
 
 from mdus.contracts.printable import printable
-from mdus.domain.command import Command, CommandKind
+from mdus.domain.command import HARMS_WHEN_LATE, Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
-from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, Rejection, Submission
+from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, Probe, Rejection, Submission
 from mdus.domain.register import Register
 from mdus.headends.rest import members, values
 
@@ -37,6 +37,7 @@ NOTHING_DONE = frozenset(
         "RELAY_STUCK",  # told to move, did not
         "LOW_CREDIT",  # a prepayment meter refuses to connect
         "NO_DATA",  # nothing stored for the period
+        "NOT_SUPPORTED",  # not for a meter of this kind
         "EXPIRED",  # expires_at passed before it was begun
     }
 )
@@ -82,14 +83,14 @@ def job(
 ) -> bytes:
     """Return the body of `POST /v1/jobs` for commands of one kind; `reference` is the command's key.
 
-    A job of switches expires when the first of its commands does, any other when the last does: a read that comes
-    too late harms nobody.
+    A job of which anything carried out too late does harm expires when the first of its commands does, any other when
+    the last does: a read that comes too late harms nobody.
     """
     expiries = [command.expires_at for command in commands]
     body: dict[str, Any] = {
         "correlation_id": correlation,
         "kind": kind.value,
-        "expires_at": stamp(min(expiries) if kind is CommandKind.SWITCH else max(expiries)),
+        "expires_at": stamp(min(expiries) if kind in HARMS_WHEN_LATE else max(expiries)),
         "devices": [
             {"serial": command.serial_id, "reference": command.command_key}
             | _parameters(command, kind=kind, devices=devices, registers=registers)
@@ -120,10 +121,31 @@ def _parameters(
             if command.wanted_state not in (SwitchState.CONNECTED, SwitchState.DISCONNECTED):
                 raise ValueError(f"the command {command.command_key} switches to no state")
             return {"state": command.wanted_state.value}
-        case CommandKind.READ_ON_DEMAND | CommandKind.SWITCH_STATE | CommandKind.PING:
+        case CommandKind.LIMIT_DEMAND:
+            return {"limit_kw": command.parameter("limit_kw")}
+        case CommandKind.CONTROL_LOAD:
+            return _event(command)
+        case CommandKind.SHOW_TEXT:
+            return {"text": _said(command, "text")}
+        case CommandKind.READ_ON_DEMAND | CommandKind.SWITCH_STATE | CommandKind.PING | CommandKind.SET_TIME:
             return {}
-        case _:
-            raise ValueError(f"the API has no job for {kind.value}")
+
+
+def _event(command: Command) -> dict[str, Any]:
+    return {
+        "event": _said(command, "event"),
+        "action": _said(command, "action"),
+        "start": _said(command, "start"),
+        "minutes": int(_said(command, "minutes")),
+        "percent": int(_said(command, "percent")),
+    }
+
+
+def _said(command: Command, name: str) -> str:
+    text = command.parameter(name)
+    if text is None:
+        raise ValueError(f"the command {command.command_key} says no {name}")
+    return text
 
 
 def _provisioning(device: EndDevice, registers: Sequence[Register]) -> dict[str, Any]:
@@ -215,6 +237,15 @@ def meters_page(body: bytes) -> Page:
         items=[_meter(row, f"meters[{at}]") for at, row in rows],
         next_cursor=members.optional_text(content, "next_cursor", ""),
     )
+
+
+def capabilities(body: bytes) -> Probe:
+    """Read the answer of `GET /v1/capabilities`: the kinds of jobs it takes, as far as MDUS knows them."""
+    content = members.of_body(body)
+    told = [str(kind) for kind in members.whole_list(content, "kinds", "")]
+    known = frozenset(kind for kind in CommandKind if kind.value in told)
+    version = members.optional_text(content, "version", "") or "of no version"
+    return Probe(takes=known, text=f"{version}: {', '.join(told)}")
 
 
 def problem(body: bytes) -> str:

@@ -29,11 +29,11 @@ ams_ids = ["AM02"]
 
 
 def problems(folder: Path, rows: str, *, head_ends: str = HEAD_ENDS) -> list[Problem]:
-    """What is wrong with these rows, beside a head end that does everything and one that can only be read."""
+    """What is wrong with these rows, beside a head end that does all but show texts, and one that can only be read."""
     (folder / "head_ends.toml").write_text(head_ends)
     (folder / "rows.toml").write_text(rows)
     found = discover()
-    rest = found.kinds["rest"]
+    rest = replace(found.kinds["rest"], capabilities=found.kinds["rest"].capabilities - {CommandKind.SHOW_TEXT})
     reading = frozenset({CommandKind.READ_REGISTERS, CommandKind.READ_ON_DEMAND})
     kinds = {"rest": rest, "reading_only": replace(rest, name="reading_only", capabilities=reading, tells=frozenset())}
     settings = load_settings({"MDUS_CONFIG": str(folder)}, tables=SHARED_TABLES)
@@ -247,9 +247,12 @@ class TestCapabilities:
         assert problem.where == "capabilities.a, capabilities.b"
 
     def test_are_held_against_the_real_kinds_at_a_start(self, tmp_path: Path) -> None:
-        (tmp_path / "a.toml").write_text(HEAD_ENDS.partition('[[head_ends]]\nname = "village"')[0] + row(text=True))
+        city = HEAD_ENDS.partition('[[head_ends]]\nname = "village"')[0]
+        files = '[[head_ends]]\nname = "village"\nkind = "files"\nams_ids = ["AM02"]\n'
+        rows = row("a", ams_id="AM01", text=True) + row("b", ams_id="AM02", text=True)
+        (tmp_path / "a.toml").write_text(city + files + rows)
         found = examine({"MDUS_CONFIG": str(tmp_path)}).problems
-        assert [problem.where for problem in found] == ["capabilities.a.text"]
+        assert [problem.where for problem in found] == ["capabilities.b.text"]
 
     def test_with_a_column_that_is_none_are_named_with_the_nearest(self, tmp_path: Path) -> None:
         (tmp_path / "a.toml").write_text(row(disconect=False))

@@ -180,7 +180,20 @@ class TestAHeadEnd:
         assert enabled_by({CommandKind.SWITCH}) == set()
 
     def test_of_kind_rest_offers_what_its_api_has(self) -> None:
-        assert HEAD_END.offers == set(Capability) - {Capability.TEXT}
+        assert HEAD_END.offers == set(Capability)
+
+    @pytest.mark.parametrize(
+        ("kind", "capability"),
+        [
+            (CommandKind.LIMIT_DEMAND, Capability.DEMAND_LIMIT),
+            (CommandKind.CONTROL_LOAD, Capability.LOAD_CONTROL),
+            (CommandKind.SET_TIME, Capability.TIME_SET),
+            (CommandKind.SHOW_TEXT, Capability.TEXT),
+        ],
+    )
+    def test_offers_what_one_command_is_enough_for(self, kind: CommandKind, capability: Capability) -> None:
+        assert enabled_by({kind}) == {capability}
+        assert capability not in enabled_by(set(CommandKind) - {kind})
 
     def test_offers_also_what_it_tells_unasked(self) -> None:
         silent = replace(HEAD_END, capabilities=frozenset(), tells=frozenset({Capability.EVENTS}))
@@ -196,6 +209,10 @@ class TestACommand:
             (CommandKind.READ_ON_DEMAND, None, Capability.ON_DEMAND_READING),
             (CommandKind.SWITCH, SwitchState.DISCONNECTED, Capability.DISCONNECT),
             (CommandKind.SWITCH, SwitchState.CONNECTED, Capability.RECONNECT),
+            (CommandKind.LIMIT_DEMAND, None, Capability.DEMAND_LIMIT),
+            (CommandKind.CONTROL_LOAD, None, Capability.LOAD_CONTROL),
+            (CommandKind.SET_TIME, None, Capability.TIME_SET),
+            (CommandKind.SHOW_TEXT, None, Capability.TEXT),
             (CommandKind.SWITCH_STATE, None, None),
             (CommandKind.PROVISION, None, None),
         ],
@@ -225,6 +242,12 @@ class TestTheSettings:
         environ = {**HEAD_END_CITY, "MDUS_CAPABILITIES__OLD__DISCONNECT": "false"}
         settings = load_settings(environ, offered={"rest": frozenset({"disconnect", "events"})})
         assert Capabilities.of(settings).of_device(DEVICE) == {Capability.EVENTS}
+
+    def test_bring_how_long_a_text_each_head_end_shows(self) -> None:
+        matrix = Capabilities.of(load_settings(HEAD_END_CITY, longest_texts={"rest": 40}))
+        assert matrix.longest_text(DEVICE) == 40
+        assert matrix.longest_text(replace(DEVICE, head_end="elsewhere")) == 160
+        assert Capabilities.of(load_settings(HEAD_END_CITY)).longest_text(DEVICE) == 160
 
     def test_without_kinds_withhold_nothing(self) -> None:
         assert Capabilities.of(load_settings(HEAD_END_CITY)).of_device(DEVICE) == set(Capability)

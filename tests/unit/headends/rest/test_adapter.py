@@ -153,6 +153,34 @@ class TestResults:
             head_end.results("t-9")
 
 
+class TestProbe:
+    def test_tells_what_of_it_mdus_knows(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        scripted.capabilities = {"kinds": ["switch", "ping", "defrost"], "version": "2.1"}
+
+        probe = head_end.probe()
+
+        assert probe.takes == {CommandKind.SWITCH, CommandKind.PING}
+        assert probe.text == "2.1: switch, ping, defrost"
+
+    def test_tells_nothing_of_a_head_end_that_does_not_know_the_question(self, head_end: RestHeadEnd) -> None:
+        assert head_end.probe().takes is None
+
+    @pytest.mark.parametrize("told", [{}, {"kinds": "all"}, {"kinds": None}])
+    def test_may_be_tried_again_when_the_answer_is_unreadable(
+        self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd, told: dict[str, Any]
+    ) -> None:
+        scripted.capabilities = told
+
+        with pytest.raises(TransientError, match="kinds is not a list"):
+            head_end.probe()
+
+    def test_may_be_tried_again_when_it_is_down(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
+        scripted.down = True
+
+        with pytest.raises(TransientError, match="HTTP 503"):
+            head_end.probe()
+
+
 class TestPages:
     def test_follows_the_cursor_through_the_meters(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
         scripted.meters = [{"serial": f"000{number}", "registers": []} for number in range(5)]

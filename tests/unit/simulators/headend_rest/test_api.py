@@ -34,6 +34,16 @@ class TestAuthentication:
         assert head_end.api.get("/v1/meters").status_code == 200
 
 
+class TestCapabilities:
+    def test_names_every_kind_of_job(self, head_end: Any) -> None:
+        told = head_end.api.get("/v1/capabilities").json()
+        assert set(told) == {"kinds", "version"}
+        assert {"switch", "limit_demand", "control_load", "set_time", "show_text"} <= set(told["kinds"])
+        for kind in told["kinds"]:
+            refused = head_end.api.post("/v1/jobs", json={"kind": kind}).json()["errors"]
+            assert not any(error.startswith("kind is none of") for error in refused), kind
+
+
 class TestSubmit:
     @pytest.mark.parametrize(
         ("content", "status"),
