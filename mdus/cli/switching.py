@@ -1,4 +1,4 @@
-"""`mdus switching`: the kill switch. Stops every disconnection at once; reconnections go on."""
+"""`mdus switching`: the kill switch. Stops every disconnection, limit and load control at once; reconnections go on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 from mdus.cli.asking import reason_of
 from mdus.cli.output import AsJson, print_result
 
-app = typer.Typer(help="Stop and start disconnections: the kill switch.", no_args_is_help=True)
+app = typer.Typer(help="Stop and start disconnections, limits and load control: the kill switch.", no_args_is_help=True)
 
 Reason = Annotated[
     str | None,
@@ -22,13 +22,13 @@ Reason = Annotated[
 
 @app.command()
 def stop(reason: Reason = None, as_json: AsJson = False) -> None:
-    """Let no disconnection leave from now on; reconnections go on."""
+    """Let no disconnection, limit or load control leave from now on; reconnections go on."""
     _order(stopped=True, reason=reason_of(reason), as_json=as_json)
 
 
 @app.command()
 def start(reason: Reason = None, as_json: AsJson = False) -> None:
-    """Let disconnections leave again."""
+    """Let them leave again."""
     _order(stopped=False, reason=reason_of(reason), as_json=as_json)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
+
+from mdus.domain.value import Value
 
 
 class Role(StrEnum):
     """What a caller may do."""
 
     VIEWER = "viewer"  # read, without personal data
-    OPERATOR = "operator"  # read all; mend what was given up; stop disconnections
-    APPROVER = "approver"  # let disconnections leave again, release determinants
+    OPERATOR = "operator"  # read all; mend what was given up; limit demand and control load; stop disconnections
+    APPROVER = "approver"  # disconnect, let disconnections leave again, release determinants
     ADMIN = "admin"  # everything
 
     def includes(self, other: Role) -> bool:
@@ -21,6 +23,24 @@ class Role(StrEnum):
 
 
 _ORDER: Final = tuple(Role)
+
+#: What it takes to have a meter disconnected, in whatever way.
+MAY_SWITCH: Final = Role.APPROVER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client(Value):
+    """A REST client whose token is in force, by the name that an audit says."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    role: Role
+
+    @property
+    def may_switch(self) -> bool:
+        """Tell whether it may have meters disconnected."""
+        return self.role.includes(MAY_SWITCH)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

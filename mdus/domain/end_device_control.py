@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from mdus.domain.capability import Capabilities, Capability, needed_for
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
+from mdus.domain.load_control_event import LoadControlAction
 from mdus.domain.usage_point import DeviceLocation, place_on
 from mdus.domain.value import Value
 
@@ -171,6 +173,7 @@ class GovernorRules:
     """The limits the governor enforces, from the section `switching` of the settings."""
 
     disconnect_expiry: timedelta = timedelta(minutes=60)
+    least_limit_kw: Decimal = Decimal("0.5")
 
 
 #: How long a reconnection waits for an earlier order of its device to be settled before it leaves all the same: a
@@ -179,6 +182,11 @@ RECONNECT_PATIENCE: Final = timedelta(minutes=15)
 
 #: The refusal of whatever carries TestDataIndicator.
 TEST_DATA = Refusal(code="TEST_DATA", note="The message is marked as test data: no breaker is moved")
+
+#: Commands that act on a customer, other than a switch: `permit_restraint` is asked for each.
+ACTING: Final = frozenset(
+    {CommandKind.LIMIT_DEMAND, CommandKind.CONTROL_LOAD, CommandKind.SET_TIME, CommandKind.SHOW_TEXT}
+)
 
 #: The refusal of an order that SAP has taken back.
 CANCELLED = Refusal(code="CANCELLED", note="The order was cancelled before the switch command left")
@@ -301,6 +309,51 @@ def permit(
     return None
 
 
+def restrains(command: Command) -> bool:
+    """Tell whether a command lets a customer have less than before: a limit that is set, an event that is planned."""
+    if command.kind is CommandKind.LIMIT_DEMAND:
+        return command.parameter("limit_kw") is not None
+    return command.kind is CommandKind.CONTROL_LOAD and command.parameter("action") != LoadControlAction.CANCEL
+
+
+def _frees(command: Command) -> bool:
+    """Tell whether a command takes back what has restrained a customer."""
+    return command.kind in (CommandKind.LIMIT_DEMAND, CommandKind.CONTROL_LOAD) and not restrains(command)
+
+
+def disguised(limit_kw: Decimal, *, may_switch: bool, least: Decimal) -> Refusal | None:
+    """Return why a limit is a disconnection that whoever orders it may not order, or None."""
+    if limit_kw >= least or may_switch:
+        return None
+    note = f"A limit of {limit_kw} kW, below {least} kW, disconnects: that takes a client that may order disconnections"
+    return Refusal(code="LIMIT_TOO_LOW", note=note)
+
+
+def permit_restraint(
+    command: Command,
+    *,
+    device: EndDevice | None,
+    may_switch: bool,
+    stopped: str | None,
+    rules: GovernorRules,
+    today: date,
+) -> Refusal | None:
+    """Return why a command that acts on a customer, other than a switch, must not be submitted now; None: it may leave.
+
+    Asked in the transaction of the intent row, as `permit`. Refused are test data, and a device that is gone, is
+    another meter, has another head end or has left service. What restrains the customer is also refused while the kill
+    switch is on, and a limit that is a disconnection in disguise unless whoever ordered it `may_switch` now. To take a
+    limit away or to cancel an event is held up by none of this, but for another meter.
+    """
+    if command.test_data:
+        return TEST_DATA
+    if restrains(command) and stopped is not None:
+        return Refusal(code="KILL_SWITCH", note=f"Disconnections, limits and load control are stopped: {stopped}")
+    limit_kw = command.parameter("limit_kw") if command.kind is CommandKind.LIMIT_DEMAND else None
+    low = disguised(Decimal(limit_kw), may_switch=may_switch, least=rules.least_limit_kw) if limit_kw else None
+    return low or _wrong_meter(command, device=device, today=None if _frees(command) else today)
+
+
 def _moved(control: EndDeviceControl, *, place: str | None) -> Refusal | None:
     """Return why a disconnection would hit somebody else: the meter does not hang any more where it was ordered."""
     if control.installation_point_id in (None, place):
@@ -311,12 +364,15 @@ def _moved(control: EndDeviceControl, *, place: str | None) -> Refusal | None:
     )
 
 
-def _wrong_meter(command: Command, *, device: EndDevice | None, today: date) -> Refusal | None:
-    """Return why the meter of this serial number may not be the one SAP means any more."""
+def _wrong_meter(command: Command, *, device: EndDevice | None, today: date | None) -> Refusal | None:
+    """Return why the meter of this serial number may not be the one that is meant any more.
+
+    It has to be in service `today`; None: it may have left.
+    """
     if device is None:
         return Refusal(code="UNKNOWN_DEVICE", note="The device is not known any more")
     if device.serial_id != command.serial_id:
         return Refusal(code="OTHER_METER", note=f"The device has the serial number {device.serial_id} now")
-    if not device.is_valid_on(today):
+    if today is not None and not device.is_valid_on(today):
         return Refusal(code="NOT_IN_SERVICE", note=f"The device is not in service on {today}")
     return misdirected(command, device=device)

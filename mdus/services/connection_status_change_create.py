@@ -21,7 +21,7 @@ from typing import Final
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log, ProcessingResultCode
-from mdus.domain.access import Role
+from mdus.domain.access import MAY_SWITCH
 from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command
 from mdus.domain.connection_order import ConnectionOrder, OrderedMeter, barred, begun
@@ -419,5 +419,5 @@ SERVICE = RequestConfirmation(
     load=load,
     decide=decide,
     confirm=confirm,
-    door=Door(path="connection-orders", role=Role.APPROVER, made="request_id"),
+    door=Door(path="connection-orders", role=MAY_SWITCH, made="request_id"),
 )

@@ -8,14 +8,32 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Column, Connection, LargeBinary, Table, Text, UniqueConstraint, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    or_,
+    select,
+    update,
+)
 
-from mdus.domain.access import Caller, Role
+from mdus.domain.access import Caller, Client, Role
+from mdus.domain.command import Command, OwnerKind
 from mdus.storage.column_types import EnumText, UtcInstant, database_now
+from mdus.storage.keys import among
 from mdus.storage.mapping import METADATA, AnyRow, Identity64
+from mdus.storage.message import ITEM, MESSAGE
 
 #: How a token begins: whoever finds one knows what it opens.
 PREFIX: Final = "mdus_"
+
+#: How a client's name begins in the audit.
+_AUDITED: Final = "rest:"
 
 ACCESS_TOKEN = Table(
     "access_token",
@@ -73,17 +91,37 @@ def make_token(
 def caller_of(connection: Connection, token: str) -> Caller | None:
     """Return who presents a token, None where it is unknown, expired or revoked."""
     row = connection.execute(
-        select(_TABLE.c.name, _TABLE.c.role, _TABLE.c.systems).where(
-            _TABLE.c.token_hash == _hash(token),
-            _TABLE.c.revoked_at.is_(None),
-            or_(_TABLE.c.expires_at.is_(None), _TABLE.c.expires_at > database_now()),
-        )
+        select(_TABLE.c.name, _TABLE.c.role, _TABLE.c.systems).where(_TABLE.c.token_hash == _hash(token), *_in_force())
     ).first()
     if row is None:
         return None
     systems = None if row.systems is None else tuple(row.systems.split())
     role: Role = row.role
-    return Caller(name=f"rest:{row.name}", role=role, systems=systems, sees_personal=role.includes(Role.OPERATOR))
+    return Caller(name=f"{_AUDITED}{row.name}", role=role, systems=systems, sees_personal=role.includes(Role.OPERATOR))
+
+
+def clients_named(connection: Connection, names: Collection[str]) -> list[Client]:
+    """Return those of the clients, named as an audit says them, whose tokens are in force."""
+    bare = {(name.removeprefix(_AUDITED),) for name in names if name.startswith(_AUDITED)}
+    if not bare:
+        return []
+    in_force = select(_TABLE.c.name, _TABLE.c.role).where(among(connection, [_TABLE.c.name], bare), *_in_force())
+    return [Client(name=f"{_AUDITED}{row.name}", role=row.role) for row in connection.execute(in_force)]
+
+
+def clients_behind(connection: Connection, commands: Collection[Command]) -> dict[str, Client]:
+    """Return the clients whose items own these commands and whose tokens are in force, by the owner key."""
+    items = {(int(command.owner_key),) for command in commands if command.owner_kind is OwnerKind.ITEM}
+    if not items:
+        return {}
+    asked = (
+        select(ITEM.c.id, MESSAGE.c.client)
+        .join(MESSAGE, MESSAGE.c.id == ITEM.c.message_id)
+        .where(among(connection, [ITEM.c.id], items), MESSAGE.c.client.is_not(None))
+    )
+    names = {str(row.id): row.client for row in connection.execute(asked)}
+    clients = {client.name: client for client in clients_named(connection, set(names.values()))}
+    return {key: clients[name] for key, name in names.items() if name in clients}
 
 
 def revoke(connection: Connection, name: str) -> bool:
@@ -98,6 +136,10 @@ def tokens(connection: Connection) -> Sequence[AnyRow]:
     """Return all tokens there were, by client; never the tokens themselves."""
     columns = [column for column in _TABLE.c if column.name not in ("id", "token_hash")]
     return connection.execute(select(*columns).order_by(_TABLE.c.name)).all()
+
+
+def _in_force() -> tuple[ColumnElement[bool], ...]:
+    return _TABLE.c.revoked_at.is_(None), or_(_TABLE.c.expires_at.is_(None), _TABLE.c.expires_at > database_now())
 
 
 def _real_now(connection: Connection) -> datetime:

@@ -1,4 +1,4 @@
-"""Connection orders per device, and the kill switch for disconnections."""
+"""Connection orders per device, and the kill switch: for disconnections and all else that restrains a customer."""
 
 from __future__ import annotations
 

@@ -9,11 +9,22 @@ from datetime import datetime
 from mdus.domain.capability import Capabilities
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
-from mdus.domain.end_device_control import EndDeviceControl, GovernorRules, Refusal, incapable, misdirected, permit
+from mdus.domain.end_device_control import (
+    ACTING,
+    EndDeviceControl,
+    GovernorRules,
+    Refusal,
+    incapable,
+    misdirected,
+    permit,
+    permit_restraint,
+    restrains,
+)
 from mdus.domain.local_time import local_day
 from mdus.domain.usage_point import DeviceLocation
 from mdus.settings import Settings
 from mdus.storage import submission
+from mdus.storage.access_token import clients_behind
 from mdus.storage.end_device_control import stop_reason
 from mdus.storage.session import UnitOfWork
 from mdus.storage.submission import Claimed
@@ -44,12 +55,14 @@ def may_leave(
     """Part commands of one kind into those that may leave and those refused, each with why.
 
     A switch whose order somebody else holds is in neither: it stays for another turn. What the head end does not take,
-    or its device cannot do, never leaves.
+    or its device cannot do, never leaves. Switches, and whatever else acts on a customer, pass the governor.
     """
     devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, _keys(claimed), lock=False)}
     abilities = _Abilities(takes=takes, matrix=Capabilities.of(uow.settings))
     if kind is CommandKind.SWITCH:
         return _permitted(uow, claimed, devices=devices, rules=rules, abilities=abilities, now=now)
+    if kind in ACTING:
+        return _restrained(uow, claimed, devices=devices, rules=rules, abilities=abilities, now=now)
     return _directed(claimed, devices=devices, abilities=abilities)
 
 
@@ -93,6 +106,40 @@ def _permitted(
             today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),
             now=now,
         ) or abilities.refusal(command, devices.get(key))
+        if refusal is None:
+            permitted.append(each)
+        else:
+            refusals.append((each, refusal))
+    return permitted, refusals
+
+
+def _restrained(
+    uow: UnitOfWork,
+    claimed: Sequence[Claimed],
+    *,
+    devices: Mapping[DeviceKey, EndDevice],
+    rules: GovernorRules,
+    abilities: _Abilities,
+    now: datetime,
+) -> tuple[list[Claimed], list[tuple[Claimed, Refusal]]]:
+    """Ask the governor for each command that acts on a customer."""
+    restraining = [each.command for each in claimed if restrains(each.command)]
+    stopped = stop_reason(uow.connection) if restraining else None
+    clients = clients_behind(uow.connection, restraining)
+    permitted: list[Claimed] = []
+    refusals: list[tuple[Claimed, Refusal]] = []
+    for each in claimed:
+        command = each.command
+        client = clients.get(command.owner_key)
+        device = devices.get((command.sender_system, command.device_id))
+        refusal = permit_restraint(
+            command,
+            device=device,
+            may_switch=client is not None and client.may_switch,
+            stopped=stopped,
+            rules=rules,
+            today=local_day(now, zone=_zone_of(uow.settings, command.sender_system)),
+        ) or abilities.refusal(command, device)
         if refusal is None:
             permitted.append(each)
         else:

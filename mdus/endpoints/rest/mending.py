@@ -119,7 +119,7 @@ class Switching(Shown):
 
 
 class SwitchingOrder(Sent):
-    """An order to let no disconnection leave, or to let them leave again."""
+    """An order to let no disconnection, limit or load control leave, or to let them leave again."""
 
     stopped: Annotated[bool, Field(strict=True)]
     reason: Reason
@@ -214,7 +214,7 @@ def add_mending(router: APIRouter, runtime: Runtime, access: Access) -> None:
 
     @router.post("/switching", tags=["switching"])
     def order(order: SwitchingOrder, caller: Annotated[Caller, operator]) -> Switching:
-        """Let no disconnection leave from now on (operator), or let them leave again (approver)."""
+        """Let no disconnection, limit or load control leave from now on (operator), or leave again (approver)."""
         if not order.stopped and not caller.role.includes(Role.APPROVER):
             raise HTTPException(403, f"To let disconnections leave again takes the role {Role.APPROVER} or more")
         with database.begin() as uow:

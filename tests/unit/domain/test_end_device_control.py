@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from mdus.domain.end_device_control import (
     order_arrival,
     order_progress,
     permit,
+    permit_restraint,
+    restrains,
 )
 from mdus.domain.usage_point import DeviceLocation
 
@@ -261,3 +264,97 @@ class TestWakes:
 
         assert (order_arrival("P11", "000000004711", "1") in names) is arrival
         assert (order_progress("P11", "000000004711", "1") in names) is progress
+
+
+def acting(kind: CommandKind, **parameters: str) -> Command:
+    return replace(SWITCH, kind=kind, wanted_state=None, control_key=None, parameters=tuple(parameters.items()))
+
+
+LIMIT = acting(CommandKind.LIMIT_DEMAND, limit_kw="3.5")
+LIFT = acting(CommandKind.LIMIT_DEMAND)
+SCHEDULE = acting(CommandKind.CONTROL_LOAD, event="e", action="schedule")
+CANCEL = acting(CommandKind.CONTROL_LOAD, event="e", action="cancel")
+TEXT = acting(CommandKind.SHOW_TEXT, text="hello")
+TIME = acting(CommandKind.SET_TIME)
+
+RESTRAINING = [pytest.param(LIMIT, id="a limit"), pytest.param(SCHEDULE, id="an event")]
+HARMLESS = [
+    pytest.param(LIFT, id="no limit any more"),
+    pytest.param(CANCEL, id="no event any more"),
+    pytest.param(TEXT, id="a text"),
+    pytest.param(TIME, id="the time"),
+]
+
+
+def restraint(command: Command, **other: Any) -> str | None:
+    usual: dict[str, Any] = {"device": DEVICE, "may_switch": False, "stopped": None, "rules": GovernorRules()}
+    refusal = permit_restraint(command, **{**usual, "today": PLANNED.date(), **other})
+    return refusal and refusal.code
+
+
+class TestPermitRestraint:
+    @pytest.mark.parametrize("command", RESTRAINING)
+    def test_lets_nothing_leave_that_restrains_while_the_kill_switch_is_on(self, command: Command) -> None:
+        assert restrains(command)
+        assert restraint(command) is None
+        assert restraint(command, stopped="a flood") == "KILL_SWITCH"
+        assert restraint(command, stopped="a flood", may_switch=True) == "KILL_SWITCH"
+
+    @pytest.mark.parametrize("command", HARMLESS)
+    def test_lets_leave_whatever_else_there_is(self, command: Command) -> None:
+        assert not restrains(command)
+        assert restraint(command, stopped="a flood") is None
+
+    @pytest.mark.parametrize(
+        ("limit_kw", "may_switch", "expected"),
+        [
+            pytest.param("0.5", False, None, id="the least"),
+            pytest.param("0.499", False, "LIMIT_TOO_LOW", id="just below it"),
+            pytest.param("0", False, "LIMIT_TOO_LOW", id="nothing at all"),
+            pytest.param("0.499", True, None, id="below it, by a client that may order disconnections"),
+        ],
+    )
+    def test_refuses_a_disconnection_in_disguise(self, limit_kw: str, may_switch: bool, expected: str | None) -> None:
+        command = acting(CommandKind.LIMIT_DEMAND, limit_kw=limit_kw)
+        assert restraint(command, may_switch=may_switch) == expected
+
+    def test_goes_by_the_least_that_is_configured(self) -> None:
+        rules = GovernorRules(least_limit_kw=Decimal("3.6"))
+        assert restraint(LIMIT, rules=rules) == "LIMIT_TOO_LOW"
+        assert restraint(LIMIT, rules=rules, may_switch=True) is None
+        assert restraint(LIFT, rules=rules) is None
+
+    @pytest.mark.parametrize("command", [*RESTRAINING, *HARMLESS])
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            pytest.param({}, None, id="the one that is meant"),
+            pytest.param({"device": None}, "UNKNOWN_DEVICE", id="gone"),
+            pytest.param({"device": replace(DEVICE, serial_id="0000005678")}, "OTHER_METER", id="another meter"),
+            pytest.param({"device": replace(DEVICE, head_end="north")}, "OTHER_HEAD_END", id="at another head end"),
+        ],
+    )
+    def test_refuses_to_act_on_another_meter(
+        self, command: Command, changes: dict[str, Any], expected: str | None
+    ) -> None:
+        assert restraint(command, **changes) == expected
+
+    @pytest.mark.parametrize(
+        ("command", "expected"),
+        [
+            pytest.param(LIMIT, "NOT_IN_SERVICE", id="a limit"),
+            pytest.param(SCHEDULE, "NOT_IN_SERVICE", id="an event"),
+            pytest.param(TEXT, "NOT_IN_SERVICE", id="a text"),
+            pytest.param(TIME, "NOT_IN_SERVICE", id="the time"),
+            pytest.param(LIFT, None, id="no limit any more"),
+            pytest.param(CANCEL, None, id="no event any more"),
+        ],
+    )
+    def test_refuses_a_device_out_of_service_unless_it_frees_it(self, command: Command, expected: str | None) -> None:
+        day = PLANNED.date()
+        assert restraint(command, device=replace(DEVICE, valid_to=day)) == expected
+        assert restraint(command, device=replace(DEVICE, valid_to=day + DAY)) is None
+
+    @pytest.mark.parametrize("command", [*RESTRAINING, *HARMLESS])
+    def test_refuses_test_data(self, command: Command) -> None:
+        assert restraint(replace(command, test_data=True)) == "TEST_DATA"
