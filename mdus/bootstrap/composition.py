@@ -41,6 +41,7 @@ from mdus.workers import (
 )
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.command_timeouts import command_timeouts
+from mdus.workers.device_limits import DeviceLimitWorker
 from mdus.workers.event_sorting import EventSorter
 from mdus.workers.exception_routing import ExceptionRouter
 from mdus.workers.head_end import HeadEndWorker, patience
@@ -87,7 +88,8 @@ def examine(environ: Mapping[str, str]) -> Examined:
     settings: Settings | None = None
     try:
         offered = {kind.name: frozenset[str](kind.offers) for kind in found.kinds.values()}
-        settings = load_settings(environ, tables=found.tables, offered=offered)
+        longest_texts = {kind.name: kind.longest_text for kind in found.kinds.values()}
+        settings = load_settings(environ, tables=found.tables, offered=offered, longest_texts=longest_texts)
     except SettingsError as error:
         problems += error.problems
     else:
@@ -136,7 +138,10 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
         preview=Previews(database, settings, found.tools),
         simulated_clock=simulated_clock,
     )
-    rules = GovernorRules(disconnect_expiry=timedelta(minutes=settings.switching.disconnect_expiry_minutes))
+    rules = GovernorRules(
+        disconnect_expiry=timedelta(minutes=settings.switching.disconnect_expiry_minutes),
+        least_limit_kw=settings.switching.least_limit_kw,
+    )
     workers = {
         row.name: HeadEndWorker(
             head_ends[row.name],
@@ -221,6 +226,7 @@ def loops_of(parts: Parts) -> list[Loop]:
         database=database, settings=settings, clock=clock, rule_sets=stored_for_registers(parts.found.tools)
     )
     validation = validation_worker(parts)
+    limits = DeviceLimitWorker(database=database, settings=settings, clock=clock)
     events = EventSorter(database=database, settings=settings, clock=clock)
     exceptions = ExceptionRouter(database=database, settings=settings, clock=clock)
     scheduler = Scheduler(database=database, clock=clock, zone=settings.time_zone, holder=process_name())
@@ -229,6 +235,7 @@ def loops_of(parts: Parts) -> list[Loop]:
         Loop("outbox", outbox.turn, close=outbox.close),
         Loop("readings", readings.turn),
         Loop("meter_reading_documents", documents.turn),
+        Loop("device_limits", limits.turn),
         Loop("validation", validation.turn),
         Loop("events", events.turn),
         Loop("exceptions", exceptions.turn),

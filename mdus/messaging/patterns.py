@@ -14,9 +14,9 @@ read where SAP gets a confirmation. What only they ask is a `ClientRequest`: a r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mdus.domain.access import Role
 from mdus.domain.end_device_event import LateFailure
@@ -198,6 +198,21 @@ class Query:
     def name(self) -> str:
         """Return the name of the service: its request's root."""
         return self.request
+
+
+#: Where a field of a shape without a wire says what its values may be, by the names that XSD has for it.
+FACETS: Final = "mdus.facets"
+
+
+def faceted(*, default: Any = None, **facets: object) -> Any:
+    """Return a field of a ClientRequest's shape whose values are bounded, as SAP's contract bounds others.
+
+    `minInclusive`, `maxInclusive`, `totalDigits`, `fractionDigits`, `minLength`, `maxLength` and `minOccurs` are those
+    of XSD; `builtin="string"` allows all characters that text may have, not those of ids alone. `...` for `default`
+    makes a field that must be there.
+    """
+    metadata = {FACETS: {name: str(value) for name, value in facets.items()}}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

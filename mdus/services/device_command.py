@@ -1,11 +1,11 @@
-"""What a REST client asks of one meter, now: its registers, the position of its breaker, or a sign of life.
+"""What a REST client asks of one meter, now: to tell of its registers, its breaker or itself, or to do a little thing.
 
 SAP has no message for it. The meter is asked once; what it told is the result, and is kept like anything it tells.
 
 ```
 client --POST /commands-->         device unknown, in stock, without head end, not capable: refused at once
 MDUS   --command--> head end       answered, or silent until the command expires
-client <--GET /requests/{id}--     what the meter told
+client <--GET /requests/{id}--     what the meter told, or when it did what it was asked
 ```
 """
 
@@ -21,13 +21,13 @@ from typing import Final
 from mdus.domain.capability import Capabilities, Capability
 from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
 from mdus.domain.end_device import EndDevice
-from mdus.domain.local_time import local_day
 from mdus.domain.meter_reading_selection import ReadingPolicies
 from mdus.domain.reading import MeterReading
 from mdus.messaging.addressed_device import DeviceUnknown
+from mdus.messaging.commanded_device import able, check_real
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Done, Outcome, Received, Result
-from mdus.messaging.patterns import ClientRequest, Door
+from mdus.messaging.patterns import ClientRequest, Door, faceted
 from mdus.storage.session import UnitOfWork
 
 
@@ -37,21 +37,32 @@ class Ask(StrEnum):
     READ = "read"  # what its registers show
     SWITCH_STATE = "switch_state"  # how its breaker stands
     PING = "ping"  # whether it answers
+    SHOW_TEXT = "show_text"  # that it shows `text` to the customer
+    SET_TIME = "set_time"  # that it takes the time of its head end
 
+
+#: The longest text a client may send; how much of it the meter shows is up to its head end.
+MOST_CHARACTERS: Final = 1000
 
 _KINDS: Final[Mapping[Ask, tuple[CommandKind, Capability]]] = {
     Ask.READ: (CommandKind.READ_ON_DEMAND, Capability.ON_DEMAND_READING),
     Ask.SWITCH_STATE: (CommandKind.SWITCH_STATE, Capability.DISCONNECT),
     Ask.PING: (CommandKind.PING, Capability.OPERATIONAL_STATE),
+    Ask.SHOW_TEXT: (CommandKind.SHOW_TEXT, Capability.TEXT),
+    Ask.SET_TIME: (CommandKind.SET_TIME, Capability.TIME_SET),
 }
+
+#: What the meter is to do, rather than to tell: not for test data.
+_DEEDS: Final = frozenset({Ask.SHOW_TEXT, Ask.SET_TIME})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request(Received):
-    """One question to one device."""
+    """One question to one device, or a little thing to be done; a text goes with `show_text` alone."""
 
     device_id: str
     ask: Ask
+    text: str | None = faceted(maxLength=MOST_CHARACTERS, builtin="string")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,22 +84,16 @@ class Answer(Result):
     readings: tuple[Shown, ...] = ()
 
 
-class NotInService(BusinessError):
-    """The device is not in service today."""
+class TextMissing(BusinessError):
+    """To show a text takes a text, and nothing else does."""
 
-    type_id = "211(MDUS)"
-
-
-class NoHeadEnd(BusinessError):
-    """No head end serves the device, so that it cannot be asked."""
-
-    type_id = "317(MDUS)"
+    type_id = "341(MDUS)"
 
 
-class NotCapable(BusinessError):
-    """The device cannot do what is asked."""
+class TextTooLong(BusinessError):
+    """The text is longer than the meter can show."""
 
-    type_id = "150(MDUS)"
+    type_id = "342(MDUS)"
 
 
 class NoAnswer(BusinessError):
@@ -138,14 +143,15 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
 def _command(request: Request, device: EndDevice, known: Known, *, lasts: timedelta, now: datetime) -> Command:
     kind, capability = _KINDS[request.ask]
-    today = local_day(now, zone=request.origin.zone)
-    if not device.is_valid_on(today):
-        raise NotInService(f"The device is not in service on {today}")
-    if device.head_end is None:
-        raise NoHeadEnd
-    lack = (known.one(Capabilities) or Capabilities()).lack(device, capability)
-    if lack is not None:
-        raise NotCapable(lack)
+    matrix = known.one(Capabilities) or Capabilities()
+    able(device, capability, matrix=matrix, origin=request.origin, now=now)
+    if request.ask in _DEEDS:
+        check_real(request.origin)
+    if (request.text is None) is (request.ask is Ask.SHOW_TEXT):
+        raise TextMissing
+    longest = matrix.longest_text(device)
+    if request.text is not None and len(request.text) > longest:
+        raise TextTooLong(f"The text has {len(request.text)} characters; the meter can show {longest}")
     owner_key = str(request.origin.item_id)
     return Command(
         command_key=command_key(
@@ -156,11 +162,12 @@ def _command(request: Request, device: EndDevice, known: Known, *, lasts: timede
         sender_system=device.sender_system,
         device_id=device.device_id,
         serial_id=device.serial_id,
-        head_end=device.head_end,
+        head_end=device.head_end or "",
         kind=kind,
         purpose=request.ask,
         not_before=now,
         expires_at=now + lasts,
+        parameters=None if request.text is None else (("text", request.text),),
     )
 
 

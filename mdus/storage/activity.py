@@ -18,6 +18,7 @@ from mdus.storage.command import (
     DELIVERY_IS_OPEN,
     HEAD_END_DELIVERY,
 )
+from mdus.storage.device_limit import DEVICE_LIMIT, LIMIT_ENDS
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_IS_DUE, EVENT_IS_TOLD
 from mdus.storage.job import LEASE, real_now
 from mdus.storage.message import (
@@ -93,6 +94,7 @@ def next_due(connection: Connection, *, now: datetime) -> datetime | None:
         select(func.min(_COMMAND.c.expires_at)).where(COMMAND_IS_READY),
         select(func.min(_COMMAND.c.answer_by)).where(COMMAND_IS_UNDER_WAY, _COMMAND.c.status == CommandStatus.ACCEPTED),
         select(func.min(_DOCUMENT.c.next_try_at)).where(DOCUMENT_IS_ORDERED),
+        select(func.min(DEVICE_LIMIT.table.c.look_at)).where(LIMIT_ENDS),
     ]
     instants = [connection.execute(question).scalar() for question in questions]
     return min((instant for instant in instants if instant is not None), default=None)

@@ -176,19 +176,26 @@ def commands_of(
 def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:
     """Make ready every owner of these commands that awaits no command any more.
 
-    An inbox item becomes READY; a meter reading document is looked at in the next turn of the readings worker.
+    An inbox item becomes READY; a meter reading document, and a demand limit whose time is up, is looked at in the next
+    turn of its worker.
     """
     if not command_keys:
         return
     _hold_items_of(connection, command_keys)
-    items, documents = [], []
+    items, documents, limits = [], [], []
     for kind, key in connection.execute(_owners_done(connection.dialect.name), _names(connection, command_keys)):
         if kind is OwnerKind.ITEM:
             items.append(int(key))
         elif kind is OwnerKind.DOCUMENT:
             documents.append(tuple(key.split("/", 1)))
+        elif kind is OwnerKind.LIMIT:
+            limits.append(int(key))
     wake_items(connection, items)
     _look_again(connection, documents)
+    if limits:
+        from mdus.storage.device_limit import look_again
+
+        look_again(connection, limits)
 
 
 @cache

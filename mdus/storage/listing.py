@@ -11,10 +11,12 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table
 
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
 from mdus.storage.command import COMMAND
+from mdus.storage.device_limit import DEVICE_LIMIT
 from mdus.storage.end_device_control import CONTROL_IS_LISTED, END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_HAS_REASON, EVENT_IS_LISTED
 from mdus.storage.facts import CASE_IS_LISTED, CASE_WAS_LISTED, EXCEPTION_CASE
 from mdus.storage.job import JOB_RUN
+from mdus.storage.load_control_event import LOAD_CONTROL_EVENT, LOAD_CONTROL_IS_LISTED
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, MESSAGE_IS_LISTED
 from mdus.storage.meter_reading_document import DOCUMENT_IS_LISTED, METER_READING_DOCUMENT
 from mdus.storage.paging import Page, Way, rows_of_page
@@ -47,6 +49,12 @@ _DEVICE_WAYS: Final = (
 )
 _DOCUMENT_WAYS: Final = (_BY_DEVICE, replace(_BY_STATUS, condition=DOCUMENT_IS_LISTED))
 _CONTROL_WAYS: Final = (_BY_DEVICE, replace(_BY_STATUS, condition=CONTROL_IS_LISTED))
+_LIMIT_WAYS: Final = (Way(columns=("sender_system",)), _BY_DEVICE)
+_LOAD_CONTROL_WAYS: Final = (
+    _BY_DEVICE,
+    replace(_BY_STATUS, condition=LOAD_CONTROL_IS_LISTED),
+    Way(columns=("event_id", "sender_system", "status"), condition=LOAD_CONTROL_IS_LISTED),
+)
 _EVENT_WAYS: Final = (
     _BY_DEVICE,
     Way(columns=("sender_system", "state"), condition=EVENT_IS_LISTED),
@@ -104,6 +112,18 @@ def connection_controls(connection: Connection, page: Page, **filters: Any) -> S
     """Return the devices of connection orders."""
     table = END_DEVICE_CONTROL.table
     return _page(connection, select(table), table, page, filters, _CONTROL_WAYS)
+
+
+def demand_limits(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return the demand limits that meters have confirmed."""
+    table = DEVICE_LIMIT.table
+    return _page(connection, select(table), table, page, filters, _LIMIT_WAYS)
+
+
+def load_control_events(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
+    """Return load control events at devices."""
+    table = LOAD_CONTROL_EVENT.table
+    return _page(connection, select(table), table, page, filters, _LOAD_CONTROL_WAYS)
 
 
 def device_events(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:

@@ -18,14 +18,17 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from mdus.billing.determinant_set import DeterminantSetAssignment
+from mdus.domain.access import Client
 from mdus.domain.channel import Channel
 from mdus.domain.clock import SimulatedTime
-from mdus.domain.command import Command, OwnerKind
+from mdus.domain.command import Command, CommandKind, OwnerKind
+from mdus.domain.device_limit import DeviceLimit
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, RegistrationResend
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.end_device_event import EndDeviceEvent, EventWindow
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock, Layer
+from mdus.domain.load_control_event import LoadControlEvent
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import QualitySet
@@ -39,16 +42,19 @@ from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
 from mdus.messaging.sent_item import SentItem
 from mdus.settings import Settings, data_folder, load_settings
-from mdus.storage import answered, registry
+from mdus.storage import answered, device_limit, registry
 from mdus.storage import end_device_event as device_events
 from mdus.storage import meter_reading_document as documents
+from mdus.storage.access_token import clients_named
 from mdus.storage.command import COMMAND, commands_of, save_commands
 from mdus.storage.determinant import DETERMINANT_SET_ASSIGNMENT
+from mdus.storage.device_limit import DEVICE_LIMIT
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT, EVENT_WINDOW
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.interval_block import CHANNEL, current_blocks, note_used, qualities_of
 from mdus.storage.job import simulated_time
+from mdus.storage.load_control_event import LOAD_CONTROL_EVENT
 from mdus.storage.mapping import ValueTable
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.reading import METER_READING, readings_of
@@ -94,6 +100,8 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     MeterReadingDocument: METER_READING_DOCUMENT,
     DeterminantSetAssignment: DETERMINANT_SET_ASSIGNMENT,
     EndDeviceControl: END_DEVICE_CONTROL,
+    DeviceLimit: DEVICE_LIMIT,
+    LoadControlEvent: LOAD_CONTROL_EVENT,
     EndDeviceEvent: END_DEVICE_EVENT,
     EventWindow: EVENT_WINDOW,
     Command: COMMAND,
@@ -157,6 +165,14 @@ class UnitOfWork:
 
     def _commands_of(self, kind: OwnerKind, keys: Collection[str]) -> list[Command]:
         return commands_of(self.connection, owner_kind=kind, owner_keys=keys, lock=self._holds) if keys else []
+
+    def load_open_commands(self, kind: CommandKind, devices: Collection[tuple[str, str]]) -> list[Command]:
+        """Return the commands of a kind for devices (sender system, device id) that have not ended."""
+        return device_limit.open_commands(self.connection, kind, devices)
+
+    def load_clients(self, names: Collection[str]) -> list[Client]:
+        """Return those of the clients, as `Origin.client` names them, whose tokens are in force."""
+        return clients_named(self.connection, names)
 
     def readings_of(self, commands: Collection[Command]) -> list[MeterReading]:
         """Return the readings of the devices of commands, taken since each was to be carried out."""

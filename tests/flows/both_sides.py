@@ -32,6 +32,7 @@ from mdus.headends.rest import HEAD_END
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage import delivery
 from mdus.storage.session import TABLES
+from mdus.workers.device_limits import DeviceLimitWorker
 from mdus.workers.event_sorting import EventSorter
 from mdus.workers.head_end import HeadEndWorker, patience
 from mdus.workers.inbox import InboxWorker
@@ -109,6 +110,7 @@ class BothSides:
         self.outbox = OutboxWorker(**shared, services=services, retry=_RETRY, contract=catalog(), client=self.sap)  # type: ignore[arg-type]
         seed_rule_sets(self.database)
         self.documents = MeterReadingDocumentWorker(**shared, rule_sets=stored_for_registers(found.tools))
+        self.limits = DeviceLimitWorker(**shared)
         self.events = EventSorter(**shared, look_seconds=0)
         self.commands = HeadEndWorker(
             self.connected,
@@ -142,6 +144,7 @@ class BothSides:
             self.commands.turn,
             self.readings.turn,
             self.documents.turn,
+            self.limits.turn,
             self.events.turn,
             self.outbox.turn,
         )

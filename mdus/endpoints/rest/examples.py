@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mdus.endpoints.rest.billing_examples import BILLING
+from mdus.endpoints.rest.command_examples import COMMANDED, HELD, RESTRAINTS
 from mdus.endpoints.rest.exception_examples import EXCEPTION_EXAMPLES
 from mdus.endpoints.rest.validation_examples import VALIDATION
 
@@ -215,7 +216,6 @@ _HAPPENING: Final[Example] = {
     "payload": None,
 }
 
-#: By the name of the shape.
 _REQUEST_LISTED: Final[Example] = {
     "id": 4711,
     "resource": "commands",
@@ -279,7 +279,7 @@ _CODE: Final[Example] = {"measurement_task_id": "000000000000100042", "obis_text
 
 #: What clients order: one item by the path it is sent to.
 ORDERED: Final[Mapping[str, Example]] = {
-    "commands": {"device_id": "000000000000000042", "ask": "read"},
+    **COMMANDED,
     "reading-orders": {**_AMS, **_CODE, "reason_code": "09", "scheduled_on": "2026-03-28", "data_source_code": "1"},
     "reading-order-cancellations": {"document_id": "00000000000000000007", "ams_id": "AM01"},
     "manual-readings": {
@@ -326,6 +326,7 @@ ORDERED: Final[Mapping[str, Example]] = {
 }
 
 EXAMPLES: Final[Mapping[str, Example]] = {
+    **RESTRAINTS,
     "RequestListed": _REQUEST_LISTED,
     "RequestShown": _REQUEST_SHOWN,
     "NewsShown": _NEWS,
@@ -346,6 +347,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "DeviceDetail": {
         **_DEVICE,
         "capabilities": ["disconnect", "events", "on_demand_reading", "reconnect", "remote_reading"],
+        **HELD,
         "registers": [_SPAN],
         "locations": [_PLACE],
         "logical_locations": [_LOGICAL],

@@ -26,7 +26,7 @@ from mdus.contracts.catalog import Catalog
 from mdus.contracts.shape import ShapeField, fields_of, unwrap
 from mdus.contracts.wire_types import WireType
 from mdus.endpoints.rest.sent import Sent, instant, whole_number
-from mdus.messaging.patterns import ClientRequest, NotificationReceived, Offered
+from mdus.messaging.patterns import FACETS, ClientRequest, NotificationReceived, Offered
 
 #: Characters of ids and codes, and of names: what XML and both databases can hold, but for white space.
 _PLAIN: Final = "!-~"
@@ -64,9 +64,11 @@ def _model(name: str, shape: type, of: WireType | None, *, optional: str | None 
             continue
         inner, may_lack, repeated = unwrap(hints[field.name])
         at = wired.get(field.name)
-        member = _member(f"{name.removesuffix('Item')}{_title(field.name)}", inner, at, of)
+        facets = field.metadata.get(FACETS, _NO_FACETS)
+        member = _member(f"{name.removesuffix('Item')}{_title(field.name)}", inner, at, of, facets)
         if repeated:
-            member = Annotated[list[member], Field(min_length=_least(at, of), max_length=1000)]  # type: ignore[valid-type]
+            least = max(_least(at, of), int(facets.get("minOccurs", 0)))
+            member = Annotated[list[member], Field(min_length=least, max_length=1000)]  # type: ignore[valid-type]
         if may_lack:
             member = member | None
         default = _default(field, repeated=repeated)
@@ -99,13 +101,14 @@ def _is_required(at: ShapeField, of: WireType) -> bool:
     return True
 
 
-def _member(name: str, inner: Any, at: ShapeField | None, of: WireType | None) -> Any:
+def _member(name: str, inner: Any, at: ShapeField | None, of: WireType | None, facets: Mapping[str, str]) -> Any:
     if dataclasses.is_dataclass(inner) and isinstance(inner, type):
         return _model(name, inner, None if at is None or of is None else _type_at(at, of))
     wired = None if at is None or of is None or at.path.attribute else _type_at(at, of)
-    facets = _NO_FACETS if wired is None else wired.facets
+    facets = facets if wired is None else wired.facets
+    builtin = facets.get("builtin") if wired is None else wired.builtin
     if inner is str:
-        return _text(facets, characters=_VISIBLE if wired is not None and wired.builtin == "string" else _PLAIN)
+        return _text(facets, characters=_VISIBLE if builtin == "string" else _PLAIN)
     if isinstance(inner, type) and issubclass(inner, Enum):
         return inner
     return _LEAVES[inner](facets)

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mdus.domain.access import Caller, Role
 from mdus.domain.capability import Capabilities
+from mdus.domain.device_limit import DeviceLimit
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_event import EventReason, EventState
 from mdus.endpoints.rest.access import Access
@@ -31,6 +32,7 @@ from mdus.endpoints.rest.reading_verdicts import add_reading_verdicts
 from mdus.endpoints.rest.registry import add_registry, without_address
 from mdus.endpoints.rest.reports import add_reports
 from mdus.endpoints.rest.requests import add_requests
+from mdus.endpoints.rest.restraints import add_restraints
 from mdus.endpoints.rest.rule_sets import add_rule_sets
 from mdus.endpoints.rest.shapes import (
     ConnectionOrder,
@@ -52,6 +54,7 @@ from mdus.endpoints.runtime import Runtime
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage import listing
 from mdus.storage.listing import BY_POSITION
+from mdus.storage.load_control_event import events_of_device
 from mdus.storage.paging import Page
 from mdus.storage.sorting import NEWEST, OLDEST, Sort
 
@@ -95,6 +98,7 @@ def rest_router(runtime: Runtime) -> APIRouter:
     add_reading_verdicts(router, runtime, access)
     add_registry(router, runtime, access)
     add_reports(router, runtime, access)
+    add_restraints(router, runtime, access)
     add_billing(router, runtime, access)
     add_trace(router, runtime, access)
     add_mending(router, runtime, access)
@@ -134,7 +138,7 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> 
 
     @router.get("/devices/{sender_system}/{device_id}", tags=["devices"])
     def device(sender_system: str, device_id: str, reader: Caller = who) -> DeviceDetail:
-        """Show one smart meter with what it can do, its registers, locations and points of delivery."""
+        """Show one smart meter: what it can do, its limit and events, registers, locations and points of delivery."""
         with runtime.database.read() as uow:
             row = listing.device(uow.connection, sender_system, device_id)
             if row is None or not reader.may_see(sender_system):
@@ -144,8 +148,11 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> 
                 )
             [known] = uow.load(EndDevice, EndDevice.KEY, {(sender_system, device_id)}, lock=False)
             parts = listing.parts_of_device(uow.connection, sender_system, device_id)
+            limits = uow.load(DeviceLimit, DeviceLimit.KEY, {(sender_system, device_id)}, lock=False)
+            events = events_of_device(uow.connection, sender_system, device_id, now=runtime.clock.now())
         able = sorted(Capabilities.of(runtime.settings).of_device(known))
-        shown = DeviceDetail.model_validate({**row._mapping, **parts, "capabilities": able}, from_attributes=True)
+        told = {"capabilities": able, "demand_limit": next(iter(limits), None), "load_control_events": events}
+        shown = DeviceDetail.model_validate({**row._mapping, **parts, **told}, from_attributes=True)
         if reader.sees_personal:
             return shown
         return shown.model_copy(update={"locations": [without_address(each) for each in shown.locations]})

@@ -108,10 +108,40 @@ class UsagePoint(Shown):
     valid_to: datetime | None
 
 
+class DemandLimit(Shown):
+    """The most power a meter lets through, in kW, as it has confirmed; at `valid_until` MDUS takes the limit away."""
+
+    limit_kw: Decimal
+    set_at: datetime
+    valid_until: datetime | None
+    client: str | None
+
+
+class LoadControlEventShown(Shown):
+    """An event at a device: from `start_at` on for `minutes` only `percent` of the load it controls is left.
+
+    The meter has it when its status is `scheduled`; `ordered`: a command is under way.
+    """
+
+    event_id: str
+    start_at: datetime
+    minutes: int
+    percent: int
+    status: str
+    settled_at: datetime | None
+    note: str | None
+    client: str | None
+
+
 class DeviceDetail(Device):
-    """A smart meter with all that hangs on it; `capabilities` by the names of config/capabilities.toml."""
+    """A smart meter with all that hangs on it; `capabilities` by the names of config/capabilities.toml.
+
+    `demand_limit` is None where its meter has confirmed none; `load_control_events` are those that are not over.
+    """
 
     capabilities: list[str]
+    demand_limit: DemandLimit | None
+    load_control_events: list[LoadControlEventShown]
     registers: list[Register]
     locations: list[Location]
     logical_locations: list[LogicalLocation]

@@ -12,8 +12,10 @@ from sqlalchemy import insert
 
 from mdus.domain.access import Role
 from mdus.domain.command import Command, CommandKind, OwnerKind
+from mdus.domain.device_limit import DeviceLimit
 from mdus.domain.end_device_control import ControlCategory, EndDeviceControl
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.load_control_event import LoadControlEvent, LoadControlStatus
 from mdus.domain.meter_reading_document import MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.messaging.status import MessageStatus
@@ -84,6 +86,8 @@ def filled(mdus: Installation) -> Installation:
         )
         uow.save([document(number) for number in range(1, 6)])
         uow.save([control(number) for number in range(1, 6)])
+        uow.save([limit(number) for number in range(1, 6)])
+        uow.save([load_control_event(number) for number in range(1, 6)])
         for number in range(5):
             deed = Deed(who="test", reason="a test")
             note_deed(uow.connection, deed, action="retry", target=f"{number}", count=1, at=NOW)
@@ -138,6 +142,30 @@ def control(number: int) -> EndDeviceControl:
     )
 
 
+def limit(number: int) -> DeviceLimit:
+    return DeviceLimit(
+        sender_system="P11",
+        device_id=f"{number:018}",
+        serial_id=f"{number}",
+        limit_kw=Decimal(number),
+        set_at=NOW,
+        item_id=number,
+    )
+
+
+def load_control_event(number: int) -> LoadControlEvent:
+    return LoadControlEvent(
+        sender_system="P11",
+        event_id="peak",
+        device_id=f"{number:018}",
+        start_at=NOW,
+        minutes=60,
+        percent=40,
+        status=LoadControlStatus.SCHEDULED if number % 2 else LoadControlStatus.CANCELLED,
+        item_id=number,
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "sort", "parameters", "keys"),
     [
@@ -152,6 +180,8 @@ def control(number: int) -> EndDeviceControl:
         pytest.param("/dead", "id", {"kind": "message", "sender_system": "P11"}, ("id",), id="given up of a system"),
         pytest.param("/requests", "id", {}, ("id",), id="requests"),
         pytest.param("/events", "id", {}, ("event_id",), id="events"),
+        pytest.param("/demand-limits", "id", {}, ("device_id",), id="demand limits"),
+        pytest.param("/load-control-events", "id", {"event_id": "peak"}, ("id",), id="load control events"),
         pytest.param("/exceptions", "id", {}, ("case_key",), id="cases"),
         pytest.param("/jobs", "id", {}, ("slot",), id="runs of jobs"),
         pytest.param("/commands", "id", OF_DEVICE, ("id",), id="commands"),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import chain, combinations, product
 from typing import Any
 
@@ -13,15 +15,19 @@ import pytest
 from sqlalchemy import Connection, Row, Table, and_, event, select, update
 
 from mdus.domain.access import Role
+from mdus.domain.device_limit import DeviceLimit
+from mdus.domain.load_control_event import LoadControlEvent, LoadControlStatus
 from mdus.messaging.status import OF_RECEIVED, MessageStatus
 from mdus.storage import client_request, listing, mending, unmapped
 from mdus.storage.access_token import make_token
 from mdus.storage.audit import AUDIT, deeds
 from mdus.storage.command import COMMAND
+from mdus.storage.device_limit import DEVICE_LIMIT
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.end_device_event import END_DEVICE_EVENT
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.job import JOB_RUN
+from mdus.storage.load_control_event import LOAD_CONTROL_EVENT
 from mdus.storage.mending import Kind, Which
 from mdus.storage.message import MESSAGE
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
@@ -122,6 +128,21 @@ LISTS: Mapping[str, tuple[Callable[..., Sequence[Row[Any]]], Table, Mapping[str,
             "serial_id": [serial_id(1), "NONE"],
         },
     ),
+    "demand limits": (
+        listing.demand_limits,
+        DEVICE_LIMIT.table,
+        {"sender_system": [SYSTEM, THIRD_SYSTEM, "NONE"], "device_id": [device_id(1), "NONE"]},
+    ),
+    "load control events": (
+        listing.load_control_events,
+        LOAD_CONTROL_EVENT.table,
+        {
+            "sender_system": [SYSTEM, THIRD_SYSTEM],
+            "event_id": ["peak-1", "peak-2", "NONE"],
+            "device_id": [device_id(1), "NONE"],
+            "status": ["scheduled", "failed", "ordered"],
+        },
+    ),
     "jobs": (listing.job_runs, JOB_RUN, {"job": ["reconcile", "retention", "NONE"]}),
     "deeds": (deeds, AUDIT, {"action": ["retry", "leave", "none"]}),
 }
@@ -136,6 +157,10 @@ Combination = dict[str, Any]
 def connection(database_url: str) -> Iterator[Connection]:
     fill(Store(name="", url=database_url), SIZE)
     database = Database(database_url)
+    with database.begin() as uow:
+        uow.save(restraints())
+        if not database.is_sqlite:
+            uow.connection.exec_driver_sql("ANALYZE device_limit, load_control_event")
     with database.read() as uow:
         if not database.is_sqlite:
             # The tables are small enough to be read whole: what counts is what the indexes allow.
@@ -143,6 +168,22 @@ def connection(database_url: str) -> Iterator[Connection]:
                 uow.connection.exec_driver_sql(f"SET {setting} = off")
         yield uow.connection
     database.close()
+
+
+def restraints() -> Iterator[DeviceLimit | LoadControlEvent]:
+    """Yield a limit of every second device, and at each device an event for all and one for some."""
+    at = datetime(2026, 3, 28, tzinfo=UTC)
+    for number in range(SIZE.devices):
+        of_device: dict[str, Any] = {
+            "sender_system": SECOND_SYSTEM if number % 50 == 1 else SYSTEM,
+            "device_id": device_id(number),
+            "item_id": number,
+        }
+        if number % 2:
+            yield DeviceLimit(**of_device, serial_id=serial_id(number), limit_kw=Decimal(3), set_at=at)
+        for event_id in ("peak-1", "peak-2") if number % 100 == 1 else ("peak-1",):
+            status = LoadControlStatus.FAILED if number % 10 == 3 else LoadControlStatus.SCHEDULED
+            yield LoadControlEvent(**of_device, event_id=event_id, start_at=at, minutes=60, percent=40, status=status)
 
 
 def every_combination(filters: Mapping[str, Sequence[Any]]) -> Iterator[Combination]:

@@ -1,0 +1,91 @@
+"""The demand limits that meters have confirmed, and which of them are to be taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    bindparam,
+    literal_column,
+    select,
+    text,
+    update,
+)
+
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.device_limit import DeviceLimit
+from mdus.storage.command import COMMAND
+from mdus.storage.keys import among
+from mdus.storage.mapping import ValueTable
+
+DEVICE_LIMIT = ValueTable(
+    DeviceLimit,
+    "device_limit",
+    indexes=[("item_id",)],
+    constraints=[
+        Index(
+            "device_limit_due",
+            "look_at",
+            sqlite_where=text("look_at IS NOT NULL"),
+            postgresql_where=text("look_at IS NOT NULL"),
+        ),
+        Index("device_limit_listed", "sender_system", "id"),
+    ],
+)
+
+_TABLE = DEVICE_LIMIT.table
+_COMMAND = COMMAND.table
+
+# In the very words of the partial index.
+LIMIT_ENDS: ColumnElement[bool] = literal_column("device_limit.look_at IS NOT NULL")
+
+
+def is_any_due(connection: Connection, *, now: datetime) -> bool:
+    """Tell whether a limit is to be looked at; asked without waiting for a writer."""
+    return bool(connection.scalar(_any_due(), {"now": now}))
+
+
+@cache
+def _any_due() -> Any:
+    return select(select(_TABLE.c.id).where(LIMIT_ENDS, _TABLE.c.look_at <= bindparam("now")).exists())
+
+
+def due(connection: Connection, *, now: datetime, limit: int) -> list[DeviceLimit]:
+    """Claim limits that are to be looked at, those that end first leading, until the transaction ends."""
+    return DEVICE_LIMIT.fetch(connection, _due(), {"now": now, "most": limit})
+
+
+@cache
+def _due() -> Any:
+    return (
+        DEVICE_LIMIT.select()
+        .where(LIMIT_ENDS, _TABLE.c.look_at <= bindparam("now"))
+        .order_by(_TABLE.c.look_at, _TABLE.c.id)
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def look_again(connection: Connection, item_ids: Collection[int]) -> None:
+    """Have the limits that these items set looked at: a command that was to take one away has ended."""
+    if item_ids:
+        is_one = among(connection, [_TABLE.c.item_id], {(each,) for each in item_ids})
+        connection.execute(update(_TABLE).where(is_one, LIMIT_ENDS).values(look_at=_TABLE.c.valid_until))
+
+
+def open_commands(connection: Connection, kind: CommandKind, devices: Collection[tuple[str, str]]) -> list[Command]:
+    """Return the commands of a kind for these devices that have not ended, oldest first."""
+    if not devices:
+        return []
+    columns: list[Column[Any]] = [_COMMAND.c.sender_system, _COMMAND.c.device_id]
+    is_open = _COMMAND.c.status.in_([CommandStatus.READY, CommandStatus.SUBMITTING, CommandStatus.ACCEPTED])
+    query = COMMAND.select().where(among(connection, columns, set(devices)), _COMMAND.c.kind == kind, is_open)
+    return COMMAND.fetch(connection, query.order_by(_COMMAND.c.id))

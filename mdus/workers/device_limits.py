@@ -1,0 +1,74 @@
+"""The worker of demand limits: takes away those whose time is up, and sees to it that it was done.
+
+One turn is one claim and one transaction:
+
+```
+claim limits to be looked at -> their devices, commands and cases -> next_step (pure) -> save
+```
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mdus.domain.clock import Clock
+from mdus.domain.command import Command, CommandKind, OwnerKind
+from mdus.domain.device_limit import LIMIT_DOUBTFUL, LimitRules, next_step
+from mdus.domain.end_device import EndDevice
+from mdus.domain.exception_case import ExceptionCase
+from mdus.messaging.outcome import Change
+from mdus.settings import Settings
+from mdus.storage import device_limit as limits
+from mdus.storage.command import commands_of
+from mdus.storage.session import Database, UnitOfWork
+
+#: Limits looked at in one turn.
+_AT_ONCE: Final = 500
+
+
+class DeviceLimitWorker:
+    """Brings demand limits to their end; `turn` returns how many it looked at, 0 when there was nothing to do."""
+
+    def __init__(self, *, database: Database, settings: Settings, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._rules = LimitRules.of(settings)
+
+    def turn(self) -> int:
+        """Look at one batch of limits whose time is up."""
+        with self._database.read() as uow:
+            is_due = limits.is_any_due(uow.connection, now=self._clock.now())
+        if not is_due:
+            return 0
+        with self._database.begin() as uow:
+            return self._look(uow)
+
+    def _look(self, uow: UnitOfWork) -> int:
+        now = self._clock.now()
+        due = limits.due(uow.connection, now=now, limit=_AT_ONCE)
+        keys = {(limit.sender_system, limit.device_id) for limit in due}
+        devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, keys, lock=False)}
+        # Not held: whoever ends a command has it looked at again, and waits for the limit meanwhile.
+        owners = [limit.owner_key for limit in due]
+        lifts: dict[str, list[Command]] = {}
+        for command in commands_of(uow.connection, owner_kind=OwnerKind.LIMIT, owner_keys=owners):
+            lifts.setdefault(command.owner_key, []).append(command)
+        others = uow.load_open_commands(CommandKind.LIMIT_DEMAND, keys)
+        busy = {(each.sender_system, each.device_id) for each in others if each.owner_kind is not OwnerKind.LIMIT}
+        names = {(LIMIT_DOUBTFUL, limit.case_key) for limit in due}
+        cases: dict[str, list[ExceptionCase]] = {}
+        for case in uow.load(ExceptionCase, ExceptionCase.KEY, names):
+            cases.setdefault(case.case_key, []).append(case)
+        changes: list[Change] = []
+        for limit in due:
+            changes += next_step(
+                limit,
+                device=devices.get(limit.key),
+                lifts=lifts.get(limit.owner_key, ()),
+                is_busy=limit.key in busy,
+                cases=cases.get(limit.case_key, ()),
+                rules=self._rules,
+                now=now,
+            )
+        uow.save(changes)
+        return len(due)

@@ -1,0 +1,319 @@
+"""Load control events at several meters: scheduled, cancelled, told device by device; decided without a database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mdus.domain.capability import Capabilities, CapabilityRow
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.device_limit import AFTER_ANOTHER
+from mdus.domain.load_control_event import LoadControlAction, LoadControlEvent, LoadControlStatus
+from mdus.domain.repeatable_command import PAUSE
+from mdus.domain.value import Value
+from mdus.messaging.commanded_device import TestData as OnlyTestData
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import Await, Done, Outcome
+from mdus.services.load_control import (
+    Answer,
+    DeviceOutcome,
+    EventDiffers,
+    EventIncomplete,
+    EventIsOver,
+    EventNotConfirmed,
+    EventTakenBack,
+    EventUnknown,
+    Request,
+    decide,
+)
+from tests.unit.services.device_initialization import NOW, SENDER, known_device, origin
+
+HOUR = timedelta(hours=1)
+METERS = ("000000000000000042", "000000000000000043", "000000000000000044")
+ORDERED, SCHEDULED = LoadControlStatus.ORDERED, LoadControlStatus.SCHEDULED
+CANCELLED, FAILED = LoadControlStatus.CANCELLED, LoadControlStatus.FAILED
+
+
+def schedule(*device_ids: str, item_id: int = 7, **facts: Any) -> Request:
+    told: dict[str, Any] = {
+        "origin": origin(item_id=item_id, client="rest:portal"),
+        "event_id": "peak",
+        "action": LoadControlAction.SCHEDULE,
+        "device_ids": device_ids or METERS[:1],
+        "start_at": NOW + HOUR,
+        "minutes": 90,
+        "percent": 40,
+    }
+    return Request(**{**told, **facts})
+
+
+def cancel(*device_ids: str, item_id: int = 8, **facts: Any) -> Request:
+    told: dict[str, Any] = {
+        "origin": origin(item_id=item_id, client="rest:portal"),
+        "event_id": "peak",
+        "action": LoadControlAction.CANCEL,
+        "device_ids": device_ids,
+    }
+    return Request(**{**told, **facts})
+
+
+class Store:
+    """What is known from one decision to the next, kept as the inbox and the head-end worker keep it."""
+
+    def __init__(self, *values: Value) -> None:
+        meters = [known_device(device_id=each, serial_id=f"S{each}") for each in METERS]
+        self.known = Known(meters, values)
+        self.now = NOW
+
+    def decide(self, request: Request) -> Outcome:
+        outcome = decide(request, self.known, now=self.now)
+        self.known.after(outcome)
+        return outcome
+
+    def commands(self, item_id: int = 7) -> list[Command]:
+        return list(self.known.find(Command, owner_key=str(item_id)))
+
+    def end(self, command: Command, status: CommandStatus = CommandStatus.DONE, **facts: Any) -> None:
+        ended = replace(command, status=status, ended_at=self.now, **facts)
+        self.known.after(Done(changes=(ended,)))
+
+    def event(self, device_id: str = METERS[0]) -> LoadControlEvent | None:
+        return self.known.one(LoadControlEvent, SENDER, "peak", device_id)
+
+    def status(self, device_id: str = METERS[0]) -> LoadControlStatus | None:
+        event = self.event(device_id)
+        return event and event.status
+
+    def scheduled(self, *device_ids: str) -> None:
+        """Have the event stand at devices."""
+        request = schedule(*device_ids)
+        self.decide(request)
+        for command in self.commands():
+            self.end(command)
+        self.decide(request)
+
+
+def answer(outcome: Outcome) -> Answer:
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.result, Answer)
+    return outcome.result
+
+
+def problems(outcome: Outcome) -> list[tuple[str, str]]:
+    """The device and type id of each problem."""
+    return [(problem.note.split()[1].rstrip(":"), problem.type_id) for problem in answer(outcome).problems]
+
+
+class TestAnEvent:
+    def test_is_ordered_of_each_meter_once(self) -> None:
+        store = Store()
+        outcome = store.decide(schedule(METERS[0], METERS[1], METERS[0]))
+        assert isinstance(outcome, Await)
+        one, other = outcome.commands
+        assert [one.device_id, other.device_id] == list(METERS[:2])
+        assert (one.kind, one.expires_at) == (CommandKind.CONTROL_LOAD, NOW + HOUR + timedelta(minutes=90))
+        assert one.parameters == (
+            ("event", "peak"),
+            ("action", "schedule"),
+            ("start", "2026-03-28T13:00:00Z"),
+            ("minutes", "90"),
+            ("percent", "40"),
+        )
+        assert (store.status(), store.status(METERS[1])) == (ORDERED, ORDERED)
+
+    def test_stands_where_the_meter_has_confirmed_it(self) -> None:
+        store = Store()
+        request = schedule(*METERS[:2])
+        store.decide(request)
+        one, other = store.commands()
+        store.end(one, acted_at=NOW + PAUSE)
+        assert isinstance(store.decide(request), Await)
+        assert (store.status(), store.status(METERS[1])) == (SCHEDULED, ORDERED)
+
+        store.end(other, CommandStatus.FAILED, result_code="NOT_SUPPORTED", result_text="no load to control")
+        outcome = store.decide(request)
+        assert answer(outcome).devices == (
+            DeviceOutcome(device_id=METERS[0], status=SCHEDULED),
+            DeviceOutcome(device_id=METERS[1], status=FAILED),
+        )
+        assert problems(outcome) == [(METERS[1], EventNotConfirmed.type_id)]
+        event = store.event(METERS[1])
+        assert event is not None
+        assert event.note == "NOT_SUPPORTED: no load to control"
+
+    def test_is_ordered_again_of_a_meter_that_stays_silent(self) -> None:
+        store = Store()
+        store.decide(schedule())
+        [command] = store.commands()
+        store.end(command, CommandStatus.TIMED_OUT, result_code="TIMED_OUT")
+        store.decide(schedule())
+        _, repeated = store.commands()
+        assert repeated.parameters == command.parameters
+        assert repeated.not_before == NOW + PAUSE
+        store.end(repeated)
+        assert answer(store.decide(schedule())).devices[0].status is SCHEDULED
+
+    @pytest.mark.parametrize(
+        ("start_at", "minutes", "taken"),
+        [
+            pytest.param(NOW + HOUR, 90, True, id="to come"),
+            pytest.param(NOW - HOUR, 61, True, id="under way"),
+            pytest.param(NOW - HOUR, 60, False, id="just over"),
+            pytest.param(NOW - 10 * HOUR, 60, False, id="long over"),
+        ],
+    )
+    def test_that_has_passed_is_refused(self, start_at: Any, minutes: int, taken: bool) -> None:
+        outcome = Store().decide(schedule(start_at=start_at, minutes=minutes))
+        assert isinstance(outcome, Await) is taken
+        if not taken:
+            assert problems(outcome) == [(METERS[0], EventIsOver.type_id)]
+
+    @pytest.mark.parametrize("lacking", ["start_at", "minutes", "percent", "device_ids"])
+    def test_that_does_not_say_all_is_refused(self, lacking: str) -> None:
+        nothing = () if lacking == "device_ids" else None
+        with pytest.raises(EventIncomplete):
+            Store().decide(replace(schedule(), **{lacking: nothing}))
+
+    def test_of_test_data_is_refused(self) -> None:
+        for request in (schedule(), cancel()):
+            with pytest.raises(OnlyTestData):
+                Store().decide(replace(request, origin=origin(test_data=True)))
+
+    def test_goes_on_without_devices_that_cannot(self) -> None:
+        matrix = Capabilities(rows=(CapabilityRow(name="a", material_id="NO", load_control=False),))
+        unable = known_device(device_id=METERS[1], material_id="NO")
+        store = Store(matrix, unable)
+        outcome = store.decide(schedule("9", *METERS[:2]))
+        assert isinstance(outcome, Await)
+        assert [command.device_id for command in outcome.commands] == [METERS[0]]
+        store.end(outcome.commands[0])
+        outcome = store.decide(schedule("9", *METERS[:2]))
+        assert problems(outcome) == [("9", "110(MDUS)"), (METERS[1], "150(MDUS)")]
+        assert [one.status for one in answer(outcome).devices] == [None, SCHEDULED, None]
+
+
+class TestTheSameAgain:
+    def test_is_answered_as_it_stands(self) -> None:
+        store = Store()
+        store.scheduled()
+        outcome = store.decide(schedule(item_id=9))
+        assert answer(outcome) == Answer(devices=(DeviceOutcome(device_id=METERS[0], status=SCHEDULED),))
+        assert store.commands(9) == []
+
+    def test_waits_for_the_first(self) -> None:
+        store = Store()
+        store.decide(schedule())
+        assert store.decide(schedule(item_id=9)) == Await(commands=(), until=NOW + AFTER_ANOTHER)
+
+    @pytest.mark.parametrize("changes", [{"start_at": NOW + 2 * HOUR}, {"minutes": 91}, {"percent": 41}])
+    def test_with_other_content_is_refused(self, changes: dict[str, Any]) -> None:
+        store = Store()
+        store.scheduled()
+        assert problems(store.decide(schedule(item_id=9, **changes))) == [(METERS[0], EventDiffers.type_id)]
+
+    @pytest.mark.parametrize("status", [CANCELLED, FAILED])
+    def test_is_ordered_where_it_does_not_stand(self, status: LoadControlStatus) -> None:
+        store = Store()
+        store.scheduled()
+        event = store.event()
+        assert event is not None
+        store.known.after(Done(changes=(event.settled(status, now=NOW),)))
+        outcome = store.decide(schedule(item_id=9, percent=10))
+        assert isinstance(outcome, Await)
+        assert len(outcome.commands) == 1
+
+
+class TestACancellation:
+    def test_is_ordered_of_all_that_have_the_event(self) -> None:
+        store = Store()
+        store.scheduled(*METERS[:2])
+        outcome = store.decide(cancel())
+        assert isinstance(outcome, Await)
+        assert [command.device_id for command in outcome.commands] == list(METERS[:2])
+        assert {command.parameter("action") for command in outcome.commands} == {"cancel"}
+        assert store.status() is SCHEDULED
+
+        for command in outcome.commands:
+            store.end(command)
+        outcome = store.decide(cancel())
+        assert answer(outcome).problems == ()
+        assert (store.status(), store.status(METERS[1])) == (CANCELLED, CANCELLED)
+
+    def test_is_ordered_of_those_named(self) -> None:
+        store = Store()
+        store.scheduled(*METERS[:2])
+        outcome = store.decide(cancel(METERS[1]))
+        assert isinstance(outcome, Await)
+        assert [command.device_id for command in outcome.commands] == [METERS[1]]
+
+    def test_of_an_event_that_nobody_knows_is_told(self) -> None:
+        store = Store()
+        with pytest.raises(EventUnknown):
+            store.decide(cancel())
+        store.scheduled()
+        with pytest.raises(EventUnknown):
+            store.decide(cancel(event_id="other"))
+        assert problems(store.decide(cancel(METERS[1]))) == [(METERS[1], EventUnknown.type_id)]
+
+    def test_of_an_event_that_is_over_is_told(self) -> None:
+        store = Store()
+        store.scheduled()
+        store.now = NOW + HOUR + timedelta(minutes=90)
+        outcome = store.decide(cancel())
+        assert problems(outcome) == [(METERS[0], EventIsOver.type_id)]
+        assert store.status() is SCHEDULED
+
+    def test_that_the_meter_does_not_confirm_leaves_the_event_as_it_is(self) -> None:
+        store = Store()
+        store.scheduled()
+        store.decide(cancel())
+        store.end(store.commands(8)[0], CommandStatus.FAILED, result_code="NOT_SUPPORTED")
+        assert problems(store.decide(cancel())) == [(METERS[0], EventNotConfirmed.type_id)]
+        assert store.status() is SCHEDULED
+
+    def test_is_done_where_the_meter_knows_of_no_such_event(self) -> None:
+        store = Store()
+        store.scheduled()
+        store.decide(cancel())
+        store.end(store.commands(8)[0], CommandStatus.FAILED, result_code="UNKNOWN_EVENT")
+        assert answer(store.decide(cancel())).problems == ()
+        assert store.status() is CANCELLED
+
+    def test_calls_back_what_has_not_left_and_asks_the_meter_all_the_same(self) -> None:
+        store = Store()
+        store.decide(schedule())
+        outcome = store.decide(cancel())
+        [ordered] = store.commands()
+        assert ordered.status is CommandStatus.CANCELLED
+        assert isinstance(outcome, Await)
+        assert [command.parameter("action") for command in outcome.commands] == ["cancel"]
+
+        assert problems(store.decide(schedule())) == [(METERS[0], EventTakenBack.type_id)]
+        assert store.status() is CANCELLED
+        store.end(store.commands(8)[0], CommandStatus.FAILED, result_code="UNKNOWN_EVENT")
+        assert answer(store.decide(cancel())).problems == ()
+
+    def test_waits_for_what_is_under_way(self) -> None:
+        store = Store()
+        store.decide(schedule())
+        [command] = store.commands()
+        store.known.after(Done(changes=(replace(command, status=CommandStatus.ACCEPTED),)))
+        assert store.decide(cancel()) == Await(commands=(), until=NOW + AFTER_ANOTHER)
+        store.end(command)
+        store.decide(schedule())
+        outcome = store.decide(cancel())
+        assert isinstance(outcome, Await)
+        assert len(outcome.commands) == 1
+
+    def test_again_is_done_already(self) -> None:
+        store = Store()
+        store.scheduled()
+        store.decide(cancel())
+        store.end(store.commands(8)[0])
+        store.decide(cancel())
+        assert answer(store.decide(cancel(item_id=9))).devices == (
+            DeviceOutcome(device_id=METERS[0], status=CANCELLED),
+        )
