@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -31,7 +32,15 @@ class UnmappedSource(StrEnum):
     @property
     def case_kind(self) -> str:
         """Return the kind of exception case of such codes."""
-        return f"{self.value}_unmapped"
+        return _CASE_KINDS[self]
+
+
+_CASE_KINDS: Final[Mapping[UnmappedSource, str]] = {
+    UnmappedSource.CHANNEL: "channel_unmapped",
+    UnmappedSource.EVENT: "event_unmapped",
+    UnmappedSource.UNIT: "unit_unmapped",
+    UnmappedSource.QUALITY: "quality_unmapped",
+}
 
 
 @dataclass(frozen=True, order=True, slots=True)
