@@ -41,12 +41,14 @@ _LISTED: Final = 100
 class ImportedIntervals:
     """What became of a file: its deliveries, those known before, values told, and what is wrong.
 
-    `unreadable` and `unplaced` list the first hundred: lines of the file, and what found no place yet.
+    `unmapped` counts what is told under codes that no table explains. `unreadable` and `unplaced` list the first
+    hundred: lines of the file, and what found no place yet.
     """
 
     deliveries: int = 0
     known: int = 0
     values: int = 0
+    unmapped: int = 0
     unreadable_lines: int = 0
     unreadable: list[UnreadableLine] = field(default_factory=list)
     unplaced_parts: int = 0
@@ -54,8 +56,8 @@ class ImportedIntervals:
 
     @property
     def is_in_order(self) -> bool:
-        """Tell whether every line was read and every value found its place."""
-        return not self.unreadable_lines and not self.unplaced_parts
+        """Tell whether every line was read and understood, and every value found its place."""
+        return not self.unreadable_lines and not self.unmapped and not self.unplaced_parts
 
 
 class _Prepared(NamedTuple):
@@ -121,6 +123,7 @@ def _import(
             imported.known += 1
         else:
             imported.values += taken.values
+            imported.unmapped += taken.unmapped
             imported.unreadable_lines += len(taken.unreadable)
             imported.unreadable += [
                 UnreadableLine(line=each.line + part.lines_before, reason=each.reason)

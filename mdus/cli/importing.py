@@ -57,6 +57,7 @@ def import_intervals(
                 "deliveries": imported.deliveries,
                 "known": imported.known,
                 "values": imported.values,
+                "unmapped": imported.unmapped,
                 "unreadable_lines": imported.unreadable_lines,
                 "unreadable": imported.unreadable,
                 "unplaced_parts": imported.unplaced_parts,
@@ -72,6 +73,8 @@ def import_intervals(
         )
         for each in imported.unreadable:
             print_out(f"  line {each.line}: {escape(each.reason)}")
+    if imported.unmapped:
+        print_out(f"[yellow]{imported.unmapped} values are under codes no table explains[/yellow]: see mdus unmapped")
     if imported.unplaced_parts:
         print_out(f"[yellow]{imported.unplaced_parts} deliveries wait for a place for some values[/yellow]")
         for reason in imported.unplaced:

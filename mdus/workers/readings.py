@@ -23,7 +23,7 @@ import structlog
 
 from mdus.domain.clock import Clock
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.head_end import Decode, FieldEvent, FieldIntervals, RawDelivery, UnreadableLine
+from mdus.domain.head_end import Decode, FieldEvent, FieldIntervals, RawDelivery, Unmapped, UnreadableLine
 from mdus.domain.mapping_version import MappingVersion
 from mdus.messaging.retry import RetryPolicy
 from mdus.storage import delivery
@@ -52,10 +52,14 @@ _LONGEST_PAUSE = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TakenAtOnce:
-    """What became of a delivery that was stored and taken in at once: values, unreadable lines, and what waits."""
+    """What became of a delivery that was stored and taken in at once: values, unreadable lines, and what waits.
+
+    `unmapped` counts what is told under codes that no table explains.
+    """
 
     is_new: bool
     values: int = 0
+    unmapped: int = 0
     unreadable: tuple[UnreadableLine, ...] = ()
     unplaced: tuple[str, ...] = ()
 
@@ -146,6 +150,7 @@ class ReadingsWorker:
         return TakenAtOnce(
             is_new=True,
             values=sum(len(event.values) for event in events if isinstance(event, FieldIntervals)),
+            unmapped=sum(isinstance(event, Unmapped) for event in events),
             unreadable=tuple(event for event in events if isinstance(event, UnreadableLine)),
             unplaced=tuple(unplaced.get(number, ())),
         )

@@ -250,6 +250,15 @@ class TestKept:
         site.tell({})
         assert site.kept() == [("north", "channel", "odd", SERIAL, None, None, None)]
 
+    def test_when_it_is_taken_in_at_once_too(self, site: Site) -> None:
+        raw = RawDelivery(topic="told", correlation="", body=json.dumps([value("1"), exception("4711")]).encode())
+        events = site.worker.decoded(raw, head_end="north")
+        taken = site.worker.take_at_once(raw, delivery.pack(raw), events, head_end="north")
+        assert (taken.is_new, taken.unmapped, taken.values) == (True, 2, 0)
+        assert len(site.kept()) == 2
+        again = site.worker.take_at_once(raw, delivery.pack(raw), events, head_end="north")
+        assert (again.is_new, again.unmapped) == (False, 0)
+
 
 class TestReadAgain:
     def test_once_a_row_explains_it(self, site: Site) -> None:
