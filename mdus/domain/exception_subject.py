@@ -8,6 +8,7 @@ from typing import Final
 from mdus.domain.end_device_event import EVENT_REFUSED, LateFailure
 from mdus.domain.exception_case import CONFIRMATION_UNMATCHED
 from mdus.domain.meter_reading_document import RESULT_REFUSED, RESULT_UNCONFIRMED
+from mdus.domain.unmapped import UnmappedSource
 
 #: The kinds whose keys are the number of an inbox item.
 _ITEMS: Final = frozenset(
@@ -26,8 +27,8 @@ _DOCUMENTS: Final = frozenset(
     {RESULT_REFUSED, RESULT_UNCONFIRMED, LateFailure.READING_MISSING.value, "meter_reading_document_overdue"}
 )
 _OF_PROFILES: Final = "profile_"
-#: The kinds whose keys begin with a head end: deliveries without a place, meters SAP never told of.
-_OF_HEAD_ENDS: Final = ("delivery_un", "meter_unknown")
+#: The kinds whose keys begin with a head end: deliveries without a place, meters SAP never told of, unknown codes.
+_OF_HEAD_ENDS: Final = ("delivery_un", "meter_unknown", *(each.case_kind for each in UnmappedSource))
 
 #: The kinds that are about no one device: the key's first part is the sender system at most.
 _OF_SYSTEMS: Final = frozenset({"sap_silent", "delivery_stuck", "request_unconfirmed", "changed_duplicate"})
