@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     delete,
     func,
     null,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 
 from mdus.domain.mapping_version import MappingVersion
 from mdus.domain.unmapped import UnmappedCode, UnmappedSource, UnmappedValue
-from mdus.storage.audit import Deed, note_deed
+from mdus.storage.audit import AUDIT, Deed, note_deed
 from mdus.storage.column_types import EnumText, UtcInstant
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.delivery import DeliveryStatus
@@ -91,6 +92,9 @@ _WAYS: Final = (
     Way(columns=("head_end", "serial_id"), narrow=True),
 )
 
+#: What the target of a deed begins with.
+_UNMAPPED: Final = "unmapped"
+
 #: What is read again: deliveries that have been taken in, or wait, or were given up.
 _READ_AGAIN: Final = (DeliveryStatus.DONE, DeliveryStatus.UNMATCHED, DeliveryStatus.DEAD)
 
@@ -113,7 +117,7 @@ class WhichCodes:
 
     def __str__(self) -> str:
         said = {"head_end": self.head_end, "source": self.source, "code": self.code}
-        return " ".join(["unmapped", *(f"{name}={value}" for name, value in said.items() if value)])
+        return " ".join([_UNMAPPED, *(f"{name}={value}" for name, value in said.items() if value)])
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -221,6 +225,12 @@ def leave(connection: Connection, which: WhichCodes, deed: Deed, *, now: datetim
     close(connection, named, now=now)
     note_deed(connection, deed, action="leave", target=str(which), count=len(left), at=now)
     return len(left)
+
+
+def was_mended(connection: Connection, *, since: datetime) -> bool:
+    """Tell whether deliveries were read again, or left, since an instant: those that had to stay may go now."""
+    is_one = and_(AUDIT.c.at >= since, AUDIT.c.target.startswith(_UNMAPPED))
+    return connection.execute(select(AUDIT.c.id).where(is_one).limit(1)).first() is not None
 
 
 def close(connection: Connection, which: Collection[UnmappedCode], *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from mdus.messaging.patterns import Service
 from mdus.messaging.trace import Patience
 from mdus.settings import Settings
-from mdus.storage import retention
+from mdus.storage import retention, unmapped
 from mdus.storage.session import Database
 
 #: Rows of one transaction.
@@ -35,7 +35,8 @@ def run(
 ) -> str:
     """Forget what is older than the settings say; returns how much of each.
 
-    `since` is when this was done last (None: never): bodies that were too old long before are not looked at again.
+    `since` is when this was done last (None: never): bodies that were too old long before are not looked at again, but
+    for those of deliveries once what no table explained was read again.
     """
     keep = settings.retention
     confirmed = set(Patience.of(services, settings).confirmed_by_sap)
@@ -69,7 +70,8 @@ def run(
         again = since - timedelta(days=keep.payload_days) - _LOOKED_AT_AGAIN
         with database.read() as uow:
             message = retention.first_message(uow.connection, since=again)
-            delivery = retention.first_delivery(uow.connection, since=again)
+            if not unmapped.was_mended(uow.connection, since=since):
+                delivery = retention.first_delivery(uow.connection, since=again)
     counts = {
         "bodies of messages": walked(
             partial(retention.forget_bodies, confirmed=confirmed), keep.payload_days, after=message

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from mdus.bootstrap import mending
 from mdus.bootstrap.tables import SHARED_TABLES
@@ -34,6 +34,7 @@ from mdus.storage.session import Database
 from mdus.storage.unmapped import MAPPING_VERSION, UNMAPPED_VALUE, WhichCodes
 from mdus.telemetry.metrics import UNMAPPED
 from mdus.workers.readings import ReadingsWorker
+from mdus.workers.retention import run as forget
 from tests.head_ends.field import StandingClock
 
 AT = datetime(2026, 3, 27, 10, 0, tzinfo=UTC)
@@ -420,3 +421,23 @@ class TestRetention:
         site.take_in()
         assert site.values() == [7, Decimal("12.5")]
         assert forgotten() == 1
+
+    def test_forgets_it_however_late_it_is_explained(self, site: Site) -> None:
+        site.tell(value("12500"))
+        now = site.clock.now() + timedelta(days=1000)
+
+        def run(now: datetime, since: datetime | None) -> str:
+            told = forget(
+                site.database, settings=site.database.settings, services={}, now=now, day=now.date(), since=since
+            )
+            return next(part for part in told.split(", ") if "deliveries" in part)
+
+        assert run(now, None) == "0 bodies of deliveries"
+        site.configure(CHANNEL)
+        site.clock.advance(days=1000, minutes=1)
+        mending.read_again(site.database, ALL, DEED)
+        site.take_in()
+        with site.database.begin() as uow:
+            uow.connection.execute(update(AUDIT).values(at=site.clock.now()))  # on the clock of the test
+        assert run(now + timedelta(days=1), now) == "1 bodies of deliveries"
+        assert run(now + timedelta(days=2), now + timedelta(days=1)) == "0 bodies of deliveries"
