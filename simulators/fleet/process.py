@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from simulators import starter
 from simulators.clock import Clock
 from simulators.fleet.control import Control
 from simulators.fleet.core import Behaviour
@@ -144,6 +145,7 @@ def arguments(kind: Kind) -> argparse.ArgumentParser:
         help="how often meters deliver interval values: as their model does, or all daily (default %(default)s)",
     )
     add("--max-outstanding", type=int, default=200_000, metavar="N", help="device orders until 503 (default 200000)")
+    starter.add_option(parser)
     kind.add_options(parser)
     return parser
 
@@ -250,6 +252,7 @@ def main(kind: Kind, argv: list[str] | None = None) -> int:
     except (ValueError, ZoneInfoNotFoundError, UnknownFault, StateMismatch, JournalDamaged) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 2
+    starter.end_with(options.parent)
     try:
         asyncio.run(serve(app, host=options.host, port=options.port))
     except KeyboardInterrupt:

@@ -205,6 +205,7 @@ def sap_process(layout: Layout, *, seed: int, faults: str) -> Process:
             *("--state", str(layout.folder / "sap.journal"), "--clock", f"{layout.mdus_url}/clock"),
             *("--mdus-url", layout.mdus_url, "--user", "sap", "--own-user", "mdus", "--system", "AM01"),
             *("--sender", "S4HANA", "--time-zone", layout.time_zone, "--truth-url", layout.head_end_url),
+            *("--parent", str(os.getpid())),
         ],
         environment={
             **_clean_environment(),
@@ -228,7 +229,7 @@ def head_end_process(
             *("--state", str(layout.folder / "head_end.journal"), "--clock", f"{layout.mdus_url}/clock"),
             *("--callback-url", f"{layout.mdus_url}/head-ends/meadow", "--user", "mdus"),
             *("--callback-user", "meadow", "--time-zone", layout.time_zone, "--latency", str(latency)),
-            *("--profiles", profiles),
+            *("--profiles", profiles, "--parent", str(os.getpid())),
         ],
         environment={
             **_clean_environment(),

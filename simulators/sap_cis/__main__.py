@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from simulators import starter
 from simulators.clock import Clock
 from simulators.sap_cis.business import Business
 from simulators.sap_cis.cis import Cis, Options
@@ -86,6 +87,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="BEFORE,AFTER",
         help="days a reading may lie before and after its scheduled date (default %(default)s)",
     )
+    starter.add_option(parser)
     return parser
 
 
@@ -180,6 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, ZoneInfoNotFoundError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    starter.end_with(options.parent)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(simulator.app, host=options.host, port=options.port))
     return 0

@@ -154,7 +154,7 @@ def _head_end(service: OwnService) -> Process:
             *("--meters", str(_METERS), "--failure-rate", "0", "--latency", "0.1", "--user", "mdus"),
             *("--callback-url", f"{service.mdus}/head-ends/meadow", "--callback-user", "meadow"),
             # Meters are heard when the tester says so, not by themselves.
-            *("--hear-delay", "86400", "--time-zone", _ZONE),
+            *("--hear-delay", "86400", "--time-zone", _ZONE, "--parent", str(os.getpid())),
         ],
         environment={
             **_environment(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def landscape(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Landscape]:
         "--hear-delay": "1",
         "--failure-rate": "0",
         "--event-rate": "0",
+        "--parent": str(os.getpid()),
     }
     command = [sys.executable, "-m", "simulators.headend_rest", *(part for pair in options.items() for part in pair)]
     head_end = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

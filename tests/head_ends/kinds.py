@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -89,6 +90,7 @@ class SimulatedHeadEnd:
             "--failure-rate": "0",
             "--event-rate": "0",
             "--state": str(folder / "head_end.jsonl"),
+            "--parent": str(os.getpid()),
         }
         given = usual | {f"--{name.replace('_', '-')}": value for name, value in options.items()}
         self._command = [sys.executable, "-m", f"simulators.{_PREFIX}{variant.kind}", *variant.options]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -104,6 +105,7 @@ class RunningHeadEnd:
             "--failure-rate": "0",
             "--event-rate": "0",
             "--state": str(folder / "state.jsonl"),
+            "--parent": str(os.getpid()),
         }
         given = dict(zip(options[::2], options[1::2], strict=True))
         self.state_file = Path((defaults | given)["--state"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -176,6 +177,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     def launch(mdus_url: str, *options: str) -> Process:
         command = [sys.executable, "-m", "simulators.sap_cis", "--port", "0", "--mdus-url", mdus_url]
         command += ["--password", "secret", "--own-password", "right", "--mdus-system", "MDUS", "--clock", str(clock)]
+        command += ["--parent", str(os.getpid())]
         popen = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
         assert popen.stdout is not None
         process = Process(url=json.loads(popen.stdout.readline())["listening"], popen=popen)

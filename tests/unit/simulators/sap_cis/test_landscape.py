@@ -1,6 +1,7 @@
 """The simulated SAP against a small MDUS that answers as the contract wants, and a real simulated head end."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -85,6 +86,7 @@ def small_mdus(recorder: Recorder) -> SmallMdus:
 def head_end() -> Iterator[str]:
     """The base URL of a simulated head end with three meters."""
     command = [sys.executable, "-m", "simulators.headend_rest", "--port", "0", "--meters", "3", "--password", "secret"]
+    command += ["--parent", str(os.getpid())]
     popen = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert popen.stdout is not None
     yield json.loads(popen.stdout.readline())["listening"]
