@@ -19,8 +19,8 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from simulators.headend_rest.faults import FAULTS as FIELD_FAULTS
 from simulators.landscape.clients import Clients, ControlRefused
+from simulators.landscape.faults import FIELD_FAULTS
 from simulators.landscape.processes import (
     CannotStart,
     Layout,

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import psutil
 import pytest
 
-from simulators.headend_rest.faults import FAULTS as FIELD_FAULTS
 from simulators.landscape.__main__ import _wanted, main
+from simulators.landscape.faults import FIELD_FAULTS
 from simulators.landscape.report import Check, Report, Row
 from simulators.landscape.scenario import days_with_change
 from simulators.sap_cis.faults import FAULTS as SAP_FAULTS
