@@ -11,6 +11,16 @@ from simulators.fleet.jobs import Job
 
 Result = dict[str, Any]
 
+#: Faults that spoil a telling of results, of which the hit says whose they were.
+SPOILING = (
+    "duplicate_callback",
+    "duplicate_callback_other_value",
+    "split_callbacks",
+    "callback_unknown_token",
+    "callback_empty_correlation",
+    "wrong_meter_in_callback",
+)
+
 
 class Completion(StrEnum):
     """How the client of a face comes to the results of its jobs."""

@@ -11,7 +11,7 @@ from simulators.fleet.deliveries import Push
 from simulators.fleet.intervals import AFTER_PERIOD, SECOND_AFTER, Block, Profiles, floor
 from simulators.fleet.journal import Record
 from simulators.fleet.meters import MEMORY, Kind, Meter, fraction, midnight
-from simulators.fleet.snapshots import Collection
+from simulators.fleet.snapshots import LATE_SLOT, Collection
 
 PUSH_SIZE = 1000  # meters in one push
 INTERVAL_PUSH_SIZE = 200  # meters in one push of interval values
@@ -19,7 +19,13 @@ _HEARD_TOGETHER = 30  # seconds
 _DAY = timedelta(days=1)
 
 # What a fault makes of the interval values collected.
-_FAULTS = {"intervals_late": Kind.LATE, "interval_gap": Kind.GAP, "interval_revised": Kind.REVISED}
+_FAULTS = {
+    "intervals_late": Kind.LATE,
+    "interval_gap": Kind.GAP,
+    "interval_revised": Kind.REVISED,
+    "interval_multiplied": Kind.MULTIPLIED,
+}
+_MOST_DAYS_LATE = 7
 
 
 class Collecting:
@@ -81,16 +87,21 @@ class Collecting:
         """This will collect a slot: snapshots, and the day's interval values of meters that deliver them daily."""
         day, number = slot
         now = self._core.clock.now()
+        await self._delay(self._collection.members(day, number), day)
         meters = self._collection.members(day, number)
+        overdue = self._collection.overdue(day, number)
         heard = [{"serial": meter.serial, "first": False, "at": stamp(now)} for meter in meters]
         zone = self._core.behaviour.zone
         first, begin, end = (midnight(day - each * _DAY, zone) for each in (2, 1, 0))
-        daily = [meter for meter in meters if meter.collected_since and self._profiles.period(meter) is None]
+        daily = [meter for meter in meters if self._delivers_daily(meter)]
         twice = await self._spoil([(meter, begin, end) for meter in daily])
-        pushes = self._snapshot_pushes(meters, end) + self._heard_pushes(heard)
+        pushes = self._overdue_pushes(overdue, now)
+        pushes += self._snapshot_pushes(meters, end) + self._heard_pushes(heard)
         pushes += self._interval_pushes(
             [
-                self._profiles.second_telling(meter, first, begin) + self._profiles.first_telling(meter, begin, end)
+                # The day before comes whole where it is late itself.
+                (self._profiles.second_telling(meter, first, begin) if day - _DAY not in meter.late_days else [])
+                + self._profiles.first_telling(meter, begin, end)
                 for meter in daily
             ],
             twice,
@@ -122,6 +133,43 @@ class Collecting:
                 concentrator=concentrator,
             )
         ]
+
+    def _overdue_pushes(self, overdue: Iterable[tuple[date, Meter]], now: datetime) -> list[Push]:
+        zone = self._core.behaviour.zone
+        pushes: list[Push] = []
+        for day, meter in overdue:
+            begin, end = midnight(day - _DAY, zone), midnight(day, zone)
+            pushes += self._snapshot_pushes([meter], end)
+            if self._delivers_daily(meter):
+                twice = end if self._collection.collected_at(meter, day + _DAY) <= now else None
+                pushes += self._interval_pushes([self._profiles.first_telling(meter, begin, end, twice=twice)])
+        return pushes
+
+    async def _delay(self, meters: Sequence[Meter], day: date) -> None:
+        """This will let a fault have what a meter tells of a day come days late."""
+        plan = self._core.state.faults.draw("snapshots", [meter.serial for meter in meters])
+        zone, seed = self._core.behaviour.zone, self._core.behaviour.seed
+        record: Record = {"t": "late_days", "made": [], "hits": []}
+        for serial, name in plan.devices.items():
+            days = 1 + int(fraction(seed, serial, day, "days late") * _MOST_DAYS_LATE)
+            collected_on = day + days * _DAY
+            hit: dict[str, Any] = {
+                "at": stamp(self._core.clock.now()),
+                "kind": "snapshots",
+                "correlation_id": None,
+                "references": [],
+                "serial": serial,
+                "from": stamp(midnight(day - _DAY, zone)),
+                "to": stamp(midnight(day, zone)),
+                "told_at": stamp(self._collection.due(collected_on, LATE_SLOT)),
+            }
+            record["made"].append([serial, day.isoformat(), collected_on.isoformat()])
+            record["hits"].append([name, hit])
+        if record["made"]:
+            await self._core.keep(record)
+
+    def _delivers_daily(self, meter: Meter) -> bool:
+        return bool(meter.collected_since) and self._profiles.period(meter) is None
 
     def _heard_pushes(self, heard: Sequence[dict[str, Any]]) -> list[Push]:
         return [

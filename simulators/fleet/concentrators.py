@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from simulators.clock import stamp
 from simulators.fleet.meters import Meter
 
 
@@ -22,6 +23,7 @@ class Concentrator:
     under_way: int = 0
     most_under_way: int = 0
     busy_until: datetime | None = None  # of one that carries out one order after the other
+    back_at: datetime | None = None  # when one that a fault took away is back
 
     def begin(self) -> None:
         """This will count an order that is under way from now on."""
@@ -39,6 +41,7 @@ class Concentrator:
             "most_under_way": self.most_under_way,
             "limit": self.limit,
             "online": self.is_online,
+            "back_at": None if self.back_at is None else stamp(self.back_at),
         }
 
 

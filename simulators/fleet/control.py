@@ -22,7 +22,7 @@ from simulators.fleet.intervals import printed
 from simulators.fleet.jobs import KINDS
 from simulators.fleet.meters import Kind, exact, midnight
 from simulators.fleet.problem import Problem
-from simulators.fleet.resources import controls, meter_resource, own_channels, own_registers
+from simulators.fleet.resources import controls, history, meter_resource, own_channels, own_registers
 
 _EVENT_TYPE = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 
@@ -79,7 +79,7 @@ class Control:
                     true = meter.true(register, at)
                     row |= {"true": format(exact(true), "f"), "shown": register.shown(true)}
             row = {"material": meter.material, "registers": registers, "channels": own_channels(meter)}
-            rows.append({**meter_resource(meter), **controls(meter), **row})
+            rows.append({**meter_resource(meter), **controls(meter), **history(meter), **row})
         return JSONResponse(
             {
                 "seed": self._head_end.behaviour.seed,
@@ -248,7 +248,8 @@ class Control:
     async def irregular(self, request: Request) -> Response:
         """This will make something be wrong with a meter's interval values: {serial, from, to, kind}.
 
-        Kinds: `late`, `gap`, `lost`, `revised`; of intervals that start in the period and are not collected yet.
+        Kinds: `late`, `gap`, `lost`, `revised`, `multiplied`; of intervals that start in the period and are not
+        collected yet.
         """
         body = await _object(request)
         self._known([body.get("serial")])

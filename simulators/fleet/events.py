@@ -18,6 +18,7 @@ Event = dict[str, Any]
 
 POWER_FAILED = "3.26.0.85"
 POWER_RESTORED = "3.26.0.216"
+VOLTAGE_SAG = "3.26.79.223"
 RELAY_OPENED = "3.31.0.68"
 RELAY_CLOSED = "3.31.0.42"
 
@@ -25,7 +26,7 @@ RELAY_CLOSED = "3.31.0.42"
 TEXTS = {
     POWER_FAILED: "power failed",
     POWER_RESTORED: "power restored",
-    "3.26.79.223": "voltage sag",
+    VOLTAGE_SAG: "voltage sag",
     "3.12.29.39": "cover opened",
     "3.12.66.257": "magnetic tamper",
     "3.7.0.24": "meter reprogrammed",
@@ -37,7 +38,7 @@ TEXTS = {
 }
 
 # What happens by itself, a code as often as it stands here.
-_ELECTRICITY = (*[POWER_FAILED] * 3, *["3.26.79.223"] * 2, "3.12.29.39", "3.12.66.257", "3.7.0.24")
+_ELECTRICITY = (*[POWER_FAILED] * 3, *[VOLTAGE_SAG] * 2, "3.12.29.39", "3.12.66.257", "3.7.0.24")
 _BATTERY_POWERED = (*["0.2.22.150"] * 2, "0.12.0.257", "0.7.0.24")
 
 _TOLD_ON = timedelta(minutes=5)  # the grid on which the head end hears of what happened, lest each event be a moment
@@ -89,7 +90,7 @@ def happening(meter: Meter, day: date, *, seed: int, zone: ZoneInfo, rate: float
         yield from outage(meter.serial, at, 20 + int(draw("seconds") * 1200))
         return
     properties = {
-        "3.26.79.223": {"phase": f"L{1 + int(draw('phase') * 3)}", "volts": f"{160 + draw('volts') * 40:.1f}"},
+        VOLTAGE_SAG: {"phase": f"L{1 + int(draw('phase') * 3)}", "volts": f"{160 + draw('volts') * 40:.1f}"},
         "0.2.22.150": {"volts": f"{2.6 + draw('volts') * 0.4:.2f}"},
         "3.7.0.24": {"program": f"P{int(draw('program') * 1000):03d}"},
         "0.7.0.24": {"program": f"P{int(draw('program') * 1000):03d}"},

@@ -2,7 +2,8 @@
 
 A fault fires where the table says it can: on a whole job or on one device order of it. It fires at its first
 opportunity and then again after a few more, drawn from the seed, so that a short run meets every one of them. What the
-head end tells by itself is hit the same way: collections of `intervals`, tellings of `events`, the daily `collection`.
+head end tells by itself is hit the same way: daily `snapshots`, collections of `intervals`, tellings of `events`, and
+what happens about the daily `collection`. A hit names the meters it concerns: `serial`, or `serials`.
 
 `SHARED` are those any kind can have; a kind has a table of its own: of these the ones its protocol can show, and those
 only it knows (`table`). Where a fault fires may be a word of the face's own, which it then asks for by itself
@@ -29,6 +30,11 @@ ANY_KIND = (
     "show_text",
 )
 READS = ("read_registers", "read_intervals", "read_on_demand")
+
+#: Places beside the kinds of jobs: meters provisioned for the first time, and meters behind a concentrator.
+FIRST_PROVISION = "first_provision"
+CONCENTRATOR = "concentrator"
+
 MOST_TIMES = 3  # a fault fires 1 to this many times unless told otherwise
 
 _WORDS = {
@@ -45,6 +51,9 @@ _WORDS = {
     "control_load": "load control",
     "set_time": "setting of clocks",
     "show_text": "texts",
+    FIRST_PROVISION: "device initialization",
+    CONCENTRATOR: "any",
+    "snapshots": "daily meter readings",
     "intervals": "profile upload",
     "events": "smart meter events",
     "collection": "smart meter events",
@@ -234,6 +243,18 @@ SHARED: dict[str, Fault] = {
             one_device=True,
         ),
         Fault(
+            name="stamp_of_2000",
+            description="The instant of a meter's reading is the first of January 2000.",
+            kinds=("read_on_demand",),
+            one_device=True,
+        ),
+        Fault(
+            name="meter_clock_jump",
+            description="The instant of a meter's reading is an hour behind.",
+            kinds=("read_on_demand",),
+            one_device=True,
+        ),
+        Fault(
             name="relay_stuck_but_acknowledged",
             description="A breaker is told to move and stays where it is; the meter says that it moved.",
             kinds=("switch",),
@@ -256,6 +277,58 @@ SHARED: dict[str, Fault] = {
             description="A meter told to disconnect refuses: medical equipment (DISCONNECT_REFUSED).",
             kinds=("disconnect",),
             one_device=True,
+        ),
+        Fault(
+            name="relay_moved_but_denied",
+            description="A breaker moves as it was told; the meter says that it stuck where it was (RELAY_STUCK).",
+            kinds=("switch",),
+            one_device=True,
+        ),
+        Fault(
+            name="events_out_of_order",
+            description="An event is told minutes to two days late, after others that happened later.",
+            kinds=("events",),
+            one_device=True,
+        ),
+        Fault(
+            name="event_flood",
+            description="After the daily collection up to 10,000 events come in a minute; most last gasps are lost.",
+            kinds=("collection",),
+        ),
+        Fault(
+            name="restoration_without_outage",
+            description="A meter tells that its power is back; it has told of no outage.",
+            kinds=("collection",),
+            one_device=True,
+        ),
+        Fault(
+            name="late_reads",
+            description="What a meter tells of a day, register readings and interval values, comes 1 to 7 days late.",
+            kinds=("snapshots",),
+            one_device=True,
+        ),
+        Fault(
+            name="register_rollover",
+            description="A meter provisioned for the first time passes its last digit within 30 hours, back to zero.",
+            kinds=(FIRST_PROVISION,),
+            one_device=True,
+        ),
+        Fault(
+            name="meter_exchanged",
+            description="In the middle of a day another meter works under a serial number, with registers from zero.",
+            kinds=("collection",),
+            one_device=True,
+        ),
+        Fault(
+            name="interval_multiplied",
+            description="The interval values a meter delivers are ten times too high: the multiplier is not its own.",
+            kinds=("intervals",),
+            one_device=True,
+        ),
+        Fault(
+            name="concentrator_offline",
+            description="A concentrator is away for ten minutes to six hours, then tells all it has in a burst.",
+            kinds=(CONCENTRATOR,),
         ),
     )
 }
@@ -310,12 +383,15 @@ class FaultPlan:
         self._wait[name] = 0
         self.hits.setdefault(name, [])
 
-    def draw(self, kind: str, references: Sequence[str], *, wanted_state: str | None = None) -> Plan:
+    def draw(
+        self, kind: str, references: Sequence[str], *, wanted_state: str | None = None, also: Iterable[str] = ()
+    ) -> Plan:
         """This will choose what goes wrong with a job of this kind; nothing is counted until `fired`.
 
-        `wanted_state` is that of all its device orders, where it is a switch and they agree.
+        `wanted_state` is that of all its device orders, where it is a switch and they agree; `also` are further places
+        it is at.
         """
-        places = {kind, {"connected": "connect", "disconnected": "disconnect"}.get(wanted_state or "", kind)}
+        places = {kind, *also, {"connected": "connect", "disconnected": "disconnect"}.get(wanted_state or "", kind)}
         candidates = [name for name, left in self.remaining.items() if left > 0 and places & {*self.table[name].kinds}]
         ready = [name for name in candidates if self._wait[name] == 0]
         for name in candidates:
@@ -341,6 +417,12 @@ class FaultPlan:
         self.remaining[name] = max(0, self.remaining.get(name, 0) - 1)
         self._wait[name] = self._random.randint(1, 4)
         self.hits.setdefault(name, []).append(hit)
+
+    def told(self, name: str, token: str, hit: Mapping[str, Any]) -> None:
+        """This will complete the hit of a job by what of it was spoiled."""
+        for each in self.hits.get(name, ()):
+            if each.get("token") == token:
+                each.update(hit)
 
     def _rarest(self, names: Iterable[str]) -> str | None:
         return min(names, key=lambda name: (len(self.hits[name]), len(self.table[name].kinds)), default=None)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from simulators.clock import instant, stamp
 from simulators.fleet.intervals import Profiles
 from simulators.fleet.jobs import OF_BREAKERS, OF_ELECTRICITY, TEXTS, Job, Order
-from simulators.fleet.meters import CONNECTED, DISCONNECTED, MEMORY, Meter, midnight
+from simulators.fleet.meters import CONNECTED, DISCONNECTED, MEMORY, Meter, fraction, midnight
 
 # How a device order may be made to end: a code of the API, a fault that hits one device order, or a script's word.
 OUTCOMES = {
@@ -21,6 +21,7 @@ OUTCOMES = {
     "late:SECONDS": "carried out, the result comes so many seconds later",
     "acts_then_no_response": "the breaker moves, the result says NO_RESPONSE",
     "lies": "the breaker stays, the result says that it moved",
+    "denies": "the breaker moves, the result says that it did not (RELAY_STUCK)",
     "ARMED": "a connection only arms the meter, the result says so",
     "LOAD_SIDE_VOLTAGE": "a connection is refused by the meter",
     "DISCONNECT_REFUSED": "a disconnection is refused by the meter",
@@ -30,6 +31,7 @@ OUTCOMES = {
 _ENDINGS = {
     "stuck_relay": "RELAY_STUCK",
     "relay_stuck_but_acknowledged": "lies",
+    "relay_moved_but_denied": "denies",
     "arm_only_meter": "ARMED",
     "load_side_voltage_blocks_close": "LOAD_SIDE_VOLTAGE",
     "disconnect_refused": "DISCONNECT_REFUSED",
@@ -46,7 +48,9 @@ _OF_STATE = {
 
 _ACTS = ("switch", "limit_demand", "control_load", "set_time", "show_text")
 _DRIFT = timedelta(seconds=120)
-_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_JUMP = timedelta(hours=1)
+_1970, _2000 = (datetime(year, 1, 1, tzinfo=UTC) for year in (1970, 2000))
+_ROLLS_OVER_AFTER = (timedelta(hours=6), timedelta(hours=30))
 
 
 def provision(meter: Meter, wish: dict[str, Any], now: datetime) -> None:
@@ -57,6 +61,13 @@ def provision(meter: Meter, wish: dict[str, Any], now: datetime) -> None:
     wanted = {register["obis"] for register in wish["registers"]}
     channels = [channel.obis for channel in meter.channels if channel.obis in wanted]
     meter.collected_since = {obis: meter.collected_since.get(obis, now) for obis in channels}
+
+
+def roll_over_soon(meter: Meter, now: datetime, *, seed: int) -> None:
+    """This will let a register of a meter that nobody has read pass its last digit in 6 to 30 hours."""
+    soonest, latest = _ROLLS_OVER_AFTER
+    at = now + soonest + (latest - soonest) * fraction(seed, meter.serial, "rollover")
+    meter.roll_over(at.replace(microsecond=0))
 
 
 def obey(meter: Meter, kind: str, wish: dict[str, Any], at: datetime) -> None:
@@ -99,6 +110,8 @@ def carry_out(
         obeys = job.kind in _ACTS and _ending(order) != "lies"
         if order.outcome == "acts_then_no_response" and job.kind in _ACTS:
             code = "NO_RESPONSE"
+        elif _ending(order) == "denies" and job.kind == "switch":
+            code = "RELAY_STUCK"
         elif job.kind == "switch":
             result |= {"switch_state": order.wish["state"], "switched_at": stamp(now)}
         elif job.kind == "switch_state":
@@ -106,7 +119,8 @@ def carry_out(
         elif job.kind == "read_on_demand":
             # The clock of a meter knows whole seconds; value and instant belong together.
             at = now.replace(microsecond=0)
-            said = {"meter_clock_drift": at + _DRIFT, "stamp_of_1970": _1970}.get(order.outcome or "", at)
+            wrong = {"meter_clock_drift": at + _DRIFT, "meter_clock_jump": at - _JUMP}
+            said = (wrong | {"stamp_of_1970": _1970, "stamp_of_2000": _2000}).get(order.outcome or "", at)
             result["readings"] = list(meter.readings(at, stamp(said)))
         elif job.kind == "read_registers":
             result["readings"] = _stored(meter, order.wish["period"], now=now, zone=zone)

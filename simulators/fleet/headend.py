@@ -13,28 +13,29 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from simulators.clock import Clock, instant, stamp
+from simulators.fleet import absences, dues
+from simulators.fleet.absences import Absences
 from simulators.fleet.collecting import Collecting
 from simulators.fleet.concentrators import spread
 from simulators.fleet.core import Behaviour, Core
 from simulators.fleet.deliveries import Deliveries, Push
+from simulators.fleet.dues import End
 from simulators.fleet.events import Event, operated
 from simulators.fleet.face import Face
-from simulators.fleet.faults import Answer, FaultPlan, Plan
+from simulators.fleet.faults import FIRST_PROVISION, Answer, FaultPlan, Plan
 from simulators.fleet.field import carry_out, refusal
-from simulators.fleet.happenings import Happenings
+from simulators.fleet.happenings import Happenings, Planned
 from simulators.fleet.intervals import Profiles
 from simulators.fleet.jobs import Job, Order, Submission, rejection
 from simulators.fleet.journal import Journal, Record
 from simulators.fleet.meters import Meter, fraction
 from simulators.fleet.snapshots import Collection
-from simulators.fleet.state import State, job_record
+from simulators.fleet.state import State, hits_of, job_record
 from simulators.fleet.tasks import ends_all
-
-_LATE_AFTER = timedelta(minutes=10)
 
 
 class Overloaded(Exception):
@@ -59,14 +60,6 @@ class Misanswered(Exception):
         super().__init__(fault)
         self.fault = fault
         self.job = job
-
-
-class _End(NamedTuple):
-    """When a device order ends, in seconds, and whether that is because the meter is given up."""
-
-    seconds: float
-    is_given_up: bool
-    order: Order
 
 
 class HeadEnd:
@@ -109,6 +102,7 @@ class HeadEnd:
         )
         self.collecting = Collecting(self._core, self.collection, self.profiles)
         self.happenings = Happenings(self._core)
+        self._absences = Absences(self._core, changed=face.concentrator_changed)
         self._deliveries = deliveries
         self._journal = journal
         self._answering = 0  # requests being answered now
@@ -137,9 +131,7 @@ class HeadEnd:
             begun_at = now
             start = {"t": "start", "at": stamp(now), "seed": self.behaviour.seed, "meters": len(self.state.meters)}
             self._journal.note(start)
-        for concentrator in self.state.concentrators.values():
-            if not concentrator.is_online:
-                self._deliveries.keep_back(concentrator.name)
+        self._absences.restore()
         for push in open_pushes.values():
             self._deliveries.add(push)
         for job in self.state.jobs.values():
@@ -216,8 +208,12 @@ class HeadEnd:
                 accepted.remove(order)
                 rejected.append(rejection(order, "BUSY"))
         draft = self._draft(submission, accepted, rejected, plan, now)
-        await self._core.keep(job_record(draft, _hits(draft, plan, submission)))
+        hits = hits_of(draft, plan, submission)
+        away = [hit for name, hit in hits if name == absences.FAULT]
+        await self._core.keep(job_record(draft, [each for each in hits if each[0] != absences.FAULT]))
         job = self.state.jobs[draft.token]
+        if away and accepted:
+            await self._absences.begin([order.serial for order in accepted], away[0])
         if plan.job == "callback_before_acknowledgement":
             await self._carry_out([(job, list(job.orders.values()))], at_once=True)
         else:
@@ -242,7 +238,10 @@ class HeadEnd:
         return True
 
     async def misfortune(self, place: str, **hit: Any) -> str | None:
-        """This will draw a fault of the face's own for a place of its own, count it, and return its name."""
+        """This will draw a fault of the face's own for a place of its own, count it, and return its name.
+
+        What is given beside the place is told with the hit: `serial` or `serials` where it concerns single meters.
+        """
         name = self.state.faults.draw(place, [place]).job
         if name is not None:
             account = {"at": stamp(self.clock.now()), "kind": place, "correlation_id": None, "references": [], **hit}
@@ -253,7 +252,13 @@ class HeadEnd:
         states = {order.wish["state"] for order in orders} if submission.kind == "switch" else set()
         references = [order.reference for order in orders]
         wanted = states.pop() if len(states) == 1 else None
-        return self.state.faults.draw(submission.kind, references, wanted_state=wanted)
+        serials = [order.serial for order in orders]
+        if submission.kind != "provision":
+            also = self._absences.places(serials)
+        else:
+            is_first = all(self.state.meters[serial].provisioned_at is None for serial in serials)
+            also = (FIRST_PROVISION,) if is_first else ()
+        return self.state.faults.draw(submission.kind, references, wanted_state=wanted, also=also)
 
     async def _lose(self, submission: Submission, orders: list[Order], fault: str, now: datetime) -> None:
         hit = {
@@ -261,6 +266,7 @@ class HeadEnd:
             "correlation_id": submission.correlation_id,
             "kind": submission.kind,
             "references": [order.reference for order in orders],
+            "serials": [order.serial for order in orders],
         }
         switches = [
             [order.reference, order.serial, order.wish["state"]] for order in orders if submission.kind == "switch"
@@ -311,26 +317,26 @@ class HeadEnd:
             for end in ends:
                 end.order.due = job.submitted_at
         elif network.name == "none":
-            _together(ends, job)
+            dues.end_together(ends, job)
         elif network.is_serial:
             self._one_after_the_other(ends, job)
         else:
             for end in ends:
                 end.order.due = job.submitted_at + timedelta(seconds=round(end.seconds))
 
-    def _one_after_the_other(self, ends: Iterable[_End], job: Job) -> None:
+    def _one_after_the_other(self, ends: Iterable[End], job: Job) -> None:
         busy = {name: concentrator.busy_until for name, concentrator in self.state.concentrators.items()}
         for end in ends:
             name = self.state.meters[end.order.serial].concentrator or ""
             begin = max(job.submitted_at, busy.get(name) or job.submitted_at)
             busy[name] = end.order.due = begin + timedelta(seconds=round(end.seconds))
 
-    def _end(self, order: Order, kind: str) -> _End:
+    def _end(self, order: Order, kind: str) -> End:
         network, meter = self.behaviour.network, self.state.meters[order.serial]
         if order.outcome == "NO_RESPONSE" or not self._is_reached(order.serial):
-            return _End(network.time_out, True, order)
+            return End(network.time_out, True, order)
         attempt = self.state.attempts[order.serial]
-        return _End(network.seconds(meter, seed=self.behaviour.seed, attempt=attempt, kind=kind), False, order)
+        return End(network.seconds(meter, seed=self.behaviour.seed, attempt=attempt, kind=kind), False, order)
 
     def _is_reached(self, serial: str) -> bool:
         concentrator = self.state.concentrators.get(self.state.meters[serial].concentrator or "")
@@ -366,21 +372,33 @@ class HeadEnd:
     async def _let_happen(self, due: Mapping[str, list[Any]]) -> None:
         await self._carry_out(due.get("run", ()))
         await self._tell(due.get("tell", ()))
+        await self._absences.end(due.get("back", ()))
         await self.collecting.hear(due.get("hear", ()))
         await self.happenings.tell([event for together in due.get("happen", ()) for event in together])
         if "deliver" in due:
             await self.collecting.deliver()
         for slot in due.get("slot", ()):
+            if slot[1] == 0:
+                await self._perhaps_away()
             await self.collecting.collect(slot)
             if slot[1] == 0:
-                await self.happenings.perhaps_storm()
+                await self.happenings.befall()
         for day in due.get("day", ()):
             self.happenings.plan_day(day)
+
+    async def _perhaps_away(self) -> None:
+        serials = [meter.serial for meter in self.state.meters.values() if meter.first_heard_at is not None]
+        places = self._absences.places(serials)
+        if places and self.state.faults.draw(places[0], serials[:1]).job == absences.FAULT:
+            at = stamp(self.clock.now())
+            hit = {"at": at, "kind": "collection", "correlation_id": None, "references": list[str]()}
+            await self._absences.begin(serials, hit)
 
     async def _carry_out(self, runs: Iterable[tuple[Job, list[Order]]], *, at_once: bool = False) -> None:
         now = self.clock.now()
         records: list[Record] = []
         pushes: list[Push] = []
+        planned: list[Planned] = []
         for job, orders in runs:
             record: Record = {"t": "ran", "token": job.token, "at": stamp(now), "results": [], "operated": []}
             record |= {"held": {}, "silent": [], "delivery_id": f"d-{uuid4().hex}"}
@@ -405,17 +423,19 @@ class HeadEnd:
                     record["operated"].append(order.reference)
                 if obeys and job.kind == "switch":
                     events.append(operated(order.serial, order.wish["state"], now, reference=order.reference))
-                told_at = _told_at(job, order, now)
+                told_at = dues.told_at(job, order, now)
                 if told_at is not None:
                     record["held"][order.reference] = stamp(told_at)
             if events:
-                told, hits = self.happenings.pushes(events)
-                record |= {"events": events, "hits": hits, "pushes": [push.record() for push in told]}
+                telling = self.happenings.telling(events)
+                record |= telling.record() | {"pushes": [push.record() for push in telling.pushes]}
+                planned += telling.planned
             pushes += self.state.apply(record)
             records.append(record)
         if not records:
             return
         await self._journal.commit(*records)
+        self.happenings.plan(planned)
         for job, orders in runs:
             self._plan(orders, job)
             if job.kind == "provision":
@@ -450,50 +470,4 @@ class HeadEnd:
 
     async def set_concentrator(self, name: str, *, is_online: bool) -> None:
         """This will take a concentrator away, or bring it back with all that it has to tell."""
-        if self.state.concentrators[name].is_online == is_online:
-            return
-        if not is_online:
-            self._deliveries.keep_back(name)
-        await self._core.keep({"t": "concentrator", "name": name, "online": is_online})
-        await self.face.concentrator_changed(name, is_online=is_online)
-        if is_online:
-            self._deliveries.let_go(name)
-
-
-def _together(ends: Sequence[_End], job: Job) -> None:
-    """This will let device orders end in a few moments, not each in its own: what answers quickly, slowly, never.
-
-    Each moment is one push.
-    """
-    answered = sorted(end.seconds for end in ends if not end.is_given_up)
-    middle = answered[len(answered) // 2] if len(answered) >= 50 else -1.0
-    for end in ends:
-        seconds = end.seconds
-        if not end.is_given_up:
-            seconds = middle if end.seconds <= middle else answered[-1]
-        end.order.due = job.submitted_at + timedelta(seconds=round(seconds, 3))
-
-
-def _hits(job: Job, plan: Plan, submission: Submission) -> list[tuple[str, dict[str, Any]]]:
-    base = {
-        "at": stamp(job.submitted_at),
-        "token": job.token,
-        "correlation_id": job.correlation_id,
-        "kind": job.kind,
-    }
-    serials = {order.reference: order.serial for order in submission.orders}
-    hits = [] if plan.job is None else [(plan.job, {**base, "references": list(job.orders)})]
-    hits += [
-        (name, {**base, "references": [reference], "serial": serials[reference]})
-        for reference, name in plan.devices.items()
-    ]
-    return hits
-
-
-def _told_at(job: Job, order: Order, now: datetime) -> datetime | None:
-    """This will tell when the result of an order that misbehaves by lateness may be told; None for at once."""
-    if order.outcome == "late_result":
-        return max(now, job.expires_at or now + timedelta(hours=1)) + _LATE_AFTER
-    if order.outcome is not None and order.outcome.startswith("late:"):
-        return now + timedelta(seconds=float(order.outcome.removeprefix("late:")))
-    return None
+        await self._absences.set(name, is_online=is_online)

@@ -76,11 +76,8 @@ class Profiles:
         if period is not None:
             return floor(now - AFTER_PERIOD, period), floor(now - AFTER_PERIOD - SECOND_AFTER, period)
         begin, end = midnight(day, self._zone), midnight(day + _DAY, self._zone)
-        once, twice = (
-            self._collection.due(after, self._collection.slot(meter, after)) <= now
-            for after in (day + _DAY, day + 2 * _DAY)
-        )
-        return end if once else begin, end if twice else begin
+        once, twice = (self._collection.collected_at(meter, after) <= now for after in (day + _DAY, day + 2 * _DAY))
+        return end if once else begin, end if once and twice else begin
 
     # --- what ---------------------------------------------------------------------------------------------------------
 
@@ -182,7 +179,7 @@ class Profiles:
         origin, length = midnight(begin.astimezone(self._zone).date(), self._zone), channel.length
         first, last = -((origin - begin) // length), -((origin - end) // length)
         starts = [origin + number * length for number in range(first, last + 1)]
-        passed = [meter.true(channel.register, at) for at in starts] if first < last else []
+        passed = [meter.counted(channel.register, at) for at in starts] if first < last else []
         return [(at, after - before) for at, before, after in zip(starts, passed, passed[1:], strict=False)]
 
     # --- how ----------------------------------------------------------------------------------------------------------
@@ -261,6 +258,8 @@ def _first(true: int, kind: Kind | None) -> Value:
             return None, NOT_MEASURED
         case Kind.REVISED:
             return printed(true + true // 4 + 1000), ESTIMATED
+        case Kind.MULTIPLIED:
+            return printed(true * 10), None
         case _:
             return printed(true), None
 

@@ -8,7 +8,7 @@ simulator computes the same true value. Only the time a breaker stood open, when
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -123,6 +123,7 @@ class Kind(StrEnum):
     GAP = "gap"  # not collected; the meter has them
     LOST = "lost"  # the meter itself has measured nothing
     REVISED = "revised"  # estimated at first, told as measured with the next collection
+    MULTIPLIED = "multiplied"  # told as if the multiplier were ten; the meter has them right
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,13 +181,22 @@ class Meter:
     limit_kw: str | None = None  # demand it is limited to
     load_events: dict[str, dict[str, Any]] = field(default_factory=dict)  # load control scheduled, by the event's id
     shown_text: str | None = None
+    exchanged_at: list[datetime] = field(default_factory=list)  # when another one began to work under its number
+    rolls_over_at: datetime | None = None  # when its first register passes its last digit, where that was made so
+    late_days: dict[date, date] = field(default_factory=dict)  # day -> day on which it is collected, days late
 
     def register(self, obis: str) -> Register | None:
         """This will return the register with this OBIS code, or None."""
         return next((register for register in self.registers if register.obis == obis), None)
 
     def true(self, register: Register, at: datetime) -> int:
-        """This will return what the register truly holds at `at`, in millionths: nothing counts while disconnected."""
+        """This will return what the register truly holds at `at`, in millionths, since the meter was exchanged."""
+        exchanged_at = max((each for each in self.exchanged_at if each <= at), default=None)
+        counted = self.counted(register, at)
+        return counted if exchanged_at is None else counted - self.counted(register, exchanged_at)
+
+    def counted(self, register: Register, at: datetime) -> int:
+        """This will return what has passed by `at`, in millionths: nothing counts while disconnected."""
         total = register.passed(at)
         if self.breaker is None:
             return total
@@ -195,6 +205,21 @@ class Meter:
                 end = at if closed is None or closed > at else closed
                 total -= register.passed(end) - register.passed(opened)
         return total
+
+    def roll_over(self, at: datetime) -> None:
+        """This will let the first register pass its last digit at `at`: all it ever held is as much higher."""
+        total = self.registers[0]
+        capacity = 10 ** (total.digits + 6)
+        first = total.loads[0]
+        higher = replace(first, base=first.base + capacity - total.passed(at) % capacity)
+        registers = tuple(
+            replace(each, loads=tuple(higher if load is first else load for load in each.loads))
+            for each in self.registers
+        )
+        own = dict(zip((each.obis for each in self.registers), registers, strict=True))
+        self.channels = tuple(replace(each, register=own[each.register.obis]) for each in self.channels)
+        self.registers = registers
+        self.rolls_over_at = at
 
     def readings(self, at: datetime, stamp: str) -> Iterator[dict[str, str]]:
         """This will give one reading per collected register as the API prints it; `stamp` is `at`, already printed."""

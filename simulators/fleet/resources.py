@@ -57,3 +57,11 @@ def controls(meter: Meter) -> dict[str, Any]:
         "shown_text": meter.shown_text,
         "clock_set_at": None if meter.clock_set_at is None else stamp(meter.clock_set_at),
     }
+
+
+def history(meter: Meter) -> dict[str, Any]:
+    """This will print what faults did to a meter: when it was exchanged, and when its register rolls over."""
+    return {
+        "exchanged_at": [stamp(each) for each in meter.exchanged_at],
+        "rolls_over_at": None if meter.rolls_over_at is None else stamp(meter.rolls_over_at),
+    }

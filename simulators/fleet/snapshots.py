@@ -1,7 +1,8 @@
 """The daily collection: which meter's snapshot of a local midnight the head end has when.
 
 A day has slots, one per minute after midnight; each meter has its own, and a few meters a day miss theirs and come
-hours late, in the last slot. All of it follows from the seed, so nothing of it is stored.
+hours late, in the last slot. All of it follows from the seed, so nothing of it is stored; but for the days a fault has
+made late (`Meter.late_days`), which come in the last slot of a later day.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,23 @@ class Collection:
     def members(self, day: date, slot: int) -> list[Meter]:
         """This will return the meters collected in a slot: provisioned, heard before midnight, and due in it."""
         at = midnight(day, self._zone)
-        return [meter for meter in self._meters if _serves(meter, at) and self.slot(meter, day) == slot]
+        return [meter for meter in self._meters if _serves(meter, at) and self._collected_in(meter, day) == (day, slot)]
+
+    def overdue(self, day: date, slot: int) -> list[tuple[date, Meter]]:
+        """This will return what else comes in a slot: days of meters that were late, the oldest first."""
+        if slot != LATE_SLOT:
+            return []
+        found = [
+            (late_day, meter)
+            for meter in self._meters
+            for late_day, collected_on in meter.late_days.items()
+            if collected_on == day
+        ]
+        return sorted(found, key=lambda each: (each[0], each[1].serial))
+
+    def collected_at(self, meter: Meter, day: date) -> datetime:
+        """This will return when the snapshot of a meter that opens a day is collected."""
+        return self.due(*self._collected_in(meter, day))
 
     def page(
         self,
@@ -73,7 +90,7 @@ class Collection:
                         continue
                     if after is not None and (day.isoformat(), meter.serial) <= after:
                         continue
-                    if _serves(meter, at) and self.due(day, self.slot(meter, day)) <= now:
+                    if _serves(meter, at) and self.collected_at(meter, day) <= now:
                         if len(found) == limit:
                             return found, True
                         found.append((at, meter))
@@ -84,6 +101,10 @@ class Collection:
         """This will return the slot of a day in which a meter is collected."""
         late = self._late_rate > 0 and fraction(self._seed, meter.serial, day, "late") < self._late_rate
         return LATE_SLOT if late else self._slot_of[meter.serial]
+
+    def _collected_in(self, meter: Meter, day: date) -> tuple[date, int]:
+        late_day = meter.late_days.get(day)
+        return (day, self.slot(meter, day)) if late_day is None else (late_day, LATE_SLOT)
 
 
 def _serves(meter: Meter, at: datetime) -> bool:

@@ -7,17 +7,17 @@ records are applied again, in the same order. So there are no two codes for one 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from simulators.clock import instant, stamp
-from simulators.fleet.callbacks import Completion, tellings
+from simulators.fleet.callbacks import SPOILING, Completion, tellings
 from simulators.fleet.concentrators import Concentrator
 from simulators.fleet.deliveries import Push
 from simulators.fleet.events import Event, Log
-from simulators.fleet.faults import FaultPlan
-from simulators.fleet.field import obey, provision
-from simulators.fleet.jobs import Job, Order
+from simulators.fleet.faults import FaultPlan, Plan
+from simulators.fleet.field import obey, provision, roll_over_soon
+from simulators.fleet.jobs import Job, Order, Submission
 from simulators.fleet.journal import Record
 from simulators.fleet.meters import Irregularity, Kind, Meter
 
@@ -67,7 +67,7 @@ class State:
         self.outstanding = 0  # device orders still to be carried out
         self.hear_at: dict[str, datetime] = {}
         self.log = Log()  # the events heard of
-        self.planned_events: dict[str, Event] = {}  # by id: events of a storm that are still to be told
+        self.planned_events: dict[str, tuple[datetime, Event]] = {}  # by id: those still to be told, and when
         self.delivered_upto: datetime | None = None  # by meters that deliver interval values by themselves
         self._seed = seed
         self._completion = completion
@@ -89,6 +89,8 @@ class State:
         for event in record.get("events", ()):
             self.log.add([event])
             self.planned_events.pop(event["event_id"], None)
+        for told_at, event in record.get("planned", ()):
+            self.planned_events[event["event_id"]] = (instant(told_at), event)
         match record["t"]:
             case "start":
                 if (record["seed"], record["meters"]) != (self._seed, len(self.meters)):
@@ -103,7 +105,9 @@ class State:
             case "told":
                 pushes += self._told(record)
             case "concentrator":
-                self.concentrators[record["name"]].is_online = record["online"]
+                concentrator = self.concentrators[record["name"]]
+                concentrator.is_online = record["online"]
+                concentrator.back_at = instant(record["back_at"]) if "back_at" in record else None
             case "heard":
                 for serial in record["serials"]:
                     meter = self.meters[serial]
@@ -129,8 +133,12 @@ class State:
                 for serial, begin, end, kind in record["made"]:
                     made = Irregularity(begin=instant(begin), end=instant(end), kind=Kind(kind))
                     self.meters[serial].irregularities.append(made)
-            case "planned_events":
-                self.planned_events.update((event["event_id"], event) for event in record["events_planned"])
+            case "late_days":
+                for serial, late_day, collected_on in record["made"]:
+                    self.meters[serial].late_days[date.fromisoformat(late_day)] = date.fromisoformat(collected_on)
+            case "exchanged":
+                for serial in record["serials"]:
+                    self.meters[serial].exchanged_at.append(instant(record["at"]))
         return pushes
 
     def _take(self, record: Record) -> None:
@@ -175,6 +183,8 @@ class State:
                     meter.last_heard_at = at
             elif result["status"] == "ok":
                 provision(meter, order.wish, at)
+                if order.outcome == "register_rollover":
+                    roll_over_soon(meter, at, seed=self._seed)
             if job.kind == "read_intervals" and result["status"] == "ok":
                 meter.read_again.append((instant(order.wish["period"]["from"]), instant(order.wish["period"]["to"])))
         for reference, told_at in record["held"].items():
@@ -195,14 +205,17 @@ class State:
     def _tellings(self, job: Job, results: list[dict[str, Any]], delivery_id: str) -> list[Push]:
         if not results or (self._needs_address and not job.callback_url):
             return []
+        stranger = self._neighbours[results[0]["serial"]]
         pushes = tellings(
             job,
             results,
             delivery_id=delivery_id,
             completion=self._completion,
-            stranger=self._neighbours[results[0]["serial"]],
+            stranger=stranger,
             has_more=any(order.result is None or order.told_at is not None for order in job.orders.values()),
         )
+        if pushes and job.callback_fault in SPOILING:
+            self.faults.told(job.callback_fault, job.token, _spoiled(job.callback_fault, results, stranger))
         job.callback_fault = None
         behind = {self.meters[result["serial"]].concentrator for result in results}
         if self._concentrators_speak and len(behind) == 1:
@@ -227,6 +240,31 @@ class State:
 
     def _count(self, reference: str, serial: str, state: str) -> SwitchCount:
         return self.switch_counts.setdefault(reference, SwitchCount(serial=serial, state=state))
+
+
+def _spoiled(fault: str, results: Sequence[dict[str, Any]], stranger: str) -> dict[str, Any]:
+    """This will name the meters whose results a fault has spoiled in the telling."""
+    if fault == "wrong_meter_in_callback":
+        return {"serials": [results[0]["serial"]], "serial": results[0]["serial"], "stranger": stranger}
+    return {"serials": [result["serial"] for result in results]}
+
+
+def hits_of(job: Job, plan: Plan, submission: Submission) -> list[tuple[str, dict[str, Any]]]:
+    """This will account for what goes wrong with a job just taken."""
+    base = {
+        "at": stamp(job.submitted_at),
+        "token": job.token,
+        "correlation_id": job.correlation_id,
+        "kind": job.kind,
+    }
+    serials = {order.reference: order.serial for order in submission.orders}
+    whole = {"references": list(job.orders), "serials": [order.serial for order in job.orders.values()]}
+    hits = [] if plan.job is None else [(plan.job, {**base, **whole})]
+    hits += [
+        (name, {**base, "references": [reference], "serial": serials[reference]})
+        for reference, name in plan.devices.items()
+    ]
+    return hits
 
 
 def job_record(job: Job, hits: list[tuple[str, dict[str, Any]]]) -> Record:

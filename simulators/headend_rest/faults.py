@@ -1,20 +1,5 @@
-"""How this head end may misbehave: of the shared faults those its API can show, and none of its own."""
+"""How this head end may misbehave: its API can show all shared faults, and it has none of its own."""
 
-from simulators.fleet.faults import table
+from simulators.fleet.faults import SHARED, table
 
-FAULTS = table(
-    "never_answers",
-    "ambiguous_submit",
-    "callback_before_acknowledgement",
-    "duplicate_callback",
-    "overloaded",
-    "accepts_then_silence",
-    "stuck_relay",
-    "late_result",
-    "intervals_late",
-    "interval_gap",
-    "interval_revised",
-    "duplicate_block",
-    "event_storm",
-    "duplicate_event",
-)
+FAULTS = table(*SHARED)

@@ -78,6 +78,18 @@ class TestDraw:
         fits = wanted == {"arm_only_meter": "connected", "disconnect_refused": "disconnected"}[name]
         assert plan.devices == ({"a": name} if fits else {})
 
+    def test_fires_a_fault_of_a_place_only_there(self) -> None:
+        faults = plan_of({"concentrator_offline": 1})
+        assert faults.draw("ping", ["a"]).job is None
+        assert faults.draw("ping", ["a"], also=["concentrator"]).job == "concentrator_offline"
+
+    def test_completes_the_hit_of_one_job(self) -> None:
+        faults = plan_of({"split_callbacks": 2})
+        for token in ("j-1", "j-2"):
+            faults.fired("split_callbacks", {"token": token, "serials": ["1", "2"]})
+        faults.told("split_callbacks", "j-2", {"serials": ["2"]})
+        assert [hit["serials"] for hit in faults.hits["split_callbacks"]] == [["1", "2"], ["2"]]
+
     def test_lets_nothing_else_go_wrong_with_what_is_lost(self) -> None:
         plan = plan_of({"maintenance_window": 1, "stuck_relay": 1}).draw("switch", ["a", "b"])
         assert SHARED["maintenance_window"].answer is Answer.LOST

@@ -213,7 +213,9 @@ class TestFaults:
         ("fault", "at"),
         [
             pytest.param("meter_clock_drift", "2026-03-27T10:02:00Z", id="drift"),
+            pytest.param("meter_clock_jump", "2026-03-27T09:00:00Z", id="jump"),
             pytest.param("stamp_of_1970", "1970-01-01T00:00:00Z", id="1970"),
+            pytest.param("stamp_of_2000", "2000-01-01T00:00:00Z", id="2000"),
         ],
     )
     def test_stamp_readings_wrongly(self, stage: Callable[..., Any], fault: str, at: str) -> None:
@@ -227,6 +229,102 @@ class TestFaults:
                 first, second = (body["results"][0]["readings"][0] for body in city.face.of("results"))
                 assert (first["at"], second["at"]) == (at, "2026-03-27T10:00:00Z")
                 assert first["value"] == second["value"]
+
+        asyncio.run(play())
+
+    def test_move_a_breaker_that_says_it_stuck(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                serial = city.with_breaker()[0]
+                await city.head_end.arm("relay_moved_but_denied", 1)
+                await city.submit("switch", [serial], state="disconnected")
+                await city.idle()
+                [result] = city.face.of("results")[-1]["results"]
+                assert (result["status"], result["code"]) == ("failed", "RELAY_STUCK")
+                assert result["switch_state"] == "connected"
+                assert city.head_end.state.meters[serial].breaker.state == "disconnected"
+                assert city.head_end.state.switch_counts[serial].executed == 1
+
+        asyncio.run(play())
+
+    def test_let_a_register_of_a_new_meter_roll_over(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.head_end.arm("register_rollover", 2)
+                await city.provision()
+                hits = city.head_end.state.faults.hits["register_rollover"]
+                hit = {each["serial"] for each in hits}
+                assert {meter.serial for meter in city.meters if meter.rolls_over_at} == hit
+                assert len(hit) == 2
+                for meter in map(city.head_end.state.meters.get, hit):
+                    register, at = meter.registers[0], meter.rolls_over_at
+                    assert timedelta(hours=6) <= at - city.now <= timedelta(hours=30)
+                    before, after = (register.shown(meter.true(register, at + timedelta(days=day))) for day in (-1, 1))
+                    nines, zeros = ("9" * register.digits)[:3], float(after)
+                    assert before.startswith(nines)
+                    assert 0 <= zeros < 100
+                    passed = sum(
+                        value
+                        for _, value in city.head_end.profiles.true(
+                            meter, meter.channels[0], at.replace(minute=0), at.replace(minute=0) + timedelta(hours=1)
+                        )
+                    )
+                    assert 0 <= passed < 5_000_000
+
+        asyncio.run(play())
+
+    def test_let_no_register_roll_over_that_may_have_been_read(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm("register_rollover", 1)
+                meter = city.meters[0]
+                registers = [{"obis": each.obis, "unit": each.unit} for each in meter.registers]
+                own = {"device_id": meter.serial, "commodity": meter.commodity, "registers": registers}
+                await city.submit("provision", [meter.serial], **own)
+                await city.idle()
+                assert meter.rolls_over_at is None
+                assert city.head_end.state.faults.hits["register_rollover"] == []
+
+        asyncio.run(play())
+
+    @pytest.mark.parametrize(
+        ("fault", "spoiled"),
+        [
+            pytest.param("callback_empty_correlation", 4, id="all"),
+            pytest.param("wrong_meter_in_callback", 1, id="one"),
+        ],
+    )
+    def test_of_callbacks_say_whose_results_they_spoiled(
+        self, stage: Callable[..., Any], fault: str, spoiled: int
+    ) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm(fault, 1)
+                serials = [meter.serial for meter in city.meters[:4]]
+                await city.submit("read_on_demand", serials)
+                await city.idle()
+                [hit] = city.head_end.state.faults.hits[fault]
+                assert len(hit["serials"]) == spoiled
+                named = [result["serial"] for result in city.face.of("results")[-1]["results"]]
+                if "stranger" in hit:
+                    assert set(serials) - set(named) == set(hit["serials"])
+                    assert hit["stranger"] in named
+
+        asyncio.run(play())
+
+    def test_that_lose_a_submit_name_its_meters(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm("never_answers", 1)
+                serials = [meter.serial for meter in city.meters[:3]]
+                with pytest.raises(Misanswered):
+                    await city.submit("read_on_demand", serials)
+                [hit] = city.head_end.state.faults.hits["never_answers"]
+                assert hit["serials"] == serials
 
         asyncio.run(play())
 

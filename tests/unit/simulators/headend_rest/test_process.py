@@ -136,7 +136,7 @@ class TestControl:
         head_end.control("concentrators", name="DC-001", online=False)
         head_end.submit("ping", read(first, "away"))
         assert receiver.results(count=21)["away"]["code"] == "NO_RESPONSE"
-        told = {"under_way": 0, "most_under_way": 1, "limit": 3}
+        told = {"under_way": 0, "most_under_way": 1, "limit": 3, "back_at": None}
         assert head_end.get("/control/concentrators") == {
             "DC-001": told | {"online": False},
             "DC-002": told | {"online": True, "most_under_way": 0},
