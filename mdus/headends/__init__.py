@@ -1,1 +1,1 @@
-"""Kinds of head ends: one folder each, exposing HEAD_END; no folder knows another."""
+"""Kinds of head ends: one folder each, exposing HEAD_END; no folder knows another. What starts with `_` is shared."""

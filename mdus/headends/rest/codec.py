@@ -21,7 +21,8 @@ from mdus.domain.command import HARMS_WHEN_LATE, Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.head_end import CommandResult, FieldEvent, FieldMeter, Probe, Rejection, Submission
 from mdus.domain.register import Register
-from mdus.headends.rest import members, values
+from mdus.headends import _members as members
+from mdus.headends.rest import values
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mdus.domain.head_end import FieldAlarm, FieldIntervals, FieldReading, Heard
 from mdus.domain.quantities import NOTHING_SAID, Qualities
-from mdus.headends.rest import members
+from mdus.headends import _members as members
 
 _QUALITY = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 _EVENT_TYPE = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)

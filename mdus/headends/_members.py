@@ -1,5 +1,7 @@
 """Members of JSON objects: read with their type, or a ValueError that says where: `results[3].completed_at is missing`.
 
+No head end, but what kinds share that speak JSON.
+
 `where` is the path of the object that has the member, empty for the body itself.
 """
 
@@ -44,9 +46,14 @@ def path(name: str, where: str) -> str:
 
 def member(row: Any, name: str, where: str) -> Any:
     """Return a member as it is, None when there is none."""
-    if not isinstance(row, dict):
+    return of_row(row, where).get(name)
+
+
+def of_row(value: Any, where: str) -> dict[str, Any]:
+    """Return an object."""
+    if not isinstance(value, dict):
         raise ValueError(f"{where or 'the body'} is not an object")  # noqa: TRY004
-    return row.get(name)
+    return value
 
 
 def optional_text(row: Any, name: str, where: str) -> str | None:
