@@ -305,7 +305,7 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
     answering = {
         row.name: runtime.head_ends[row.name]
         for row in settings.head_ends
-        if parts.found.kinds[row.kind].answers and row.name in runtime.head_ends
+        if (kind := parts.found.kinds[row.kind]).answers and kind.keeps_records and row.name in runtime.head_ends
     }
 
     def last_run(job: str, slot: Slot) -> datetime:

@@ -162,7 +162,10 @@ def try_head_ends(settings: Settings, found: Found) -> Iterator[Tried]:
         rows = {row.name: row for row in known.head_ends}
         for name, head_end in connect_head_ends(known, found, closing).items():
             try:
-                next(iter(head_end.meters()), None)
+                if found.kinds[rows[name].kind].keeps_records:
+                    next(iter(head_end.meters()), None)
+                else:
+                    head_end.probe()
             except (TransientError, UncertainError) as error:
                 what = f"the head end {name} does not answer: {error}"
                 mend = _mend_head_end(error, rows[name])

@@ -39,6 +39,7 @@ class Batch:
 
     `correlation` is our id of the call. `devices` and `registers` are by (sender system, device id), filled for
     PROVISION. `concentrators` has, by serial number, the concentrator a meter is behind, where its head end told one.
+    `at` is the business instant at which it leaves, for who has to say how long a command may be on its way.
     """
 
     kind: CommandKind
@@ -47,6 +48,7 @@ class Batch:
     devices: Mapping[tuple[str, str], EndDevice] = field(default_factory=dict)
     registers: Mapping[tuple[str, str], Sequence[Register]] = field(default_factory=dict)
     concentrators: Mapping[str, str] = field(default_factory=dict)
+    at: datetime | None = None  # None: it does not leave, it is only looked for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,10 +159,13 @@ class ResultsReady:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConcentratorTold:
-    """What a data concentrator tells of itself: whether it is there (None: nothing), and the meters found behind it."""
+    """What a data concentrator tells of itself: whether it is there (None: nothing), and the meters found behind it.
+
+    Without `at` it is so when it came: a broker sends a last will long after it was written.
+    """
 
     concentrator: str
-    at: datetime
+    at: datetime | None = None
     is_online: bool | None = None
     serials: tuple[str, ...] | None = None
 
@@ -411,7 +416,8 @@ class HeadEndKind:
     returns what turns a raw delivery into events: pure, raises ValueError on a body it cannot read. `options` is the
     shape of its rows' own settings. `answers` is False of one that only delivers: it has no address, and no job asks it
     for anything. Of one that `listens` the arrivals are looked for; to one that `needs_concentrator` no command leaves
-    for a meter that no concentrator has told of. `part_file` parts files in the formats it reads, where it reads files.
+    for a meter that no concentrator has told of. `keeps_records` is False of one that cannot say which meters it has
+    and what they told: no job asks. `part_file` parts files in the formats it reads, where it reads files.
     `longest_text` is how many characters of a text its meters can show.
     """
 
@@ -424,6 +430,7 @@ class HeadEndKind:
     answers: bool = True
     listens: bool = False
     needs_concentrator: bool = False
+    keeps_records: bool = True
     callbacks: Callbacks = Callbacks()
     part_file: PartFile | None = None
     longest_text: int = LONGEST_TEXT

@@ -61,6 +61,7 @@ def _not_collected(code: str) -> str:
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # in the environment: separated by commas
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]")]
+HeadEndUrl = Annotated[str, Field(pattern=r"^(https?|mqtts?)://[^/\s]")]
 DatabaseUrl = Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://")]
 QueueUrl = Annotated[str, Field(pattern=r"^(database$|nats://[^/\s])")]
 Status = Annotated[Literal[200, 202], BeforeValidator(_number)]
@@ -297,7 +298,7 @@ class HeadEnd(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     kind: str
-    url: HttpUrl | None = None
+    url: HeadEndUrl | None = None
     user: str | None = None
     password: SecretStr | None = None
     callback_url: HttpUrl | None = None

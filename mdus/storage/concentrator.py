@@ -56,14 +56,18 @@ _TOLD = "CASE WHEN excluded.told_at >= {table}.told_at THEN {new} ELSE {table}.{
 
 
 def note_concentrators(connection: Connection, told: Sequence[tuple[str, ConcentratorTold]]) -> None:
-    """Keep what concentrators said, with their head end: the latest of each counts, in whatever order it comes."""
+    """Keep what concentrators said, with their head end: the latest of each counts, in whatever order it comes.
+
+    What has no instant is of none, and left out: whoever takes it in says when it came.
+    """
     newest: dict[tuple[str, str], tuple[bool | None, datetime]] = {}
     meters: dict[tuple[str, str], tuple[str, datetime]] = {}
-    for head_end, each in sorted(told, key=lambda pair: pair[1].at):
+    dated = [(head_end, each.at, each) for head_end, each in told if each.at is not None]
+    for head_end, at, each in sorted(dated, key=lambda one: one[1]):
         before = newest.get((head_end, each.concentrator))
         said = before[0] if each.is_online is None and before is not None else each.is_online
-        newest[head_end, each.concentrator] = (said, each.at)
-        meters.update({(head_end, serial): (each.concentrator, each.at) for serial in each.serials or ()})
+        newest[head_end, each.concentrator] = (said, at)
+        meters.update({(head_end, serial): (each.concentrator, at) for serial in each.serials or ()})
     insert_rows(
         connection,
         CONCENTRATOR,

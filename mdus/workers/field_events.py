@@ -95,7 +95,7 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
                 case ResultsReady():
                     batch.ready.append((each, event.token))
                 case ConcentratorTold():
-                    batch.concentrators.append((each.head_end, event))
+                    batch.concentrators.append((each.head_end, replace(event, at=event.at or each.received_at)))
                 case _:
                     assert_never(event)
     positions: list[_Position] = []

@@ -275,6 +275,7 @@ class HeadEndWorker:
                 devices=devices,
                 registers=registers,
                 concentrators=self._concentrators(uow, leaving),
+                at=now,
             )
             call = Call(
                 batch=batch,

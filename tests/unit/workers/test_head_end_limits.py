@@ -64,6 +64,15 @@ def drain(field: Field, limits: Limits) -> None:
         pass
 
 
+class TestABatch:
+    def test_says_when_it_leaves(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        field.clock.advance(minutes=7)
+        ask(field, "1")
+        drain(field, Limits())
+
+        assert [batch.at for batch in head_end.batches] == [field.clock.now()]
+
+
 class TestOneMeter:
     def test_is_given_its_commands_in_calls_of_their_own(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         first, second = ask(field, "1", "1"), ask(field, "2")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from mdus.domain.command import CommandKind, CommandStatus
-from mdus.domain.head_end import CommandResult, FieldReading, ResultsReady, Submission
+from mdus.domain.head_end import CommandResult, ConcentratorTold, FieldReading, ResultsReady, Submission
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.storage import delivery
 from mdus.storage.command import COMMAND
-from tests.head_ends.field import DEVICE, ENERGY, SERIAL, Field
+from mdus.storage.concentrator import CONCENTRATOR, concentrators_of
+from tests.head_ends.field import DEVICE, ENERGY, NOON, SERIAL, Field
 from tests.head_ends.rehearsed import RehearsedHeadEnd, told
 
 
@@ -131,6 +133,22 @@ class TestInParts:
         push(field, "last")
         turn(field)
         assert field.stored(command).status is CommandStatus.DONE
+
+
+class TestConcentrators:
+    def test_are_as_they_say_from_when_that_came(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        head_end.tells["born"] = [ConcentratorTold(concentrator="DC-1", is_online=True, serials=(SERIAL,))]
+        head_end.tells["gone"] = [ConcentratorTold(concentrator="DC-1", is_online=False)]
+        for name in ("born", "gone"):
+            push(field, name)
+            turn(field)
+            field.clock.advance(minutes=1)
+
+        with field.database.read() as uow:
+            rows = uow.connection.execute(select(CONCENTRATOR.c.is_online, CONCENTRATOR.c.told_at)).all()
+            behind = concentrators_of(uow.connection, "city", [SERIAL])
+        assert [tuple(row) for row in rows] == [(False, NOON + timedelta(minutes=1))]
+        assert behind == {SERIAL: "DC-1"}
 
 
 class TestPolls:
