@@ -17,6 +17,7 @@ from mdus.bootstrap.connecting import Tried, try_head_ends, try_saps
 from mdus.bootstrap.discovery import discover
 from mdus.settings import Problem, load_settings
 from tests.head_ends.scripted import ScriptedHeadEnd
+from tests.unit.headends.mqtt.scripted_broker import ScriptedBroker
 
 
 class Answering:
@@ -251,6 +252,20 @@ class TestEveryHeadEnd:
         assert [len(each.asked) for each in (one, other)] == [1, 1]
         one.close()
         other.close()
+
+    def test_that_keeps_no_records_is_tried_by_its_probe(self) -> None:
+        there, port = ScriptedBroker(), closed_port()
+        environ = {
+            "MDUS_HEAD_ENDS__CITY__KIND": "mqtt",
+            "MDUS_HEAD_ENDS__CITY__URL": f"mqtt://127.0.0.1:{there.port}",
+            "MDUS_HEAD_ENDS__VILLAGE__KIND": "mqtt",
+            "MDUS_HEAD_ENDS__VILLAGE__URL": f"mqtt://127.0.0.1:{port}",
+        }
+        [found, missing] = try_head_ends(load_settings(environ), discover())
+        there.close()
+        assert found.note == "the head end city answers"
+        assert missing.problem is not None
+        assert missing.problem.mend == "start it, or correct host and port in head_ends.village.url"
 
     def test_that_is_not_there_is_named_and_keeps_no_other(self) -> None:
         there = ScriptedHeadEnd()
