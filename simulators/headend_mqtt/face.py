@@ -1,0 +1,299 @@
+"""The face of this kind: concentrators that speak for themselves, each a client of the broker.
+
+```
+command --> read, known? --no--> job of the fleet, journalled --> acknowledged to the broker
+              |                        |
+              | told already           +-- rejected: answered, then acknowledged
+              v                        +-- ended: published as the fleet delivers it, until the broker has it
+            answered once more
+```
+"""
+
+import argparse
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from simulators.clock import stamp
+from simulators.fleet.deliveries import Push
+from simulators.fleet.face import Face, Kind
+from simulators.fleet.headend import Misanswered, Overloaded
+from simulators.fleet.jobs import TEXTS, Job, Order, Submission
+from simulators.fleet.tasks import ends_all
+from simulators.headend_mqtt import messages
+from simulators.headend_mqtt.brokers import broker
+from simulators.headend_mqtt.concentrator import Concentrator, Topics
+from simulators.headend_mqtt.faults import BIRTH, FAULTS, RESPONSE, TELLING
+from simulators.headend_mqtt.messages import Message, NotUnderstood, Ordered, Told
+
+_AWAY = timedelta(minutes=10)  # of a concentrator that a fault takes away
+_BORN_AGAIN = timedelta(minutes=5)  # after a birth message that was lost
+_TOGETHER = 200  # commands in one job of the fleet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A command that came, and what acknowledges it to the broker."""
+
+    concentrator: str
+    told: Told
+    acknowledge: Callable[[], Any]
+
+
+class Mqtt(Face):
+    """Concentrators at a broker."""
+
+    needs_address = False
+    concentrators_speak = True
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options)
+        if options.concentrators is not None and options.concentrators < 1:
+            raise ValueError("without concentrators nobody is at the broker")
+        self._broker = broker(options.broker, port=options.broker_port, state=options.state)
+        self._topics = Topics(head_end=options.head_end)
+        self._concentrators: dict[str, Concentrator] = {}
+        self._received: asyncio.Queue[Received] = asyncio.Queue()
+        self._jobs: dict[str, Job] = {}  # by the key of a command
+        self._stamps: dict[str, str] = {}  # when a telling was first tried, lest the next try says something else
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def row(self, url: str) -> dict[str, Any]:
+        """This will give the row: the address is the broker's."""
+        del url
+        return {
+            "kind": "mqtt",
+            "url": f"mqtt://{self._broker.host}:{self._broker.port}",
+            "user": self.options.user,
+            "options": {"version": self.options.version, "headend": self.options.head_end},
+        }
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """This will start the broker and bring all concentrators there that are not away."""
+        for job in self.head_end.state.jobs.values():
+            self._remember(job)
+        await self._broker.start()
+        for name in self.head_end.state.concentrators:
+            self._concentrators[name] = Concentrator(
+                name,
+                broker=self._broker,
+                version=self.options.version,
+                topics=self._topics,
+                commanded=lambda of, told, acknowledge: self._received.put_nowait(
+                    Received(concentrator=of, told=told, acknowledge=acknowledge)
+                ),
+                arrived=lambda of: self._begin(self._be_born(of)),
+            )
+        self._begin(self._obey(), forever=True)
+        await asyncio.gather(*(self._concentrators[each.name].come() for each in self._there()))
+        await asyncio.gather(*(task for task in self._tasks if task.get_name() == "birth"))
+
+    async def stop(self) -> None:
+        """This will disconnect all, and end the broker."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(each.leave(politely=True) for each in self._concentrators.values()))
+        await self._broker.stop()
+
+    async def concentrator_changed(self, name: str, *, is_online: bool) -> None:
+        """This will let a concentrator lose its connection, or come back."""
+        if is_online:
+            await self._concentrators[name].come()
+        else:
+            await self._concentrators[name].leave()
+
+    async def _be_born(self, name: str) -> None:
+        if await self.head_end.misfortune(BIRTH, concentrator=name) == "birth_lost":
+            await self.head_end.clock.sleep_until(self.head_end.clock.now() + _BORN_AGAIN)
+        meters = [meter.serial for meter in self.head_end.state.meters.values() if meter.concentrator == name]
+        birth = self._body(name, f"birth-{uuid4().hex}") | {"state": "online", "protocol": "ami/v1", "meters": meters}
+        await self._concentrators[name].publish(Message(topic=self._topics.state(name), body=birth, retain=True))
+
+    def _there(self) -> Iterable[Any]:
+        return [each for each in self.head_end.state.concentrators.values() if each.is_online]
+
+    def _begin(self, what: Any, *, forever: bool = False) -> None:
+        task = asyncio.create_task(what)
+        self._tasks.add(task)
+        task.add_done_callback(ends_all)
+        if not forever:
+            task.set_name("birth")
+            task.add_done_callback(self._tasks.discard)
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def _obey(self) -> None:
+        while True:
+            some = [await self._received.get()]
+            with self.head_end.answering():
+                while len(some) < _TOGETHER and not self._received.empty():
+                    some.append(self._received.get_nowait())
+                await self._take(some)
+
+    async def _take(self, some: Sequence[Received]) -> None:
+        new: defaultdict[tuple[str, str, Any], dict[str, tuple[Received, Ordered]]] = defaultdict(dict)
+        for each in some:
+            try:
+                ordered = messages.read(each.told)
+            except NotUnderstood as error:
+                await self._not_understood(each, error)
+                continue
+            group = new[each.concentrator, ordered.kind, ordered.expires_at]
+            if ordered.key in self._jobs:
+                await self._answer_again(each, ordered)
+            elif ordered.key in group:
+                each.acknowledge()
+            else:
+                group[ordered.key] = (each, ordered)
+        for (_, kind, expires_at), group in new.items():
+            if group:
+                await self._submit(kind, expires_at, list(group.values()))
+
+    async def _submit(self, kind: str, expires_at: Any, group: Sequence[tuple[Received, Ordered]]) -> None:
+        orders = [Order(serial=each.meter, reference=each.key, wish=each.wish) for _, each in group]
+        try:
+            job = await self.head_end.submit(
+                Submission(correlation_id=str(uuid4()), kind=kind, orders=orders, expires_at=expires_at)
+            )
+        except (Overloaded, Misanswered):
+            for received, ordered in group:
+                await self._refuse(received, ordered, "BUSY")
+            return
+        self._remember(job)
+        rejected = {rejection["reference"]: rejection["code"] for rejection in job.rejected}
+        for received, ordered in group:
+            if ordered.key in rejected:
+                await self._refuse(received, ordered, rejected[ordered.key])
+            else:
+                received.acknowledge()
+
+    def _remember(self, job: Job) -> None:
+        self._jobs.update(dict.fromkeys(job.orders, job))
+        self._jobs.update(dict.fromkeys((rejection["reference"] for rejection in job.rejected), job))
+
+    async def _answer_again(self, received: Received, ordered: Ordered) -> None:
+        """This will not do a second time what was ordered once; what became of it may be asked for."""
+        job = self._jobs[ordered.key]
+        rejected = {rejection["reference"]: rejection["code"] for rejection in job.rejected}
+        told = {result["reference"]: result for result in job.told(self.head_end.clock.now())}
+        if ordered.key in rejected:
+            await self._refuse(received, ordered, rejected[ordered.key])
+        elif ordered.key in told:
+            content = messages.response(told[ordered.key], kind=job.kind)
+            await self._respond(received, ordered.meter, ordered.reply_to, ordered.cid, content)
+        else:
+            received.acknowledge()
+
+    async def _refuse(self, received: Received, ordered: Ordered, code: str) -> None:
+        content = messages.refusal(code, TEXTS[code], stamp(self.head_end.clock.now()))
+        await self._respond(received, ordered.meter, ordered.reply_to, ordered.cid, content)
+
+    async def _not_understood(self, received: Received, error: NotUnderstood) -> None:
+        if error.reply_to is None or error.cid is None:
+            received.acknowledge()  # nobody to complain to
+            return
+        content = messages.refusal("NOT_UNDERSTOOD", str(error), stamp(self.head_end.clock.now()))
+        await self._respond(received, received.told.device, error.reply_to, error.cid, content)
+
+    async def _respond(self, received: Received, meter: str, topic: str, cid: str, content: dict[str, Any]) -> None:
+        """This will answer, and then acknowledge the command: without an answer at the broker it comes again."""
+        body = self._body(received.concentrator, f"answer-{uuid4().hex}", meter) | content
+        if await self._concentrators[received.concentrator].publish(Message(topic=topic, body=body, cid=cid)):
+            received.acknowledge()
+
+    # --- tellings -----------------------------------------------------------------------------------------------------
+
+    async def deliver(self, push: Push) -> bool:
+        """This will publish what meters told, a message for each, on the connections of their concentrators."""
+        fault = await self.head_end.misfortune(TELLING, concentrator=push.concentrator)
+        if fault == "concentrator_offline_then_backlog" and push.concentrator is not None:
+            await self.head_end.set_concentrator(push.concentrator, is_online=False)
+            self._begin(self._come_back(push.concentrator))
+            return False
+        if fault == "broker_restarted":
+            await self._broker.stop()
+            await self._broker.start()
+        now = self._stamps.setdefault(push.delivery_id, stamp(self.head_end.clock.now()))
+        if push.topic == "results":
+            told = [each for result in push.body["results"] for each in await self._responses(push, result, now)]
+        else:
+            told = [
+                (meter, self._message(meter, kind, content, id_=f"{push.delivery_id}-{meter}", now=now))
+                for meter, kind, content in messages.told_of_meters(push.topic, push.body)
+            ]
+        if fault == "duplicate_message" and told:
+            told.append(told[0])
+        published = await asyncio.gather(*(self._of(meter).publish(message) for meter, message in told))
+        if all(published):
+            self._stamps.pop(push.delivery_id, None)
+        return all(published)
+
+    async def _come_back(self, name: str) -> None:
+        await self.head_end.clock.sleep_until(self.head_end.clock.now() + _AWAY)
+        await self.head_end.set_concentrator(name, is_online=True)
+
+    async def _responses(self, push: Push, result: dict[str, Any], now: str) -> list[tuple[str, Message]]:
+        """This will write the response of a command, spoiled by what a fault makes of it."""
+        job = self.head_end.state.jobs[push.body["token"]]
+        order = job.orders[result["reference"]]
+        content = messages.response(result, kind=job.kind)
+        id_ = f"{push.delivery_id}-{order.reference}"
+        body = self._body(self._of(order.serial).name, id_, result["serial"], now=now) | content
+        message = Message(topic=order.wish["reply_to"], body=body, cid=order.wish["cid"])
+        match await self.head_end.misfortune(RESPONSE, references=[order.reference], serial=order.serial):
+            case "message_without_cid":
+                return [(order.serial, replace(message, cid=None))]
+            case "response_to_unknown_cid":
+                unknown = replace(message, body=body | {"id": f"{id_}-unknown"}, cid=str(uuid4()))
+                return [(order.serial, unknown), (order.serial, message)]
+            case "retained_old_response":
+                return [(order.serial, replace(message, retain=True))]
+            case _:
+                return [(order.serial, message)]
+
+    def _message(self, meter: str, kind: str, content: dict[str, Any], *, id_: str, now: str) -> Message:
+        name = self._of(meter).name
+        return Message(topic=self._topics.of(name, meter, kind), body=self._body(name, id_, meter, now=now) | content)
+
+    def _of(self, serial: str) -> Concentrator:
+        return self._concentrators[self.head_end.state.meters[serial].concentrator or ""]
+
+    def _body(self, concentrator: str, id_: str, meter: str | None = None, *, now: str | None = None) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "v": messages.VERSION,
+            "id": id_,
+            "ts": now or stamp(self.head_end.clock.now()),
+            "src": concentrator,
+        }
+        return body if meter is None else body | {"meter": meter}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """This will add what only this kind has."""
+    parser.set_defaults(concentrators=2)
+    add = parser.add_argument
+    add(
+        "--broker",
+        default="mosquitto",
+        metavar="mosquitto|amqtt|URL",
+        help="start one of these, or use mqtt://host:port (default %(default)s)",
+    )
+    add("--broker-port", type=int, default=0, help="of a broker started here, 0 for a free one (default %(default)s)")
+    add("--version", choices=("5", "3.1.1"), default="5", help="of MQTT (default %(default)s)")
+    add("--head-end", default="field", metavar="NAME", help="the head end in the topics (default %(default)s)")
+
+
+KIND = Kind(
+    name="mqtt",
+    description="Simulated data concentrators at a broker (docs/head_ends/mqtt.md) and the meters behind them.",
+    face=Mqtt,
+    faults=FAULTS,
+    add_options=add_options,
+    needs_password=False,
+)
