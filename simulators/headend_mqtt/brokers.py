@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -108,12 +109,13 @@ class _Own:
 class Mosquitto(_Own):
     """Mosquitto from the PATH as a child process, with sessions and messages kept in a folder."""
 
-    def __init__(self, port: int, folder: Path | None) -> None:
+    def __init__(self, port: int, folder: Path | None, *, listening: Sequence[str] = ()) -> None:
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
         if program is None:
             raise NoBroker("mosquitto is not installed (Debian: apt-get install mosquitto)")
         super().__init__(port, folder)
         self._program = program
+        self._listening = listening  # further settings of its listener
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -121,6 +123,7 @@ class Mosquitto(_Own):
         await self.until_free()
         lines = [
             f"listener {self.port} {self.host}",
+            *self._listening,
             "allow_anonymous true",
             "persistence true",
             f"persistence_location {self.folder}/",

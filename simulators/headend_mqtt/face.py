@@ -12,7 +12,7 @@ command --> read, known? --no--> job of the fleet, journalled --> acknowledged t
 import argparse
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -33,6 +33,7 @@ from simulators.headend_mqtt.messages import Message, NotUnderstood, Ordered, To
 _AWAY = timedelta(minutes=10)  # of a concentrator that a fault takes away
 _BORN_AGAIN = timedelta(minutes=5)  # after a birth message that was lost
 _TOGETHER = 200  # commands in one job of the fleet
+_BIRTH = "birth"  # the task of a birth message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,15 +89,17 @@ class Mqtt(Face):
                 commanded=lambda of, told, acknowledge: self._received.put_nowait(
                     Received(concentrator=of, told=told, acknowledge=acknowledge)
                 ),
-                arrived=lambda of: self._begin(self._be_born(of)),
+                arrived=lambda of: self._begin(self._be_born(of), name=_BIRTH),
             )
-        self._begin(self._obey(), forever=True)
-        await asyncio.gather(*(self._concentrators[each.name].come() for each in self._there()))
-        await asyncio.gather(*(task for task in self._tasks if task.get_name() == "birth"))
+        self._begin(self._obey(), name="obeying")
+        there = [each.name for each in self.head_end.state.concentrators.values() if each.is_online]
+        await asyncio.gather(*(self._concentrators[name].come() for name in there))
+        # Who is told that we are here finds the birth messages at the broker.
+        await asyncio.gather(*(task for task in self._tasks if task.get_name() == _BIRTH))
 
     async def stop(self) -> None:
         """This will disconnect all, and end the broker."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*(each.leave(politely=True) for each in self._concentrators.values()))
         await self._broker.stop()
@@ -110,21 +113,24 @@ class Mqtt(Face):
 
     async def _be_born(self, name: str) -> None:
         if await self.head_end.misfortune(BIRTH, concentrator=name) == "birth_lost":
-            await self.head_end.clock.sleep_until(self.head_end.clock.now() + _BORN_AGAIN)
+            self._begin(self._be_born_later(name), name="second birth")
+        else:
+            await self._say_birth(name)
+
+    async def _be_born_later(self, name: str) -> None:
+        await self.head_end.clock.sleep_until(self.head_end.clock.now() + _BORN_AGAIN)
+        await self._say_birth(name)
+
+    async def _say_birth(self, name: str) -> None:
         meters = [meter.serial for meter in self.head_end.state.meters.values() if meter.concentrator == name]
         birth = self._body(name, f"birth-{uuid4().hex}") | {"state": "online", "protocol": "ami/v1", "meters": meters}
         await self._concentrators[name].publish(Message(topic=self._topics.state(name), body=birth, retain=True))
 
-    def _there(self) -> Iterable[Any]:
-        return [each for each in self.head_end.state.concentrators.values() if each.is_online]
-
-    def _begin(self, what: Any, *, forever: bool = False) -> None:
-        task = asyncio.create_task(what)
+    def _begin(self, what: Coroutine[Any, Any, None], *, name: str) -> None:
+        task = asyncio.create_task(what, name=name)
         self._tasks.add(task)
         task.add_done_callback(ends_all)
-        if not forever:
-            task.set_name("birth")
-            task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._tasks.discard)
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
@@ -214,7 +220,7 @@ class Mqtt(Face):
         fault = await self.head_end.misfortune(TELLING, concentrator=push.concentrator)
         if fault == "concentrator_offline_then_backlog" and push.concentrator is not None:
             await self.head_end.set_concentrator(push.concentrator, is_online=False)
-            self._begin(self._come_back(push.concentrator))
+            self._begin(self._come_back(push.concentrator), name="coming back")
             return False
         if fault == "broker_restarted":
             await self._broker.stop()

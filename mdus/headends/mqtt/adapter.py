@@ -50,6 +50,9 @@ log = structlog.get_logger(__name__)
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
+#: Arrivals that are yielded before whoever listens may do something else, however much there is.
+_ARRIVALS: Final = 20
+
 #: Seconds that are waited for a message before whoever listens may do something else.
 _MOMENT: Final = 0.2
 
@@ -156,11 +159,11 @@ class MqttHeadEnd(SilentHeadEnd):
     # ---- what comes --------------------------------------------------------------------------------------------------
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Yield what concentrators told, several messages together, until a moment passes without any.
+        """Yield what concentrators told, several messages together, until a moment passes without any, or enough came.
 
         What is not taken is handed over again, and no more is read meanwhile. Raises TransientError without connection.
         """
-        while True:
+        for _ in range(_ARRIVALS):
             if not self._held:
                 self._held = self._receive()
             if not self._held:

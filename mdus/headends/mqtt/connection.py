@@ -44,7 +44,7 @@ class Broker:
     version: Version
     keepalive_seconds: int
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
 
     @property
@@ -121,6 +121,7 @@ class Connection:
             self._client.connect(broker.host, broker.port, keepalive=broker.keepalive_seconds, **wishes)
             welcome = self._await_welcome(deadline)
         except (OSError, ValueError, Broken) as error:
+            self.close()
             raise TransientError(f"the broker of {broker.name} cannot be reached: {error!r}") from error
         if welcome is None or welcome.is_failure:
             self.close()
@@ -160,6 +161,9 @@ class Connection:
     def close(self) -> None:
         """End the connection; nothing that is still in it is sent any more."""
         self._client.disconnect()
+        # What it calls leads back to us: without that it goes, with its sockets, as soon as nobody holds it any more.
+        self._client.on_connect = self._client.on_disconnect = None
+        self._client.on_subscribe = self._client.on_publish = self._client.on_message = None
 
     def _pump(self, seconds: float) -> None:
         """Read and write what there is; wait for something to read for so long at most. Raises Broken."""

@@ -56,6 +56,11 @@ class ScriptedBroker:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def open_sockets(self) -> int:
+        """How many sockets of its own are open."""
+        return sum(each.fileno() >= 0 for each in [self._server, *self._sockets])
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +128,21 @@ class TestSubmit:
         assert len(set(broker.clients)) == 2
         assert all(client.startswith("mdus-city-send-") for client in broker.clients)
         assert broker.clean == [True, True]
+
+    def test_leaves_no_socket_open(self, head_end: MqttHeadEnd, broker: ScriptedBroker) -> None:
+        open_files = Path("/proc/self/fd")
+        head_end.submit(batch(CommandKind.PING))
+        broker.connections = ["let in", "refuse", "cut"] * 10
+        gc.disable()
+        try:
+            # Those of the broker are its own business.
+            before = len(list(open_files.iterdir())) - broker.open_sockets
+            for _ in range(30):
+                with suppress(TransientError):
+                    head_end.submit(batch(CommandKind.PING))
+            until(lambda: len(list(open_files.iterdir())) - broker.open_sockets == before)
+        finally:
+            gc.enable()
 
     def test_may_be_tried_again_when_nobody_listens(self, version: str) -> None:
         with socket.socket() as closed:
@@ -329,6 +347,14 @@ class TestArrivals:
             arrival.taken()
 
         until(lambda: broker.acknowledged == [1, 2])
+
+    def test_end_after_a_while_however_many_there_are(self, broker: ScriptedBroker) -> None:
+        head_end = connect(row(broker.port, options={"messages_at_once": 1}))
+        for number in range(30):
+            broker.outgoing.put(reading(number))
+
+        assert [len([each.taken() for each in head_end.arrivals()]) for _ in range(2)] == [20, 10]
+        head_end.close()
 
     def test_go_on_after_the_connection_broke(self, head_end: MqttHeadEnd, broker: ScriptedBroker) -> None:
         assert list(head_end.arrivals()) == []
