@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -61,8 +61,11 @@ class Background:
         self._thread.join(PATIENCE)
 
 
-def broker(name: str, folder: Path) -> Broker:
-    """Return a broker; without mosquitto the test is skipped, where `CI` is set it fails."""
+def broker(name: str, folder: Path, *, listening: Sequence[str] = ()) -> Broker:
+    """Return a broker, mosquitto with further settings of its listener.
+
+    Without mosquitto the test is skipped, where `CI` is set it fails.
+    """
     if name == "amqtt":
         return Amqtt(0, folder)
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
@@ -71,7 +74,7 @@ def broker(name: str, folder: Path) -> Broker:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return Mosquitto(0, folder)
+    return Mosquitto(0, folder, listening=listening)
 
 
 class Command:

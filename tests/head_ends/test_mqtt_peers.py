@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,8 @@ class Site:
         assert taken.rejections == ()
 
 
-async def _made(name: str, folder: Path) -> Broker:
-    return broker(name, folder)
+async def _made(name: str, folder: Path, listening: Sequence[str] = ()) -> Broker:
+    return broker(name, folder, listening=listening)
 
 
 @pytest.fixture(params=SITES)
@@ -269,3 +269,56 @@ class TestAcknowledgement:
 
         assert site.heard() == []
         site.concentrator.leave()
+
+
+class TestTls:
+    """Both sides prove who they are."""
+
+    @pytest.fixture
+    def certificates(self, tmp_path: Path) -> Path:
+        """A folder with an authority `ca`, and certificates of `broker` and `mdus` signed by it."""
+        _signed(tmp_path, "ca", "-x509", "-subj", "/CN=test authority")
+        for name, of in (("broker", "localhost"), ("mdus", "mdus")):
+            by = ["-CA", str(tmp_path / "ca.pem"), "-CAkey", str(tmp_path / "ca.key")]
+            _signed(tmp_path, name, "-x509", *by, "-subj", f"/CN={of}", "-addext", f"subjectAltName=DNS:{of}")
+        return tmp_path
+
+    @pytest.fixture
+    def port(self, certificates: Path) -> Iterator[int]:
+        """The port of a broker that lets in whoever has a certificate of the authority."""
+        background = Background()
+        files = {"cafile": "ca.pem", "certfile": "broker.pem", "keyfile": "broker.key"}
+        listening = [f"{name} {certificates / file}" for name, file in files.items()] + ["require_certificate true"]
+        made = background.run(_made("mosquitto", certificates, listening))
+        background.run(made.start())
+        yield made.port
+        background.run(made.stop())
+        background.close()
+
+    def probe(self, port: int, certificates: Path, **files: str) -> str:
+        options = {name: str(certificates / file) for name, file in files.items()}
+        of = row(port, "5").model_copy(update={"url": f"mqtts://localhost:{port}", "options": options})
+        return connect(of).probe().text
+
+    def test_lets_in_who_has_a_certificate(self, port: int, certificates: Path) -> None:
+        text = self.probe(port, certificates, ca="ca.pem", cert="mdus.pem", key="mdus.key")
+
+        assert text == f"MQTT 5 at localhost:{port}"
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            pytest.param({"ca": "ca.pem"}, id="none of ours"),
+            pytest.param({"cert": "mdus.pem", "key": "mdus.key"}, id="an authority nobody trusts"),
+            pytest.param({"ca": "mdus.pem", "cert": "mdus.pem", "key": "mdus.key"}, id="another authority"),
+        ],
+    )
+    def test_lets_in_nobody_else(self, port: int, certificates: Path, files: dict[str, str]) -> None:
+        with pytest.raises(TransientError, match="the broker of city"):
+            self.probe(port, certificates, **files)
+
+
+def _signed(folder: Path, name: str, *how: str) -> None:
+    made = ["-newkey", "rsa:2048", "-nodes", "-days", "1", *how]
+    files = ["-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+    subprocess.run(["openssl", "req", *made, *files], check=True, capture_output=True)

@@ -54,7 +54,7 @@ _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _ARRIVALS: Final = 20
 
 #: Seconds that are waited for a message before whoever listens may do something else.
-_MOMENT: Final = 0.2
+_MOMENT: Final = 0.05
 
 #: MQTT counts the seconds of a message's life in 32 bits.
 _LONGEST_LIFE: Final = 2**32 - 1
@@ -198,7 +198,11 @@ class MqttHeadEnd(SilentHeadEnd):
             session_seconds=self._session_seconds,
             most_unacknowledged=self._messages_at_once,
         )
-        connection.subscribe(self._topics.filters)
+        try:
+            connection.subscribe(self._topics.filters, seconds=self._seconds)
+        except TransientError:
+            connection.close()
+            raise
         log.info("broker_connected", head_end=self.name, session=connection.session_present)
         return connection
 

@@ -104,6 +104,7 @@ class Connection:
         self._messages: deque[Incoming] = deque()
         self._answers: dict[int, ReasonCode] = {}  # by packet number: how messages sent were acknowledged
         self._welcome: ReasonCode | None = None
+        self._is_subscribed = False
         self._not_let_read: ReasonCode | None = None
         self._farewell: ReasonCode | None = None  # why the broker ended it, where it said so
         self._window = _WINDOW
@@ -210,17 +211,26 @@ class Connection:
 
     # ---- receiving ---------------------------------------------------------------------------------------------------
 
-    def subscribe(self, filters: Sequence[str]) -> None:
-        """Subscribe with QoS 1; `receive` says where the broker does not let us.
+    def subscribe(self, filters: Sequence[str], *, seconds: float) -> None:
+        """Subscribe with QoS 1; raises TransientError where the broker does not let us.
 
-        Nobody waits for the answer here: behind it may be all that came while we were away. What is retained comes for
-        a new subscription only, where the broker can tell (MQTT 5).
+        In a session that was kept the answer is not waited for: before it may come all that came while we were away,
+        and `receive` raises. What is retained comes for a new subscription only, where the broker can tell (MQTT 5).
         """
         if self._broker.is_5:
             wish = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
             self._client.subscribe([(each, wish) for each in filters])
         else:
             self._client.subscribe([(each, 1) for each in filters])
+        deadline = time.monotonic() + seconds
+        try:
+            while not self.session_present and not self._is_subscribed and time.monotonic() < deadline:
+                self._pump(deadline - time.monotonic())
+        except Broken as error:
+            raise self._broke(error) from error
+        if not self.session_present and not self._is_subscribed:
+            raise TransientError(f"the broker of {self._broker.name} does not answer what we want to read")
+        self._check_right()
 
     def receive(self, most: int, *, seconds: float) -> list[Incoming]:
         """Return messages that came: when there are `most`, or no more follow; none where none came for so long.
@@ -237,10 +247,16 @@ class Connection:
                 self._pump(_LULL)
         except Broken as error:
             # What came before is not acknowledged, and will come again.
-            raise TransientError(f"the connection to the broker of {self._broker.name} broke: {error}") from error
+            raise self._broke(error) from error
+        self._check_right()
+        return [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
+
+    def _broke(self, error: Broken) -> TransientError:
+        return TransientError(f"the connection to the broker of {self._broker.name} broke: {error}")
+
+    def _check_right(self) -> None:
         if self._not_let_read is not None:
             raise TransientError(f"the broker of {self._broker.name} does not let us read: {self._not_let_read}")
-        return [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
 
     # ---- what paho calls ---------------------------------------------------------------------------------------------
 
@@ -273,6 +289,7 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         del client, userdata, number, properties
+        self._is_subscribed = True
         self._not_let_read = next((reason for reason in reasons if reason.is_failure), None)
 
     def _on_publish(
