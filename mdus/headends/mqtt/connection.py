@@ -31,7 +31,7 @@ _CONNECT_SECONDS: Final = 5.0
 _WINDOW: Final = 100
 
 #: Seconds without a message after which those received so far are handed over.
-_LULL: Final = 0.02
+_LULL: Final = 0.005
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,7 +35,7 @@ def row(port: int, *, version: str = "5", **changes: Any) -> Row:
         "kind": "mqtt",
         "url": f"mqtt://127.0.0.1:{port}",
         "time_zone": "Europe/Berlin",
-        "timeout_seconds": 0.5,
+        "timeout_seconds": 10.0,
         "options": options,
     }
     return Row(**(values | changes))
@@ -66,6 +66,12 @@ def broker() -> Iterator[ScriptedBroker]:
 @pytest.fixture(params=["5", "3.1.1"])
 def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture
+def impatient(broker: ScriptedBroker, version: str) -> MqttHeadEnd:
+    """The head end with half a second for an answer."""
+    return connect(row(broker.port, version=version, timeout_seconds=0.5))
 
 
 @pytest.fixture
@@ -156,22 +162,22 @@ class TestSubmit:
 
     @pytest.mark.parametrize("step", ["refuse", "cut", "silence"])
     def test_may_be_tried_again_when_it_was_not_let_in(
-        self, head_end: MqttHeadEnd, broker: ScriptedBroker, step: str
+        self, impatient: MqttHeadEnd, broker: ScriptedBroker, step: str
     ) -> None:
         broker.connections = [step]
 
         with pytest.raises(TransientError, match="the broker of city"):
-            head_end.submit(batch(CommandKind.SWITCH))
+            impatient.submit(batch(CommandKind.SWITCH))
         assert broker.sent == []
 
     @pytest.mark.parametrize("step", ["cut", "silence"])
     def test_is_uncertain_without_an_acknowledgement(
-        self, head_end: MqttHeadEnd, broker: ScriptedBroker, step: str
+        self, impatient: MqttHeadEnd, broker: ScriptedBroker, step: str
     ) -> None:
         broker.messages = ["ack", step]
 
         with pytest.raises(UncertainError, match="of 2 messages"):
-            head_end.submit(batch(CommandKind.SWITCH, CommandKind.SWITCH))
+            impatient.submit(batch(CommandKind.SWITCH, CommandKind.SWITCH))
 
     def test_sends_nothing_once_more_that_was_given_up(self, head_end: MqttHeadEnd, broker: ScriptedBroker) -> None:
         broker.messages = ["cut"]
