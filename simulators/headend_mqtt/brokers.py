@@ -92,9 +92,13 @@ class _Own:
         """This will wait until nobody listens on the port any more: who did may be ending."""
         await _until(self._is_free, f"port {self.port} stays in use")
 
-    async def until_listening(self) -> None:
-        """This will wait until somebody listens there."""
-        await _until(lambda: not self._is_free(), f"no broker listens on port {self.port}")
+    def is_listening(self) -> bool:
+        """This will tell whether somebody listens there."""
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def _is_free(self) -> bool:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probing:
@@ -136,10 +140,11 @@ class Mosquitto(_Own):
             lines.append("user root")  # lest it may not write into the folder
         settings = self.folder / "mosquitto.conf"
         settings.write_text("\n".join(lines) + "\n")
-        self._process = await asyncio.create_subprocess_exec(
-            self._program, "-c", str(settings), preexec_fn=_end_with_parent
-        )
-        await self.until_listening()
+        process = await asyncio.create_subprocess_exec(self._program, "-c", str(settings), preexec_fn=_end_with_parent)
+        self._process = process
+        await _until(lambda: process.returncode is not None or self.is_listening(), "mosquitto does not listen")
+        if process.returncode is not None:
+            raise NoBroker(f"mosquitto ended at once ({process.returncode}): is port {self.port} somebody else's?")
 
     async def stop(self) -> None:
         """This will end it; it keeps what it has."""

@@ -91,7 +91,7 @@ class Site:
         self.advance()
         command = [sys.executable, "-m", "simulators.headend_mqtt", *VARIANTS[variant], "--port", "0"]
         command += ["--meters", "6", "--latency", "0", "--failure-rate", "0", "--event-rate", "0", "--hear-delay", "0"]
-        command += ["--clock", str(self._clock), *options]
+        command += ["--clock", str(self._clock), "--state", str(folder / "state"), *options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         first = json.loads(self.process.stdout.readline())
