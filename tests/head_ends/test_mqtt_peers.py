@@ -16,13 +16,12 @@ import pytest
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import Batch, CommandResult, ConcentratorTold, FieldEvent, Heard, RawDelivery
-from mdus.headends.mqtt import codec
 from mdus.headends.mqtt.adapter import MqttHeadEnd, connect
 from mdus.messaging.retry import TransientError
 from mdus.settings import HeadEnd as Row
 from simulators.headend_mqtt.brokers import Broker
 from tests.head_ends.mqtt_sites import CONCENTRATOR, PATIENCE, PEERS, STATE, Background, Concentrator, broker, until
-from tests.unit.headends.mqtt.test_codec import AT, SERIAL, command
+from tests.unit.headends.mqtt.test_codec import AT, SERIAL, command, decode
 
 #: Brokers with the versions of MQTT they speak.
 SITES = ("mosquitto-5", "mosquitto-3.1.1", "amqtt-3.1.1")
@@ -75,7 +74,7 @@ class Site:
 
     def heard(self) -> list[FieldEvent]:
         """Return what has arrived, decoded and taken."""
-        return [event for some in self.batches() for each in some for event in codec.decode(each)]
+        return [event for some in self.batches() for each in some for event in decode(each)]
 
     def wait_for(self, kind: type[FieldEvent], *, count: int = 1) -> list[Any]:
         """Return events of a kind once there are so many."""
@@ -220,7 +219,7 @@ class TestBacklog:
         assert max(map(len, batches)) <= 200
         ids = [json.loads(each.body)["id"] for some in batches for each in some]
         assert sorted(set(ids)) == sorted(f"m-{number}" for number in range(1000))
-        events = [event for some in batches for each in some for event in codec.decode(each)]
+        events = [event for some in batches for each in some for event in decode(each)]
         assert {type(event) for event in events} == {Heard}
 
 

@@ -9,22 +9,32 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import (
     CommandResult,
     ConcentratorTold,
+    Decode,
     FieldEvent,
+    FieldIntervals,
+    FieldReading,
     Heard,
     RawDelivery,
+    Unmapped,
     UnreadableLine,
 )
 from mdus.domain.register import Register
 from mdus.headends import _members as members
 from mdus.headends.mqtt import values
 from mdus.headends.mqtt.topics import Kind, Place
+from mdus.headends.mqtt.values import Names
+from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 #: The version of the messages, their member `v`.
 VERSION: Final = 1
@@ -138,7 +148,13 @@ def is_in_place(body: bytes, place: Place) -> bool:
     return place.device is None or content.get("meter") == place.device
 
 
-def decode(delivery: RawDelivery) -> Iterator[FieldEvent]:
+def decoder(settings: Settings, row: Row) -> Decode:
+    """Return what decodes the messages of one head end, with the names that the tables have for it."""
+    names = Names(channels=ChannelMap.of(settings, head_end=row), events=EventMap.of(settings, head_end=row))
+    return partial(decode, names=names)
+
+
+def decode(delivery: RawDelivery, *, names: Names) -> Iterator[FieldEvent]:
     """Return the events of a message; the delivery's topic is its kind, its correlation the correlation data."""
     content = members.of_body(delivery.body)
     if delivery.topic == MISPLACED:
@@ -149,26 +165,26 @@ def decode(delivery: RawDelivery) -> Iterator[FieldEvent]:
         raise ValueError(f"v is {version!r}, only {VERSION} is understood")
     match delivery.topic:
         case Kind.RESPONSE:
-            return _response(content, delivery.correlation)
+            return _response(content, delivery.correlation, names)
         case Kind.READING:
-            return _readings(content)
+            return _readings(content, names)
         case Kind.EVENT:
-            return iter(values.alarms(content, members.text(content, "meter", "")))
+            return values.alarms(content, members.text(content, "meter", ""), names)
         case Kind.STATE:
             return iter([_state(content)])
         case _:
             raise ValueError(f"a concentrator tells nothing under {delivery.topic!r}")
 
 
-def _response(content: Mapping[str, Any], correlation: str) -> Iterator[FieldEvent]:
+def _response(content: Mapping[str, Any], correlation: str, names: Names) -> Iterator[FieldEvent]:
     serial = members.text(content, "meter", "")
-    readings = tuple(values.readings(content, serial))
-    blocks = tuple(values.intervals(content, serial))
+    told = (*values.readings(content, serial, names), *values.intervals(content, serial, names))
+    readings = tuple(each for each in told if isinstance(each, FieldReading))
+    blocks = tuple(each for each in told if isinstance(each, FieldIntervals))
     key = _command_key(content, correlation)
     if key is None:
         # No command is answered by it, but what was counted was counted.
-        yield from readings
-        yield from blocks
+        yield from told
         yield UnreadableLine(line=1, reason="the response names no command: neither correlation data nor cid")
         return
     status = members.text(content, "status", "")
@@ -176,6 +192,7 @@ def _response(content: Mapping[str, Any], correlation: str) -> Iterator[FieldEve
         raise ValueError(f"status is {status!r}, neither ok nor failed")
     succeeded = status == "ok"
     code = None if succeeded else members.text(content, "code", "")
+    yield from (each for each in told if isinstance(each, Unmapped))
     yield CommandResult(
         command_key=key,
         correlation=None,
@@ -218,13 +235,13 @@ def _switch_state(content: Mapping[str, Any]) -> SwitchState | None:
         raise ValueError(f"state is {text!r}, neither connected nor disconnected") from None
 
 
-def _readings(content: Mapping[str, Any]) -> Iterator[FieldEvent]:
+def _readings(content: Mapping[str, Any], names: Names) -> Iterator[FieldEvent]:
     serial = members.text(content, "meter", "")
     heard_at = members.optional_instant(content, "heard", "")
     if heard_at is not None:
         yield Heard(serial_id=serial, at=heard_at)
-    yield from values.readings(content, serial)
-    yield from values.intervals(content, serial)
+    yield from values.readings(content, serial, names)
+    yield from values.intervals(content, serial, names)
 
 
 def _state(content: Mapping[str, Any]) -> ConcentratorTold:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from textwrap import dedent
+from typing import Any, ClassVar
 
 import pytest
 
+from mdus.bootstrap.tables import SHARED_TABLES
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.head_end import (
     CommandResult,
     ConcentratorTold,
+    Decode,
     FieldAlarm,
     FieldIntervals,
     FieldReading,
     Heard,
     RawDelivery,
+    Unmapped,
     UnreadableLine,
 )
 from mdus.domain.register import Register
 from mdus.headends.mqtt import codec
 from mdus.headends.mqtt.topics import Kind, Place
+from mdus.settings import HeadEnd as Row
+from mdus.settings import load_settings
 
 AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
 KEY = ("SAP", "000000000000010042")
@@ -43,6 +51,15 @@ BLOCK = {
 DEVICE = EndDevice(
     sender_system=KEY[0], device_id=KEY[1], serial_id=SERIAL, material_id="M", valid_from=date(2026, 1, 1)
 )
+
+
+def decoder(**environ: str) -> Decode:
+    """Return the decoder of the head end `city`."""
+    settings = load_settings(environ, tables=SHARED_TABLES)
+    return codec.decoder(settings, Row(name="city", kind="mqtt", time_zone="Europe/Berlin"))
+
+
+decode = decoder()
 
 
 def command(kind: CommandKind, **changes: Any) -> Command:
@@ -87,7 +104,7 @@ def delivery(topic: str, body: dict[str, Any] | bytes, *, correlation: str = "")
 
 
 def decoded(topic: str, body: dict[str, Any] | bytes, *, correlation: str = "") -> list[Any]:
-    return list(codec.decode(delivery(topic, body, correlation=correlation)))
+    return list(decode(delivery(topic, body, correlation=correlation)))
 
 
 def message(**changes: Any) -> dict[str, Any]:
@@ -288,18 +305,87 @@ class TestEvents:
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
-            ({"code": "85"}, r"events\[0\].code is '85'"),
             ({"ts": None}, r"events\[0\].ts is missing"),
             ({"props": {"phase": 1}}, r"events\[0\].props.phase is not text"),
             ({"props": "phase"}, r"events\[0\].props is not an object"),
         ],
-        ids=["code", "ts", "text of props", "props"],
+        ids=["ts", "text of props", "props"],
     )
     def test_are_refused_with_the_place_of_the_mistake(self, changes: dict[str, Any], reason: str) -> None:
         event = {"id": "e-1", "code": "3.26.0.85", "ts": "2026-03-29T01:00:04Z"} | changes
 
         with pytest.raises(ValueError, match=reason):
             decoded("evt", message(events=[event]))
+
+
+class TestNames:
+    """What is told by a name of the concentrator's own."""
+
+    TABLES: ClassVar = {
+        "channels.toml": """
+            [[channels]]
+            name = "load"
+            head_end = "city"
+            obis = "1-0:1.29.0"
+            kind = "interval"
+            unit = "kWh"
+            names = { mqtt = ["load"] }
+
+            [[channels]]
+            name = "total"
+            obis = "1-0:1.8.0"
+            kind = "register"
+            unit = "kWh"
+            names = { mqtt = ["total energy"] }
+            """,
+        "field_events.toml": """
+            [[field_events]]
+            name = "door"
+            head_end = "city"
+            event = "3.12.29.39"
+            codes = { mqtt = ["DOOR_OPEN"] }
+            """,
+    }
+
+    @pytest.fixture
+    def told(self, tmp_path: Path) -> Callable[[str, dict[str, Any]], list[Any]]:
+        for name, text in self.TABLES.items():
+            (tmp_path / name).write_text(dedent(text))
+        own = decoder(MDUS_CONFIG=str(tmp_path))
+        return lambda topic, body: list(own(delivery(topic, body)))
+
+    def test_is_what_the_tables_say(self, told: Callable[[str, dict[str, Any]], list[Any]]) -> None:
+        reading, block = told(
+            "rdg", message(reads=[READ | {"obis": "total energy"}], blocks=[BLOCK | {"obis": "load"}])
+        )
+        (alarm,) = told("evt", message(events=[{"id": "e", "code": "door_open", "ts": "2026-03-29T01:00:04Z"}]))
+
+        assert (reading.reading_type, reading.value, reading.unit) == ("1-0:1.8.0*255", Decimal("12345.60"), "kWh")
+        assert (block.reading_type, block.unit) == ("1-0:1.29.0*255", "kWh")
+        assert alarm.event_type == "3.12.29.39"
+
+    def test_that_no_row_explains_is_told_as_it_came(self) -> None:
+        reads = [READ | {"obis": "odd"}, READ]
+        reading, *others = decoded("rdg", message(reads=reads, blocks=[BLOCK | {"obis": "odder"}]))
+        (event,) = decoded("evt", message(events=[{"id": "e", "code": "85", "ts": "2026-03-29T01:00:04Z"}]))
+
+        assert reading == Unmapped(
+            serial_id=SERIAL, source="channel", code="mqtt: odd", at=AT, value="12345.60", unit="kWh"
+        )
+        assert others[0] == READING
+        assert (others[1].code, others[1].text) == ("mqtt: odder", "2 intervals of 15 minutes")
+        assert event == Unmapped(serial_id=SERIAL, source="event", code="mqtt: 85", at=AT)
+
+    def test_in_an_answer_costs_the_answer_nothing(self) -> None:
+        unmapped, result = decoded("rsp", response(reads=[READ | {"obis": "odd"}, READ]), correlation="cmd-77")
+
+        assert unmapped.code == "mqtt: odd"
+        assert (result.command_key, result.readings) == ("cmd-77", (READING,))
+
+    def test_is_printed_in_full_where_it_is_an_obis_code(self) -> None:
+        (reading,) = decoded("rdg", message(reads=[READ | {"obis": "1-0:1.8.0"}]))
+
+        assert reading == READING
 
 
 class TestState:
