@@ -32,6 +32,9 @@ from tests.made_once import share_compiled, toml
 _MEMORY: Final = Path("/dev/shm")
 _ROOM: Final = 4 * 1024**3
 
+#: Where Debian has programs that are no commands; users have no path to them.
+_OF_DAEMONS: Final = ("/usr/local/sbin", "/usr/sbin")
+
 #: Databases that are kept a while after their tests: a server waits 100 ms before it drops one that was just left.
 _KEPT: Final = 4
 
@@ -45,6 +48,17 @@ def require(module: str, *, purpose: str) -> ModuleType:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+def require_program(program: str, *, purpose: str) -> str:
+    """Return where a program is, or skip with the reason; where `CI` is set, nothing may be missing, so fail."""
+    path = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_OF_DAEMONS]))
+    if path is not None:
+        return path
+    reason = f"{purpose} needs the program {program}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)

@@ -9,3 +9,6 @@ VARIANTS: dict[str, list[str]] = {
     "5": ["--broker", "mosquitto", "--version", "5"],
     "3.1.1": ["--broker", "amqtt", "--version", "3.1.1"],
 }
+
+#: The programs that variants need beside Python.
+PROGRAMS: dict[str, str] = {"5": "mosquitto"}

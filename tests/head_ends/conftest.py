@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require_program
 from tests.head_ends.city import City
 from tests.head_ends.kinds import Variant, variants
 
@@ -57,6 +58,8 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def city(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[City]:
     """A running simulated head end of each kind, on each database."""
+    if request.param.program is not None:
+        require_program(request.param.program, purpose=f"the head end {request.param}")
     options = {name: value for mark in request.node.iter_markers("run_with") for name, value in mark.kwargs.items()}
     city = City(request.param, database_url, tmp_path, **options)
     yield city

@@ -44,6 +44,12 @@ class Variant:
         return discover().kinds[self.kind]
 
     @property
+    def program(self) -> str | None:
+        """The program its simulator needs beside Python, if any."""
+        programs: dict[str, str] = getattr(importlib.import_module(f"simulators.{_PREFIX}{self.kind}"), "PROGRAMS", {})
+        return programs.get(self.name)
+
+    @property
     def faults(self) -> frozenset[str]:
         """The faults its simulator can have."""
         table: dict[str, Any] = importlib.import_module(f"simulators.{_PREFIX}{self.kind}.faults").FAULTS

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import socket
 import threading
 import time
@@ -17,13 +15,13 @@ from queue import Queue
 from typing import Any, Protocol
 
 import aiomqtt
-import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from simulators.headend_mqtt.brokers import Amqtt, Broker, Mosquitto
+from tests.conftest import require_program
 
 PATIENCE = 30.0
 
@@ -68,12 +66,7 @@ def broker(name: str, folder: Path, *, listening: Sequence[str] = ()) -> Broker:
     """
     if name == "amqtt":
         return Amqtt(0, folder)
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-    if shutil.which("mosquitto", path=path) is None:
-        reason = "the broker mosquitto is not installed (Debian: apt-get install mosquitto)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_program("mosquitto", purpose="a broker")
     return Mosquitto(0, folder, listening=listening)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +23,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from simulators.clock import real_now, stamp
-from simulators.headend_mqtt import VARIANTS
+from simulators.headend_mqtt import PROGRAMS, VARIANTS
+from tests.conftest import require_program
 
 NOON = datetime(2026, 3, 27, 11, 0, tzinfo=UTC)
 PATIENCE = 30.0
@@ -194,9 +193,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
 
     def make(variant: str, *options: str) -> Site:
-        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-        if variant == "5" and shutil.which("mosquitto", path=path) is None and not os.environ.get("CI"):
-            pytest.skip("the broker mosquitto is not installed (Debian: apt-get install mosquitto)")
+        if variant in PROGRAMS:
+            require_program(PROGRAMS[variant], purpose=f"variant {variant}")
         sites.append(Site(variant, tmp_path, *options))
         return sites[-1]
 
