@@ -17,6 +17,7 @@ from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import ControlCategory, ControlStatus
 from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.head_end import Batch, Submission
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.storage.command import COMMAND
@@ -404,11 +405,11 @@ class TestResults:
         _, command = field.switch()
         real = field.head_end.submit
 
-        def submit_slowly(*args: Any, correlation: str, **named: Any) -> Any:
-            field.push("results", field.result(command, correlation=correlation))
+        def submit_slowly(batch: Batch) -> Submission:
+            field.push("results", field.result(command, correlation=batch.correlation))
             field.readings.turn()
             assert field.stored(command).status is CommandStatus.DONE
-            return real(*args, correlation=correlation, **named)
+            return real(batch)
 
         field.head_end.submit = submit_slowly  # type: ignore[method-assign]
 
@@ -728,8 +729,11 @@ class TestTwoWorkers:
 
 
 def test_results_of_a_batch_are_one_call(field: Field, scripted: ScriptedHeadEnd) -> None:
-    field.device()
-    commands = [field.command(CommandKind.READ_ON_DEMAND) for _ in range(3)]
+    devices = [field.device(f"{number}", f"10{number}") for number in range(3)]
+    commands = [
+        field.command(CommandKind.READ_ON_DEMAND, device_id=device.device_id, serial_id=device.serial_id)
+        for device in devices
+    ]
     field.worker.turn()
     correlation = scripted.submitted[0]["correlation_id"]
     push = field.result(commands[0], correlation=correlation)
