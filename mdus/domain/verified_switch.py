@@ -58,6 +58,8 @@ NEVER_TRIED: Final = frozenset(
         "NO_BREAKER",
         NOT_CAPABLE,
         "BUSY",
+        "LOAD_SIDE_VOLTAGE",
+        "NOT_ADDRESSABLE",
     }
 )
 
