@@ -134,8 +134,9 @@ def claim_due(
     """Claim due commands of one kind until the transaction ends, those planned first leading.
 
     Never two for one meter: a head end may answer by call and meter. Switches, limits and load control of one claim
-    expire at the same instant, so that their job can carry it. Reconnections come first, and no switch leaves while an
-    earlier order of its meter is open. What is beyond the limits stays for a later turn.
+    expire at the same instant, and its switches want the same state, so that one job can carry them. Reconnections come
+    first, and no switch leaves while an earlier order of its meter is open. What is beyond the limits stays for a later
+    turn.
     """
     free = free_places(connection, head_end, limits)
     limit = limit if free.in_all is None else min(limit, free.in_all)
@@ -151,12 +152,13 @@ def claim_due(
         due = and_(due, ~is_held_up(now))
         order = (case((_TABLE.c.wanted_state == SwitchState.CONNECTED, 0), else_=1), *order)
     if kind in HARMS_WHEN_LATE:
+        alike = (_TABLE.c.expires_at, _TABLE.c.wanted_state)
         first = connection.execute(
-            select(_TABLE.c.expires_at).where(due).order_by(*order).limit(1).with_for_update(skip_locked=True)
-        ).scalar()
+            select(*alike).where(due).order_by(*order).limit(1).with_for_update(skip_locked=True)
+        ).first()
         if first is None:
             return []
-        due = and_(due, _TABLE.c.expires_at == first)
+        due = and_(due, *(column == value for column, value in zip(alike, first, strict=True)))
     claimed = _claim(connection, due, order=order, limit=limit)
     places = places_of(connection, head_end, [each.command.serial_id for each in claimed], limits, free)
     return [each for each in claimed if places.take(each.command.serial_id)]

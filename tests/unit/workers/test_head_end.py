@@ -432,6 +432,20 @@ class TestGovernor:
             second.command_key: "2026-03-27T11:30:00Z",
         }
 
+    def test_gives_the_head_end_switches_to_one_state_at_a_time(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        other = field.device("0000005678", "000000000000010043")
+        field.switch()
+        field.switch(ControlCategory.RECONNECT, device_id=other.device_id, serial_id=other.serial_id)
+
+        while field.worker.turn():
+            pass
+
+        assert [[device["state"] for device in body["devices"]] for body in scripted.submitted] == [
+            ["connected"],
+            ["disconnected"],
+        ]
+
     def test_leaves_a_switch_whose_order_somebody_else_holds(
         self, postgresql_url: str, scripted: ScriptedHeadEnd
     ) -> None:
