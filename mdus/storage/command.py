@@ -70,8 +70,8 @@ COMMAND = ValueTable(
             "command_polled",
             "head_end",
             "poll_at",
-            sqlite_where=text("status = 'accepted' AND poll_at IS NOT NULL"),
-            postgresql_where=text("status = 'accepted' AND poll_at IS NOT NULL"),
+            sqlite_where=text("status IN ('accepted', 'timed_out') AND poll_at IS NOT NULL"),
+            postgresql_where=text("status IN ('accepted', 'timed_out') AND poll_at IS NOT NULL"),
         ),
         Index("command_owner", "owner_kind", "owner_key"),
         Index("command_device", "sender_system", "device_id"),
@@ -130,7 +130,9 @@ HEAD_END_DELIVERY = Table(
 
 # Conditions in the very words of the partial indexes: SQLite proves nothing about a bound value.
 COMMAND_IS_READY: ColumnElement[bool] = literal_column("command.status = 'ready'")
-COMMAND_IS_POLLED: ColumnElement[bool] = literal_column("command.status = 'accepted' AND command.poll_at IS NOT NULL")
+COMMAND_IS_POLLED: ColumnElement[bool] = literal_column(
+    "command.status IN ('accepted', 'timed_out') AND command.poll_at IS NOT NULL"
+)
 COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('submitting', 'accepted')")
 DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')")
 

@@ -1,10 +1,13 @@
-"""Asking head ends for the results of calls they have accepted: when it is time, when they say so, and when overdue."""
+"""Asking head ends for the results of calls they have accepted: when it is time, when they say so, and when overdue.
+
+Of a call that was given up a result may still come, and it tells where a breaker stands: it is asked for another day.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import BindParameter, Connection, and_, func, select, update
 from sqlalchemy.sql import ColumnElement
@@ -15,6 +18,9 @@ from mdus.storage.command import COMMAND, COMMAND_INTENT, COMMAND_IS_POLLED, COM
 from mdus.storage.keys import among
 
 _TABLE = COMMAND.table
+
+#: How long after its time a result is asked for, as long as a delivery that belongs to nothing is kept waiting.
+_GIVEN_UP_AFTER: Final = timedelta(hours=24)
 
 #: A value, or its place in a statement that is made once.
 _Text: TypeAlias = "str | BindParameter[Any]"
@@ -50,14 +56,16 @@ def open_tokens(connection: Connection, head_end: str, *, answer_by: datetime, l
     return [token for token in connection.scalars(query) if token is not None]
 
 
-def claim_polls(connection: Connection, head_end: str, *, pause: timedelta, longest: int, limit: int) -> list[str]:
+def claim_polls(
+    connection: Connection, head_end: str, *, now: datetime, pause: timedelta, longest: int, limit: int
+) -> list[str]:
     """Return the calls whose results are to be asked for now, and put each off until it is due again.
 
     The pause doubles with each time up to `longest` times as much. Several may ask for one: they fetch the same.
     """
     query = (
         select(_TABLE.c.token, func.max(_TABLE.c.polls))
-        .where(is_polled(head_end))
+        .where(is_polled(head_end, wanted_from(now)))
         .group_by(_TABLE.c.token)
         .order_by(func.min(_TABLE.c.poll_at))
         .limit(limit)
@@ -75,24 +83,33 @@ def claim_polls(connection: Connection, head_end: str, *, pause: timedelta, long
 
 
 def note_ready(connection: Connection, head_end: str, tokens: Collection[str]) -> frozenset[str]:
-    """Have the results of these calls asked for at once; returns the tokens that are of calls we know."""
+    """Have the results of these calls asked for at once, also of one that was given up.
+
+    Returns the tokens that are of calls we know.
+    """
     if not tokens:
         return frozenset()
     intent = COMMAND_INTENT
     named = [(head_end, token) for token in sorted(tokens)]
-    known = select(intent.c.token).where(among(connection, [intent.c.head_end, intent.c.token], named)).distinct()
-    found = frozenset(token for token in connection.scalars(known) if token is not None)
+    named_here = among(connection, [intent.c.head_end, intent.c.token], named)
+    found = frozenset(connection.scalars(select(intent.c.token).where(named_here).distinct()))
     connection.execute(
         update(_TABLE)
         .where(
-            COMMAND_IS_UNDER_WAY,
-            _TABLE.c.status == CommandStatus.ACCEPTED,
-            _TABLE.c.head_end == head_end,
+            _TABLE.c.id.in_(select(intent.c.command_id).where(named_here)),
+            _TABLE.c.status.in_([CommandStatus.ACCEPTED, CommandStatus.TIMED_OUT]),
             _TABLE.c.token.in_(sorted(found)),
         )
         .values(poll_at=database_now(), polls=0)
     )
     return found
+
+
+def stop(connection: Connection, command_ids: Collection[int]) -> None:
+    """Ask no more for the results of these commands: they are here, if late."""
+    if command_ids:
+        ids = [(command_id,) for command_id in sorted(command_ids)]
+        connection.execute(update(_TABLE).where(among(connection, [_TABLE.c.id], ids)).values(poll_at=None))
 
 
 def note_asked(connection: Connection, head_end: str, tokens: Collection[str], *, now: datetime) -> None:
@@ -105,9 +122,19 @@ def note_asked(connection: Connection, head_end: str, tokens: Collection[str], *
         )
 
 
-def is_polled(head_end: _Text) -> ColumnElement[bool]:
-    """Return the condition that the result of a command is to be asked for now."""
-    return and_(COMMAND_IS_POLLED, _TABLE.c.head_end == head_end, _TABLE.c.poll_at <= database_now())
+def wanted_from(now: datetime) -> datetime:
+    """Return the instant (business time) before which a result must have been due that is not asked for any more."""
+    return now - _GIVEN_UP_AFTER
+
+
+def is_polled(head_end: _Text, since: _Instant) -> ColumnElement[bool]:
+    """Return the condition that the result of a command is to be asked for now: one that was due after `since`."""
+    return and_(
+        COMMAND_IS_POLLED,
+        _TABLE.c.head_end == head_end,
+        _TABLE.c.poll_at <= database_now(),
+        _TABLE.c.answer_by > since,
+    )
 
 
 def is_overdue(head_end: _Text, now: _Instant) -> ColumnElement[bool]:

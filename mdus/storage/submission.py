@@ -31,7 +31,7 @@ from mdus.storage.concentrator import is_behind, is_out_of_reach
 from mdus.storage.end_device_control import END_DEVICE_CONTROL, is_held_up
 from mdus.storage.keys import among, among_given, told
 from mdus.storage.outstanding import Limits, free_places, places_of
-from mdus.storage.polling import is_overdue, is_polled
+from mdus.storage.polling import is_overdue, is_polled, wanted_from
 from mdus.storage.registry import END_DEVICE, REGISTER
 from mdus.storage.rows import insert_rows, update_rows
 
@@ -105,7 +105,8 @@ class Ended:
 
 def pending(connection: Connection, head_end: str, *, now: datetime) -> Pending:
     """Return what there is to do for a head end; one statement, so an idle turn costs next to nothing."""
-    row = connection.execute(_pending_query(), {"head_end": head_end, "now": now}).one()
+    asked = {"head_end": head_end, "now": now, "wanted_from": wanted_from(now)}
+    row = connection.execute(_pending_query(), asked).one()
     return Pending(
         kinds=frozenset(kind for kind, due in zip(CommandKind, row, strict=False) if due),
         expired=bool(row.expired),
@@ -124,7 +125,8 @@ def _pending_query() -> Any:
     questions.append(exists().where(_expired(head_end, now)).label("expired"))
     questions.append(exists().where(_orphaned(head_end)).label("orphaned"))
     questions.append(exists().where(is_overdue(head_end, now)).label("overdue"))
-    questions.append(exists().where(is_polled(head_end)).label("polled"))
+    wanted: BindParameter[Any] = bindparam("wanted_from")
+    questions.append(exists().where(is_polled(head_end, wanted)).label("polled"))
     return select(*questions)
 
 

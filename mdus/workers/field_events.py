@@ -63,6 +63,7 @@ class _Batch:
     answered: dict[tuple[str, str], Counter[float]] = field(default_factory=dict)  # seconds, by head end and kind
     taken: Taken = field(default_factory=Taken)
     ready: list[tuple[Told, str]] = field(default_factory=list)  # tokens of calls whose results may be fetched
+    told_late: set[int] = field(default_factory=set)  # commands that were given up, and have their result now
     concentrators: list[tuple[str, ConcentratorTold]] = field(default_factory=list)  # with their head end
 
 
@@ -233,6 +234,8 @@ def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Clai
     elif result.succeeded or state is not None:
         batch.taken.note_heard(device, at)  # provisioning says nothing of the meter itself: it need not be reachable
     if command.has_ended or command.command_key in batch.ended:
+        if command.status is CommandStatus.TIMED_OUT and result.is_final:
+            batch.told_late.add(claimed.id)
         return True
     if not result.is_final:
         return False
@@ -391,6 +394,7 @@ def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     connection = uow.connection
     uow.save([*batch.readings, *batch.changes, *contradicted(uow, batch.readings, now=now)])
     submission.end(connection, list(batch.ended.values()), now=now)
+    polling.stop(connection, batch.told_late)
     note_concentrators(connection, batch.concentrators)
     for labels, number in batch.counts.items():
         COMMANDS.labels(*labels).inc(number)

@@ -186,7 +186,12 @@ class HeadEndWorker:
             name, pause = self.head_end.name, self._poll_after or _POLL_PAUSE
             with self._database.begin() as uow:
                 tokens = polling.claim_polls(
-                    uow.connection, name, pause=pause, longest=_LONGEST_POLL, limit=_ASKED_AT_ONCE
+                    uow.connection,
+                    name,
+                    now=self._clock.now(),
+                    pause=pause,
+                    longest=_LONGEST_POLL,
+                    limit=_ASKED_AT_ONCE,
                 )
             new = 0
             for token in tokens:

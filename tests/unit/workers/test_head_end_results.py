@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from mdus.domain.command import CommandKind, CommandStatus
+from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import CommandResult, ConcentratorTold, FieldReading, ResultsReady, Submission
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.storage import delivery
@@ -202,6 +203,51 @@ class TestPolls:
 
         assert head_end.asked == ["t-1"]
         assert field.all(MeterReading, device_id=DEVICE) == []
+
+
+class TestGivenUp:
+    def given_up(self, field: Field, head_end: RehearsedHeadEnd) -> Command:
+        """Return a switch that was accepted, and timed out."""
+        _, command = field.switch()
+        turn(field)
+        field.clock.advance(hours=2)
+        turn(field)
+        assert field.stored(command).status is CommandStatus.TIMED_OUT
+        head_end.asked.clear()
+        moved = result(token="t-1", switch_state=SwitchState.DISCONNECTED)
+        head_end.tells |= {"ready": [ResultsReady(token="t-1")], "done": [moved]}
+        head_end.known["t-1"] = ["done"]
+        return command
+
+    def test_are_asked_for_when_they_are_ready_after_all(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = self.given_up(field, head_end)
+        push(field, "ready")
+        turn(field)
+
+        assert head_end.asked == ["t-1"]
+        assert field.stored(command).status is CommandStatus.TIMED_OUT
+        assert field.status_of().switch_state is SwitchState.DISCONNECTED
+
+    def test_are_asked_for_until_they_have_come(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        self.given_up(field, head_end)
+        _let_be_due(field)
+        turn(field)
+        _let_be_due(field)
+        turn(field)
+
+        assert head_end.asked == ["t-1"]
+        assert field.status_of().switch_state is SwitchState.DISCONNECTED
+
+    @pytest.mark.parametrize(("hours", "times"), [pytest.param(20, 1, id="a day"), pytest.param(30, 0, id="more")])
+    def test_are_asked_for_another_day(
+        self, field: Field, head_end: RehearsedHeadEnd, hours: float, times: int
+    ) -> None:
+        self.given_up(field, head_end)
+        field.clock.advance(hours=hours)
+        _let_be_due(field)
+        turn(field)
+
+        assert head_end.asked == ["t-1"] * times
 
 
 def _let_be_due(field: Field) -> None:
