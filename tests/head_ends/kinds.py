@@ -173,8 +173,12 @@ class SimulatedHeadEnd:
         self._post("storm", {"meters": meters})
 
     def switches(self) -> list[tuple[int, int]]:
-        """Return, per switch command it was told, how often it was received and executed."""
-        return [(count["received"], count["executed"]) for count in self._get("switch_counts").values()]
+        """Return, per switch command it has received, how often that was and how often it was executed.
+
+        Not every protocol has a word for the command: what is given again after it was lost may be one of its own.
+        """
+        counts = self._get("switch_counts").values()
+        return [(count["received"], count["executed"]) for count in counts if count["received"]]
 
     def commands(self, **which: str) -> list[dict[str, Any]]:
         """Return the device orders it took, oldest first."""

@@ -50,6 +50,7 @@ class Play:
         self.city = city
         self.commands: list[Command] = []
         self.first_ends: dict[str, CommandStatus] = {}
+        self.controls: list[EndDeviceControl] = []  # of the switches ordered last
         self.devices: list[EndDevice] = []
         self.controls: list[EndDeviceControl] = []  # not settled yet: the next disconnection waits for them
 
