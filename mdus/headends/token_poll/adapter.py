@@ -276,6 +276,7 @@ HEAD_END = HeadEndKind(
     connect=connect,
     decoder=codec.decoder,
     options=Options,
-    tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS}),
+    tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS}),
+    keeps_records=False,
     callbacks=Callbacks(correlation=_correlation, answer=_answer, refuse=_refuse),
 )
