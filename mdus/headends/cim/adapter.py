@@ -1,0 +1,394 @@
+"""Speaks to a head end of kind `cim`: commands become requests, and replies given at once say what became of them.
+
+```
+READ_ON_DEMAND, PING              get MeterReadings
+READ_REGISTERS, READ_INTERVALS    get MeterReadings from StartTime to EndTime
+SWITCH_STATE                      get EndDeviceConfig, or MeterReadings of the relay
+SWITCH, LIMIT_DEMAND ...          create EndDeviceControls
+PROVISION                         create MeterConfig
+```
+
+Results are replies at callback_url/cim, or stand in the reply given at once.
+
+A reply of one word for all (FAILED, without naming a meter) is read by its codes (`reply_codes`). What names meters is
+taken in like anything pushed, but for those whose commands were certainly not begun: they are rejected.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+from mdus.domain.capability import Capability
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.head_end import (
+    Batch,
+    Decode,
+    FieldMeter,
+    HeadEndKind,
+    RawDelivery,
+    Rejection,
+    SilentHeadEnd,
+    Submission,
+    options_of,
+)
+from mdus.headends.cim import callbacks, elements, reading_types, request_writing
+from mdus.headends.cim.decoding import ANSWERED, TOLD, Decoder, switch_state_of
+from mdus.headends.cim.message import Message
+from mdus.headends.cim.names import Names, Noun
+from mdus.headends.cim.naming import device_of, serial_of
+from mdus.headends.cim.options import CimOptions
+from mdus.headends.cim.payload_writing import PayloadWriter, can_provision
+from mdus.headends.cim.reply_codes import HARMLESS, ReplyClass, ReplyError
+from mdus.headends.cim.request_writing import CREATE, GET, Request
+from mdus.headends.cim.transport import Answered, Transport
+from mdus.messaging.retry import TransientError, UncertainError
+from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
+
+_CONTROLS: Final = frozenset(
+    {
+        CommandKind.SWITCH,
+        CommandKind.LIMIT_DEMAND,
+        CommandKind.CONTROL_LOAD,
+        CommandKind.SET_TIME,
+        CommandKind.SHOW_TEXT,
+    }
+)
+
+#: Classes of a failure after which a command was certainly not begun.
+_NOT_BEGUN: Final = frozenset({ReplyClass.REFUSED, ReplyClass.TOO_MANY, ReplyClass.LATER, ReplyClass.CALLED_OFF})
+
+#: The code of data that is not there.
+_NO_DATA: Final = "5.7"
+
+#: Words of a meter's status that say it is known and not served.
+_NOT_SERVED: Final = frozenset({"unprovisioned", "inactive", "removed", "retired", "in stock"})
+
+
+class CimHeadEnd(SilentHeadEnd):
+    """One head end of kind `cim`; may be used by several threads at once."""
+
+    def __init__(self, row: Row, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.name = row.name
+        self.batch_size = row.devices_per_call
+        self._options = options_of(row, CimOptions)
+        self._names = Names(self._options.namespaces)
+        self._payloads = PayloadWriter(self._names, self._options)
+        self._decoder = Decoder(self._options)
+        self._reply_address = f"{row.callback_url.rstrip('/')}/cim" if row.callback_url is not None else None
+        zone = self._options.zone_of_local_times
+        self._zone = ZoneInfo(zone) if zone is not None else None
+        self._transport = Transport(row, path=self._options.path, zone=self._zone)
+        self._now = now
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    # ---- commands ----------------------------------------------------------------------------------------------------
+
+    def submit(self, batch: Batch) -> Submission:
+        """Give the batch to the head end: one message, of stored values one per period.
+
+        A meter to be provisioned without a register, or with one no ReadingType is known for, is rejected here.
+        """
+        rejections = _refused_here(batch)
+        named = {rejection.command_key for rejection in rejections}
+        sent = [command for command in batch.commands if command.command_key not in named]
+        token, deliveries = batch.correlation, []
+        for request, commands in self._requests(batch, sent):
+            answered = self._post(request)
+            if answered.message is None:
+                continue
+            refused, delivery = self._settled(batch, request, commands, answered, answered.message)
+            token = answered.message.message_id or token
+            rejections += refused
+            deliveries += delivery
+        return Submission(
+            token="" if len(rejections) == len(batch.commands) else token,
+            rejections=tuple(rejections),
+            deliveries=tuple(deliveries),
+        )
+
+    def _requests(self, batch: Batch, sent: Sequence[Command]) -> Iterator[tuple[Request, Sequence[Command]]]:
+        if not sent:
+            return
+        kind, serials = batch.kind, [command.serial_id for command in sent]
+        if kind in _CONTROLS:
+            yield self._request(batch, CREATE, Noun.END_DEVICE_CONTROLS, self._payloads.controls(sent)), sent
+        elif kind is CommandKind.PROVISION:
+            of = [(command.sender_system, command.device_id) for command in sent]
+            devices = [(batch.devices[key], batch.registers.get(key, ())) for key in of]
+            element = self._payloads.meter_config(sent, devices)
+            yield self._request(batch, self._options.provision_verb, Noun.METER_CONFIG, element), sent
+        elif kind is CommandKind.SWITCH_STATE and self._options.switch_state_by == Noun.END_DEVICE_CONFIG:
+            element = self._payloads.of_meters_wanted(Noun.END_DEVICE_CONFIG, serials)
+            yield self._request(batch, GET, Noun.END_DEVICE_CONFIG, element), sent
+        elif kind is CommandKind.SWITCH_STATE:
+            element = self._payloads.readings_wanted(serials, mrids=[self._options.relay_reading_type])
+            yield self._request(batch, GET, Noun.METER_READINGS, element), sent
+        elif kind in (CommandKind.READ_ON_DEMAND, CommandKind.PING):
+            element = self._payloads.readings_wanted(serials, mrids=reading_types.register_mrids())
+            yield self._request(batch, GET, Noun.METER_READINGS, element), sent
+        else:
+            yield from self._stored(batch, sent)
+
+    def _stored(self, batch: Batch, sent: Sequence[Command]) -> Iterator[tuple[Request, Sequence[Command]]]:
+        """Yield a question per period: a message has one, and stored values may be read twice without harm."""
+        is_register = batch.kind is CommandKind.READ_REGISTERS
+        mrids = reading_types.register_mrids() if is_register else reading_types.interval_mrids()
+        periods: dict[tuple[datetime, datetime], list[Command]] = {}
+        for command in sent:
+            if command.period_from is None or command.period_to is None:
+                raise ValueError(f"the command {command.command_key} reads values of no period")
+            periods.setdefault((command.period_from, command.period_to), []).append(command)
+        for (period_from, period_to), commands in periods.items():
+            element = self._payloads.readings_wanted([command.serial_id for command in commands], mrids=mrids)
+            request = self._request(
+                batch, GET, Noun.METER_READINGS, element, period_from=period_from, period_to=period_to
+            )
+            yield request, commands
+
+    def _request(
+        self,
+        batch: Batch,
+        verb: str,
+        noun: Noun,
+        element: etree._Element,
+        *,
+        period_from: datetime | None = None,
+        period_to: datetime | None = None,
+    ) -> Request:
+        return Request(
+            verb=verb,
+            noun=noun,
+            element=element,
+            correlation=batch.correlation,
+            period_from=period_from,
+            period_to=period_to,
+            reply_address=self._reply_address,
+        )
+
+    def _post(self, request: Request) -> Answered:
+        body = request_writing.write(
+            request, names=self._names, style=self._options.style, source=self._options.source, now=self._now()
+        )
+        action = self._names.action(self._options.style, verb=request.verb, noun=request.noun)
+        return self._transport.post(body, action=action)
+
+    # ---- replies given at once ---------------------------------------------------------------------------------------
+
+    def _settled(
+        self, batch: Batch, request: Request, commands: Sequence[Command], answered: Answered, found: Message
+    ) -> tuple[list[Rejection], list[RawDelivery]]:
+        """Return what a reply given at once rejects, and what of it is to be taken in as results."""
+        by_name = {name: each for each in commands for name in (each.serial_id, each.command_key)}
+        rejections: dict[str, Rejection] = {}
+        of_all: list[ReplyError] = []
+        has_results = any(len(payload.element) for payload in found.payloads)
+        for error in found.errors:
+            about = [by_name[name] for name in (error.serial_id, *error.names) if name in by_name]
+            if not error.is_failure:
+                continue
+            if not about:
+                of_all.append(error)
+            elif error.means in _NOT_BEGUN and not (error.leaves_doubt and batch.kind in _CONTROLS):
+                rejections.setdefault(about[0].command_key, self._rejection(about[0], error))
+            else:
+                has_results = True
+        unsettled = [command for command in commands if command.command_key not in rejections]
+        if found.result == "FAILED" and (of_all or not (rejections or has_results)):
+            return [*rejections.values(), *self._failed(batch, unsettled, of_all)], []
+        body = answered.body
+        if not has_results and unsettled and self._is_over(found):
+            if request.verb == GET:
+                nothing = ReplyError(code=_NO_DATA, reason="no value was told")
+                return [*rejections.values(), *(self._rejection(each, nothing) for each in unsettled)], []
+            # Done, it says in a word: said again meter by meter.
+            body, has_results = self._spelled_out(request, found), True
+        told = [RawDelivery(topic=ANSWERED, correlation=batch.correlation, body=body)] if has_results else []
+        return list(rejections.values()), told
+
+    def _spelled_out(self, request: Request, found: Message) -> bytes:
+        return request_writing.write_reply(request, names=self._names, now=found.at or self._now())
+
+    def _is_over(self, found: Message) -> bool:
+        """Tell whether nothing comes after a reply: it may only where we have no address for more."""
+        waits = (ReplyClass.ACKNOWLEDGED, ReplyClass.MORE_FOLLOWS)
+        return self._reply_address is None and not any(error.means in waits for error in found.errors)
+
+    def _failed(self, batch: Batch, commands: Sequence[Command], errors: Sequence[ReplyError]) -> list[Rejection]:
+        """Say what a message that failed as a whole means: another time, the state is read, or never."""
+        words = "; ".join(error.words for error in errors) or "it failed, and the head end does not say why"
+        in_doubt = not errors or any(error.leaves_doubt for error in errors)
+        if in_doubt and batch.kind is CommandKind.SWITCH:
+            raise UncertainError(f"{self.name} may have begun it: {words}")
+        if any(error.means is ReplyClass.TOO_MANY for error in errors) and len(commands) > 1:
+            self._send_fewer(len(commands))
+            raise TransientError(f"{self.name} takes fewer in a message, {self.batch_size} from now on: {words}")
+        if any(error.means is ReplyClass.LATER for error in errors):
+            raise TransientError(f"{self.name} takes nothing now: {words}")
+        first = errors[0] if errors else ReplyError(code="", reason=words)
+        return [self._rejection(command, first, words) for command in commands]
+
+    def _send_fewer(self, refused: int) -> None:
+        with self._lock:
+            self.batch_size = min(self.batch_size, max(refused // 2, 1))
+
+    def _rejection(self, command: Command, error: ReplyError, words: str | None = None) -> Rejection:
+        return Rejection(command_key=command.command_key, code=self._decoder.code_of(error), text=words or error.words)
+
+    # ---- questions about all meters ----------------------------------------------------------------------------------
+
+    def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Ask for the register values of all meters, a few hours of the period at a time."""
+        return self._asked("snapshots", reading_types.register_mrids(), period_from, period_to)
+
+    def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Ask for the interval values of all meters, a few hours of the period at a time."""
+        return self._asked("intervals", reading_types.interval_mrids(), period_from, period_to)
+
+    def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
+        """Ask for the events of all meters."""
+        if "events" in self._options.asks_for:
+            element = self._payloads.of_meters_wanted(Noun.END_DEVICE_EVENTS, ())
+            yield from self._told(Noun.END_DEVICE_EVENTS, element, period_from, period_to)
+
+    def meters(self) -> Iterator[FieldMeter]:
+        """Ask for the head end's registry."""
+        if "meters" not in self._options.asks_for:
+            return
+        element = self._payloads.of_meters_wanted(Noun.METER_CONFIG, ())
+        answered = self._question(Noun.METER_CONFIG, element)
+        for payload in answered.message.payloads if answered.message is not None else ():
+            for each in payload.element:
+                serial = serial_of(each, self._options)
+                if serial is not None:
+                    yield self._meter(each, serial)
+
+    def _asked(
+        self, what: str, mrids: Sequence[str], period_from: datetime, period_to: datetime
+    ) -> Iterator[RawDelivery]:
+        if what not in self._options.asks_for:
+            return
+        step = timedelta(hours=self._options.hours_per_question)
+        begin = period_from
+        while begin < period_to:
+            end = min(begin + step, period_to)
+            element = self._payloads.readings_wanted((), mrids=mrids)
+            yield from self._told(Noun.METER_READINGS, element, begin, end)
+            begin = end
+
+    def _told(
+        self, noun: Noun, element: etree._Element, period_from: datetime, period_to: datetime
+    ) -> Iterator[RawDelivery]:
+        answered = self._question(noun, element, period_from=period_from, period_to=period_to)
+        if answered.message is not None and any(len(payload.element) for payload in answered.message.payloads):
+            yield RawDelivery(topic=TOLD, correlation="", body=answered.body)
+
+    def _question(
+        self,
+        noun: Noun,
+        element: etree._Element,
+        *,
+        period_from: datetime | None = None,
+        period_to: datetime | None = None,
+    ) -> Answered:
+        """Ask something that is nobody's command; whatever goes wrong, it may be asked again."""
+        request = Request(
+            verb=GET,
+            noun=noun,
+            element=element,
+            correlation=request_writing.new_id(),
+            period_from=period_from,
+            period_to=period_to,
+        )
+        try:
+            answered = self._post(request)
+        except UncertainError as error:
+            raise TransientError(str(error)) from error
+        found = answered.message
+        failures = [each for each in found.errors if each.means not in HARMLESS] if found is not None else []
+        if found is not None and found.result == "FAILED":
+            if all(error.means is ReplyClass.NO_DATA for error in failures) and failures:
+                return Answered(answered.body, None)
+            raise TransientError(f"{self.name} does not tell: {'; '.join(each.words for each in failures)}")
+        return answered
+
+    def _meter(self, element: etree._Element, serial: str) -> FieldMeter:
+        function = elements.child(element, "SimpleEndDeviceFunction")
+        registers = elements.children(function, "Registers") if function is not None else ()
+        codes = [elements.ref(each, "Channels", "ReadingType") or "" for each in registers]
+        channels = [channel for code in codes if (channel := reading_types.channel_of(code)) is not None]
+        reading_type_names = tuple(channel.reading_type for channel in channels)
+        status = (elements.text(element, "status", "value") or "").lower()
+        factor = _factor(element)
+        heard_at = self._instant(element, "status", "dateTime")
+        return FieldMeter(
+            serial_id=serial,
+            device_id=device_of(element, self._options),
+            provisioned=status not in _NOT_SERVED,
+            reading_types=reading_type_names,
+            first_heard_at=heard_at,
+            last_heard_at=heard_at,
+            switch_state=switch_state_of(element),
+            has_breaker=elements.child(element, "ConnectDisconnectFunction") is not None,
+            factors=tuple((name, factor) for name in reading_type_names if factor is not None),
+        )
+
+    def _instant(self, element: etree._Element, *path: str) -> datetime | None:
+        try:
+            return elements.optional_instant(element, *path, zone=self._zone)
+        except ValueError:
+            return None  # of a meter nobody need know when it was heard
+
+
+def _refused_here(batch: Batch) -> list[Rejection]:
+    if batch.kind is not CommandKind.PROVISION:
+        return []
+    refused = []
+    for command in batch.commands:
+        key = (command.sender_system, command.device_id)
+        known = key in batch.devices
+        reason = can_provision(batch.registers.get(key, ())) if known else "the device is not known any more"
+        if reason is not None:
+            refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
+    return refused
+
+
+def _factor(meter: etree._Element) -> Decimal | None:
+    """Return the multiplier of a meter, None where it tells none that is a number."""
+    try:
+        told = elements.text(meter, "MeterMultipliers", "value")
+        return None if told is None else Decimal(told)
+    except InvalidOperation:
+        return None
+
+
+def _decoder(settings: Settings, row: Row) -> Decode:
+    del settings
+    return Decoder(options_of(row, CimOptions))
+
+
+def connect(row: Row) -> CimHeadEnd:
+    """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
+    return CimHeadEnd(row)
+
+
+HEAD_END = HeadEndKind(
+    name="cim",
+    capabilities=frozenset(CommandKind),
+    connect=connect,
+    decoder=_decoder,
+    options=CimOptions,
+    tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS, Capability.TEXT}),
+    callbacks=callbacks.CALLBACKS,
+)

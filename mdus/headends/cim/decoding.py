@@ -1,0 +1,247 @@
+"""What a message of a head end tells: results of commands where it answers a call, else what meters told by themselves.
+
+```
+topic cim        a push: an answer where it is a reply, or says which call it belongs to; events are never one
+topic told       an answer to a question of ours about all meters: nobody's command
+topic answer     a reply given at once, of a call
+```
+
+An event that a breaker has moved is evidence, not the reply: it is told as an event, and the command stays open.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+from mdus.domain.end_device import SwitchState
+from mdus.domain.head_end import CommandResult, FieldEvent, RawDelivery, UnreadableLine
+from mdus.headends.cim import elements, message
+from mdus.headends.cim.end_device_events import EndDeviceEventsReader
+from mdus.headends.cim.message import Message, Payload
+from mdus.headends.cim.meter_readings import MeterReadingsReader, MeterTold
+from mdus.headends.cim.names import Noun
+from mdus.headends.cim.naming import serial_of
+from mdus.headends.cim.options import CimOptions
+from mdus.headends.cim.reply_codes import ReplyClass, ReplyError
+
+PUSHED: Final = "cim"
+TOLD: Final = "told"
+ANSWERED: Final = "answer"
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+#: The last three parts of controls of a breaker, and where it stands after them.
+_POSITIONS: Final = {"31.0.18": SwitchState.CONNECTED, "31.0.23": SwitchState.DISCONNECTED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Named:
+    """A meter of an answer, and the command's key where the answer returns it."""
+
+    serial_id: str
+    command_key: str | None = None
+    succeeded_state: SwitchState | None = None
+    acted_at: datetime | None = None
+    told: MeterTold | None = None
+
+
+class Decoder:
+    """Turns the deliveries of one head end into events."""
+
+    def __init__(self, options: CimOptions) -> None:
+        self._options = options
+        self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
+        self._readings = MeterReadingsReader(options)
+        self._events = EndDeviceEventsReader(options)
+        self._reasons = [(code, re.compile(pattern, re.IGNORECASE)) for code, pattern in options.reasons.items()]
+
+    def __call__(self, raw: RawDelivery) -> Iterator[FieldEvent]:
+        """Yield what a delivery tells. Raises ValueError for what is no message, or a reply about nobody."""
+        if raw.topic not in (PUSHED, TOLD, ANSWERED):
+            raise ValueError(f"a head end of kind cim pushes nothing under the topic {raw.topic!r}")
+        found = message.read(raw.body, zone=self._zone)
+        # Of a reply given at once it is certain which call it answers, whatever it says itself.
+        correlation = raw.correlation if raw.topic == ANSWERED else found.correlation or raw.correlation
+        if raw.topic == TOLD or not self._is_answer(found, correlation):
+            return self._told(found)
+        return self._answer(found, correlation)
+
+    def code_of(self, error: ReplyError) -> str:
+        """Return our short code of a failure: what its reason says, else what its code does."""
+        return next((code for code, pattern in self._reasons if pattern.search(error.reason)), error.name)
+
+    def _is_answer(self, found: Message, correlation: str) -> bool:
+        if not correlation or found.noun == Noun.END_DEVICE_EVENTS:
+            return False
+        return found.is_reply or self._options.created_answers
+
+    # ---- told unasked ------------------------------------------------------------------------------------------------
+
+    def _told(self, found: Message) -> Iterator[FieldEvent]:
+        if found.is_fault:
+            raise ValueError(f"a fault: {_words(found.errors)}")
+        for payload in found.payloads:
+            match payload.noun:
+                case Noun.METER_READINGS:
+                    meters, mistakes = self._readings.read(payload.element)
+                    for each in meters:
+                        yield from each.readings
+                        yield from each.intervals
+                        yield from each.unmapped
+                    yield from mistakes
+                    yield from self._events_within(payload.element)
+                case Noun.END_DEVICE_EVENTS:
+                    yield from self._events.read(payload.element)
+                case Noun.END_DEVICE_CONTROLS | Noun.METER_CONFIG | Noun.END_DEVICE_CONFIG:
+                    pass  # news of what others ordered or entered: no value, no event
+                case _:
+                    yield _unknown(payload)
+
+    def _events_within(self, readings: etree._Element) -> Iterator[FieldEvent]:
+        """Yield the events that stand among the readings of meters."""
+        for each in elements.children(readings, "MeterReading"):
+            meter = elements.child(each, "Meter")
+            serial = serial_of(meter, self._options) if meter is not None else None
+            for event in elements.children(each, "EndDeviceEvents"):
+                yield from self._events.event(event, serial_id=serial)
+
+    # ---- answers -----------------------------------------------------------------------------------------------------
+
+    def _answer(self, found: Message, correlation: str) -> Iterator[FieldEvent]:
+        failures = [error for error in found.errors if error.is_failure]
+        named: list[_Named] = []
+        for payload in found.payloads:
+            if payload.noun == Noun.END_DEVICE_EVENTS:
+                yield from self._events.read(payload.element)
+                continue
+            if payload.noun == Noun.METER_READINGS:
+                yield from self._events_within(payload.element)
+            meters, beside = self._named(payload)
+            named += meters
+            yield from beside
+        told_of: set[int] = set()  # the failures that are of a meter named in a payload
+        for each in named:
+            error = self._failure_of(found, each, failures, told_of)
+            yield self._result(found, each, correlation, error)
+            yield from each.told.unmapped if each.told is not None else ()
+        others = [error for number, error in enumerate(failures) if error.is_of_one and number not in told_of]
+        for error in others:
+            yield self._result(found, _of_error(error), correlation, error)
+        is_news = all(error.means in (ReplyClass.ACKNOWLEDGED, ReplyClass.NEWS) for error in found.errors)
+        if not (named or others or (found.errors and is_news)):
+            raise ValueError(f"a reply to the call {correlation} names no meter: {found.result} {_words(found.errors)}")
+
+    @staticmethod
+    def _failure_of(
+        found: Message, named: _Named, failures: Sequence[ReplyError], told_of: set[int]
+    ) -> ReplyError | None:
+        """Return why something was not done with a meter, None where it was; notes which failures are the meter's."""
+        own = [
+            number
+            for number, error in enumerate(failures)
+            if named.serial_id in (error.serial_id, *error.names) or named.command_key in error.names
+        ]
+        told_of.update(own)
+        of_all = next((error for error in failures if not error.is_of_one), None)
+        if named.told is not None:
+            if not named.told.is_empty:
+                return None  # of a meter that was read, something beside what was told is missing
+            unsaid = of_all or ReplyError(code="5.7", reason="no value was told")
+        elif found.result == "FAILED":
+            unsaid = of_all or ReplyError(code="", reason="it failed, and the head end does not say why")
+        elif found.result == "PARTIAL" and of_all is not None and not any(error.is_of_one for error in failures):
+            unsaid = of_all
+        else:
+            unsaid = None
+        return failures[own[0]] if own else unsaid
+
+    def _named(self, payload: Payload) -> tuple[list[_Named], Sequence[FieldEvent]]:
+        """Return the meters a payload of an answer names, and what else it tells."""
+        match payload.noun:
+            case Noun.METER_READINGS:
+                meters, mistakes = self._readings.read(payload.element)
+                return [_Named(serial_id=each.serial_id, told=each) for each in meters], mistakes
+            case Noun.END_DEVICE_CONTROLS:
+                return list(self._controls(payload.element)), ()
+            case Noun.METER_CONFIG | Noun.END_DEVICE_CONFIG:
+                return list(self._meters(payload.element)), ()
+            case _:
+                return [], [_unknown(payload)]
+
+    def _controls(self, payload: etree._Element) -> Iterator[_Named]:
+        for each in elements.children(payload, "EndDeviceControl"):
+            code = (elements.ref(each, "EndDeviceControlType") or "").split(".")
+            interval = elements.child(each, "primaryDeviceTiming", "interval")
+            key = elements.text(each, "mRID")
+            for device in elements.children(each, "EndDevices"):
+                serial = serial_of(device, self._options)
+                if serial is not None:
+                    yield _Named(
+                        serial_id=serial,
+                        command_key=key if key is not None and _UUID.fullmatch(key) else None,
+                        succeeded_state=_POSITIONS.get(".".join(code[-3:])),
+                        acted_at=elements.optional_instant(interval, "start", zone=self._zone),
+                    )
+
+    def _meters(self, payload: etree._Element) -> Iterator[_Named]:
+        for each in payload:
+            serial = serial_of(each, self._options)
+            if serial is not None:
+                yield _Named(serial_id=serial, succeeded_state=switch_state_of(each))
+
+    def _result(self, found: Message, named: _Named, correlation: str, error: ReplyError | None) -> CommandResult:
+        told = named.told
+        more_follows = any(each.means is ReplyClass.MORE_FOLLOWS for each in found.errors)
+        position = told.switch_state if told is not None else named.succeeded_state
+        return CommandResult(
+            command_key=named.command_key,
+            correlation=correlation,
+            token=None,
+            serial_id=named.serial_id,
+            succeeded=error is None,
+            code=None if error is None else self.code_of(error),
+            text=None if error is None else error.words,
+            acted_at=(told.newest_at if told is not None else named.acted_at) or found.at,
+            readings=tuple(told.readings) if told is not None else (),
+            intervals=tuple(told.intervals) if told is not None else (),
+            switch_state=position if error is None else None,
+            uncertain=error is not None and error.leaves_doubt,
+            # Of a meter that is read in parts more may follow; a control is done or it is not.
+            is_final=not (more_follows and told is not None and error is None and self._options.parts == "of_meter"),
+        )
+
+
+def switch_state_of(meter: etree._Element) -> SwitchState | None:
+    """Return where a Meter or EndDevice says that its breaker stands, None where it says nothing."""
+    is_connected = elements.text(meter, "ConnectDisconnectFunction", "isConnected")
+    if is_connected is None:
+        return None
+    return SwitchState.CONNECTED if is_connected.lower() in ("true", "1") else SwitchState.DISCONNECTED
+
+
+def decoder_of(options: CimOptions) -> Callable[[RawDelivery], Iterator[FieldEvent]]:
+    """Return what decodes the deliveries of a head end with these options."""
+    return Decoder(options)
+
+
+def _of_error(error: ReplyError) -> _Named:
+    """Return the meter an error is about; a control is named by the key we gave it."""
+    key = next((name for name in error.names if _UUID.fullmatch(name)), None)
+    serial = error.serial_id or next((name for name in error.names if name != key), None)
+    return _Named(serial_id=serial or key or "", command_key=key if serial is not None else None)
+
+
+def _unknown(payload: Payload) -> UnreadableLine:
+    reason = f"nothing is known of {payload.verb} {payload.noun}"
+    return UnreadableLine(line=elements.line(payload.element), reason=reason)
+
+
+def _words(errors: Sequence[ReplyError]) -> str:
+    return "; ".join(error.words for error in errors)

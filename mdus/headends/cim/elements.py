@@ -1,0 +1,89 @@
+"""Elements of messages, found by local name in any order, and their texts: read, or a ValueError that says where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+from mdus.contracts.envelope import malformed, refuse_dtd
+from mdus.contracts.printable import printable
+from mdus.headends.cim.names import local
+
+
+def parse(body: bytes) -> etree._Element:
+    """Return the root of a document; no entity is resolved, no DTD taken. Raises ValueError where it is none."""
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        document = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        raise malformed(error) from error
+    refuse_dtd(document)
+    return document
+
+
+def children(element: etree._Element, name: str) -> Iterator[etree._Element]:
+    """Yield the children of a name, whatever their namespace."""
+    return (each for each in element if local(each) == name)
+
+
+def child(element: etree._Element | None, *path: str) -> etree._Element | None:
+    """Return the first element at a path of names, None without one."""
+    for name in path:
+        if element is None:
+            return None
+        element = next(children(element, name), None)
+    return element
+
+
+def text(element: etree._Element | None, *path: str) -> str | None:
+    """Return the text at a path, None where there is no element or nothing in it."""
+    found = child(element, *path)
+    if found is None or found.text is None:
+        return None
+    return printable(found.text.strip()) or None
+
+
+def ref(element: etree._Element | None, *path: str) -> str | None:
+    """Return the code an element refers to: its attribute `ref`, or what stands in it."""
+    found = child(element, *path)
+    if found is None:
+        return None
+    named = found.get("ref") or found.text or text(found, "mRID") or ""
+    return printable(str(named).strip()) or None
+
+
+def line(element: etree._Element) -> int:
+    """Return the line an element stands in, 0 where it is not known."""
+    number: Any = element.sourceline  # the stubs know no type for it
+    return number or 0
+
+
+def instant(told: str, *, zone: ZoneInfo | None) -> datetime:
+    """Return an instant in UTC; one without an offset is local time of the zone, or refused where there is none."""
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError:
+        raise ValueError(f"{told!r} is not an instant") from None
+    if at.tzinfo is None:
+        if zone is None:
+            raise ValueError(f"{told!r} is an instant without zone")
+        at = at.replace(tzinfo=zone)
+    return at.astimezone(UTC)
+
+
+def optional_instant(element: etree._Element | None, *path: str, zone: ZoneInfo | None) -> datetime | None:
+    """Return the instant at a path, None where none is told."""
+    told = text(element, *path)
+    return None if told is None else instant(told, zone=zone)

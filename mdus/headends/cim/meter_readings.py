@@ -1,0 +1,265 @@
+"""MeterReadings: readings of registers and blocks of interval values, by meter.
+
+The instant of an interval value is its END; a `timePeriod` goes before it. Values of one channel that follow each other
+become one block. What no table explains is told as it came, and one value that cannot be read costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+from mdus.domain.end_device import SwitchState
+from mdus.domain.head_end import FieldIntervals, FieldReading, Unmapped, UnreadableLine
+from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
+from mdus.headends.cim import elements
+from mdus.headends.cim.names import local
+from mdus.headends.cim.naming import serial_of
+from mdus.headends.cim.options import CimOptions
+from mdus.headends.cim.reading_types import Channel, channel_of
+
+_QUALITY: Final = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,4}", re.ASCII)
+
+#: How some write that there is no value.
+_NO_VALUE: Final = frozenset({"", "NaN"})
+
+#: Minutes of intervals of which nothing says how long they are.
+_USUAL_MINUTES: Final = 60
+
+
+@dataclass(kw_only=True, slots=True)
+class MeterTold:
+    """What one message tells of one meter."""
+
+    serial_id: str
+    readings: list[FieldReading] = field(default_factory=list)
+    intervals: list[FieldIntervals] = field(default_factory=list)
+    unmapped: list[Unmapped] = field(default_factory=list)
+    switch_state: SwitchState | None = None
+    newest_at: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no value of it was told."""
+        return not (self.readings or self.intervals or self.unmapped or self.switch_state is not None)
+
+    def note(self, at: datetime) -> None:
+        """Note the instant of something told."""
+        self.newest_at = at if self.newest_at is None else max(at, self.newest_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value as it stands there: its instant (of an interval the end), when it began where that is told."""
+
+    mrid: str
+    at: datetime
+    start_at: datetime | None
+    text: str
+    codes: tuple[str, ...]
+
+    @property
+    def quality(self) -> str | None:
+        """Return the one code that is kept: of several the first that does not say that the value is valid."""
+        return next((code for code in self.codes if not code.endswith(".0.0") and _QUALITY.fullmatch(code)), None)
+
+
+class MeterReadingsReader:
+    """Reads payloads of MeterReadings as one head end writes them."""
+
+    def __init__(self, options: CimOptions) -> None:
+        self._options = options
+        self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
+
+    def read(self, payload: etree._Element) -> tuple[list[MeterTold], list[UnreadableLine]]:
+        """Return what a MeterReadings tells, by meter in the order they come, and what in it cannot be read."""
+        told: dict[str, MeterTold] = {}
+        series: dict[str, dict[str, list[_Value]]] = {}  # interval values by meter and mRID
+        mistakes: list[UnreadableLine] = []
+        for each in elements.children(payload, "MeterReading"):
+            meter = elements.child(each, "Meter")
+            serial = serial_of(meter, self._options) if meter is not None else None
+            if serial is None:
+                mistakes.append(_mistake(each, "a MeterReading names no meter"))
+                continue
+            of_meter = told.setdefault(serial, MeterTold(serial_id=serial))
+            by_mrid = series.setdefault(serial, {})
+            for value, element in self._values(each, mistakes):
+                channel = channel_of(value.mrid)
+                if channel is not None and (channel.minutes is not None or local(element) == "IntervalReadings"):
+                    by_mrid.setdefault(value.mrid, []).append(value)
+                elif self._is_relay(value.mrid):
+                    self._take_position(of_meter, value)
+                else:
+                    _take_reading(of_meter, value, channel)
+        for serial, by_mrid in series.items():
+            for mrid, values in by_mrid.items():
+                _take_intervals(told[serial], values, channel_of(mrid))
+        return list(told.values()), mistakes
+
+    def _values(
+        self, element: etree._Element, mistakes: list[UnreadableLine]
+    ) -> Iterator[tuple[_Value, etree._Element]]:
+        """Yield the values of a MeterReading, with their elements; those that cannot be read are mistakes."""
+        found: list[tuple[etree._Element, str | None]] = [
+            (each, None) for each in elements.children(element, "Readings")
+        ]
+        for block in elements.children(element, "IntervalBlocks"):
+            of_block = elements.ref(block, "ReadingType") or ""
+            found += [(each, of_block) for each in elements.children(block, "IntervalReadings")]
+        for each, mrid in found:
+            try:
+                yield self._value(each, mrid), each
+            except ValueError as error:
+                mistakes.append(_mistake(each, str(error)))
+
+    def _value(self, element: etree._Element, mrid: str | None) -> _Value:
+        # Values are many: each child is looked at once.
+        period = told = None
+        text = ""
+        codes = []
+        for each in element:
+            match local(each):
+                case "timeStamp":
+                    told = each.text
+                case "value":
+                    text = (each.text or "").strip()
+                case "timePeriod":
+                    period = each
+                case "ReadingQualities" | "ReadingQuality":
+                    codes.append(elements.ref(each, "ReadingQualityType") or elements.ref(each) or "")
+                case "ReadingType" if mrid is None:
+                    mrid = elements.ref(each)
+        start = elements.optional_instant(period, "start", zone=self._zone)
+        end = elements.optional_instant(period, "end", zone=self._zone)
+        if end is None and told is not None:
+            end = elements.instant(told.strip(), zone=self._zone)
+        text = "" if text in _NO_VALUE else text
+        at = end or start
+        if at is None:
+            raise ValueError("a value has neither timeStamp nor timePeriod")
+        value = _Value(mrid or "", at, start, text, tuple(code for code in codes if code))
+        if text and not self._is_relay(value.mrid) and channel_of(value.mrid) is not None:
+            _number(text)  # one that cannot be read is a mistake of its own
+        return value
+
+    def _is_relay(self, mrid: str) -> bool:
+        return bool(mrid) and mrid == self._options.relay_reading_type
+
+    def _take_position(self, told: MeterTold, value: _Value) -> None:
+        told.note(value.at)
+        if value.text.lower() in self._options.relay_closed:
+            told.switch_state = SwitchState.CONNECTED
+        elif value.text.lower() in self._options.relay_open:
+            told.switch_state = SwitchState.DISCONNECTED
+        else:
+            told.unmapped.append(_unmapped(told, value))
+
+
+def _take_reading(told: MeterTold, value: _Value, channel: Channel | None) -> None:
+    told.note(value.at)
+    if channel is None:
+        told.unmapped.append(_unmapped(told, value))
+    elif value.text:  # without a value nothing was read, and a register has no place for that
+        told.readings.append(
+            FieldReading(
+                serial_id=told.serial_id,
+                reading_type=channel.reading_type,
+                measured_at=value.at,
+                value=_number(value.text),
+                unit=channel.unit,
+            )
+        )
+
+
+def _unmapped(told: MeterTold, value: _Value) -> Unmapped:
+    return Unmapped(
+        serial_id=told.serial_id,
+        source="channel",
+        code=value.mrid,
+        at=value.at,
+        value=value.text or None,
+        text=" ".join(value.codes) or None,
+    )
+
+
+def _take_intervals(told: MeterTold, values: Sequence[_Value], channel: Channel | None) -> None:
+    if channel is None:
+        return
+    minutes = _minutes(values, channel)
+    length = timedelta(minutes=minutes)
+    for start_at, some in _runs(values, length):
+        codes = [each.quality for each in some]
+        told.intervals.append(
+            FieldIntervals(
+                serial_id=told.serial_id,
+                reading_type=channel.reading_type,
+                unit=channel.unit,
+                interval_minutes=minutes,
+                start_at=start_at,
+                values=_quantities([each.text for each in some]),
+                qualities=Qualities.of(codes) if any(codes) else NOTHING_SAID,
+            )
+        )
+        told.note(start_at + length * len(some))
+    strange = {code: each for each in values for code in each.codes if not _QUALITY.fullmatch(code)}
+    told.unmapped += [
+        Unmapped(serial_id=told.serial_id, source="quality", code=code, at=each.at, value=each.text or None)
+        for code, each in strange.items()
+    ]
+
+
+def _runs(values: Sequence[_Value], length: timedelta) -> Iterator[tuple[datetime, list[_Value]]]:
+    """Yield begin and values of intervals that follow each other without a gap; of one told twice the last counts."""
+    placed = {each.start_at if each.start_at is not None else each.at - length: each for each in values}
+    begins = sorted(placed)
+    first = 0
+    for at in range(1, len(begins) + 1):
+        if at == len(begins) or begins[at] - begins[at - 1] != length:
+            yield begins[first], [placed[begin] for begin in begins[first:at]]
+            first = at
+
+
+def _minutes(values: Sequence[_Value], channel: Channel) -> int:
+    """Return how long the intervals are: as the first period says, else their ReadingType, else their distance."""
+    for each in values:
+        if each.start_at is not None and each.start_at < each.at:
+            return max(_whole_minutes(each.start_at, each.at), 1)
+    if channel.minutes is not None:
+        return channel.minutes
+    ends = sorted({each.at for each in values})
+    gaps = [_whole_minutes(earlier, later) for earlier, later in pairwise(ends)]
+    return min((gap for gap in gaps if gap), default=_USUAL_MINUTES)
+
+
+def _whole_minutes(begin: datetime, end: datetime) -> int:
+    return int((end - begin).total_seconds() // 60)
+
+
+def _quantities(texts: Sequence[str]) -> Quantities:
+    numbers = plain_numbers("".join([f"{text}," for text in texts]).encode("ascii", "replace"), len(texts))
+    if not numbers.odd.any():
+        return records(numbers, [len(texts)])[0]
+    return Quantities.of(_number(text) if text else None for text in texts)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None
+    if not value.is_finite():
+        raise ValueError(f"{text!r} is not a number")
+    return value
+
+
+def _mistake(element: etree._Element, reason: str) -> UnreadableLine:
+    return UnreadableLine(line=elements.line(element), reason=reason)

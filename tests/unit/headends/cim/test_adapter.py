@@ -1,0 +1,586 @@
+"""What is sent to a head end over real HTTP, and what its replies and a broken call mean."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import SwitchState
+from mdus.domain.head_end import Batch, FieldReading, RawDelivery
+from mdus.headends.cim.adapter import HEAD_END, CimHeadEnd
+from mdus.headends.cim.decoding import ANSWERED
+from mdus.messaging.retry import TransientError, UncertainError
+from mdus.settings import HeadEnd as Row
+from mdus.settings import load_settings
+from tests.unit.headends.cim.messages import (
+    AT,
+    COMMAND_KEY,
+    CORRELATION,
+    DEVICE,
+    ENERGY,
+    KEY,
+    SERIAL,
+    command,
+    created,
+    error,
+    event,
+    meter_reading,
+    reading,
+    register,
+    reply,
+    soap,
+)
+from tests.unit.headends.cim.scripted import ScriptedCim
+
+OTHER = "11111111-2222-5333-8444-555555555555"
+ACKNOWLEDGED = reply("EndDeviceControls", errors=[error("0.3")])
+
+
+def row(url: str, **changes: Any) -> Row:
+    values: dict[str, Any] = {
+        "name": "city",
+        "kind": "cim",
+        "url": url,
+        "user": "mdus",
+        "password": SecretStr("secret"),
+        "callback_url": "http://mdus/head-ends/city",
+        "time_zone": "Europe/Berlin",
+        "timeout_seconds": 5.0,
+    }
+    return Row(**(values | changes))
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedCim]:
+    head_end = ScriptedCim()
+    yield head_end
+    head_end.close()
+
+
+def connected(
+    scripted: ScriptedCim, *, devices_per_call: int = 1000, callback: bool = True, **options: Any
+) -> CimHeadEnd:
+    changes: dict[str, Any] = {"options": options, "devices_per_call": devices_per_call}
+    return CimHeadEnd(row(scripted.url, **changes | ({} if callback else {"callback_url": None})), now=lambda: AT)
+
+
+@pytest.fixture
+def head_end(scripted: ScriptedCim) -> Iterator[CimHeadEnd]:
+    found = connected(scripted)
+    yield found
+    found.close()
+
+
+def batch(*commands: Command, **named: Any) -> Batch:
+    return Batch(kind=commands[0].kind, correlation=CORRELATION, commands=commands, **named)
+
+
+def switch(wanted: SwitchState = SwitchState.DISCONNECTED, **changes: Any) -> Command:
+    return command(CommandKind.SWITCH, wanted_state=wanted, **changes)
+
+
+def two() -> tuple[Command, Command]:
+    return switch(), switch(command_key=OTHER, serial_id="9")
+
+
+class TestHeader:
+    def test_is_in_the_order_of_the_standard(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(ACKNOWLEDGED)
+        head_end.submit(batch(switch()))
+
+        told = [(each.tag.rpartition("}")[2], each.text) for each in scripted.elements("Header")[0]]
+        assert [name for name, _ in told] == [
+            "Verb",
+            "Noun",
+            "Timestamp",
+            "Source",
+            "AsyncReplyFlag",
+            "ReplyAddress",
+            "AckRequired",
+            "MessageID",
+            "CorrelationID",
+        ]
+        assert dict(told) | {"MessageID": "?"} == {
+            "Verb": "create",
+            "Noun": "EndDeviceControls",
+            "Timestamp": "2026-03-29T01:00:04Z",
+            "Source": "MDUS",
+            "AsyncReplyFlag": "true",
+            "ReplyAddress": "http://mdus/head-ends/city/cim",
+            "AckRequired": "true",
+            "MessageID": "?",
+            "CorrelationID": CORRELATION,
+        }
+
+    @pytest.mark.parametrize(
+        ("options", "root", "action"),
+        [
+            pytest.param(
+                {},
+                "{http://iec.ch/TC57/2011/EndDeviceControlsMessage}CreateEndDeviceControls",
+                "http://iec.ch/TC57/2011/EndDeviceControls/CreateEndDeviceControls",
+                id="typed",
+            ),
+            pytest.param(
+                {"style": "generic", "namespaces": "2010"},
+                "{http://www.iec.ch/TC57/2010/schema/message}RequestMessage",
+                "http://www.iec.ch/TC57/2010/schema/message/Request",
+                id="generic of 2010",
+            ),
+        ],
+    )
+    def test_stands_in_a_root_of_the_style_and_vintage_said(
+        self, scripted: ScriptedCim, options: dict[str, Any], root: str, action: str
+    ) -> None:
+        scripted.answer(ACKNOWLEDGED)
+        connected(scripted, **options).submit(batch(switch()))
+
+        assert scripted.sent[0][0][0].tag == root
+        assert scripted.actions == [f'"{action}"']
+
+    def test_logs_in_with_its_own_credentials(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(ACKNOWLEDGED)
+        head_end.submit(batch(switch()))
+
+        assert scripted.authorizations == {"Basic " + base64.b64encode(b"mdus:secret").decode()}
+
+
+class TestControls:
+    def of(self, scripted: ScriptedCim, asked: Command, **options: Any) -> dict[str, Any]:
+        scripted.answer(ACKNOWLEDGED)
+        connected(scripted, **options).submit(batch(asked))
+        found: dict[str, Any] = {}
+        for each in scripted.elements("Payload/EndDeviceControls/EndDeviceControl")[0].iter():
+            if each.text or each.get("ref"):
+                found[each.tag.rpartition("}")[2]] = each.text or each.get("ref")
+        return found
+
+    def test_a_switch_names_key_type_and_meter(self, scripted: ScriptedCim) -> None:
+        assert self.of(scripted, switch()) == {
+            "mRID": COMMAND_KEY,
+            "EndDeviceControlType": "3.31.0.23",
+            "name": "MeterNumber",
+        }
+        assert scripted.text("Payload/EndDeviceControls/EndDeviceControl/EndDevices/Names/name") == SERIAL
+        assert self.of(scripted, switch(SwitchState.CONNECTED))["EndDeviceControlType"] == "3.31.0.18"
+
+    @pytest.mark.parametrize(("way", "element"), [("serial_number", "serialNumber"), ("mrid", "mRID")])
+    def test_a_meter_may_be_named_otherwise(self, scripted: ScriptedCim, way: str, element: str) -> None:
+        assert self.of(scripted, switch(), identify_by=way)[element] == SERIAL
+
+    @pytest.mark.parametrize(
+        ("options", "parameters", "code"),
+        [
+            ({}, (("limit_kw", "3.5"),), "3.31.139.26"),
+            ({}, (), "3.31.139.22"),
+            ({"limit_by": "load_limiting"}, (("limit_kw", "3.5"),), "0.15.0.54"),
+            ({"limit_by": "load_limiting"}, (), "0.15.0.55"),
+        ],
+    )
+    def test_a_limit_begins_and_ends(
+        self, scripted: ScriptedCim, options: dict[str, Any], parameters: Any, code: str
+    ) -> None:
+        told = self.of(scripted, command(CommandKind.LIMIT_DEMAND, parameters=parameters), **options)
+
+        assert told["EndDeviceControlType"] == code
+        assert told.get("value") == dict(parameters).get("limit_kw")
+
+    def test_a_load_control_is_scheduled(self, scripted: ScriptedCim) -> None:
+        parameters = {"event": "dr-7", "action": "schedule", "start": "2026-03-29T16:00:00Z"}
+        parameters |= {"minutes": "90", "percent": "60"}
+        told = self.of(scripted, command(CommandKind.CONTROL_LOAD, parameters=tuple(parameters.items())))
+
+        assert told | {"mRID": "?", "name": "?"} == {
+            "mRID": "?",
+            "name": "?",
+            "issuerTrackingID": "dr-7",
+            "avgLoadAdjustment": "-40",
+            "EndDeviceControlType": "0.15.43.300",
+            "duration": "90",
+            "durationIndefinite": "false",
+            "start": "2026-03-29T16:00:00Z",
+            "end": "2026-03-29T17:30:00Z",
+        }
+
+    def test_a_load_control_is_cancelled(self, scripted: ScriptedCim) -> None:
+        parameters = (("event", "dr-7"), ("action", "cancel"))
+        told = self.of(scripted, command(CommandKind.CONTROL_LOAD, parameters=parameters))
+
+        assert (told["EndDeviceControlType"], told["issuerTrackingID"], told["cancelNow"]) == (
+            "0.15.43.8",
+            "dr-7",
+            "true",
+        )
+
+    def test_a_clock_is_set(self, scripted: ScriptedCim) -> None:
+        assert self.of(scripted, command(CommandKind.SET_TIME))["EndDeviceControlType"] == "3.36.116.13"
+
+    def test_a_text_is_shown(self, scripted: ScriptedCim) -> None:
+        told = self.of(scripted, command(CommandKind.SHOW_TEXT, parameters=(("text", "Pay by \x07Friday & save"),)))
+
+        assert told["textMessage"] == "Pay by ?Friday & save"
+
+
+class TestQuestions:
+    def test_a_reading_on_demand_names_meters_and_no_period(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        head_end.submit(batch(command(CommandKind.READ_ON_DEMAND)))
+
+        assert scripted.sent[0][0][0].tag == "{http://iec.ch/TC57/2011/GetMeterReadingsMessage}GetMeterReadings"
+        assert scripted.text("Header/Noun") == "MeterReadings"
+        assert scripted.text("Request/GetMeterReadings/EndDevice/Names/name") == SERIAL
+        assert scripted.text("Request/StartTime") is None
+        assert ENERGY in [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
+
+    def test_a_sign_of_life_is_a_reading_on_demand(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        head_end.submit(batch(command(CommandKind.PING)))
+
+        assert scripted.text("Header/Noun") == "MeterReadings"
+
+    def test_stored_values_are_asked_for_by_period(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        later = command(CommandKind.READ_INTERVALS, command_key=OTHER, serial_id="9", period_to=AT + timedelta(hours=1))
+        head_end.submit(batch(command(CommandKind.READ_INTERVALS), later))
+
+        periods = [
+            (scripted.text("Request/StartTime", each), scripted.text("Request/EndTime", each)) for each in (0, 1)
+        ]
+        assert periods == [
+            ("2026-03-28T01:00:04Z", "2026-03-29T01:00:04Z"),
+            ("2026-03-28T01:00:04Z", "2026-03-29T02:00:04Z"),
+        ]
+        mrids = [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
+        assert ENERGY not in mrids
+
+    def test_reading_types_need_not_be_named(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        connected(scripted, names_reading_types=False).submit(batch(command(CommandKind.READ_ON_DEMAND)))
+
+        assert scripted.elements("Request/GetMeterReadings/ReadingType") == []
+
+    @pytest.mark.parametrize(
+        ("options", "noun"),
+        [
+            ({}, "EndDeviceConfig"),
+            ({"switch_state_by": "MeterReadings", "relay_reading_type": "0.0.0.1"}, "MeterReadings"),
+        ],
+    )
+    def test_a_position_is_asked_for_as_the_row_says(
+        self, scripted: ScriptedCim, options: dict[str, Any], noun: str
+    ) -> None:
+        scripted.answer(reply(noun, errors=[error("0.3")]))
+        connected(scripted, **options).submit(batch(command(CommandKind.SWITCH_STATE)))
+
+        assert scripted.text("Header/Noun") == noun
+        assert scripted.elements(f"Request/Get{noun}/EndDevice")
+
+
+class TestProvisioning:
+    def given(self, *registers: Any) -> Batch:
+        return batch(command(CommandKind.PROVISION), devices={KEY: DEVICE}, registers={KEY: registers})
+
+    def test_names_device_registers_and_channels(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterConfig", errors=[error("0.3")]))
+        head_end.submit(
+            self.given(register(factor=Decimal("40.0")), register(reading_type="1-0:2.8.0*255", factor=Decimal(40)))
+        )
+
+        meter = "Payload/MeterConfig/Meter"
+        assert scripted.text("Header/Verb") == "create"
+        assert [each.text for each in scripted.elements(f"{meter}/Names/name")] == [SERIAL, KEY[1]]
+        assert scripted.text(f"{meter}/MeterMultipliers/value") == "40.0"
+        registers = f"{meter}/SimpleEndDeviceFunction/Registers"
+        assert [each.text for each in scripted.elements(f"{registers}/leftDigitCount")] == ["6", "6"]
+        assert scripted.elements(f"{registers}/Channels/ReadingType")[0].get("ref") == ENERGY
+
+    @pytest.mark.parametrize(
+        ("registers", "reason"),
+        [((), "no register"), ((register(reading_type="1-0:99.99.99*255"),), "no ReadingType is known for 1-0:99.99")],
+        ids=["without registers", "unknown register"],
+    )
+    def test_rejects_what_nobody_could_collect(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, registers: Any, reason: str
+    ) -> None:
+        (rejection,) = head_end.submit(self.given(*registers)).rejections
+
+        assert rejection.code == "NOT_PROVISIONABLE"
+        assert reason in rejection.text
+        assert scripted.sent == []
+
+
+class TestReplies:
+    def test_an_acknowledgement_is_accepted(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(ACKNOWLEDGED)
+
+        taken = head_end.submit(batch(switch()))
+
+        assert (taken.token, taken.rejections, taken.deliveries) == ("m-1", (), ())
+
+    def test_nothing_but_202_is_an_acknowledgement(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(b"", status=202)
+
+        assert head_end.submit(batch(switch())).token == CORRELATION
+
+    def test_results_given_at_once_are_delivered(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        body = reply("MeterReadings", meter_reading(reading()))
+        scripted.answer(body)
+
+        (delivery,) = head_end.submit(batch(command(CommandKind.READ_ON_DEMAND))).deliveries
+
+        assert (delivery.topic, delivery.correlation, delivery.body) == (ANSWERED, CORRELATION, body)
+
+    def test_a_meter_that_is_refused_is_rejected(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(
+            reply(
+                "EndDeviceControls", result="PARTIAL", errors=[error("0.3"), error("2.4", serial="9", reason="what?")]
+            )
+        )
+
+        taken = head_end.submit(batch(*two()))
+
+        assert [(each.command_key, each.code, each.text) for each in taken.rejections] == [
+            (OTHER, "UNKNOWN_METER", "2.4 what?")
+        ]
+        assert taken.token == "m-1"
+
+    def test_a_meter_that_was_attempted_is_a_result_in_doubt(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="PARTIAL", errors=[error("5.3", serial=SERIAL)]))
+
+        taken = head_end.submit(batch(*two()))
+
+        assert taken.rejections == ()
+        (result,) = decoded(taken.deliveries[0])
+        assert (result.serial_id, result.uncertain) == (SERIAL, True)
+
+    @pytest.mark.parametrize("code", ["3.2", "5.1", "5.2", "7.1"])
+    def test_a_message_may_be_tried_again_later(self, head_end: CimHeadEnd, scripted: ScriptedCim, code: str) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error(code)]))
+
+        with pytest.raises(TransientError, match=f"takes nothing now: {code}"):
+            head_end.submit(batch(switch()))
+
+    def test_a_time_out_of_a_read_is_tried_again_of_a_switch_leaves_doubt(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim
+    ) -> None:
+        scripted.answer(reply("MeterReadings", result="FAILED", errors=[error("4.1")]))
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("4.1")]))
+
+        with pytest.raises(TransientError):
+            head_end.submit(batch(command(CommandKind.READ_ON_DEMAND)))
+        with pytest.raises(UncertainError):
+            head_end.submit(batch(switch()))
+
+    def test_a_message_of_too_many_items_is_halved(self, scripted: ScriptedCim) -> None:
+        head_end = connected(scripted, devices_per_call=500)
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("3.1")]))
+
+        with pytest.raises(TransientError, match="takes fewer in a message, 1 from now on"):
+            head_end.submit(batch(*two()))
+
+        assert head_end.batch_size == 1
+
+    def test_one_item_of_too_many_is_rejected(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("3.1")]))
+
+        assert [each.code for each in head_end.submit(batch(switch())).rejections] == ["BATCH_REFUSED"]
+        assert head_end.batch_size == 1000
+
+    @pytest.mark.parametrize("code", ["5.3", "5.4", "9.9"])
+    def test_a_switch_that_was_attempted_is_uncertain(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, code: str
+    ) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error(code)]))
+
+        with pytest.raises(UncertainError, match="may have begun"):
+            head_end.submit(batch(switch()))
+
+    @pytest.mark.parametrize("code", ["1.5", "1.8", "2.9", "2.15", "7.2", "7.7", "5.9", "6.5"])
+    def test_what_never_passes_is_rejected_for_all(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, code: str
+    ) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error(code, reason="no")]))
+
+        taken = head_end.submit(batch(*two()))
+
+        assert [each.text for each in taken.rejections] == [f"{code} no"] * 2
+        assert taken.token == ""
+
+    def test_a_fault_is_read_by_the_code_in_its_detail(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        failed = f"<Reply><Result>FAILED</Result>{error('3.2')}</Reply>"
+        scripted.answer(
+            soap(
+                "<s:Fault><faultcode>s:Server</faultcode><faultstring>x</faultstring>"
+                f"<detail><FaultMessage>{failed}</FaultMessage></detail></s:Fault>"
+            ),
+            status=500,
+        )
+
+        with pytest.raises(TransientError, match=r"3\.2"):
+            head_end.submit(batch(switch()))
+
+    @pytest.mark.parametrize(("code", "kind"), [("Client", "rejected"), ("Server", "uncertain")])
+    def test_a_bare_fault_is_read_by_whose_it_is(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, code: str, kind: str
+    ) -> None:
+        scripted.answer(
+            soap(f"<s:Fault><faultcode>s:{code}</faultcode><faultstring>no such thing</faultstring></s:Fault>"),
+            status=500,
+        )
+
+        if kind == "uncertain":
+            with pytest.raises(UncertainError, match="no such thing"):
+                head_end.submit(batch(switch()))
+        else:
+            assert [each.code for each in head_end.submit(batch(switch())).rejections] == ["BATCH_REFUSED"]
+
+    def test_a_reply_in_a_word_is_spelled_out_where_nothing_comes_later(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls"))
+
+        (delivery,) = connected(scripted, callback=False).submit(batch(switch())).deliveries
+
+        assert scripted.text("Header/AsyncReplyFlag") == "false"
+        (result,) = decoded(delivery)
+        assert (result.command_key, result.serial_id, result.succeeded) == (COMMAND_KEY, SERIAL, True)
+
+    def test_nothing_told_where_nothing_comes_later_is_no_data(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings"))
+
+        taken = connected(scripted, callback=False).submit(batch(command(CommandKind.READ_ON_DEMAND)))
+
+        assert [each.code for each in taken.rejections] == ["NO_DATA"]
+
+
+class TestBrokenCalls:
+    @pytest.mark.parametrize("status", [401, 403, 404, 405, 408, 429, 503])
+    def test_may_be_tried_again_when_nothing_was_done(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, status: int
+    ) -> None:
+        scripted.answer(b"<html>not now</html>", status=status)
+
+        with pytest.raises(TransientError, match=f"HTTP {status}: <html>not now"):
+            head_end.submit(batch(switch()))
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            pytest.param(500, b"<html>oops</html>", id="page of an error"),
+            pytest.param(502, b"", id="gateway"),
+            pytest.param(200, b"", id="nothing"),
+            pytest.param(200, b"<html>it works</html>", id="page"),
+            pytest.param(200, None, id="broken off"),
+            pytest.param(302, b"", id="elsewhere"),
+        ],
+    )
+    def test_are_uncertain_when_it_may_have_been_done(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, status: int, body: bytes | None
+    ) -> None:
+        scripted.answer(body, status=status)
+
+        with pytest.raises(UncertainError, match="city"):
+            head_end.submit(batch(switch()))
+
+    @pytest.mark.parametrize("status", [400, 413, 415, 422])
+    def test_reject_what_never_passes(self, head_end: CimHeadEnd, scripted: ScriptedCim, status: int) -> None:
+        scripted.answer(b"no", status=status)
+
+        assert [each.text for each in head_end.submit(batch(switch())).rejections] == [f"Client HTTP {status}: no"]
+
+    def test_are_never_sent_where_nobody_listens(self, scripted: ScriptedCim) -> None:
+        head_end = connected(scripted)
+        scripted.close()
+
+        with pytest.raises(TransientError, match="cannot be reached"):
+            head_end.submit(batch(switch()))
+
+
+class TestAsking:
+    FROM, TO = datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)
+
+    def test_for_values_goes_in_steps_and_yields_what_is_there(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim
+    ) -> None:
+        scripted.answer(reply("MeterReadings", meter_reading(reading())))
+        scripted.answer(reply("MeterReadings", result="FAILED", errors=[error("5.7")]))
+
+        (page,) = head_end.snapshots(period_from=self.FROM, period_to=self.TO)
+
+        assert [type(each) for each in decoded(page)] == [FieldReading]
+        assert scripted.text("Header/AsyncReplyFlag") == "false"
+        assert scripted.text("Request/StartTime") == "2026-03-28T00:00:00Z"
+        assert scripted.text("Request/EndTime") == "2026-03-28T12:00:00Z"
+
+    def test_for_events_names_the_noun(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceEvents", event("3.26.0.85")))
+
+        (page,) = head_end.events(period_from=self.FROM, period_to=self.TO)
+
+        assert [each.event_type for each in decoded(page)] == ["3.26.0.85"]
+        assert scripted.elements("Request/GetEndDeviceEvents")
+
+    def test_for_what_it_does_not_tell_asks_nothing(self, scripted: ScriptedCim) -> None:
+        head_end = connected(scripted, asks_for=())
+
+        assert list(head_end.intervals(period_from=self.FROM, period_to=self.TO)) == []
+        assert list(head_end.events(period_from=self.FROM, period_to=self.TO)) == []
+        assert list(head_end.meters()) == []
+        assert scripted.sent == []
+
+    @pytest.mark.parametrize("body", [b"", reply("MeterReadings", result="FAILED", errors=[error("5.1")])])
+    def test_may_be_tried_again_whatever_went_wrong(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, body: bytes
+    ) -> None:
+        scripted.answer(body)
+
+        with pytest.raises(TransientError):
+            list(head_end.snapshots(period_from=self.FROM, period_to=self.TO))
+
+    def test_for_the_registry_reads_its_meters(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        def named(name: str, of_type: str) -> str:
+            return f"<Names><name>{name}</name><NameType><name>{of_type}</name></NameType></Names>"
+
+        meters = (
+            f"<Meter>{named(SERIAL, 'MeterNumber')}{named('10042', 'UtilitiesDeviceID')}"
+            "<ConnectDisconnectFunction><isConnected>true</isConnected></ConnectDisconnectFunction>"
+            "<MeterMultipliers><kind>transformerRatio</kind><value>40</value></MeterMultipliers>"
+            "<SimpleEndDeviceFunction><Registers><Channels>"
+            f'<ReadingType ref="{ENERGY}"/></Channels></Registers></SimpleEndDeviceFunction>'
+            "<status><dateTime>2026-03-29T01:00:04Z</dateTime><value>active</value></status></Meter>"
+            "<Meter><serialNumber>9</serialNumber><status><value>unprovisioned</value></status></Meter>"
+        )
+        scripted.answer(reply("MeterConfig", meters))
+
+        served, unknown = head_end.meters()
+
+        assert (served.serial_id, served.device_id, served.provisioned) == (SERIAL, "10042", True)
+        assert served.reading_types == ("1-0:1.8.0*255",)
+        assert served.factors == (("1-0:1.8.0*255", Decimal(40)),)
+        assert (served.has_breaker, served.switch_state) == (True, SwitchState.CONNECTED)
+        assert (served.first_heard_at, served.last_heard_at) == (AT, AT)
+        assert (unknown.serial_id, unknown.provisioned, unknown.has_breaker, unknown.factors) == ("9", False, False, ())
+
+
+class TestKind:
+    def test_takes_every_command(self) -> None:
+        assert HEAD_END.capabilities == frozenset(CommandKind)
+
+    def test_decodes_by_the_options_of_the_row(self) -> None:
+        decode = HEAD_END.decoder(
+            load_settings({}), row("http://x", options={"event_aliases": {"26.38.49": "26.0.216"}})
+        )
+
+        body = created("EndDeviceEvents", event("0.26.38.49"))
+        (told,) = decode(RawDelivery(topic="cim", correlation="", body=body))
+        assert told.event_type == "0.26.0.216"  # type: ignore[union-attr]
+
+
+def decoded(delivery: Any) -> list[Any]:
+    return list(HEAD_END.decoder(load_settings({}), row("http://x"))(delivery))
