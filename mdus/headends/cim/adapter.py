@@ -39,7 +39,7 @@ from mdus.domain.head_end import (
     options_of,
 )
 from mdus.headends.cim import callbacks, elements, reading_types, request_writing
-from mdus.headends.cim.decoding import ANSWERED, TOLD, Decoder, switch_state_of
+from mdus.headends.cim.decoding import ANSWERED, TOLD, Decoder, is_key, switch_state_of
 from mdus.headends.cim.message import Message
 from mdus.headends.cim.names import Names, Noun
 from mdus.headends.cim.naming import device_of, serial_of
@@ -246,6 +246,25 @@ class CimHeadEnd(SilentHeadEnd):
     def _rejection(self, command: Command, error: ReplyError, words: str | None = None) -> Rejection:
         return Rejection(command_key=command.command_key, code=self._decoder.code_of(error), text=words or error.words)
 
+    def find(self, correlation: str) -> Submission | None:
+        """Ask what became of a call whose answer was lost, where the head end knows calls by our id."""
+        if not self._options.finds_calls:
+            return None
+        element = self._payloads.of_meters_wanted(Noun.END_DEVICE_CONTROLS, ())
+        found = self._question(Noun.END_DEVICE_CONTROLS, element, ids=(correlation,)).message
+        if found is None:
+            return None
+        return Submission(
+            token=found.message_id or correlation,
+            rejections=tuple(
+                Rejection(command_key=name, code=self._decoder.code_of(error), text=error.words)
+                for error in found.errors
+                if error.is_failure and error.means in _NOT_BEGUN
+                for name in error.names
+                if is_key(name)
+            ),
+        )
+
     # ---- questions about all meters ----------------------------------------------------------------------------------
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
@@ -301,8 +320,12 @@ class CimHeadEnd(SilentHeadEnd):
         *,
         period_from: datetime | None = None,
         period_to: datetime | None = None,
+        ids: tuple[str, ...] = (),
     ) -> Answered:
-        """Ask something that is nobody's command; whatever goes wrong, it may be asked again."""
+        """Ask something that is nobody's command; whatever goes wrong, it may be asked again.
+
+        What there is nothing of, or no request with these ids, is answered by no message.
+        """
         request = Request(
             verb=GET,
             noun=noun,
@@ -310,6 +333,7 @@ class CimHeadEnd(SilentHeadEnd):
             correlation=request_writing.new_id(),
             period_from=period_from,
             period_to=period_to,
+            ids=ids,
         )
         try:
             answered = self._post(request)
@@ -318,7 +342,8 @@ class CimHeadEnd(SilentHeadEnd):
         found = answered.message
         failures = [each for each in found.errors if each.means not in HARMLESS] if found is not None else []
         if found is not None and found.result == "FAILED":
-            if all(error.means is ReplyClass.NO_DATA for error in failures) and failures:
+            nothing = ReplyClass.REFUSED if ids else ReplyClass.NO_DATA
+            if failures and all(error.means is nothing for error in failures):
                 return Answered(answered.body, None)
             raise TransientError(f"{self.name} does not tell: {'; '.join(each.words for each in failures)}")
         return answered

@@ -37,6 +37,12 @@ ANSWERED: Final = "answer"
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
+#: Our codes of failures after which a control was certainly not begun, whatever code came with the words.
+_NOT_BEGUN: Final = frozenset({"NO_BREAKER", "NOT_PROVISIONED", "UNKNOWN_METER", "EXPIRED"})
+
+#: A meter told to connect that waits for its button.
+_ARMED: Final = "ARMED"
+
 #: The last three parts of controls of a breaker, and where it stands after them.
 _POSITIONS: Final = {"31.0.18": SwitchState.CONNECTED, "31.0.23": SwitchState.DISCONNECTED}
 
@@ -47,7 +53,8 @@ class _Named:
 
     serial_id: str
     command_key: str | None = None
-    succeeded_state: SwitchState | None = None
+    succeeded_state: SwitchState | None = None  # where the breaker stands, if all went well
+    told_state: SwitchState | None = None  # where it stands, as the answer says
     acted_at: datetime | None = None
     told: MeterTold | None = None
 
@@ -185,37 +192,57 @@ class Decoder:
                 if serial is not None:
                     yield _Named(
                         serial_id=serial,
-                        command_key=key if key is not None and _UUID.fullmatch(key) else None,
+                        command_key=key if key is not None and is_key(key) else None,
                         succeeded_state=_POSITIONS.get(".".join(code[-3:])),
+                        told_state=self._told_state(each),
                         acted_at=elements.optional_instant(interval, "start", zone=self._zone),
                     )
+
+    def _told_state(self, control: etree._Element) -> SwitchState | None:
+        told = {
+            elements.text(each, "name"): (elements.text(each, "value") or "").lower()
+            for each in elements.children(control, "EndDeviceControlAttribute")
+        }
+        return self._options.position(told.get(self._options.state_attribute, ""))
 
     def _meters(self, payload: etree._Element) -> Iterator[_Named]:
         for each in payload:
             serial = serial_of(each, self._options)
             if serial is not None:
-                yield _Named(serial_id=serial, succeeded_state=switch_state_of(each))
+                yield _Named(serial_id=serial, told_state=switch_state_of(each))
 
     def _result(self, found: Message, named: _Named, correlation: str, error: ReplyError | None) -> CommandResult:
         told = named.told
         more_follows = any(each.means is ReplyClass.MORE_FOLLOWS for each in found.errors)
-        position = told.switch_state if told is not None else named.succeeded_state
+        position = named.told_state if told is None else told.switch_state
+        code = None if error is None else self.code_of(error)
+        if code == _ARMED:
+            position = position or SwitchState.DISCONNECTED
+        elif error is None:
+            position = position or named.succeeded_state
+        # Whoever says where the breaker stands leaves no doubt of it.
+        is_clear = error is None or position is not None or code in _NOT_BEGUN
         return CommandResult(
             command_key=named.command_key,
             correlation=correlation,
             token=None,
             serial_id=named.serial_id,
             succeeded=error is None,
-            code=None if error is None else self.code_of(error),
+            code=code,
             text=None if error is None else error.words,
             acted_at=(told.newest_at if told is not None else named.acted_at) or found.at,
             readings=tuple(told.readings) if told is not None else (),
             intervals=tuple(told.intervals) if told is not None else (),
-            switch_state=position if error is None else None,
-            uncertain=error is not None and error.leaves_doubt,
+            switch_state=position,
+            uncertain=error is not None and error.leaves_doubt and not is_clear,
             # Of a meter that is read in parts more may follow; a control is done or it is not.
             is_final=not (more_follows and told is not None and error is None and self._options.parts == "of_meter"),
         )
+
+
+def is_key(name: str) -> bool:
+    """Tell whether a name may be the key of a command of ours."""
+    return _UUID.fullmatch(name) is not None
 
 
 def switch_state_of(meter: etree._Element) -> SwitchState | None:
@@ -233,7 +260,7 @@ def decoder_of(options: CimOptions) -> Callable[[RawDelivery], Iterator[FieldEve
 
 def _of_error(error: ReplyError) -> _Named:
     """Return the meter an error is about; a control is named by the key we gave it."""
-    key = next((name for name in error.names if _UUID.fullmatch(name)), None)
+    key = next(filter(is_key, error.names), None)
     serial = error.serial_id or next((name for name in error.names if name != key), None)
     return _Named(serial_id=serial or key or "", command_key=key if serial is not None else None)
 

@@ -156,11 +156,8 @@ class MeterReadingsReader:
 
     def _take_position(self, told: MeterTold, value: _Value) -> None:
         told.note(value.at)
-        if value.text.lower() in self._options.relay_closed:
-            told.switch_state = SwitchState.CONNECTED
-        elif value.text.lower() in self._options.relay_open:
-            told.switch_state = SwitchState.DISCONNECTED
-        else:
+        told.switch_state = self._options.position(value.text)
+        if told.switch_state is None:
             told.unmapped.append(_unmapped(told, value))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from mdus.domain.end_device import SwitchState
 from mdus.headends.cim.names import Noun, Style, Vintage
 from mdus.settings import Section, Texts
 from mdus.settings.shapes import Zone
@@ -31,10 +32,12 @@ def _readable(patterns: Mapping[str, str]) -> Mapping[str, str]:
 #: What the reason of an Error says more exactly than its code, by our own short code; the first that fits counts.
 _REASONS: Final[Mapping[str, str]] = {
     "NO_BREAKER": r"no (remote |connect.?disconnect |rcd |service )?(switch|breaker|relay|disconnect)",
-    "NOT_PROVISIONED": r"not (been )?provisioned",
+    "NOT_PROVISIONED": r"(not|never) (been |was )?provisioned",
     "ARMED": r"\barmed\b|not.?armed|arm.for.clos|button",
     "RELAY_STUCK": r"stuck|did not (move|operate)",
     "LOW_CREDIT": r"credit",
+    "LOAD_SIDE_VOLTAGE": r"load.side",
+    "DISCONNECT_REFUSED": r"refus|locked|medical",
     "EXPIRED": r"expired",
 }
 
@@ -46,13 +49,15 @@ class CimOptions(Section):
     how a meter is named, `meter_name_type` under which NameType its serial number stands, `device_name_type` SAP's
     device. `names_reading_types` lists in reads which reading types are wanted. `switch_state_by` is what a breaker's
     position is asked with: the noun EndDeviceConfig, or MeterReadings of `relay_reading_type`, whose values
-    `relay_closed` and `relay_open` stand for its positions. The types of controls are by what they do.
+    `relay_closed` and `relay_open` stand for its positions. The types of controls are by what they do. It is asked for
+    what `asks_for` names, so many hours at a time; with `finds_calls` it is asked by CorrelationID what became of a
+    call whose answer was lost.
 
-    What is received: `parts` says what a reply holds after which more follows, all values of its meters or some;
-    `created_answers` whether created MeterReadings with a CorrelationID answer a call. `heard_events` are the events by
-    which a meter communicates for the first time, `event_aliases` other codes in use for one: all without the device
-    type. `zone_of_local_times` is for instants without an offset: without it they are refused. `reasons` are regular
-    expressions.
+    What is received: `state_attribute` is the attribute of a control that says where its breaker stands. `parts` says
+    what a reply holds after which more follows, all values of its meters or some; `created_answers` whether created
+    MeterReadings with a CorrelationID answer a call. `heard_events` are the events by which a meter communicates for
+    the first time, `event_aliases` other codes in use for one: all without the device type. `zone_of_local_times` is
+    for instants without an offset: without it they are refused. `reasons` are regular expressions.
     """
 
     style: Style = Style.TYPED
@@ -83,9 +88,17 @@ class CimOptions(Section):
         "meters",
     )
     hours_per_question: Annotated[int, Field(ge=1)] = 24
+    finds_calls: bool = False
+    state_attribute: str = "switchState"
     parts: Literal["of_meter", "by_meter"] = "of_meter"
     created_answers: bool = True
     heard_events: tuple[Event, ...] = ("1.0.42",)
     event_aliases: Mapping[Event, Event] = {}
     zone_of_local_times: Zone | None = None
     reasons: Annotated[Mapping[str, str], AfterValidator(_readable)] = _REASONS
+
+    def position(self, told: str) -> SwitchState | None:
+        """Return the position of a breaker that a word stands for, None for a word that says none."""
+        if told.lower() in self.relay_closed:
+            return SwitchState.CONNECTED
+        return SwitchState.DISCONNECTED if told.lower() in self.relay_open else None

@@ -19,7 +19,7 @@ GET: Final = "get"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """A message to a head end: a payload to be created or changed, or a question with its period.
+    """A message to a head end: a payload to be created or changed, or a question with its period or ids.
 
     With `reply_address` the reply may come there later; without, it is wanted at once.
     """
@@ -30,6 +30,7 @@ class Request:
     correlation: str
     period_from: datetime | None = None
     period_to: datetime | None = None
+    ids: tuple[str, ...] = ()
     reply_address: str | None = None
 
 
@@ -49,6 +50,8 @@ def write(request: Request, *, names: Names, style: Style, source: str, now: dat
         for name, at in (("StartTime", request.period_from), ("EndTime", request.period_to)):
             if at is not None:
                 etree.SubElement(asked, f"{{{within}}}{name}").text = stamp(at)
+        for each in request.ids:
+            etree.SubElement(asked, f"{{{within}}}ID").text = each
         asked.append(request.element)
     return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
 

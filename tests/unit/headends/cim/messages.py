@@ -156,13 +156,23 @@ def block(*values: tuple[str, str] | str, mrid: str = QUARTERS) -> str:
 
 
 def control(
-    code: str = "3.31.0.23", *, key: str = COMMAND_KEY, serial: str = SERIAL, acted_at: str | None = None
+    code: str = "3.31.0.23",
+    *,
+    key: str = COMMAND_KEY,
+    serial: str = SERIAL,
+    acted_at: str | None = None,
+    state: str | None = None,
 ) -> str:
     """Return a control as a reply gives it back."""
     timing = "" if acted_at is None else f"<interval><start>{acted_at}</start></interval>"
     timing = f"<primaryDeviceTiming>{timing}</primaryDeviceTiming>" if timing else ""
+    told = (
+        ""
+        if state is None
+        else f"<EndDeviceControlAttribute><name>switchState</name><value>{state}</value></EndDeviceControlAttribute>"
+    )
     return (
-        f'<EndDeviceControl><mRID>{key}</mRID><EndDeviceControlType ref="{code}"/>'
+        f'<EndDeviceControl><mRID>{key}</mRID><EndDeviceControlType ref="{code}"/>{told}'
         f"<EndDevices><Names><name>{serial}</name></Names></EndDevices>{timing}</EndDeviceControl>"
     )
 

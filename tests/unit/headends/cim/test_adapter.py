@@ -502,6 +502,36 @@ class TestBrokenCalls:
             head_end.submit(batch(switch()))
 
 
+class TestFinding:
+    def test_asks_by_the_id_of_the_call(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="PARTIAL", errors=[error("0.3"), error("2.4", mrid=OTHER)]))
+
+        found = connected(scripted, finds_calls=True).find(CORRELATION)
+
+        assert found is not None
+        assert found.token == "m-1"
+        assert [(each.command_key, each.code) for each in found.rejections] == [(OTHER, "UNKNOWN_METER")]
+        assert scripted.text("Header/Noun") == "EndDeviceControls"
+        assert scripted.text("Request/ID") == CORRELATION
+
+    def test_finds_nothing_where_the_call_is_not_known(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("2.15")]))
+
+        assert connected(scripted, finds_calls=True).find(CORRELATION) is None
+
+    def test_says_when_it_cannot_find_out(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("5.1")]))
+
+        with pytest.raises(TransientError):
+            connected(scripted, finds_calls=True).find(CORRELATION)
+
+    def test_asks_nothing_of_a_head_end_that_does_not_know_calls(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim
+    ) -> None:
+        assert head_end.find(CORRELATION) is None
+        assert scripted.sent == []
+
+
 class TestAsking:
     FROM, TO = datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)
 

@@ -429,6 +429,30 @@ class TestReplies:
 
         assert (result.succeeded, result.uncertain) == (False, uncertain)
 
+    def test_that_tell_where_the_breaker_stands_leave_no_doubt(self) -> None:
+        body = reply(
+            "EndDeviceControls",
+            control(state="connected"),
+            result="FAILED",
+            errors=[error("5.3", mrid=COMMAND_KEY, reason="the breaker did not move")],
+        )
+
+        (result,) = decode(body)
+
+        assert (result.code, result.switch_state, result.uncertain) == ("RELAY_STUCK", SwitchState.CONNECTED, False)
+
+    def test_of_a_meter_that_is_only_armed_leave_it_disconnected(self) -> None:
+        body = reply(
+            "EndDeviceControls",
+            control("3.31.0.18"),
+            result="FAILED",
+            errors=[error("5.3", mrid=COMMAND_KEY, reason="armed")],
+        )
+
+        (result,) = decode(body)
+
+        assert (result.code, result.switch_state, result.uncertain) == ("ARMED", SwitchState.DISCONNECTED, False)
+
     def test_say_more_exactly_in_words_than_by_code(self) -> None:
         def code(reason: str, **options: Any) -> str:
             body = reply("EndDeviceControls", result="FAILED", errors=[error("2.4", serial=SERIAL, reason=reason)])
