@@ -5,8 +5,11 @@ from simulators.fleet.faults import ANY_KIND, SHARED, Answer, Fault, table
 #: Where a fault may part the results of a read.
 PARTS = "reply"
 
+#: Nobody asks here for a sign of life: it is a read like any other.
+_NEVER = {"no_response_is_no_outage"}
+
 FAULTS = table(
-    *SHARED,
+    *(name for name in SHARED if name not in _NEVER),
     own=(
         Fault(
             name="soap_fault",
