@@ -54,8 +54,8 @@ class Cim(CallingFace):
         """This will POST it, in two parts where a fault says so."""
         if push.topic != "results" or push.body["kind"] not in READS:
             return await super().deliver(push)
-        values = sum(len(each["readings"]) + len(each["blocks"]) for each in push.body["results"])
-        if values < 2 or await self.head_end.misfortune(PARTS, token=push.body["token"]) != "partial_replies":
+        can_part = any(len(each["readings"]) + len(each["blocks"]) > 1 for each in push.body["results"])
+        if not can_part or await self.head_end.misfortune(PARTS, token=push.body["token"]) != "partial_replies":
             return await super().deliver(push)
         for body in halves(push.body):
             part = Push(delivery_id=push.delivery_id, topic=push.topic, to=push.to, body=body)
@@ -102,12 +102,13 @@ class Cim(CallingFace):
             relay=self.options.relay,
             periods=self.options.periods,
         )
-        codes = [MORE_FOLLOWS] if body["more"] else [LAST_PART] if found.failures else []
+        result = "PARTIAL" if body["more"] or body.get("is_last_part") else found.result
+        codes = [MORE_FOLLOWS] if body["more"] else [LAST_PART] if result == "PARTIAL" else []
         return self._writer.reply(
             found.noun,
             at=at,
             correlation=body["correlation_id"],
-            result="PARTIAL" if body["more"] else found.result,
+            result=result,
             codes=codes,
             failures=found.failures,
             payload=found.payload,

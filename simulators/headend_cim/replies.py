@@ -88,7 +88,7 @@ def halves(body: Row) -> list[dict[str, Any]]:
         for told_in, some in ((first, values[:middle]), (rest, values[middle:])):
             part = {what: [row for of, row in some if of == what] for what in ("readings", "blocks")}
             told_in.append({**each, **part})
-    return [{**body, "results": first, "more": True}, {**body, "results": rest}] if first else [dict(body)]
+    return [{**body, "results": first, "more": True}, {**body, "results": rest, "is_last_part": True}]
 
 
 _NOUNS = {
