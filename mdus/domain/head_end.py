@@ -130,9 +130,9 @@ class CommandResult:
     """What became of one command at its meter.
 
     `command_key` is the reference we gave; `correlation` our id of the call, `token` the head end's. A head end that
-    does not return the reference names the call, and the serial number says which of its commands. A failure is
-    `uncertain` when the head end cannot say whether the meter acted. What is not `is_final` is taken in, and the
-    command stays open.
+    does not return the reference names the call, and the serial number says which of its commands: an empty one all of
+    them that nothing was told of by itself. A failure is `uncertain` when the head end cannot say whether the meter
+    acted. What is not `is_final` is taken in, and the command stays open.
     """
 
     command_key: str | None

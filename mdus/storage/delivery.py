@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Integer, bindparam, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mdus.domain.command import CommandStatus
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.storage.column_types import UtcInstant, database_now
@@ -229,25 +230,31 @@ def _named(dialect: str) -> Any:
     return CLAIMED.where(among_given(dialect, [table.c.command_key])).order_by(table.c.id).with_for_update()
 
 
-def keys_of_calls(connection: Connection, calls: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
-    """Return the keys of commands by call and meter: (head end, our id or its token of the call, serial number).
+class Called(NamedTuple):
+    """A command of a call, and how far it is."""
+
+    command_key: str
+    status: CommandStatus
+
+
+def called(connection: Connection, calls: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Called]]:
+    """Return the commands of calls, by serial number: calls are (head end, our id or its token of the call).
 
     A call never has two commands for one meter.
     """
+    found: dict[tuple[str, str], dict[str, Called]] = {}
     if not calls:
-        return {}
+        return found
     intent, table = COMMAND_INTENT, COMMAND.table
-    found: dict[tuple[str, str, str], str] = {}
     for named in (intent.c.correlation, intent.c.token):
-        by = [intent.c.head_end, named, table.c.serial_id]
+        by = [intent.c.head_end, named]
         query = (
-            select(*by, table.c.command_key)
+            select(*by, table.c.serial_id, table.c.command_key, table.c.status)
             .join(table, table.c.id == intent.c.command_id)
-            .where(among(connection, by[:2], {call[:2] for call in calls}))
+            .where(among(connection, by, set(calls)))
         )
         for row in connection.execute(query).all():
-            if tuple(row[:3]) in calls:
-                found[row[0], row[1], row[2]] = row[3]
+            found.setdefault((row[0], row[1]), {})[row[2]] = Called(row[3], CommandStatus(row[4]))
     return found
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.contradiction import ToldPosition, contradiction
@@ -48,6 +48,9 @@ from mdus.workers.register_news import contradicted, look_again
 from mdus.workers.told import DeviceKey, Taken, Told
 from mdus.workers.unmapped_intake import take_unmapped
 from mdus.workers.validation_told import look_again_at_others
+
+#: What a word for all of a call does not change any more: a command told of by itself is not told of again.
+_SETTLED: Final = frozenset({CommandStatus.DONE, CommandStatus.FAILED, CommandStatus.CANCELLED})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -129,21 +132,36 @@ def _only(told: Sequence[Told], kind: type[FieldEvent]) -> list[Told]:
 
 
 def _named(uow: UnitOfWork, results: Sequence[tuple[Told, CommandResult]]) -> list[tuple[Told, CommandResult]]:
-    """Return results with the keys of their commands, also where their head end names only the call and the meter."""
+    """Return results with the keys of their commands, also where their head end names only the call and the meter.
+
+    One that names no meter either is of every command of the call that is not settled yet.
+    """
     calls = {
-        (each.head_end, call, result.serial_id)
+        (each.head_end, call)
         for each, result in results
         if result.command_key is None
         for call in (result.correlation, result.token)
         if call
     }
-    keys = delivery.keys_of_calls(uow.connection, calls)
+    called = delivery.called(uow.connection, calls)
     named = []
     for each, result in results:
-        key = result.command_key
-        for call in (result.correlation, result.token):
-            key = key or keys.get((each.head_end, call or "", result.serial_id))
-        named.append((each, replace(result, command_key=key)))
+        of_call = {
+            serial: found
+            for call in (result.token, result.correlation)
+            for serial, found in called.get((each.head_end, call or ""), {}).items()
+        }
+        if result.command_key is not None or not of_call:
+            named.append((each, result))
+        elif result.serial_id:
+            one = of_call.get(result.serial_id)
+            named.append((each, result if one is None else replace(result, command_key=one.command_key)))
+        else:
+            named += [
+                (each, replace(result, command_key=one.command_key, serial_id=serial))
+                for serial, one in of_call.items()
+                if one.status not in _SETTLED
+            ]
     return named
 
 

@@ -117,6 +117,35 @@ class TestByCall:
         assert field.stored(command).status is CommandStatus.ACCEPTED
 
 
+class TestForAllOfACall:
+    def test_are_of_every_command_not_told_of_by_itself(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        commands = [field.command(CommandKind.PING)]
+        for serial in ("2", "3"):
+            device = field.device(serial, f"10{serial}", registers=False)
+            commands.append(field.command(CommandKind.PING, device_id=device.device_id, serial_id=serial))
+        turn(field)
+        head_end.tells["one"] = [result(token="t-1", serial_id="2", succeeded=False, code="NO_RESPONSE")]
+        head_end.tells["all"] = [result(token="t-1", serial_id="")]
+        push(field, "one")
+        turn(field)
+        push(field, "all")
+        turn(field)
+
+        statuses = [field.stored(command).status for command in commands]
+        assert statuses == [CommandStatus.DONE, CommandStatus.FAILED, CommandStatus.DONE]
+        assert set(field.deliveries()) == {"done"}
+
+    def test_are_of_no_other_call(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.PING)
+        turn(field)
+        head_end.tells["all"] = [result(token="t-9", serial_id="")]
+        push(field, "all")
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.ACCEPTED
+        assert field.deliveries() == ["unmatched"]
+
+
 class TestInParts:
     def test_leave_the_command_open_until_the_last(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         command = field.command(CommandKind.READ_ON_DEMAND)
