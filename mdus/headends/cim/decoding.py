@@ -70,7 +70,7 @@ class Decoder:
         self._reasons = [(code, re.compile(pattern, re.IGNORECASE)) for code, pattern in options.reasons.items()]
 
     def __call__(self, raw: RawDelivery) -> Iterator[FieldEvent]:
-        """Yield what a delivery tells. Raises ValueError for what is no message, or a reply about nobody."""
+        """Yield what a delivery tells. Raises ValueError for what is no message."""
         if raw.topic not in (PUSHED, TOLD, ANSWERED):
             raise ValueError(f"a head end of kind cim pushes nothing under the topic {raw.topic!r}")
         found = message.read(raw.body, zone=self._zone)
@@ -141,9 +141,20 @@ class Decoder:
         others = [error for number, error in enumerate(failures) if error.is_of_one and number not in told_of]
         for error in others:
             yield self._result(found, _of_error(error), correlation, error)
-        is_news = all(error.means in (ReplyClass.ACKNOWLEDGED, ReplyClass.NEWS) for error in found.errors)
-        if not (named or others or (found.errors and is_news)):
-            raise ValueError(f"a reply to the call {correlation} names no meter: {found.result} {_words(found.errors)}")
+        if not (named or others):
+            yield from self._of_all(found, correlation)
+
+    def _of_all(self, found: Message, correlation: str) -> Iterator[FieldEvent]:
+        """Yield what a reply that names no meter says of all its call: nothing, where it is news or a part."""
+        waits = (ReplyClass.ACKNOWLEDGED, ReplyClass.NEWS, ReplyClass.MORE_FOLLOWS)
+        if found.result is None or any(error.means in waits for error in found.errors):
+            return
+        error = next((each for each in found.errors if each.is_failure), None)
+        if found.noun == Noun.METER_READINGS:
+            error = error or ReplyError(code="5.7", reason="no value was told")
+        elif found.result != "OK":
+            error = error or ReplyError(code="", reason="it failed, and the head end does not say why")
+        yield self._result(found, _Named(serial_id=""), correlation, error)
 
     @staticmethod
     def _failure_of(

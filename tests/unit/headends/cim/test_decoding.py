@@ -489,12 +489,29 @@ class TestReplies:
 
         assert (result.switch_state, result.succeeded) == (state, True)
 
-    def test_that_only_acknowledge_say_nothing(self) -> None:
-        assert decode(reply("EndDeviceControls", errors=[error("0.3")])) == []
+    @pytest.mark.parametrize("code", ["0.3", "6.2", "0.1"])
+    def test_that_only_acknowledge_say_nothing(self, code: str) -> None:
+        assert decode(reply("EndDeviceControls", errors=[error(code)])) == []
 
-    def test_that_name_nobody_are_shown(self) -> None:
-        with pytest.raises(ValueError, match="names no meter: OK"):
-            decode(reply("EndDeviceControls"))
+    @pytest.mark.parametrize(
+        ("noun", "result", "codes", "succeeded", "code", "uncertain"),
+        [
+            pytest.param("EndDeviceControls", "OK", [], True, None, False, id="done"),
+            pytest.param("EndDeviceControls", "OK", ["0.0"], True, None, False, id="done, with a code"),
+            pytest.param("EndDeviceControls", "FAILED", ["5.3"], False, "ATTEMPT_FAILED", True, id="attempted"),
+            pytest.param("EndDeviceControls", "FAILED", [], False, "ATTEMPT_FAILED", True, id="nobody says why"),
+            pytest.param("EndDeviceControls", "FAILED", ["5.9"], False, "ABORTED", False, id="aborted"),
+            pytest.param("MeterReadings", "OK", [], False, "NO_DATA", False, id="read, and nothing there"),
+            pytest.param("MeterReadings", "FAILED", ["4.1"], False, "NO_RESPONSE", True, id="read in vain"),
+        ],
+    )
+    def test_that_name_nobody_are_of_all(
+        self, noun: str, result: str, codes: list[str], succeeded: bool, code: str | None, uncertain: bool
+    ) -> None:
+        (found,) = decode(reply(noun, result=result, errors=[error(each) for each in codes]))
+
+        assert (found.serial_id, found.command_key, found.correlation) == ("", None, CORRELATION)
+        assert (found.succeeded, found.code, found.uncertain) == (succeeded, code, uncertain)
 
     def test_to_a_question_of_ours_are_nobodys_results(self) -> None:
         assert decode(reply("MeterReadings", meter_reading(reading())), topic=TOLD) == [stored_reading()]
