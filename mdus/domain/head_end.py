@@ -255,7 +255,11 @@ class HeadEnd(Protocol):
     """One configured head end. Calls block, name their time-outs, and raise TransientError or UncertainError."""
 
     name: str
-    batch_size: int
+
+    @property
+    def batch_size(self) -> int:
+        """Return the most commands it takes in a call."""
+        ...
 
     def submit(self, batch: Batch) -> Submission:
         """Give a batch to the head end.

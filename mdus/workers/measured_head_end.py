@@ -21,7 +21,11 @@ class MeasuredHeadEnd:
     def __init__(self, head_end: HeadEnd) -> None:
         self._head_end = head_end
         self.name = head_end.name
-        self.batch_size = head_end.batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """Return the largest batch it takes, which it may come to know only as it is told."""
+        return self._head_end.batch_size
 
     def submit(self, batch: Batch) -> Submission:
         """Give a batch of one kind to the head end."""

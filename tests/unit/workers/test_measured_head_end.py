@@ -39,6 +39,15 @@ def calls(call: str, result: str) -> float:
     return REGISTRY.get_sample_value("mdus_head_end_call_seconds_count", labels) or 0.0
 
 
+def test_takes_what_the_head_end_takes_now(scripted: ScriptedHeadEnd) -> None:
+    head_end = HEAD_END.connect(row(scripted.url))
+    measured = MeasuredHeadEnd(head_end)
+    head_end.batch_size = 7
+
+    assert measured.batch_size == 7
+    head_end.close()
+
+
 def submit(head_end: MeasuredHeadEnd) -> None:
     head_end.submit(Batch(commands=[command()], kind=CommandKind.SWITCH_STATE, correlation="c-1"))
 
