@@ -26,7 +26,9 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 
 from mdus.domain.capability import Capability
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind
+from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import (
     Batch,
     Decode,
@@ -38,13 +40,15 @@ from mdus.domain.head_end import (
     Submission,
     options_of,
 )
-from mdus.headends.cim import callbacks, elements, reading_types, request_writing
+from mdus.headends.cim import callbacks, elements, request_writing
+from mdus.headends.cim.asked_types import AskedTypes
 from mdus.headends.cim.decoding import ANSWERED, TOLD, Decoder, is_key, switch_state_of
 from mdus.headends.cim.message import Message
 from mdus.headends.cim.names import Names, Noun
 from mdus.headends.cim.naming import device_of, serial_of
 from mdus.headends.cim.options import CimOptions
-from mdus.headends.cim.payload_writing import PayloadWriter, can_provision
+from mdus.headends.cim.payload_writing import PayloadWriter
+from mdus.headends.cim.reasons import Reasons
 from mdus.headends.cim.reply_codes import HARMLESS, ReplyClass, ReplyError
 from mdus.headends.cim.request_writing import CREATE, GET, Request
 from mdus.headends.cim.transport import Answered, Transport
@@ -68,6 +72,8 @@ _NOT_BEGUN: Final = frozenset({ReplyClass.REFUSED, ReplyClass.TOO_MANY, ReplyCla
 #: The code of data that is not there.
 _NO_DATA: Final = "5.7"
 
+_GONE: Final = "the device is not known any more"
+
 #: Words of a meter's status that say it is known and not served.
 _NOT_SERVED: Final = frozenset({"unprovisioned", "inactive", "removed", "retired", "in stock"})
 
@@ -80,8 +86,9 @@ class CimHeadEnd(SilentHeadEnd):
         self.batch_size = row.devices_per_call
         self._options = options_of(row, CimOptions)
         self._names = Names(self._options.namespaces)
-        self._payloads = PayloadWriter(self._names, self._options)
-        self._decoder = Decoder(self._options)
+        self._types = AskedTypes(self._options.reading_types)
+        self._payloads = PayloadWriter(self._names, self._options, self._types)
+        self._reasons = Reasons(self._options)
         self._reply_address = f"{row.callback_url.rstrip('/')}/cim" if row.callback_url is not None else None
         zone = self._options.zone_of_local_times
         self._zone = ZoneInfo(zone) if zone is not None else None
@@ -100,7 +107,7 @@ class CimHeadEnd(SilentHeadEnd):
 
         A meter to be provisioned without a register, or with one no ReadingType is known for, is rejected here.
         """
-        rejections = _refused_here(batch)
+        rejections = self._refused_here(batch)
         named = {rejection.command_key for rejection in rejections}
         sent = [command for command in batch.commands if command.command_key not in named]
         token, deliveries = batch.correlation, []
@@ -117,6 +124,18 @@ class CimHeadEnd(SilentHeadEnd):
             rejections=tuple(rejections),
             deliveries=tuple(deliveries),
         )
+
+    def _refused_here(self, batch: Batch) -> list[Rejection]:
+        if batch.kind is not CommandKind.PROVISION:
+            return []
+        refused = []
+        for command in batch.commands:
+            key = (command.sender_system, command.device_id)
+            registers = batch.registers.get(key, ())
+            reason = self._payloads.cannot_provision(registers) if key in batch.devices else _GONE
+            if reason is not None:
+                refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
+        return refused
 
     def _requests(self, batch: Batch, sent: Sequence[Command]) -> Iterator[tuple[Request, Sequence[Command]]]:
         if not sent:
@@ -136,7 +155,7 @@ class CimHeadEnd(SilentHeadEnd):
             element = self._payloads.readings_wanted(serials, mrids=[self._options.relay_reading_type])
             yield self._request(batch, GET, Noun.METER_READINGS, element), sent
         elif kind in (CommandKind.READ_ON_DEMAND, CommandKind.PING):
-            element = self._payloads.readings_wanted(serials, mrids=reading_types.register_mrids())
+            element = self._payloads.readings_wanted(serials, mrids=self._types.of_registers)
             yield self._request(batch, GET, Noun.METER_READINGS, element), sent
         else:
             yield from self._stored(batch, sent)
@@ -144,7 +163,7 @@ class CimHeadEnd(SilentHeadEnd):
     def _stored(self, batch: Batch, sent: Sequence[Command]) -> Iterator[tuple[Request, Sequence[Command]]]:
         """Yield a question per period: a message has one, and stored values may be read twice without harm."""
         is_register = batch.kind is CommandKind.READ_REGISTERS
-        mrids = reading_types.register_mrids() if is_register else reading_types.interval_mrids()
+        mrids = self._types.of_registers if is_register else self._types.of_intervals
         periods: dict[tuple[datetime, datetime], list[Command]] = {}
         for command in sent:
             if command.period_from is None or command.period_to is None:
@@ -244,7 +263,7 @@ class CimHeadEnd(SilentHeadEnd):
             self.batch_size = min(self.batch_size, max(refused // 2, 1))
 
     def _rejection(self, command: Command, error: ReplyError, words: str | None = None) -> Rejection:
-        return Rejection(command_key=command.command_key, code=self._decoder.code_of(error), text=words or error.words)
+        return Rejection(command_key=command.command_key, code=self._reasons.code_of(error), text=words or error.words)
 
     def find(self, correlation: str) -> Submission | None:
         """Ask what became of a call whose answer was lost, where the head end knows calls by our id."""
@@ -257,7 +276,7 @@ class CimHeadEnd(SilentHeadEnd):
         return Submission(
             token=found.message_id or correlation,
             rejections=tuple(
-                Rejection(command_key=name, code=self._decoder.code_of(error), text=error.words)
+                Rejection(command_key=name, code=self._reasons.code_of(error), text=error.words)
                 for error in found.errors
                 if error.is_failure and error.means in _NOT_BEGUN
                 for name in error.names
@@ -269,11 +288,11 @@ class CimHeadEnd(SilentHeadEnd):
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Ask for the register values of all meters, a few hours of the period at a time."""
-        return self._asked("snapshots", reading_types.register_mrids(), period_from, period_to)
+        return self._asked("snapshots", self._types.of_registers, period_from, period_to)
 
     def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Ask for the interval values of all meters, a few hours of the period at a time."""
-        return self._asked("intervals", reading_types.interval_mrids(), period_from, period_to)
+        return self._asked("intervals", self._types.of_intervals, period_from, period_to)
 
     def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Ask for the events of all meters."""
@@ -352,8 +371,7 @@ class CimHeadEnd(SilentHeadEnd):
         function = elements.child(element, "SimpleEndDeviceFunction")
         registers = elements.children(function, "Registers") if function is not None else ()
         codes = [elements.ref(each, "Channels", "ReadingType") or "" for each in registers]
-        channels = [channel for code in codes if (channel := reading_types.channel_of(code)) is not None]
-        reading_type_names = tuple(channel.reading_type for channel in channels)
+        names = tuple(name for code in codes if (name := self._types.code_of(code)) is not None)
         status = (elements.text(element, "status", "value") or "").lower()
         factor = _factor(element)
         heard_at = self._instant(element, "status", "dateTime")
@@ -361,12 +379,12 @@ class CimHeadEnd(SilentHeadEnd):
             serial_id=serial,
             device_id=device_of(element, self._options),
             provisioned=status not in _NOT_SERVED,
-            reading_types=reading_type_names,
+            reading_types=names,
             first_heard_at=heard_at,
             last_heard_at=heard_at,
             switch_state=switch_state_of(element),
             has_breaker=elements.child(element, "ConnectDisconnectFunction") is not None,
-            factors=tuple((name, factor) for name in reading_type_names if factor is not None),
+            factors=tuple((name, factor) for name in names if factor is not None),
         )
 
     def _instant(self, element: etree._Element, *path: str) -> datetime | None:
@@ -374,19 +392,6 @@ class CimHeadEnd(SilentHeadEnd):
             return elements.optional_instant(element, *path, zone=self._zone)
         except ValueError:
             return None  # of a meter nobody need know when it was heard
-
-
-def _refused_here(batch: Batch) -> list[Rejection]:
-    if batch.kind is not CommandKind.PROVISION:
-        return []
-    refused = []
-    for command in batch.commands:
-        key = (command.sender_system, command.device_id)
-        known = key in batch.devices
-        reason = can_provision(batch.registers.get(key, ())) if known else "the device is not known any more"
-        if reason is not None:
-            refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
-    return refused
 
 
 def _factor(meter: etree._Element) -> Decimal | None:
@@ -399,8 +404,11 @@ def _factor(meter: etree._Element) -> Decimal | None:
 
 
 def _decoder(settings: Settings, row: Row) -> Decode:
-    del settings
-    return Decoder(options_of(row, CimOptions))
+    return Decoder(
+        options_of(row, CimOptions),
+        channels=ChannelMap.of(settings, head_end=row),
+        events=EventMap.of(settings, head_end=row),
+    )
 
 
 def connect(row: Row) -> CimHeadEnd:

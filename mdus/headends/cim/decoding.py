@@ -12,7 +12,7 @@ An event that a breaker has moved is evidence, not the reply: it is told as an e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,7 +20,9 @@ from zoneinfo import ZoneInfo
 
 from lxml import etree
 
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.end_device import SwitchState
+from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import CommandResult, FieldEvent, RawDelivery, UnreadableLine
 from mdus.headends.cim import elements, message
 from mdus.headends.cim.end_device_events import EndDeviceEventsReader
@@ -29,6 +31,7 @@ from mdus.headends.cim.meter_readings import MeterReadingsReader, MeterTold
 from mdus.headends.cim.names import Noun
 from mdus.headends.cim.naming import serial_of
 from mdus.headends.cim.options import CimOptions
+from mdus.headends.cim.reasons import Reasons
 from mdus.headends.cim.reply_codes import ReplyClass, ReplyError
 
 PUSHED: Final = "cim"
@@ -62,12 +65,12 @@ class _Named:
 class Decoder:
     """Turns the deliveries of one head end into events."""
 
-    def __init__(self, options: CimOptions) -> None:
+    def __init__(self, options: CimOptions, *, channels: ChannelMap, events: EventMap) -> None:
         self._options = options
         self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
-        self._readings = MeterReadingsReader(options)
-        self._events = EndDeviceEventsReader(options)
-        self._reasons = [(code, re.compile(pattern, re.IGNORECASE)) for code, pattern in options.reasons.items()]
+        self._readings = MeterReadingsReader(options, channels)
+        self._events = EndDeviceEventsReader(options, events)
+        self._reasons = Reasons(options)
 
     def __call__(self, raw: RawDelivery) -> Iterator[FieldEvent]:
         """Yield what a delivery tells. Raises ValueError for what is no message."""
@@ -79,10 +82,6 @@ class Decoder:
         if raw.topic == TOLD or not self._is_answer(found, correlation):
             return self._told(found)
         return self._answer(found, correlation)
-
-    def code_of(self, error: ReplyError) -> str:
-        """Return our short code of a failure: what its reason says, else what its code does."""
-        return next((code for code, pattern in self._reasons if pattern.search(error.reason)), error.name)
 
     def _is_answer(self, found: Message, correlation: str) -> bool:
         if not correlation or found.noun == Noun.END_DEVICE_EVENTS:
@@ -226,7 +225,7 @@ class Decoder:
         told = named.told
         more_follows = any(each.means is ReplyClass.MORE_FOLLOWS for each in found.errors)
         position = named.told_state if told is None else told.switch_state
-        code = None if error is None else self.code_of(error)
+        code = None if error is None else self._reasons.code_of(error)
         if code == _ARMED:
             position = position or SwitchState.DISCONNECTED
         elif error is None:
@@ -262,11 +261,6 @@ def switch_state_of(meter: etree._Element) -> SwitchState | None:
     if is_connected is None:
         return None
     return SwitchState.CONNECTED if is_connected.lower() in ("true", "1") else SwitchState.DISCONNECTED
-
-
-def decoder_of(options: CimOptions) -> Callable[[RawDelivery], Iterator[FieldEvent]]:
-    """Return what decodes the deliveries of a head end with these options."""
-    return Decoder(options)
 
 
 def _of_error(error: ReplyError) -> _Named:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from lxml import etree
 
+from mdus.domain.event_map import IEC, EventMap, event_code
 from mdus.domain.head_end import FieldAlarm, FieldEvent, Heard, Unmapped, UnreadableLine
 from mdus.headends.cim import elements
 from mdus.headends.cim.naming import serial_of
 from mdus.headends.cim.options import CimOptions
-
-_CODE: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 
 #: Where the meter of an event may be named.
 _METERS: Final = ("Assets", "EndDevice", "Meter")
@@ -23,8 +21,9 @@ _METERS: Final = ("Assets", "EndDevice", "Meter")
 class EndDeviceEventsReader:
     """Reads payloads of EndDeviceEvents as one head end writes them."""
 
-    def __init__(self, options: CimOptions) -> None:
+    def __init__(self, options: CimOptions, events: EventMap) -> None:
         self._options = options
+        self._codes = events
         self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
 
     def read(self, payload: etree._Element) -> Iterator[FieldEvent]:
@@ -48,15 +47,14 @@ class EndDeviceEventsReader:
             raise ValueError(f"an event of {serial} has no createdDateTime")
         told = elements.ref(element, "EndDeviceEventType") or ""
         words = elements.text(element, "reason") or elements.text(element, "status", "reason")
-        if not _CODE.fullmatch(told):
-            return Unmapped(serial_id=serial, source="event", code=told, at=at, text=words)
-        device_type, _, code = told.partition(".")
-        code = self._options.event_aliases.get(code, code)
-        if code in self._options.heard_events:
+        code = self._codes.by_iec(told, at=at)
+        if code is None:
+            return Unmapped(serial_id=serial, source="event", code=event_code(IEC, told), at=at, text=words)
+        if code.partition(".")[2] in self._options.heard_events:
             return Heard(serial_id=serial, at=at)
         return FieldAlarm(
             serial_id=serial,
-            event_type=f"{device_type}.{code}",
+            event_type=code,
             at=at,
             source_id=elements.text(element, "mRID"),
             text=words,

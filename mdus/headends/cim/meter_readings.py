@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 from lxml import etree
 
+from mdus.domain.channel_map import ChannelKind, ChannelMap, Mapped
+from mdus.domain.channel_name import Mrid
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import FieldIntervals, FieldReading, Unmapped, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
@@ -24,7 +26,6 @@ from mdus.headends.cim import elements
 from mdus.headends.cim.names import local
 from mdus.headends.cim.naming import serial_of
 from mdus.headends.cim.options import CimOptions
-from mdus.headends.cim.reading_types import Channel, channel_of
 
 _QUALITY: Final = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,4}", re.ASCII)
 
@@ -75,14 +76,15 @@ class _Value:
 class MeterReadingsReader:
     """Reads payloads of MeterReadings as one head end writes them."""
 
-    def __init__(self, options: CimOptions) -> None:
+    def __init__(self, options: CimOptions, channels: ChannelMap) -> None:
         self._options = options
+        self._channels = channels
         self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
 
     def read(self, payload: etree._Element) -> tuple[list[MeterTold], list[UnreadableLine]]:
         """Return what a MeterReadings tells, by meter in the order they come, and what in it cannot be read."""
         told: dict[str, MeterTold] = {}
-        series: dict[str, dict[str, list[_Value]]] = {}  # interval values by meter and mRID
+        series: dict[str, dict[Mapped, list[_Value]]] = {}  # interval values by meter and channel
         mistakes: list[UnreadableLine] = []
         for each in elements.children(payload, "MeterReading"):
             meter = elements.child(each, "Meter")
@@ -91,24 +93,23 @@ class MeterReadingsReader:
                 mistakes.append(_mistake(each, "a MeterReading names no meter"))
                 continue
             of_meter = told.setdefault(serial, MeterTold(serial_id=serial))
-            by_mrid = series.setdefault(serial, {})
-            for value, element in self._values(each, mistakes):
-                channel = channel_of(value.mrid)
-                if channel is not None and (channel.minutes is not None or local(element) == "IntervalReadings"):
-                    by_mrid.setdefault(value.mrid, []).append(value)
+            by_channel = series.setdefault(serial, {})
+            for value, channel in self._values(each, mistakes):
+                if channel is not None and channel.kind is ChannelKind.INTERVAL:
+                    by_channel.setdefault(channel, []).append(value)
                 elif self._is_relay(value.mrid):
                     self._take_position(of_meter, value)
                 else:
                     _take_reading(of_meter, value, channel)
-        for serial, by_mrid in series.items():
-            for mrid, values in by_mrid.items():
-                _take_intervals(told[serial], values, channel_of(mrid))
+        for serial, by_channel in series.items():
+            for channel, values in by_channel.items():
+                _take_intervals(told[serial], values, channel)
         return list(told.values()), mistakes
 
     def _values(
         self, element: etree._Element, mistakes: list[UnreadableLine]
-    ) -> Iterator[tuple[_Value, etree._Element]]:
-        """Yield the values of a MeterReading, with their elements; those that cannot be read are mistakes."""
+    ) -> Iterator[tuple[_Value, Mapped | None]]:
+        """Yield the values of a MeterReading, with their channels; those that cannot be read are mistakes."""
         found: list[tuple[etree._Element, str | None]] = [
             (each, None) for each in elements.children(element, "Readings")
         ]
@@ -117,9 +118,14 @@ class MeterReadingsReader:
             found += [(each, of_block) for each in elements.children(block, "IntervalReadings")]
         for each, mrid in found:
             try:
-                yield self._value(each, mrid), each
+                value = self._value(each, mrid)
+                channel = self._channels.find(Mrid(value.mrid), at=value.at)
+                if channel is not None and value.text:
+                    _number(value.text)  # one that cannot be read is a mistake of its own
             except ValueError as error:
                 mistakes.append(_mistake(each, str(error)))
+            else:
+                yield value, channel
 
     def _value(self, element: etree._Element, mrid: str | None) -> _Value:
         # Values are many: each child is looked at once.
@@ -146,10 +152,7 @@ class MeterReadingsReader:
         at = end or start
         if at is None:
             raise ValueError("a value has neither timeStamp nor timePeriod")
-        value = _Value(mrid or "", at, start, text, tuple(code for code in codes if code))
-        if text and not self._is_relay(value.mrid) and channel_of(value.mrid) is not None:
-            _number(text)  # one that cannot be read is a mistake of its own
-        return value
+        return _Value(mrid or "", at, start, text, tuple(code for code in codes if code))
 
     def _is_relay(self, mrid: str) -> bool:
         return bool(mrid) and mrid == self._options.relay_reading_type
@@ -161,7 +164,7 @@ class MeterReadingsReader:
             told.unmapped.append(_unmapped(told, value))
 
 
-def _take_reading(told: MeterTold, value: _Value, channel: Channel | None) -> None:
+def _take_reading(told: MeterTold, value: _Value, channel: Mapped | None) -> None:
     told.note(value.at)
     if channel is None:
         told.unmapped.append(_unmapped(told, value))
@@ -171,7 +174,7 @@ def _take_reading(told: MeterTold, value: _Value, channel: Channel | None) -> No
                 serial_id=told.serial_id,
                 reading_type=channel.reading_type,
                 measured_at=value.at,
-                value=_number(value.text),
+                value=channel.value(_number(value.text)),
                 unit=channel.unit,
             )
         )
@@ -181,16 +184,14 @@ def _unmapped(told: MeterTold, value: _Value) -> Unmapped:
     return Unmapped(
         serial_id=told.serial_id,
         source="channel",
-        code=value.mrid,
+        code=str(Mrid(value.mrid)),
         at=value.at,
         value=value.text or None,
         text=" ".join(value.codes) or None,
     )
 
 
-def _take_intervals(told: MeterTold, values: Sequence[_Value], channel: Channel | None) -> None:
-    if channel is None:
-        return
+def _take_intervals(told: MeterTold, values: Sequence[_Value], channel: Mapped) -> None:
     minutes = _minutes(values, channel)
     length = timedelta(minutes=minutes)
     for start_at, some in _runs(values, length):
@@ -202,7 +203,7 @@ def _take_intervals(told: MeterTold, values: Sequence[_Value], channel: Channel 
                 unit=channel.unit,
                 interval_minutes=minutes,
                 start_at=start_at,
-                values=_quantities([each.text for each in some]),
+                values=_quantities([each.text for each in some], channel.factor),
                 qualities=Qualities.of(codes) if any(codes) else NOTHING_SAID,
             )
         )
@@ -225,7 +226,7 @@ def _runs(values: Sequence[_Value], length: timedelta) -> Iterator[tuple[datetim
             first = at
 
 
-def _minutes(values: Sequence[_Value], channel: Channel) -> int:
+def _minutes(values: Sequence[_Value], channel: Mapped) -> int:
     """Return how long the intervals are: as the first period says, else their ReadingType, else their distance."""
     for each in values:
         if each.start_at is not None and each.start_at < each.at:
@@ -241,11 +242,13 @@ def _whole_minutes(begin: datetime, end: datetime) -> int:
     return int((end - begin).total_seconds() // 60)
 
 
-def _quantities(texts: Sequence[str]) -> Quantities:
+def _quantities(texts: Sequence[str], factor: Decimal) -> Quantities:
     numbers = plain_numbers("".join([f"{text}," for text in texts]).encode("ascii", "replace"), len(texts))
-    if not numbers.odd.any():
-        return records(numbers, [len(texts)])[0]
-    return Quantities.of(_number(text) if text else None for text in texts)
+    if numbers.odd.any():
+        found = Quantities.of(_number(text) if text else None for text in texts)
+    else:
+        found = records(numbers, [len(texts)])[0]
+    return found if factor == 1 else found.times(factor)
 
 
 def _number(text: str) -> Decimal:

@@ -13,7 +13,7 @@ from mdus.contracts.printable import printable
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.register import Register
-from mdus.headends.cim import reading_types
+from mdus.headends.cim.asked_types import AskedTypes
 from mdus.headends.cim.names import Names, Noun
 from mdus.headends.cim.options import CimOptions
 
@@ -32,9 +32,10 @@ Add = Callable[..., etree._Element]
 class PayloadWriter:
     """Writes payloads in the namespaces and with the names of meters that a head end wants."""
 
-    def __init__(self, names: Names, options: CimOptions) -> None:
+    def __init__(self, names: Names, options: CimOptions, types: AskedTypes) -> None:
         self._names = names
         self._options = options
+        self._types = types
 
     # ---- controls ----------------------------------------------------------------------------------------------------
 
@@ -152,11 +153,17 @@ class PayloadWriter:
                 self._register(_adder(function("Registers")), register)
         return root
 
-    @staticmethod
-    def _register(add: Add, register: Register) -> None:
+    def cannot_provision(self, registers: Sequence[Register]) -> str | None:
+        """Return why a meter with these registers cannot be provisioned, or None when it can."""
+        if not registers:
+            return "no register of the meter is known yet"
+        unknown = [each.reading_type for each in registers if self._types.mrid_of(each.reading_type) is None]
+        return f"no ReadingType is known for {', '.join(unknown)}" if unknown else None
+
+    def _register(self, add: Add, register: Register) -> None:
         add("leftDigitCount", str(_digits(register)))
         add("rightDigitCount", str(register.fraction_digits))
-        mrid = reading_types.mrid_of(register.reading_type)
+        mrid = self._types.mrid_of(register.reading_type)
         if mrid is None:
             raise ValueError(f"no ReadingType is known for {register.reading_type}")
         _adder(add("Channels"))("ReadingType").set("ref", mrid)
@@ -181,14 +188,6 @@ class PayloadWriter:
         names = _adder(add("Names"))
         names("name", name)
         _adder(names("NameType"))("name", name_type)
-
-
-def can_provision(registers: Sequence[Register]) -> str | None:
-    """Return why a meter with these registers cannot be provisioned, or None when it can."""
-    if not registers:
-        return "no register of the meter is known yet"
-    unknown = [each.reading_type for each in registers if reading_types.mrid_of(each.reading_type) is None]
-    return f"no ReadingType is known for {', '.join(unknown)}" if unknown else None
 
 
 def common_factor(registers: Sequence[Register]) -> Decimal:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
+from mdus.bootstrap.discovery import discover
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDevice
+from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import RawDelivery
 from mdus.domain.register import Register
 from mdus.headends.cim.decoding import PUSHED, Decoder
 from mdus.headends.cim.options import CimOptions
+from mdus.settings import Settings, load_settings
 
 AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
 KEY = ("SAP", "000000000000010042")
@@ -186,7 +191,14 @@ def event(code: str, *, serial: str = SERIAL, mrid: str = "e-1", more: str = "")
     )
 
 
+@cache
+def tables() -> Settings:
+    """Return the settings with all tables."""
+    return load_settings({}, tables=discover().tables)
+
+
 def decode(body: bytes, *, topic: str = PUSHED, correlation: str = "", **options: Any) -> list[Any]:
     """Return what a delivery tells."""
-    decoder = Decoder(CimOptions(**options))
+    settings = tables()
+    decoder = Decoder(CimOptions(**options), channels=ChannelMap.of(settings), events=EventMap.of(settings))
     return list(decoder(RawDelivery(topic=topic, correlation=correlation, body=body)))

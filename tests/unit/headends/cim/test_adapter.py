@@ -13,12 +13,11 @@ from pydantic import SecretStr
 
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import SwitchState
-from mdus.domain.head_end import Batch, FieldReading, RawDelivery
+from mdus.domain.head_end import Batch, FieldReading, Heard, RawDelivery
 from mdus.headends.cim.adapter import HEAD_END, CimHeadEnd
 from mdus.headends.cim.decoding import ANSWERED
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
-from mdus.settings import load_settings
 from tests.unit.headends.cim.messages import (
     AT,
     COMMAND_KEY,
@@ -36,6 +35,7 @@ from tests.unit.headends.cim.messages import (
     register,
     reply,
     soap,
+    tables,
 )
 from tests.unit.headends.cim.scripted import ScriptedCim
 
@@ -301,6 +301,15 @@ class TestProvisioning:
         registers = f"{meter}/SimpleEndDeviceFunction/Registers"
         assert [each.text for each in scripted.elements(f"{registers}/leftDigitCount")] == ["6", "6"]
         assert scripted.elements(f"{registers}/Channels/ReadingType")[0].get("ref") == ENERGY
+
+    def test_names_channels_as_the_row_says(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterConfig", errors=[error("0.3")]))
+        own = {"1-0:1.8.0": ENERGY.replace("3.72", "0.72"), "1-0:99.99.99": ENERGY.replace(".12.0", ".99.0")}
+        registers = (register(), register(reading_type="1-0:99.99.99*255"))
+        connected(scripted, reading_types=own).submit(self.given(*registers))
+
+        told = scripted.elements("Payload/MeterConfig/Meter/SimpleEndDeviceFunction/Registers/Channels/ReadingType")
+        assert [each.get("ref") for each in told] == list(own.values())
 
     @pytest.mark.parametrize(
         ("registers", "reason"),
@@ -603,14 +612,12 @@ class TestKind:
         assert HEAD_END.capabilities == frozenset(CommandKind)
 
     def test_decodes_by_the_options_of_the_row(self) -> None:
-        decode = HEAD_END.decoder(
-            load_settings({}), row("http://x", options={"event_aliases": {"26.38.49": "26.0.216"}})
-        )
+        by_options = HEAD_END.decoder(tables(), row("http://x", options={"heard_events": ["26.0.85"]}))
 
-        body = created("EndDeviceEvents", event("0.26.38.49"))
-        (told,) = decode(RawDelivery(topic="cim", correlation="", body=body))
-        assert told.event_type == "0.26.0.216"  # type: ignore[union-attr]
+        body = created("EndDeviceEvents", event("3.26.0.85"))
+        (told,) = by_options(RawDelivery(topic="cim", correlation="", body=body))
+        assert isinstance(told, Heard)
 
 
 def decoded(delivery: Any) -> list[Any]:
-    return list(HEAD_END.decoder(load_settings({}), row("http://x"))(delivery))
+    return list(HEAD_END.decoder(tables(), row("http://x"))(delivery))

@@ -27,6 +27,7 @@ from tests.unit.headends.cim.messages import (
     BASES,
     COMMAND_KEY,
     CORRELATION,
+    ENERGY,
     QUARTERS,
     SERIAL,
     block,
@@ -144,7 +145,7 @@ class TestReadings:
         mrid = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.3.99.0"
 
         assert decode(created("MeterReadings", meter_reading(reading("7", mrid=mrid, quality="1.5.257")))) == [
-            Unmapped(serial_id=SERIAL, source="channel", code=mrid, at=AT, value="7", text="1.5.257")
+            Unmapped(serial_id=SERIAL, source="channel", code=f"mrid: {mrid}", at=AT, value="7", text="1.5.257")
         ]
 
     def test_a_value_that_is_no_number_costs_the_others_nothing(self) -> None:
@@ -177,7 +178,6 @@ class TestReadings:
     @pytest.mark.parametrize(
         ("mrid", "reading_type", "unit"),
         [
-            pytest.param("0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.0.72.0", "1-0:1.8.0*255", "Wh", id="other multiplier"),
             pytest.param("0.0.0.9.1.1.12.0.0.0.0.1.0.0.0.3.72.0", "1-0:1.8.1*255", "kWh", id="summation"),
             pytest.param("0.0.0.1.1.1.12.0.0.0.0.1.0.0.0.3.72.0", "1-0:1.8.1*255", "kWh", id="bulk quantity"),
             pytest.param("0.0.0.1.1.7.58.0.0.0.0.0.0.0.0.0.42.0", "7-0:3.0.0*255", "m3", id="gas"),
@@ -187,6 +187,18 @@ class TestReadings:
         (told,) = decode(created("MeterReadings", meter_reading(reading(mrid=mrid))))
 
         assert (told.reading_type, told.unit) == (reading_type, unit)
+
+    def test_of_another_multiplier_are_converted(self) -> None:
+        wh = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.0.72.0"
+
+        assert decode(created("MeterReadings", meter_reading(reading("12345670", mrid=wh)))) == [
+            stored_reading(value=Decimal("12345.670"))
+        ]
+
+    def test_of_a_register_are_none_of_intervals_though_they_stand_in_a_block(self) -> None:
+        told = decode(created("MeterReadings", meter_reading(block(("2026-03-29T01:00:04Z", "12345.67"), mrid=ENERGY))))
+
+        assert told == [stored_reading()]
 
     def test_any_name_but_saps_names_the_meter(self) -> None:
         names = (
@@ -283,13 +295,22 @@ class TestIntervals:
         assert isinstance(told, FieldIntervals)
         assert told.start_at == MIDNIGHT
 
+    def test_of_another_multiplier_are_converted(self) -> None:
+        wh = QUARTERS.replace("3.72", "0.72")
+
+        (told,) = decode(created("MeterReadings", meter_reading(block(("2026-03-28T23:15:00Z", "1500"), mrid=wh))))
+
+        assert (told.unit, list(told.values)) == ("kWh", [Decimal("1.5")])
+
     def test_of_an_unknown_channel_are_told_one_by_one(self) -> None:
         mrid = QUARTERS.replace("72", "99")
 
         told = decode(created("MeterReadings", meter_reading(block(("2026-03-28T23:15:00Z", "1"), mrid=mrid))))
 
         assert told == [
-            Unmapped(serial_id=SERIAL, source="channel", code=mrid, at=MIDNIGHT + timedelta(minutes=15), value="1")
+            Unmapped(
+                serial_id=SERIAL, source="channel", code=f"mrid: {mrid}", at=MIDNIGHT + timedelta(minutes=15), value="1"
+            )
         ]
 
 
@@ -311,11 +332,10 @@ class TestEvents:
             )
         ]
 
-    def test_an_alias_stands_for_another_code(self) -> None:
-        body = created("EndDeviceEvents", event("0.26.38.49"))
+    def test_of_another_code_in_use_are_told_as_the_one_they_mean(self) -> None:
+        (told,) = decode(created("EndDeviceEvents", event("0.26.38.49")))
 
-        assert decode(body)[0].event_type == "0.26.38.49"
-        assert decode(body, event_aliases={"26.38.49": "26.0.216"})[0].event_type == "0.26.0.216"
+        assert told.event_type == "3.26.0.216"
 
     def test_a_code_that_is_none_is_told_as_it_came(self) -> None:
         (told,) = decode(created("EndDeviceEvents", event("PowerDown", more="<reason>gone</reason>")))
@@ -323,7 +343,7 @@ class TestEvents:
         assert told == Unmapped(
             serial_id=SERIAL,
             source="event",
-            code="PowerDown",
+            code="iec: PowerDown",
             at=datetime(2026, 3, 29, 1, 12, 44, tzinfo=UTC),
             text="gone",
         )
