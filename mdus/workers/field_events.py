@@ -144,24 +144,27 @@ def _named(uow: UnitOfWork, results: Sequence[tuple[Told, CommandResult]]) -> li
         if call
     }
     called = delivery.called(uow.connection, calls)
-    named = []
+
+    def of_call(each: Told, result: CommandResult) -> dict[str, delivery.Called]:
+        names = (result.token or "", result.correlation or "")
+        return {serial: one for name in names for serial, one in called.get((each.head_end, name), {}).items()}
+
+    named, of_all = [], []
     for each, result in results:
-        of_call = {
-            serial: found
-            for call in (result.token, result.correlation)
-            for serial, found in called.get((each.head_end, call or ""), {}).items()
-        }
-        if result.command_key is not None or not of_call:
+        if result.command_key is not None:
             named.append((each, result))
-        elif result.serial_id:
-            one = of_call.get(result.serial_id)
+        elif result.serial_id or not of_call(each, result):
+            one = of_call(each, result).get(result.serial_id)
             named.append((each, result if one is None else replace(result, command_key=one.command_key)))
         else:
-            named += [
-                (each, replace(result, command_key=one.command_key, serial_id=serial))
-                for serial, one in of_call.items()
-                if one.status not in _SETTLED
-            ]
+            of_all.append((each, result))
+    told = {result.command_key for _, result in named}
+    for each, result in of_all:
+        named += [
+            (each, replace(result, command_key=one.command_key, serial_id=serial))
+            for serial, one in of_call(each, result).items()
+            if one.status not in _SETTLED and one.command_key not in told
+        ]
     return named
 
 

@@ -135,6 +135,16 @@ class TestForAllOfACall:
         assert statuses == [CommandStatus.DONE, CommandStatus.FAILED, CommandStatus.DONE]
         assert set(field.deliveries()) == {"done"}
 
+    def test_are_of_none_that_the_same_delivery_tells_of(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.PING)
+        turn(field)
+        failed = result(token="t-1", succeeded=False, code="NO_RESPONSE")
+        head_end.tells["both"] = [result(token="t-1", serial_id=""), failed]
+        push(field, "both")
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.FAILED
+
     def test_are_of_no_other_call(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         command = field.command(CommandKind.PING)
         turn(field)
