@@ -42,7 +42,7 @@ from mdus.domain.head_end import (
 )
 from mdus.headends.cim import callbacks, elements, request_writing
 from mdus.headends.cim.asked_types import AskedTypes
-from mdus.headends.cim.decoding import ANSWERED, TOLD, Decoder, is_key, switch_state_of
+from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER, TOLD, Decoder, is_key, switch_state_of
 from mdus.headends.cim.message import Message
 from mdus.headends.cim.names import Names, Noun
 from mdus.headends.cim.naming import device_of, serial_of
@@ -68,9 +68,6 @@ _CONTROLS: Final = frozenset(
 
 #: Classes of a failure after which a command was certainly not begun.
 _NOT_BEGUN: Final = frozenset({ReplyClass.REFUSED, ReplyClass.TOO_MANY, ReplyClass.LATER, ReplyClass.CALLED_OFF})
-
-#: The code of data that is not there.
-_NO_DATA: Final = "5.7"
 
 _GONE: Final = "the device is not known any more"
 
@@ -115,7 +112,7 @@ class CimHeadEnd(SilentHeadEnd):
             answered = self._post(request)
             if answered.message is None:
                 continue
-            refused, delivery = self._settled(batch, request, commands, answered, answered.message)
+            refused, delivery = self._settled(batch, commands, answered, answered.message)
             token = answered.message.message_id or token
             rejections += refused
             deliveries += delivery
@@ -206,7 +203,7 @@ class CimHeadEnd(SilentHeadEnd):
     # ---- replies given at once ---------------------------------------------------------------------------------------
 
     def _settled(
-        self, batch: Batch, request: Request, commands: Sequence[Command], answered: Answered, found: Message
+        self, batch: Batch, commands: Sequence[Command], answered: Answered, found: Message
     ) -> tuple[list[Rejection], list[RawDelivery]]:
         """Return what a reply given at once rejects, and what of it is to be taken in as results."""
         by_name = {name: each for each in commands for name in (each.serial_id, each.command_key)}
@@ -226,18 +223,11 @@ class CimHeadEnd(SilentHeadEnd):
         unsettled = [command for command in commands if command.command_key not in rejections]
         if found.result == "FAILED" and (of_all or not (rejections or has_results)):
             return [*rejections.values(), *self._failed(batch, unsettled, of_all)], []
-        body = answered.body
-        if not has_results and unsettled and self._is_over(found):
-            if request.verb == GET:
-                nothing = ReplyError(code=_NO_DATA, reason="no value was told")
-                return [*rejections.values(), *(self._rejection(each, nothing) for each in unsettled)], []
-            # Done, it says in a word: said again meter by meter.
-            body, has_results = self._spelled_out(request, found), True
-        told = [RawDelivery(topic=ANSWERED, correlation=batch.correlation, body=body)] if has_results else []
-        return list(rejections.values()), told
-
-    def _spelled_out(self, request: Request, found: Message) -> bytes:
-        return request_writing.write_reply(request, names=self._names, now=found.at or self._now())
+        is_over = found.result == "FAILED" or self._is_over(found)
+        if not unsettled or not (has_results or is_over):
+            return list(rejections.values()), []
+        topic = LAST_ANSWER if is_over else ANSWERED
+        return list(rejections.values()), [RawDelivery(topic=topic, correlation=batch.correlation, body=answered.body)]
 
     def _is_over(self, found: Message) -> bool:
         """Tell whether nothing comes after a reply: it may only where we have no address for more."""

@@ -1,9 +1,10 @@
 """What a message of a head end tells: results of commands where it answers a call, else what meters told by themselves.
 
 ```
-topic cim        a push: an answer where it is a reply, or says which call it belongs to; events are never one
-topic told       an answer to a question of ours about all meters: nobody's command
-topic answer     a reply given at once, of a call
+topic cim            a push: an answer where it is a reply, or says which call it belongs to; events are never one
+topic told           an answer to a question of ours about all meters: nobody's command
+topic answer         a reply given at once, of a call; what it does not name comes later
+topic last-answer    the same where nothing comes later
 ```
 
 An event that a breaker has moved is evidence, not the reply: it is told as an event, and the command stays open.
@@ -37,11 +38,15 @@ from mdus.headends.cim.reply_codes import ReplyClass, ReplyError
 PUSHED: Final = "cim"
 TOLD: Final = "told"
 ANSWERED: Final = "answer"
+LAST_ANSWER: Final = "last-answer"
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 #: Our codes of failures after which a control was certainly not begun, whatever code came with the words.
 _NOT_BEGUN: Final = frozenset({"NO_BREAKER", "NOT_PROVISIONED", "UNKNOWN_METER", "EXPIRED"})
+
+#: What a reply says that something else comes after.
+_WAITS: Final = frozenset({ReplyClass.ACKNOWLEDGED, ReplyClass.NEWS, ReplyClass.MORE_FOLLOWS})
 
 #: A meter told to connect that waits for its button.
 _ARMED: Final = "ARMED"
@@ -74,14 +79,15 @@ class Decoder:
 
     def __call__(self, raw: RawDelivery) -> Iterator[FieldEvent]:
         """Yield what a delivery tells. Raises ValueError for what is no message."""
-        if raw.topic not in (PUSHED, TOLD, ANSWERED):
+        if raw.topic not in (PUSHED, TOLD, ANSWERED, LAST_ANSWER):
             raise ValueError(f"a head end of kind cim pushes nothing under the topic {raw.topic!r}")
         found = message.read(raw.body, zone=self._zone)
         # Of a reply given at once it is certain which call it answers, whatever it says itself.
-        correlation = raw.correlation if raw.topic == ANSWERED else found.correlation or raw.correlation
+        is_known = raw.topic in (ANSWERED, LAST_ANSWER)
+        correlation = raw.correlation if is_known else found.correlation or raw.correlation
         if raw.topic == TOLD or not self._is_answer(found, correlation):
             return self._told(found)
-        return self._answer(found, correlation)
+        return self._answer(found, correlation, is_last=raw.topic != ANSWERED)
 
     def _is_answer(self, found: Message, correlation: str) -> bool:
         if not correlation or found.noun == Noun.END_DEVICE_EVENTS:
@@ -120,7 +126,7 @@ class Decoder:
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def _answer(self, found: Message, correlation: str) -> Iterator[FieldEvent]:
+    def _answer(self, found: Message, correlation: str, *, is_last: bool) -> Iterator[FieldEvent]:
         failures = [error for error in found.errors if error.is_failure]
         named: list[_Named] = []
         for payload in found.payloads:
@@ -140,20 +146,27 @@ class Decoder:
         others = [error for number, error in enumerate(failures) if error.is_of_one and number not in told_of]
         for error in others:
             yield self._result(found, _of_error(error), correlation, error)
-        if not (named or others):
-            yield from self._of_all(found, correlation)
+        if is_last and not named:
+            yield from self._rest(found, correlation, has_failures=bool(others))
 
-    def _of_all(self, found: Message, correlation: str) -> Iterator[FieldEvent]:
-        """Yield what a reply that names no meter says of all its call: nothing, where it is news or a part."""
-        waits = (ReplyClass.ACKNOWLEDGED, ReplyClass.NEWS, ReplyClass.MORE_FOLLOWS)
-        if found.result is None or any(error.means in waits for error in found.errors):
+    def _rest(self, found: Message, correlation: str, *, has_failures: bool) -> Iterator[FieldEvent]:
+        """Yield what a reply without a payload says of all that it does not name: nothing, where it is news or a part.
+
+        Controls not named in the last PARTIAL (0.2) were done. Of meters that were read, parts may have told, so that
+        only a reply about nobody is of them.
+        """
+        said = {error.means for error in found.errors}
+        is_last = found.result != "PARTIAL" or ReplyClass.LAST_PART in said
+        if found.result is None or not is_last or said & _WAITS:
             return
-        error = next((each for each in found.errors if each.is_failure), None)
+        of_all = next((each for each in found.errors if each.is_failure and not each.is_of_one), None)
         if found.noun == Noun.METER_READINGS:
-            error = error or ReplyError(code="5.7", reason="no value was told")
-        elif found.result != "OK":
-            error = error or ReplyError(code="", reason="it failed, and the head end does not say why")
-        yield self._result(found, _Named(serial_id=""), correlation, error)
+            if has_failures or found.result == "PARTIAL":
+                return
+            of_all = of_all or ReplyError(code="5.7", reason="no value was told")
+        elif found.result == "FAILED" or (found.result == "PARTIAL" and not has_failures):
+            of_all = of_all or ReplyError(code="", reason="it failed, and the head end does not say why")
+        yield self._result(found, _Named(serial_id=""), correlation, of_all)
 
     @staticmethod
     def _failure_of(

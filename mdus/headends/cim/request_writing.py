@@ -56,20 +56,6 @@ def write(request: Request, *, names: Names, style: Style, source: str, now: dat
     return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
 
 
-def write_reply(request: Request, *, names: Names, now: datetime) -> bytes:
-    """Return the reply that says of everything in a request that it was done."""
-    envelope = etree.Element(ENVELOPE, nsmap={"soap": SOAP})
-    space = names.message
-    root = etree.SubElement(etree.SubElement(envelope, BODY), f"{{{space}}}ResponseMessage", nsmap={"m": space})
-    header = etree.SubElement(root, f"{{{space}}}Header")
-    told = {"Verb": "reply", "Noun": request.noun, "Timestamp": stamp(now), "CorrelationID": request.correlation}
-    for name, text in told.items():
-        etree.SubElement(header, f"{{{space}}}{name}").text = text
-    etree.SubElement(etree.SubElement(root, f"{{{space}}}Reply"), f"{{{space}}}Result").text = "OK"
-    etree.SubElement(root, f"{{{space}}}Payload").append(request.element)
-    return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
-
-
 def new_id() -> str:
     """Return an id that no other message has."""
     return str(uuid.uuid4())

@@ -15,7 +15,7 @@ from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import Batch, FieldReading, Heard, RawDelivery
 from mdus.headends.cim.adapter import HEAD_END, CimHeadEnd
-from mdus.headends.cim.decoding import ANSWERED
+from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
 from tests.unit.headends.cim.messages import (
@@ -451,21 +451,34 @@ class TestReplies:
         else:
             assert [each.code for each in head_end.submit(batch(switch())).rejections] == ["BATCH_REFUSED"]
 
-    def test_a_reply_in_a_word_is_spelled_out_where_nothing_comes_later(self, scripted: ScriptedCim) -> None:
-        scripted.answer(reply("EndDeviceControls"))
+    def test_a_meter_not_named_in_what_failed_failed_too(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("2.4", serial="9")]))
 
-        (delivery,) = connected(scripted, callback=False).submit(batch(switch())).deliveries
+        taken = head_end.submit(batch(*two()))
+
+        assert [each.command_key for each in taken.rejections] == [OTHER]
+        assert taken.deliveries[0].topic == LAST_ANSWER
+        assert [(each.serial_id, each.succeeded) for each in decoded(taken.deliveries[0])] == [
+            ("9", False),
+            ("", False),
+        ]
+
+    @pytest.mark.parametrize(
+        ("asked", "answer", "succeeded"),
+        [
+            pytest.param(switch(), reply("EndDeviceControls"), True, id="done"),
+            pytest.param(command(CommandKind.READ_ON_DEMAND), reply("MeterReadings"), False, id="nothing read"),
+        ],
+    )
+    def test_a_reply_in_a_word_is_of_all_where_nothing_comes_later(
+        self, scripted: ScriptedCim, asked: Command, answer: bytes, succeeded: bool
+    ) -> None:
+        scripted.answer(answer)
+
+        (delivery,) = connected(scripted, callback=False).submit(batch(asked)).deliveries
 
         assert scripted.text("Header/AsyncReplyFlag") == "false"
-        (result,) = decoded(delivery)
-        assert (result.command_key, result.serial_id, result.succeeded) == (COMMAND_KEY, SERIAL, True)
-
-    def test_nothing_told_where_nothing_comes_later_is_no_data(self, scripted: ScriptedCim) -> None:
-        scripted.answer(reply("MeterReadings"))
-
-        taken = connected(scripted, callback=False).submit(batch(command(CommandKind.READ_ON_DEMAND)))
-
-        assert [each.code for each in taken.rejections] == ["NO_DATA"]
+        assert [(each.serial_id, each.succeeded) for each in decoded(delivery)] == [("", succeeded)]
 
 
 class TestBrokenCalls:

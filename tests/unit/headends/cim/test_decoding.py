@@ -21,7 +21,7 @@ from mdus.domain.head_end import (
     UnreadableLine,
 )
 from mdus.domain.quantities import Quantities
-from mdus.headends.cim.decoding import ANSWERED, TOLD
+from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER, TOLD
 from tests.unit.headends.cim.messages import (
     AT,
     BASES,
@@ -445,7 +445,7 @@ class TestReplies:
         [("5.3", True), ("4.1", True), ("5.4", True), ("9.9", True), ("5.2", False), ("2.4", False)],
     )
     def test_leave_a_control_in_doubt_unless_nothing_was_begun(self, code: str, uncertain: bool) -> None:
-        (result,) = decode(reply("EndDeviceControls", result="PARTIAL", errors=[error(code, serial=SERIAL)]))
+        result = decode(reply("EndDeviceControls", result="PARTIAL", errors=[error(code, serial=SERIAL)]))[0]
 
         assert (result.succeeded, result.uncertain) == (False, uncertain)
 
@@ -532,6 +532,35 @@ class TestReplies:
 
         assert (found.serial_id, found.command_key, found.correlation) == ("", None, CORRELATION)
         assert (found.succeeded, found.code, found.uncertain) == (succeeded, code, uncertain)
+
+    def test_of_controls_that_name_what_failed_are_a_success_for_the_rest(self) -> None:
+        failed, rest = decode(
+            reply("EndDeviceControls", result="PARTIAL", errors=[error("0.2"), error("5.2", serial=OTHER)])
+        )
+
+        assert (failed.serial_id, failed.succeeded) == (OTHER, False)
+        assert (rest.serial_id, rest.succeeded) == ("", True)
+
+    def test_of_controls_that_are_not_the_last_say_nothing_of_the_rest(self) -> None:
+        told = decode(reply("EndDeviceControls", result="PARTIAL", errors=[error("5.2", serial=OTHER)]))
+
+        assert [each.serial_id for each in told] == [OTHER]
+
+    def test_of_controls_that_failed_are_a_failure_for_the_rest(self) -> None:
+        _, rest = decode(reply("EndDeviceControls", result="FAILED", errors=[error("5.2", serial=OTHER)]))
+
+        assert (rest.serial_id, rest.succeeded, rest.uncertain) == ("", False, True)
+
+    def test_of_reads_that_name_what_failed_say_nothing_of_the_rest(self) -> None:
+        told = decode(reply("MeterReadings", result="PARTIAL", errors=[error("0.2"), error("4.1", serial=OTHER)]))
+
+        assert [each.serial_id for each in told] == [OTHER]
+
+    def test_given_at_once_say_nothing_of_what_comes_later(self) -> None:
+        body = reply("EndDeviceControls", result="FAILED", errors=[error("5.3", serial=OTHER)])
+
+        assert [each.serial_id for each in decode(body, topic=ANSWERED, correlation=CORRELATION)] == [OTHER]
+        assert [each.serial_id for each in decode(body, topic=LAST_ANSWER, correlation=CORRELATION)] == [OTHER, ""]
 
     def test_to_a_question_of_ours_are_nobodys_results(self) -> None:
         assert decode(reply("MeterReadings", meter_reading(reading())), topic=TOLD) == [stored_reading()]
