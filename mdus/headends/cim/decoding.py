@@ -139,8 +139,11 @@ class Decoder:
             named += meters
             yield from beside
         told_of: set[int] = set()  # the failures that are of a meter named in a payload
+        is_taken = any(error.means is ReplyClass.ACKNOWLEDGED for error in found.errors)
         for each in named:
             error = self._failure_of(found, each, failures, told_of)
+            if is_taken and error is None and each.told is None and each.told_state is None:
+                continue  # it gives back what it was asked, and has done nothing of it yet
             yield self._result(found, each, correlation, error)
             yield from each.told.unmapped if each.told is not None else ()
         others = [error for number, error in enumerate(failures) if error.is_of_one and number not in told_of]
@@ -160,7 +163,7 @@ class Decoder:
         if found.result is None or not is_last or said & _WAITS:
             return
         of_all = next((each for each in found.errors if each.is_failure and not each.is_of_one), None)
-        if found.noun == Noun.METER_READINGS:
+        if found.noun in (Noun.METER_READINGS, Noun.END_DEVICE_CONFIG):
             if has_failures or found.result == "PARTIAL":
                 return
             of_all = of_all or ReplyError(code="5.7", reason="no value was told")

@@ -11,9 +11,9 @@ from typing import Any
 from mdus.bootstrap.discovery import discover
 from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind, OwnerKind
-from mdus.domain.end_device import EndDevice
+from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.event_map import EventMap
-from mdus.domain.head_end import RawDelivery
+from mdus.domain.head_end import Batch, RawDelivery
 from mdus.domain.register import Register
 from mdus.headends.cim.decoding import PUSHED, Decoder
 from mdus.headends.cim.options import CimOptions
@@ -53,6 +53,16 @@ def command(kind: CommandKind, **changes: Any) -> Command:
     if kind in (CommandKind.READ_REGISTERS, CommandKind.READ_INTERVALS):
         values |= {"period_from": AT - timedelta(days=1), "period_to": AT}
     return Command(**(values | changes))
+
+
+def switch(wanted: SwitchState = SwitchState.DISCONNECTED, **changes: Any) -> Command:
+    """Return a command to the breaker."""
+    return command(CommandKind.SWITCH, wanted_state=wanted, **changes)
+
+
+def batch(*commands: Command, **named: Any) -> Batch:
+    """Return a call of these commands."""
+    return Batch(kind=commands[0].kind, correlation=CORRELATION, commands=commands, **named)
 
 
 def register(**changes: Any) -> Register:

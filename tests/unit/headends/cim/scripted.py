@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lxml import etree
+from pydantic import SecretStr
+
+from mdus.headends.cim.adapter import CimHeadEnd
+from mdus.settings import HeadEnd as Row
+from tests.unit.headends.cim.messages import AT
 
 
 class Scripted(NamedTuple):
@@ -70,3 +75,26 @@ class ScriptedCim:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def row(url: str, **changes: Any) -> Row:
+    """Return the configured head end `city`."""
+    values: dict[str, Any] = {
+        "name": "city",
+        "kind": "cim",
+        "url": url,
+        "user": "mdus",
+        "password": SecretStr("secret"),
+        "callback_url": "http://mdus/head-ends/city",
+        "time_zone": "Europe/Berlin",
+        "timeout_seconds": 5.0,
+    }
+    return Row(**(values | changes))
+
+
+def connected(
+    scripted: ScriptedCim, *, devices_per_call: int = 1000, callback: bool = True, **options: Any
+) -> CimHeadEnd:
+    """Return MDUS\'s side of the head end, with options of its own."""
+    changes: dict[str, Any] = {"options": options, "devices_per_call": devices_per_call}
+    return CimHeadEnd(row(scripted.url, **changes | ({} if callback else {"callback_url": None})), now=lambda: AT)
