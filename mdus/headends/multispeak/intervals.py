@@ -1,0 +1,164 @@
+"""Interval values out of intervalData: profiles say what channels there are, blocks hold their values.
+
+`d` joins the values of a channel by intervalDelimiter, each perhaps followed by statusDelimiter and a status; `cS` is
+the status of all of a block. intervalStart is where the first interval begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from lxml import etree
+
+from mdus.domain.head_end import FieldIntervals, Unmapped, UnreadableLine
+from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
+from mdus.headends.multispeak import soap
+from mdus.headends.multispeak.mapping import Name, Tables
+from mdus.headends.multispeak.readings import serial_of
+
+_MINUTE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeterBlock:
+    """The interval values of one meter in one block."""
+
+    serial: str
+    intervals: tuple[FieldIntervals, ...]
+    unmapped: tuple[Unmapped, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Profile:
+    minutes: int
+    channels: Mapping[str, Name]  # by index, as it is written
+
+
+class IntervalsReader:
+    """Reads what one head end tells of intervals; `unit` is the one of intervalLength."""
+
+    def __init__(self, tables: Tables, *, zone: str, unit: str) -> None:
+        self._tables = tables
+        self._zone = zone
+        self._length = timedelta(**{unit: 1})
+
+    def blocks(self, message: etree._Element) -> Iterator[MeterBlock | UnreadableLine]:
+        """Yield the blocks anywhere in a message."""
+        for block in soap.everywhere(message, "block"):
+            data = _data_of(block)
+            try:
+                yield self._block(block, data)
+            except ValueError as error:
+                yield UnreadableLine(line=soap.line(block), reason=f"block: {error}")
+
+    def _block(self, block: etree._Element, data: etree._Element) -> MeterBlock:
+        serial = serial_of(block)
+        if serial is None:
+            raise ValueError("it names no meter")
+        profile = self._profile(data, soap.text(block, "profileID"))
+        start_text = soap.text(block, "intervalStart")
+        if start_text is None:
+            raise ValueError("it has no intervalStart")
+        start = soap.instant(start_text, "intervalStart", zone=self._zone)
+        inside = soap.child(block, "dB")
+        common = soap.text(inside, "cS")
+        found: list[FieldIntervals] = []
+        unmapped: list[Unmapped] = []
+        for channel in soap.everywhere(inside, "ch"):
+            index, text = soap.text(channel, "idx") or "", soap.text(channel, "d")
+            name = profile.channels.get(index)
+            if name is None:
+                raise ValueError(f"channel {index!r} is not in its profile")
+            if text is None:
+                continue
+            explained = self._tables.channel(name, at=start)
+            if explained is None:
+                unmapped.append(
+                    Unmapped(
+                        serial_id=serial, source="channel", code=str(name), at=start, value=text[:500], unit=name.unit
+                    )
+                )
+                continue
+            values, qualities, unknown = self._values(data, text, common)
+            unmapped += [
+                Unmapped(serial_id=serial, source="quality", code=f"multispeak: {each}", at=start)
+                for each in dict.fromkeys(unknown)
+            ]
+            quantities = Quantities.of(values)
+            found.append(
+                FieldIntervals(
+                    serial_id=serial,
+                    reading_type=explained.reading_type,
+                    unit=explained.unit or None,
+                    interval_minutes=profile.minutes,
+                    start_at=start,
+                    values=quantities if explained.factor == 1 else quantities.times(explained.factor),
+                    qualities=Qualities.of(qualities) if any(qualities) else NOTHING_SAID,
+                )
+            )
+        return MeterBlock(serial=serial, intervals=tuple(found), unmapped=tuple(unmapped))
+
+    def _values(
+        self, data: etree._Element, text: str, common: str | None
+    ) -> tuple[list[Decimal | None], list[str | None], list[str]]:
+        """Return the values of a channel, their qualities, and the statuses that no table explains."""
+        between = _delimiter(data, "intervalDelimiter", ",")
+        before_status = _delimiter(data, "statusDelimiter", "|")
+        values: list[Decimal | None] = []
+        qualities: list[str | None] = []
+        unknown: list[str] = []
+        for place, each in enumerate(text.split(between)):
+            told, _, own = each.strip().partition(before_status)
+            status = own.strip() or common
+            row = None if status is None else self._tables.status(status)
+            if status is not None and row is None:
+                unknown.append(status)
+            is_told = bool(told.strip()) and (row is None or row.is_value)
+            values.append(soap.decimal(told.strip(), f"d[{place}]") if is_told else None)
+            qualities.append(None if row is None else row.quality or None)
+        return values, qualities, unknown
+
+    def _profile(self, data: etree._Element, wanted: str | None) -> _Profile:
+        profiles = list(soap.everywhere(soap.child(data, "profiles"), "profile"))
+        for each in profiles:
+            if soap.attribute(each, "profileID") == wanted or (wanted is None and len(profiles) == 1):
+                return self._read_profile(each)
+        raise ValueError(f"there is no profile {wanted!r}")
+
+    def _read_profile(self, profile: etree._Element) -> _Profile:
+        text = soap.text(profile, "intervalLength")
+        if text is None:
+            raise ValueError("its profile has no intervalLength")
+        # Decimals of a float would lose what timedelta keeps.
+        length = self._length * float(soap.decimal(text, "intervalLength"))
+        minutes, rest = divmod(length, _MINUTE)
+        if rest or minutes < 1:
+            raise ValueError(f"intervalLength is {text}, no whole number of minutes")
+        channels = {}
+        for each in soap.everywhere(soap.child(profile, "channels"), "channel"):
+            channels[soap.text(each, "index") or ""] = Name(
+                field=soap.text(each, "fieldName") or soap.text(each, "fieldDescription") or "",
+                unit=soap.text(each, "units") or "",
+                is_interval=True,
+            )
+        return _Profile(minutes=minutes, channels=channels)
+
+
+def _data_of(block: etree._Element) -> etree._Element:
+    """Return the intervalData that a block is in: the nearest one above it with profiles."""
+    above = block.getparent()
+    while above is not None:
+        if soap.child(above, "profiles") is not None:
+            return above
+        above = above.getparent()
+    return block
+
+
+def _delimiter(data: etree._Element, name: str, usual: str) -> str:
+    """Return a delimiter, white space too: a blank is one."""
+    element = soap.child(data, name)
+    return (element.text or usual) if element is not None else usual

@@ -1,0 +1,241 @@
+"""SOAP 1.1 with MultiSpeak's header: read without trusting it, and written.
+
+A peer's messages are read by local names: whatever their prefix, their version and the order of their children. No DTD,
+no entity, no network. Whatever cannot be read is a ValueError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
+
+from lxml import etree
+
+from mdus.contracts.envelope import SOAP, SOAP_1_2, malformed, refuse_dtd
+from mdus.contracts.printable import printable
+
+NAMESPACES: Final[Mapping[str, str]] = {
+    "3.0": "http://www.multispeak.org/Version_3.0",
+    "4.1": "http://www.multispeak.org/Version_4.1_Release",
+}
+
+HEADER: Final = "MultiSpeakMsgHeader"
+
+_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_ENVELOPES: Final = frozenset({f"{{{SOAP}}}Envelope", f"{{{SOAP_1_2}}}Envelope"})
+_CHUNK: Final = 4096
+
+#: How a parser is to be that trusts nothing. Comments inside a value would split its text in two.
+_CAREFUL: Final[Mapping[str, Any]] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "dtd_validation": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+
+Attributes = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A message out of an envelope, with what its header says."""
+
+    header: Attributes
+    message: etree._Element
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """What a SOAP fault says; `is_ours` when it is the request's mistake, not the server's."""
+
+    text: str
+    is_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An element to be written: its local name, text, attributes and children."""
+
+    name: str
+    text: str | None = None
+    children: Sequence[Node] = ()
+    attributes: Attributes = field(default_factory=dict)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def received(body: bytes) -> Received:
+    """Return the message in an envelope."""
+    envelope = parsed(body)
+    if envelope.tag not in _ENVELOPES:
+        raise ValueError(f"the body is no SOAP envelope, but {envelope.tag}")
+    messages = list(children(child(envelope, "Body")))
+    if len(messages) != 1:
+        raise ValueError(f"the SOAP Body holds {len(messages)} messages")
+    header = child(child(envelope, "Header"), HEADER)
+    return Received(header=attributes(header), message=messages[0])
+
+
+def parsed(body: bytes) -> etree._Element:
+    """Return the root of a document that is trusted in nothing."""
+    try:
+        root = etree.fromstring(body, etree.XMLParser(**_CAREFUL))
+    except etree.XMLSyntaxError as error:
+        raise malformed(error) from error
+    refuse_dtd(root)
+    return root
+
+
+def beginning(body: bytes) -> tuple[Attributes, str, str]:
+    """Return the header's attributes, and namespace and local name of the message, from as little as tells them."""
+    parser = etree.XMLPullParser(("start",), **_CAREFUL)
+    header: Attributes = {}
+    is_body = False
+    try:
+        for start in range(0, len(body), _CHUNK):
+            parser.feed(body[start : start + _CHUNK])
+            for _, element in parser.read_events():
+                if not isinstance(element, etree._Element):
+                    continue
+                name = etree.QName(element)
+                if is_body:
+                    refuse_dtd(element)
+                    return header, name.namespace or "", name.localname
+                if name.localname == HEADER:
+                    header = attributes(element)
+                is_body = name.localname == "Body"
+    except etree.XMLSyntaxError as error:
+        raise malformed(error) from error
+    raise ValueError("the body is no SOAP envelope with a message in it")
+
+
+def fault_of(message: etree._Element) -> Fault | None:
+    """Return what a message says that is a fault, None of any other."""
+    if local(message) != "Fault":
+        return None
+    code = text(message, "faultcode") or text(child(message, "Code"), "Value") or ""
+    reason = text(message, "faultstring") or text(child(message, "Reason"), "Text") or ""
+    detail = child(message, "detail")
+    more = "" if detail is None else " ".join("".join(map(str, detail.itertext())).split())[:200]
+    said = printable("; ".join(part for part in (reason, more) if part)) or "no reason is given"
+    return Fault(text=said, is_ours=code.rpartition(":")[2] in ("Client", "Sender"))
+
+
+def local(element: etree._Element) -> str:
+    """Return the name of an element without its namespace."""
+    return etree.QName(element).localname
+
+
+def children(element: etree._Element | None, *names: str) -> Iterator[etree._Element]:
+    """Yield the children of an element, those of one of these names if any are given; none of none."""
+    if element is not None:
+        yield from (each for each in element if not names or local(each) in names)
+
+
+def child(element: etree._Element | None, *names: str) -> etree._Element | None:
+    """Return the first child with one of these names."""
+    return next(children(element, *names), None)
+
+
+def everywhere(element: etree._Element | None, *names: str) -> Iterator[etree._Element]:
+    """Yield the elements of these names below an element, however deep, in the order of the document."""
+    if element is not None:
+        yield from (each for each in element.iter() if each is not element and local(each) in names)
+
+
+def text(element: etree._Element | None, *names: str) -> str | None:
+    """Return the text of the first child with one of these names, None of one that is missing, empty or nil."""
+    return own_text(child(element, *names))
+
+
+def own_text(element: etree._Element | None) -> str | None:
+    """Return the text in an element, None where there is none."""
+    if element is None or element.get(_NIL) in ("true", "1"):
+        return None
+    said = printable((element.text or "").strip())
+    return said or None
+
+
+def line(element: etree._Element) -> int:
+    """Return the line of a body that an element begins in."""
+    return cast("int | None", element.sourceline) or 1
+
+
+def attributes(element: etree._Element | None) -> Attributes:
+    """Return the attributes of an element by their local names."""
+    if element is None:
+        return {}
+    return {etree.QName(name).localname: printable(value) for name, value in element.attrib.items()}  # type: ignore[arg-type]
+
+
+def attribute(element: etree._Element | None, name: str) -> str | None:
+    """Return an attribute, None where it is missing or empty."""
+    return None if element is None else attributes(element).get(name, "").strip() or None
+
+
+def instant(value: str, where: str, *, zone: str) -> datetime:
+    """Return the instant that a dateTime says; one without a zone is local in `zone`."""
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{where} is {value!r}, not an instant") from None
+    return (at if at.tzinfo is not None else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+
+
+def decimal(value: str, where: str) -> Decimal:
+    """Return the number that a text says, however a float writes it, but for none that is no number."""
+    try:
+        number = Decimal(value)
+    except ArithmeticError:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise ValueError(f"{where} is {value!r}, not a number")
+    return number
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def envelope(message: Node, *, version: str, header: Attributes) -> bytes:
+    """Return an envelope with a message and its header; an attribute without text is left out."""
+    namespace = NAMESPACES[version]
+    root = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP})
+    top = etree.SubElement(root, f"{{{SOAP}}}Header")
+    told = etree.SubElement(top, f"{{{namespace}}}{HEADER}", nsmap=cast("dict[str, str]", {None: namespace}))
+    for name, value in header.items():
+        if value:
+            told.set(name, printable(value))
+    _write(etree.SubElement(root, f"{{{SOAP}}}Body"), message, namespace, nsmap={None: namespace})
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
+def fault(reason: str, *, is_theirs: bool) -> bytes:
+    """Return an envelope with a fault: of theirs who sent a message, or ours."""
+    root = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP})
+    body = etree.SubElement(root, f"{{{SOAP}}}Body")
+    told = etree.SubElement(body, f"{{{SOAP}}}Fault")
+    etree.SubElement(told, "faultcode").text = "soap:Client" if is_theirs else "soap:Server"
+    etree.SubElement(told, "faultstring").text = printable(reason)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
+def _write(parent: etree._Element, node: Node, namespace: str, nsmap: Mapping[str | None, str] | None = None) -> None:
+    element = etree.SubElement(parent, f"{{{namespace}}}{node.name}", nsmap=nsmap)  # type: ignore[arg-type]
+    for name, value in node.attributes.items():
+        element.set(name, printable(value))
+    if node.text is not None:
+        element.text = printable(node.text)
+    for each in node.children:
+        _write(element, each, namespace)
+
+
+def stamp(at: datetime) -> str:
+    """Print an instant as a dateTime in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

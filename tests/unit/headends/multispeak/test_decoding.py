@@ -1,0 +1,484 @@
+"""What head ends of MultiSpeak tell, as field events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from mdus.domain.end_device import SwitchState
+from mdus.domain.head_end import CommandResult, FieldAlarm, FieldIntervals, FieldReading, Unmapped, UnreadableLine
+from tests.unit.headends.multispeak.messages import CORRELATION, OTHER, SERIAL, decoded, envelope
+
+READ_AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
+
+
+def meter_read(serial: str = SERIAL, inside: str = "", attributes: str = "") -> str:
+    return (
+        f'<meterRead objectID="{serial}" verb="New"{attributes}><meterNo>{serial}</meterNo>'
+        f"<readingDate>2026-03-29T01:00:04Z</readingDate>{inside}</meterRead>"
+    )
+
+
+def value(text: str, field: str = "posKWh", unit: str = "kWh", more: str = "") -> str:
+    return (
+        f"<readingValues><readingValue><units>{unit}</units><value>{text}</value>"
+        f"<fieldName>{field}</fieldName>{more}</readingValue></readingValues>"
+    )
+
+
+def reading_changed(*reads: str, transaction: str = CORRELATION, version: str = "3.0") -> bytes:
+    return envelope(
+        f"<ReadingChangedNotification><changedMeterReads>{''.join(reads)}</changedMeterReads>"
+        f"<transactionID>{transaction}</transactionID></ReadingChangedNotification>",
+        version=version,
+    )
+
+
+def cd_changed(state: str, *, purpose: str = "", error: str = "", header: str = "") -> bytes:
+    return envelope(
+        f"<CDStateChangedNotification><meterNo>{SERIAL}</meterNo><stateChange>{state}</stateChange>"
+        f"<transactionID>{CORRELATION}{purpose}</transactionID><errorString>{error}</errorString>"
+        "</CDStateChangedNotification>",
+        header=header,
+    )
+
+
+def outage(kind: str, *, transaction: str = "", attributes: str = ' objectID="o-1"') -> bytes:
+    return envelope(
+        f"<ODEventNotification><ODEvents><outageDetectionEvent{attributes}>"
+        f"<eventTime>2026-03-29T01:00:04Z</eventTime><outageEventType>{kind}</outageEventType>"
+        f"<outageDetectDeviceID>{SERIAL}</outageDetectDeviceID><outageDetectDeviceType>Meter</outageDetectDeviceType>"
+        "</outageDetectionEvent></ODEvents>"
+        f"<transactionID>{transaction}</transactionID></ODEventNotification>"
+    )
+
+
+def result(events: list[object]) -> CommandResult:
+    (found,) = [event for event in events if isinstance(event, CommandResult)]
+    return found
+
+
+class TestReadings:
+    def test_answer_the_call_named_by_our_transaction(self) -> None:
+        (told,) = decoded(reading_changed(meter_read(inside=value("12345.678"))))
+
+        assert isinstance(told, CommandResult)
+        assert (told.command_key, told.correlation, told.serial_id) == (None, CORRELATION, SERIAL)
+        assert told.succeeded
+        assert told.acted_at == READ_AT
+        assert told.readings == (
+            FieldReading(
+                serial_id=SERIAL,
+                reading_type="1-0:1.8.0*255",
+                measured_at=READ_AT,
+                value=Decimal("12345.678"),
+                unit="kWh",
+            ),
+        )
+
+    @pytest.mark.parametrize(
+        ("inside", "expected"),
+        [
+            pytest.param("<posKWh>12345</posKWh>" + value("12345.678"), "12345.678", id="both: the one with decimals"),
+            pytest.param(value("12345.678") + "<posKWh>12345</posKWh>", "12345.678", id="both, in the other order"),
+            pytest.param("<posKWh>12345</posKWh>", "12345", id="the whole number alone"),
+        ],
+    )
+    def test_prefer_the_value_with_decimals(self, inside: str, expected: str) -> None:
+        told = result(decoded(reading_changed(meter_read(inside=inside))))
+        assert [reading.value for reading in told.readings] == [Decimal(expected)]
+
+    def test_are_read_in_any_order_of_children(self) -> None:
+        body = envelope(
+            f"<ReadingChangedNotification><transactionID>{CORRELATION}</transactionID><changedMeterReads>"
+            "<meterRead><readingValues><readingValue><fieldName>posKWh</fieldName>"
+            "<dateTime>2026-03-29T01:00:04Z</dateTime><value>1.5</value><units>kWh</units></readingValue>"
+            f"</readingValues><meterNo>{SERIAL}</meterNo></meterRead></changedMeterReads></ReadingChangedNotification>"
+        )
+        told = result(decoded(body))
+        assert [(reading.value, reading.measured_at) for reading in told.readings] == [(Decimal("1.5"), READ_AT)]
+
+    def test_of_4_1_name_the_meter_in_an_attribute_or_a_text(self) -> None:
+        def reading(meter: str) -> str:
+            inside = value("7.25", more="<timeStamp>2026-03-29T01:00:04Z</timeStamp>")
+            return f"<meterReading>{meter}{inside}</meterReading>"
+
+        body = reading_changed(
+            reading(f'<meterID meterNo="{SERIAL}">internal-7</meterID>'),
+            reading(f"<meterID>{OTHER}</meterID>"),
+            version="4.1",
+        )
+        told = [event for event in decoded(body, version="4.1") if isinstance(event, CommandResult)]
+        assert [each.serial_id for each in told] == [SERIAL, OTHER]
+        assert [each.readings[0].value for each in told] == [Decimal("7.25")] * 2
+
+    def test_of_one_meter_in_several_parts_are_one_result(self) -> None:
+        body = reading_changed(meter_read(inside=value("1.5")), meter_read(inside=value("2.5", field="negKWh")))
+        told = result(decoded(body))
+        assert [reading.reading_type for reading in told.readings] == ["1-0:1.8.0*255", "1-0:2.8.0*255"]
+
+    @pytest.mark.parametrize(
+        ("error", "code", "uncertain"),
+        [
+            pytest.param("Meter did not respond", "NO_RESPONSE", True, id="a text in the table"),
+            pytest.param("flux capacitor", "REJECTED_UNKNOWN", True, id="a text in no table"),
+            pytest.param("Unknown meter", "UNKNOWN_METER", False, id="certainly nothing done"),
+        ],
+    )
+    def test_fail_by_meter(self, error: str, code: str, uncertain: bool) -> None:
+        body = reading_changed(meter_read(OTHER, value("1")), meter_read(attributes=f' errorString="{error}"'))
+        failed = next(event for event in decoded(body) if isinstance(event, CommandResult) and not event.succeeded)
+        assert (failed.serial_id, failed.code, failed.text, failed.uncertain) == (SERIAL, code, error, uncertain)
+
+    def test_that_name_nothing_fail(self) -> None:
+        told = result(decoded(reading_changed(meter_read())))
+        assert (told.succeeded, told.code) == (False, "NO_DATA")
+
+    @pytest.mark.parametrize(
+        "transaction", [pytest.param("", id="empty"), pytest.param("tx-4711", id="of somebody else")]
+    )
+    def test_that_nobody_asked_for_are_readings(self, transaction: str) -> None:
+        (told,) = decoded(reading_changed(meter_read(inside=value("1.5")), transaction=transaction))
+        assert isinstance(told, FieldReading)
+        assert told.value == Decimal("1.5")
+
+    def test_of_an_unknown_channel_are_told_as_such(self) -> None:
+        events = decoded(reading_changed(meter_read(inside=value("3", field="flux", unit="Wb"))))
+        (unmapped,) = [event for event in events if isinstance(event, Unmapped)]
+        assert (unmapped.source, unmapped.value, unmapped.unit) == ("channel", "3", "Wb")
+        assert "flux" in unmapped.code
+        assert result(events).succeeded
+
+    def test_under_an_obis_code_need_no_table(self) -> None:
+        told = result(decoded(reading_changed(meter_read(inside=value("1", field="1.0.32.7.0.255", unit="V")))))
+        assert told.readings[0].reading_type == "1-0:32.7.0*255"
+
+    def test_of_a_tariff_are_of_its_register(self) -> None:
+        inside = "<TOUReadings><TOUReading><ratePeriod>2</ratePeriod><kWh>3.5</kWh></TOUReading></TOUReadings>"
+        told = result(decoded(reading_changed(meter_read(inside=inside))))
+        assert [(each.reading_type, each.value) for each in told.readings] == [("1-0:1.8.2*255", Decimal("3.5"))]
+
+    def test_that_cannot_be_read_cost_their_meter_alone(self) -> None:
+        body = reading_changed(meter_read(inside=value("lots")), meter_read(OTHER, value("1")))
+        events = decoded(body)
+        (line,) = [event for event in events if isinstance(event, UnreadableLine)]
+        assert "'lots', not a number" in line.reason
+        assert result(events).serial_id == OTHER
+
+    def test_without_a_zone_are_local(self) -> None:
+        stamped = meter_read(inside=value("1")).replace("01:00:04Z", "03:00:04")
+        told = result(decoded(reading_changed(stamped)))
+        assert told.readings[0].measured_at == READ_AT
+
+
+class TestBreakers:
+    @pytest.mark.parametrize(
+        ("state", "purpose", "succeeded", "code", "position"),
+        [
+            pytest.param("Open", "/disconnect", True, None, SwitchState.DISCONNECTED, id="off: open"),
+            pytest.param("Armed", "/disconnect", True, None, SwitchState.DISCONNECTED, id="off: armed is open"),
+            pytest.param("Closed", "/disconnect", False, "RELAY_STUCK", SwitchState.CONNECTED, id="off: closed"),
+            pytest.param("Closed", "/connect", True, None, SwitchState.CONNECTED, id="on: closed"),
+            pytest.param("Armed", "/connect", False, "ARMED", SwitchState.DISCONNECTED, id="on: armed"),
+            pytest.param("Opened", "/connect", False, "RELAY_STUCK", SwitchState.DISCONNECTED, id="on: open"),
+            pytest.param("Armed", "/state", True, None, SwitchState.DISCONNECTED, id="state: armed"),
+            pytest.param("Closed", "/state", True, None, SwitchState.CONNECTED, id="state: closed"),
+            pytest.param("InitiatePowerLimitation", "/limit", True, None, SwitchState.CONNECTED, id="limit"),
+            pytest.param("Disconnect", "/disconnect", False, "STATE_UNKNOWN", None, id="off: the order echoed"),
+            pytest.param("Unknown", "/state", False, "STATE_UNKNOWN", None, id="state: unknown"),
+            pytest.param("", "", False, "STATE_UNKNOWN", None, id="nothing said"),
+        ],
+    )
+    def test_are_understood_by_what_was_asked(
+        self, state: str, purpose: str, succeeded: bool, code: str | None, position: SwitchState | None
+    ) -> None:
+        told = result(decoded(cd_changed(state, purpose=purpose)))
+        assert (told.correlation, told.succeeded, told.code, told.switch_state) == (
+            CORRELATION,
+            succeeded,
+            code,
+            position,
+        )
+        assert told.uncertain is (code == "STATE_UNKNOWN")
+
+    def test_that_failed_are_uncertain_unless_nothing_was_done(self) -> None:
+        silent = result(decoded(cd_changed("Unknown", purpose="/disconnect", error="no response from meter")))
+        stuck = result(decoded(cd_changed("Closed", purpose="/disconnect", error="relay stuck")))
+        assert (silent.code, silent.uncertain, silent.switch_state) == ("NO_RESPONSE", True, None)
+        assert (stuck.code, stuck.uncertain, stuck.switch_state) == ("RELAY_STUCK", False, SwitchState.CONNECTED)
+
+    def test_moved_when_the_message_was_sent_where_it_does_not_say(self) -> None:
+        told = result(decoded(cd_changed("Open", header='TimeStamp="2026-03-29T01:00:04Z"')))
+        assert told.acted_at == READ_AT
+
+    @pytest.mark.parametrize("container", ["", "stateChanges"])
+    def test_of_4_1_come_alone_or_many_at_once(self, container: str) -> None:
+        tag, root = ("stateChange", "CDStateChanged") if not container else ("CDStateChange", "CDStatesChanged")
+        one = (
+            f'<{tag} objectID="x"><stateChange>Opened</stateChange><meterID meterNo="{SERIAL}"/>'
+            f"<timestamp>2026-03-29T01:00:04Z</timestamp></{tag}>"
+        )
+        inside = f"<{container}>{one}{one.replace(SERIAL, OTHER)}</{container}>" if container else one
+        body = envelope(
+            f"<{root}Notification>{inside}<transactionID>{CORRELATION}/disconnect</transactionID></{root}Notification>",
+            version="4.1",
+        )
+        told = decoded(body, version="4.1")
+        assert [each.serial_id for each in told if isinstance(each, CommandResult)] == [SERIAL, OTHER][: len(told)]
+        assert len(told) == (2 if container else 1)
+        assert all(isinstance(each, CommandResult) and each.succeeded and each.acted_at == READ_AT for each in told)
+
+    def test_that_moved_by_themselves_are_events(self) -> None:
+        body = cd_changed("Open", header='TimeStamp="2026-03-29T01:00:04Z"').replace(CORRELATION.encode(), b"")
+        (told,) = decoded(body)
+        assert isinstance(told, FieldAlarm)
+        assert (told.event_type, told.at, told.serial_id) == ("3.31.0.68", READ_AT, SERIAL)
+
+
+class TestOutages:
+    @pytest.mark.parametrize(
+        ("kind", "succeeded", "code"),
+        [
+            pytest.param("PowerOn", True, None, id="has power"),
+            pytest.param("Restoration", True, None, id="has power again"),
+            pytest.param("NoResponse", False, "NO_RESPONSE", id="does not answer"),
+            pytest.param("Outage", False, "NO_POWER", id="has no power"),
+            pytest.param("Inferred", False, "NO_POWER", id="is held to have none"),
+            pytest.param("Unknown", False, "STATE_UNKNOWN", id="is not known"),
+        ],
+    )
+    def test_answer_a_ping(self, kind: str, succeeded: bool, code: str | None) -> None:
+        (told,) = decoded(outage(kind, transaction=CORRELATION))
+        assert isinstance(told, CommandResult)
+        assert (told.serial_id, told.succeeded, told.code) == (SERIAL, succeeded, code)
+
+    @pytest.mark.parametrize(
+        ("kind", "event_type"),
+        [
+            pytest.param("Outage", "3.26.0.85", id="outage"),
+            pytest.param("PowerOff", "3.26.0.85", id="power off"),
+            pytest.param("Restoration", "3.26.0.216", id="restoration"),
+            pytest.param("PowerOn", "3.26.0.216", id="power on"),
+        ],
+    )
+    def test_told_by_themselves_are_events(self, kind: str, event_type: str) -> None:
+        (told,) = decoded(outage(kind))
+        assert told == FieldAlarm(serial_id=SERIAL, event_type=event_type, at=READ_AT, source_id="o-1", text=kind)
+
+    @pytest.mark.parametrize("kind", ["NoResponse", "Inferred"])
+    def test_that_no_meter_told_are_none(self, kind: str) -> None:
+        assert decoded(outage(kind)) == []
+
+    def test_of_another_type_are_kept_as_they_came(self) -> None:
+        (told,) = decoded(outage("Instantaneous"))
+        assert isinstance(told, Unmapped)
+        assert (told.source, told.code) == ("event", "multispeak: outageEventType Instantaneous")
+
+    def test_name_the_meter_by_their_place_first(self) -> None:
+        body = outage("Outage").replace(
+            b"</outageDetectionEvent>",
+            f"<outageLocation><meterNo>{OTHER}</meterNo></outageLocation></outageDetectionEvent>".encode(),
+        )
+        (told,) = decoded(body)
+        assert isinstance(told, FieldAlarm)
+        assert told.serial_id == OTHER
+
+    def test_under_the_meters_number_have_no_id_of_their_own(self) -> None:
+        (told,) = decoded(outage("Outage", attributes=f' objectID="{SERIAL}"'))
+        assert isinstance(told, FieldAlarm)
+        assert told.source_id is None
+
+
+class TestEvents:
+    def test_of_3_0_are_english(self) -> None:
+        body = envelope(
+            "<HistoryLogChangedNotification><changedHistoryLogs>"
+            f"<historyLog><meterID>{SERIAL}</meterID><eventList><event sequenceNumber='17'>"
+            "<dateTime>2026-03-29T01:00:04Z</dateTime><eventCode>Tamper attempt Detected</eventCode>"
+            "<argument>lid</argument></event><event><eventCode>Chewed by dog</eventCode>"
+            "<dateTime>2026-03-29T01:00:04Z</dateTime></event></eventList></historyLog>"
+            "</changedHistoryLogs></HistoryLogChangedNotification>"
+        )
+        known, unknown = decoded(body)
+        assert known == FieldAlarm(
+            serial_id=SERIAL,
+            event_type="3.12.0.257",
+            at=READ_AT,
+            source_id=f"{SERIAL}/17",
+            text="Tamper attempt Detected",
+            properties=(("argument", "lid"),),
+        )
+        assert isinstance(unknown, Unmapped)
+        assert unknown.code == "multispeak: Chewed by dog"
+
+    @pytest.mark.parametrize(
+        ("event", "edition", "expected"),
+        [
+            pytest.param('codeString="3.26.9.185"', 1, "3.26.0.85", id="power failed in edition 1"),
+            pytest.param('codeString="3.26.9.216"', 1, "3.26.0.216", id="power restored in edition 1"),
+            pytest.param('codeString="3.12.29.39"', 1, None, id="no row for edition 1"),
+            pytest.param('codeString="3.12.29.39"', 2, "3.12.29.39", id="edition 2 as it is"),
+            pytest.param('type="3" domain="12" domainPart="29" index="39"', 2, "3.12.29.39", id="in parts"),
+            pytest.param('value="7"', 2, None, id="no code"),
+        ],
+    )
+    def test_of_4_1_are_codes_of_an_edition(self, event: str, edition: int, expected: str | None) -> None:
+        body = envelope(
+            "<MeterEventNotification><events><eventInstances><eventInstance objectID='e-9'>"
+            f'<meterID meterNo="{SERIAL}"/><meterEvent {event}>it says</meterEvent>'
+            "<timeStamp>2026-03-29T01:00:04Z</timeStamp></eventInstance></eventInstances></events>"
+            "</MeterEventNotification>",
+            version="4.1",
+        )
+        (told,) = decoded(body, version="4.1", event_edition=edition)
+        if expected is None:
+            assert isinstance(told, Unmapped)
+            assert told.source == "event"
+        else:
+            assert isinstance(told, FieldAlarm)
+            assert (told.event_type, told.at, told.source_id, told.text) == (expected, READ_AT, "e-9", "it says")
+
+
+def interval_data(
+    channels: str, *, length: str = "15", common: str = "", meter: str = f"<meterNo>{SERIAL}</meterNo>"
+) -> str:
+    return (
+        "<intervalReads><statusDelimiter>|</statusDelimiter><intervalDelimiter>;</intervalDelimiter>"
+        f"<profiles><profile profileID='p1'><intervalLength>{length}</intervalLength><channels>"
+        "<channel><index>1</index><fieldName>kWh</fieldName><units>kWh</units></channel>"
+        "<channel><index>2</index><fieldName>flux</fieldName><units>Wb</units></channel></channels></profile></profiles>"
+        f"<blocks><block><profileID>p1</profileID>{meter}"
+        f"<intervalStart>2026-03-29T00:00:00Z</intervalStart><dB><chs>{channels}</chs><cS>{common}</cS></dB>"
+        "</block></blocks></intervalReads>"
+    )
+
+
+def intervals_told(data: str, *, transaction: str = "") -> bytes:
+    return envelope(
+        f"<IntervalDataNotification>{data}<transactionID>{transaction}</transactionID></IntervalDataNotification>"
+    )
+
+
+class TestIntervals:
+    def test_are_values_of_a_channel_from_their_start_on(self) -> None:
+        data = interval_data("<ch><idx>1</idx><d>0.25;0.5|estimated;;9|missing</d></ch>")
+        (told,) = decoded(intervals_told(data))
+
+        assert isinstance(told, FieldIntervals)
+        assert (told.serial_id, told.reading_type, told.unit) == (SERIAL, "1-0:1.29.0*255", "kWh")
+        assert (told.interval_minutes, told.start_at) == (15, datetime(2026, 3, 29, tzinfo=UTC))
+        assert list(told.values) == [Decimal("0.25"), Decimal("0.5"), None, None]
+        assert list(told.qualities) == [None, "2.8.0", None, "2.5.259"]
+
+    def test_take_the_common_status_where_they_have_none(self) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1;2|invalid</d></ch>", common="estimated")
+        (told,) = decoded(intervals_told(data))
+        assert isinstance(told, FieldIntervals)
+        assert list(told.qualities) == ["2.8.0", "2.5.258"]
+
+    @pytest.mark.parametrize(
+        ("length", "unit", "minutes"),
+        [
+            pytest.param("15", "minutes", 15, id="minutes"),
+            pytest.param("900", "seconds", 15, id="seconds"),
+            pytest.param("0.25", "hours", 15, id="hours"),
+        ],
+    )
+    def test_last_as_long_as_the_profile_says(self, length: str, unit: str, minutes: int) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1</d></ch>", length=length)
+        (told,) = decoded(intervals_told(data), interval_unit=unit)
+        assert isinstance(told, FieldIntervals)
+        assert told.interval_minutes == minutes
+
+    def test_of_what_no_table_explains_are_kept_as_they_came(self) -> None:
+        data = interval_data("<ch><idx>2</idx><d>1;2</d></ch><ch><idx>1</idx><d>1|zapped</d></ch>")
+        events = decoded(intervals_told(data))
+        assert [(each.source, each.value) for each in events if isinstance(each, Unmapped)] == [
+            ("channel", "1;2"),
+            ("quality", None),
+        ]
+        (told,) = [each for each in events if isinstance(each, FieldIntervals)]
+        assert list(told.values) == [Decimal(1)]
+
+    @pytest.mark.parametrize(
+        ("data", "reason"),
+        [
+            pytest.param(interval_data("<ch><idx>7</idx><d>1</d></ch>"), "channel '7'", id="a channel of no profile"),
+            pytest.param(interval_data("<ch><idx>1</idx><d>1;x</d></ch>"), "d[1] is 'x'", id="no number"),
+            pytest.param(interval_data("", meter=""), "names no meter", id="no meter"),
+            pytest.param(
+                interval_data("<ch><idx>1</idx><d>1</d></ch>", length="0.5"), "no whole number", id="half a minute"
+            ),
+        ],
+    )
+    def test_that_cannot_be_read_are_told_with_their_line(self, data: str, reason: str) -> None:
+        (told,) = decoded(intervals_told(data))
+        assert isinstance(told, UnreadableLine)
+        assert reason in told.reason
+
+    def test_answer_a_call(self) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1;2</d></ch>")
+        (told,) = decoded(intervals_told(data, transaction=CORRELATION))
+        assert isinstance(told, CommandResult)
+        assert [list(each.values) for each in told.intervals] == [[Decimal(1), Decimal(2)]]
+
+
+class TestFormattedBlocks:
+    @pytest.mark.parametrize("first", [pytest.param(0, id="counted from 0"), pytest.param(1, id="counted from 1")])
+    def test_are_read_by_positions_not_by_order(self, first: int) -> None:
+        def item(name: str, position: int, unit: str = "") -> str:
+            return (
+                f"<syntaxItem><fieldName>{name}</fieldName><position>{position + first}</position>"
+                f"<uom>{unit}</uom></syntaxItem>"
+            )
+
+        syntax = item("posKWh", 2, "kWh") + item("meterNo", 0) + item("readingDate", 1)
+        body = envelope(
+            "<FormattedBlockNotification><changedMeterReads><separator>,</separator>"
+            f"<valSyntax>{syntax}</valSyntax><valueList><val>{SERIAL},2026-03-29T01:00:04Z,17.5</val>"
+            f"<val>{OTHER},2026-03-29T01:00:04Z,</val></valueList></changedMeterReads>"
+            f"<transactionID>{CORRELATION}</transactionID></FormattedBlockNotification>"
+        )
+        told = [event for event in decoded(body) if isinstance(event, CommandResult)]
+        assert [(each.serial_id, each.succeeded) for each in told] == [(SERIAL, True), (OTHER, False)]
+        assert told[0].readings[0].value == Decimal("17.5")
+
+    def test_without_positions_cannot_be_read(self) -> None:
+        body = envelope(
+            "<FormattedBlockNotification><changedMeterReads><valSyntax><syntaxItem><fieldName>meterNo</fieldName>"
+            "</syntaxItem></valSyntax><valueList><val>1</val></valueList></changedMeterReads>"
+            "</FormattedBlockNotification>"
+        )
+        (told,) = decoded(body)
+        assert isinstance(told, UnreadableLine)
+
+
+class TestBodies:
+    @pytest.mark.parametrize("name", ["PingURL", "GetMethods"])
+    def test_that_tell_nothing_are_fine(self, name: str) -> None:
+        assert decoded(envelope(f"<{name}/>")) == []
+
+    @pytest.mark.parametrize(
+        ("body", "reason"),
+        [
+            pytest.param(b"<html><p>Sorry", "not well-formed", id="no xml"),
+            pytest.param(b"<html/>", "no SOAP envelope", id="no envelope"),
+            pytest.param(
+                b'<!DOCTYPE a [<!ENTITY e "x">]><s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"/>',
+                "document type",
+                id="a DTD",
+            ),
+            pytest.param(envelope("<DogBarkedNotification/>"), "nothing here reads", id="another message"),
+        ],
+    )
+    def test_that_cannot_be_read_say_why(self, body: bytes, reason: str) -> None:
+        with pytest.raises(ValueError, match=reason):
+            decoded(body)
+
+    def test_of_soap_1_2_are_read_too(self) -> None:
+        body = reading_changed(meter_read(inside=value("1"))).replace(
+            b"http://schemas.xmlsoap.org/soap/envelope/", b"http://www.w3.org/2003/05/soap-envelope"
+        )
+        assert result(decoded(body)).succeeded
