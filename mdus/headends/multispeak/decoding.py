@@ -47,17 +47,12 @@ _ARMED: Final = "Armed"
 _ANSWERED: Final = frozenset({"PowerOn", "Restoration", "Instantaneous"})
 _NO_POWER: Final = frozenset({"Outage", "PowerOff", "Inferred"})
 
-#: What meters tell by themselves. An inferred outage is the head end's guess, no answer is none.
-_POWER_FAILED: Final = "3.26.0.85"
-_POWER_RESTORED: Final = "3.26.0.216"
-_TOLD_OUTAGES: Final[Mapping[str, str | None]] = {
-    "Outage": _POWER_FAILED,
-    "PowerOff": _POWER_FAILED,
-    "Restoration": _POWER_RESTORED,
-    "PowerOn": _POWER_RESTORED,
-    "NoResponse": None,
-    "Inferred": None,
-}
+#: What no meter told: an inferred outage is the head end's guess, no answer is none.
+_NOT_TOLD: Final = frozenset({"NoResponse", "Inferred"})
+
+#: Entries of a history log that say no more than that the meter was spoken to.
+_SPOKEN_TO: Final = frozenset({"end device accessed for read", "end device accessed for write"})
+
 _RELAY_OPENED: Final = "3.31.0.68"
 _RELAY_CLOSED: Final = "3.31.0.42"
 
@@ -155,7 +150,7 @@ class Decoder:
                 continue
             yield from told.unmapped
             yield from told.readings
-            if told.unmapped and not told.readings and told.at is not None:
+            if told.error is None and not told.readings and told.at is not None:
                 yield Heard(serial_id=told.serial, at=told.at)
 
     def _intervals_told(self, message: etree._Element) -> Events:
@@ -249,13 +244,8 @@ class Decoder:
                 serial_id=told.serial, source="event", code=f"multispeak: stateChange {told.state}", at=told.at
             )
             return
-        yield FieldAlarm(
-            serial_id=told.serial,
-            event_type=_RELAY_CLOSED if position is SwitchState.CONNECTED else _RELAY_OPENED,
-            at=told.at,
-            source_id=None,
-            text=told.state,
-        )
+        code = _RELAY_CLOSED if position is SwitchState.CONNECTED else _RELAY_OPENED
+        yield _alarm(told.serial, code, told.at)
 
     # ---- events ------------------------------------------------------------------------------------------------------
 
@@ -275,12 +265,12 @@ class Decoder:
         if call is not None:
             yield self._ping_result(serial, kind, at, soap.attribute(event, "errorString"), call.correlation)
             return
-        code = _TOLD_OUTAGES.get(kind)
+        if kind in _NOT_TOLD:
+            return
+        code = self._tables.outage(kind, at=at)
         if code is not None and at is not None:
-            own = soap.attribute(event, "objectID")
-            source = None if own == serial else own
-            yield FieldAlarm(serial_id=serial, event_type=code, at=at, source_id=source, text=kind)
-        elif kind not in _TOLD_OUTAGES or code is not None:
+            yield _alarm(serial, code, at)
+        else:
             yield Unmapped(serial_id=serial, source="event", code=f"multispeak: outageEventType {kind}", at=at)
 
     def _ping_result(
@@ -313,8 +303,7 @@ class Decoder:
         for code in (soap.attribute(event, "codeString"), composed, said):
             found = None if code is None else self._tables.event_code(code, at=at)
             if found is not None:
-                source = soap.attribute(instance, "objectID") or soap.attribute(event, "value")
-                return FieldAlarm(serial_id=serial, event_type=found, at=at, source_id=source, text=said)
+                return _alarm(serial, found, at, text=said)
         told = soap.attribute(event, "codeString") or composed or said or "nothing"
         return Unmapped(serial_id=serial, source="event", code=f"multispeak: meterEvent {told}", at=at, text=said)
 
@@ -332,20 +321,13 @@ class Decoder:
         if serial is None or said is None or stamped is None:
             raise ValueError("it names no meter, no eventCode or no dateTime")
         at = soap.instant(stamped, "dateTime", zone=self._zone)
-        found = self._tables.event(said, at=at)
+        if " ".join(said.split()).casefold() in _SPOKEN_TO:
+            return Heard(serial_id=serial, at=at)
+        found = self._tables.logged(said, at=at)
         argument = soap.text(event, "argument")
         if found is None:
             return Unmapped(serial_id=serial, source="event", code=f"multispeak: {said}", at=at, text=argument)
-        number = soap.attribute(event, "sequenceNumber")
-        return FieldAlarm(
-            serial_id=serial,
-            event_type=found,
-            at=at,
-            # A number says nothing but within its meter's log.
-            source_id=None if number is None else f"{serial}/{number}",
-            text=said,
-            properties=() if argument is None else (("argument", argument),),
-        )
+        return _alarm(serial, found, at, text=argument)
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
@@ -449,6 +431,11 @@ def _one_meter(request: etree._Element) -> str:
     if serial is None:
         raise ValueError(f"{soap.local(request)} names no meter")
     return serial
+
+
+def _alarm(serial: str, code: str, at: datetime, *, text: str | None = None) -> FieldAlarm:
+    """Return an event. It has no id: one outage is told as such, in the log and by its meter, under an id each."""
+    return FieldAlarm(serial_id=serial, event_type=code, at=at, source_id=None, text=text)
 
 
 def _result(

@@ -7,7 +7,7 @@ the status of all of a block. intervalStart is where the first interval begins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -18,7 +18,7 @@ from mdus.domain.head_end import FieldIntervals, Unmapped, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
 from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.mapping import Name, Tables
-from mdus.headends.multispeak.readings import serial_of
+from mdus.headends.multispeak.readings import serial_of, service_of
 
 _MINUTE: Final = timedelta(minutes=1)
 
@@ -65,7 +65,7 @@ class IntervalsReader:
             raise ValueError("it has no intervalStart")
         start = soap.instant(start_text, "intervalStart", zone=self._zone)
         inside = soap.child(block, "dB")
-        common = soap.text(inside, "cS")
+        common, service = soap.text(inside, "cS"), service_of(block)
         found: list[FieldIntervals] = []
         unmapped: list[Unmapped] = []
         for channel in soap.everywhere(inside, "ch"):
@@ -75,6 +75,7 @@ class IntervalsReader:
                 raise ValueError(f"channel {index!r} is not in its profile")
             if text is None:
                 continue
+            name = replace(name, service=service)
             explained = self._tables.channel(name, at=start)
             if explained is None:
                 unmapped.append(

@@ -22,8 +22,8 @@ _EVENT_TYPE: Final = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,4}", re.ASCII)
 class Name:
     """What a readingValue, or with `is_interval` a channel of a profile, says of itself; empty where it says nothing.
 
-    `field` is fieldName or the element (posKWh, kW), `value_type` readingValueType, `tou` ratePeriod, `code` the text
-    of 4.1's readingTypeCode.
+    `field` is fieldName or the element (posKWh, kW), `value_type` readingValueType, `tou` ratePeriod, `service`
+    serviceType, `code` the text of 4.1's readingTypeCode.
     """
 
     field: str = ""
@@ -31,12 +31,15 @@ class Name:
     unit: str = ""
     phase: str = ""
     tou: str = ""
+    service: str = ""
     code: str = ""
     is_interval: bool = False
 
     def __str__(self) -> str:
         """Print what is said, to name what no table explains."""
-        said = ((name, getattr(self, name)) for name in ("field", "value_type", "unit", "phase", "tou", "code"))
+        said = (
+            (name, getattr(self, name)) for name in ("field", "value_type", "unit", "phase", "tou", "service", "code")
+        )
         parts = [f"{name}={value}" for name, value in said if value] + ["is_interval"] * self.is_interval
         return f"multispeak: {', '.join(parts)}"
 
@@ -59,17 +62,23 @@ _REGISTERS: Final[Mapping[str, tuple[str, str]]] = {
     "negative energy": ("1-0:2.8.0*255", "kWh"),
     "max demand": ("1-0:1.6.0*255", "kW"),
     "current demand": ("1-0:1.7.0*255", "kW"),
-    "gasvolume": ("7-0:3.0.0*255", "m3"),
-    "watervolume": ("8-0:1.0.0*255", "m3"),
+    "gas": ("7-0:3.0.0*255", "m3"),
+    "water": ("8-0:1.0.0*255", "m3"),
 }
 _INTERVALS: Final[Mapping[str, tuple[str, str]]] = {
     "kwh": ("1-0:1.29.0*255", "kWh"),
     "poskwh": ("1-0:1.29.0*255", "kWh"),
     "negkwh": ("1-0:2.29.0*255", "kWh"),
-    "gasvolume": ("7-0:3.29.0*255", "m3"),
-    "watervolume": ("8-0:1.29.0*255", "m3"),
+    "gas": ("7-0:3.29.0*255", "m3"),
+    "water": ("8-0:1.29.0*255", "m3"),
 }
 _CALLED: Final[Mapping[str, str]] = {"cubic meter": "m3", "cubic meters": "m3", "kwh": "kWh"}
+_OUTAGES: Final[Mapping[str, str]] = {
+    "outage": "3.26.0.85",
+    "poweroff": "3.26.0.85",
+    "restoration": "3.26.0.216",
+    "poweron": "3.26.0.216",
+}
 _EVENTS: Final[Mapping[str, str]] = {
     "primary power down": "3.26.0.85",
     "primary power up": "3.26.0.216",
@@ -82,10 +91,9 @@ _EVENTS: Final[Mapping[str, str]] = {
     "low battery detected": "3.2.22.150",
     "tamper attempt detected": "3.12.0.257",
     "magnetic tamper detected": "3.12.66.257",
-    "cover opened": "3.12.29.39",
     "reverse rotation detected": "3.12.93.219",
     "reverse flow detected": "3.12.93.219",
-    "low potential detected": "3.26.79.223",
+    "low loss potential detected": "3.26.79.223",
 }
 
 
@@ -104,15 +112,20 @@ class Tables:
         if own is not None:
             return Explained(reading_type=own, unit=name.unit)
         rows = _INTERVALS if name.is_interval else _REGISTERS
-        for said in (name.field, name.value_type):
+        for said in (name.field, name.value_type, name.service):
             found = rows.get(said.strip().casefold())
             if found is not None:
                 unit = found[1] if _CALLED.get(name.unit.casefold(), name.unit) in ("", found[1]) else name.unit
                 return _with_tariff(Explained(reading_type=found[0], unit=unit), name.tou)
         return None
 
-    def event(self, text: str, *, at: datetime | None) -> str | None:
-        """Return the EndDeviceEventType of one of 3.0's event texts, None where no table explains it."""
+    def outage(self, kind: str, *, at: datetime | None) -> str | None:
+        """Return the EndDeviceEventType of an outageEventType, None where no table explains it."""
+        del at
+        return _OUTAGES.get(kind.casefold())
+
+    def logged(self, text: str, *, at: datetime | None) -> str | None:
+        """Return the EndDeviceEventType of an eventCode of history logs, None where no table explains it."""
         del at
         return _EVENTS.get(" ".join(text.split()).casefold())
 

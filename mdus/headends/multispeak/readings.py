@@ -24,6 +24,7 @@ _ELEMENTS: Final[Mapping[str, str]] = {"posKWh": "kWh", "negKWh": "kWh", "kW": "
 _METER_FIELDS: Final = ("meterno", "meterid", "meternumber")
 _TIME_FIELDS: Final = ("readingdate", "datetime", "timestamp", "readdatetime", "readingdatetime")
 _ERROR_FIELDS: Final = ("errorstring",)
+_SERVICE_FIELDS: Final = ("servicetype",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +55,12 @@ def serial_of(element: etree._Element) -> str | None:
     told = soap.child(element, "meterID")
     inside = soap.attribute(told, "meterNo") or soap.text(told, "meterNo")
     return soap.text(element, "meterNo") or inside or soap.own_text(told)
+
+
+def service_of(element: etree._Element) -> str:
+    """Return the serviceType of what a meter tells, wherever it stands; empty where it does not."""
+    told = soap.attribute(soap.child(element, "meterID"), "serviceType") or soap.text(element, "serviceType")
+    return told or soap.attribute(element, "serviceType") or ""
 
 
 def by_meter(reads: Sequence[MeterRead]) -> dict[str, MeterRead]:
@@ -122,9 +129,9 @@ class ReadingsReader:
         gathered = _Gathered(serial=serial, tables=self._tables)
         told_at = soap.text(element, "readingDate", "timeStamp", "dateTime")
         read_at = None if told_at is None else self._instant(told_at, "readingDate")
-        phase = soap.text(element, "phase") or ""
+        phase, service = soap.text(element, "phase") or "", service_of(element)
         for value in soap.everywhere(element, "readingValue"):
-            self._reading_value(gathered, value, read_at, phase)
+            self._reading_value(gathered, value, read_at, phase=phase, service=service)
         for name, unit in _ELEMENTS.items():
             text = soap.text(element, name)
             if text is not None:
@@ -138,7 +145,7 @@ class ReadingsReader:
         return _read(gathered, read_at, soap.attribute(element, "errorString"))
 
     def _reading_value(
-        self, gathered: _Gathered, element: etree._Element, read_at: datetime | None, phase: str
+        self, gathered: _Gathered, element: etree._Element, read_at: datetime | None, *, phase: str, service: str
     ) -> None:
         value = soap.text(element, "value")
         if value is None:
@@ -152,6 +159,7 @@ class ReadingsReader:
             unit=soap.text(element, "units") or "",
             phase=soap.attribute(kind, "phaseIndex") or phase,
             tou=soap.text(element, "ratePeriod") or "",
+            service=service,
             code=soap.own_text(kind) or "",
         )
         gathered.add(name, value, at, "readingValue.value")
@@ -178,11 +186,12 @@ class ReadingsReader:
         gathered = _Gathered(serial=serial, tables=self._tables)
         stamped = _first(told, _TIME_FIELDS)
         at = None if stamped is None else self._instant(stamped, "readingDate")
-        rest = (*_METER_FIELDS, *_TIME_FIELDS, *_ERROR_FIELDS)
+        service = _first(told, _SERVICE_FIELDS) or ""
+        rest = (*_METER_FIELDS, *_TIME_FIELDS, *_ERROR_FIELDS, *_SERVICE_FIELDS)
         for place, text in enumerate(texts):
             name, unit = fields.get(place, ("", ""))
             if text and name and name.casefold() not in rest:
-                gathered.add(Name(field=name, unit=unit), text, _known(at), name)
+                gathered.add(Name(field=name, unit=unit, service=service), text, _known(at), name)
         return _read(gathered, at, _first(told, _ERROR_FIELDS))
 
     def _instant(self, text: str, where: str) -> datetime:

@@ -362,7 +362,7 @@ class TestWhatIsStored:
 
         assert isinstance(intervals, FieldIntervals)
         assert isinstance(alarm, FieldAlarm)
-        assert (alarm.event_type, alarm.source_id) == ("3.26.0.85", f"{SERIAL}/3")
+        assert (alarm.event_type, alarm.serial_id) == ("3.26.0.85", SERIAL)
 
     @pytest.mark.parametrize(
         "header",

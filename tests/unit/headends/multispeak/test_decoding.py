@@ -8,7 +8,15 @@ from decimal import Decimal
 import pytest
 
 from mdus.domain.end_device import SwitchState
-from mdus.domain.head_end import CommandResult, FieldAlarm, FieldIntervals, FieldReading, Unmapped, UnreadableLine
+from mdus.domain.head_end import (
+    CommandResult,
+    FieldAlarm,
+    FieldIntervals,
+    FieldReading,
+    Heard,
+    Unmapped,
+    UnreadableLine,
+)
 from tests.unit.headends.multispeak.messages import CORRELATION, OTHER, SERIAL, decoded, envelope
 
 READ_AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
@@ -155,6 +163,15 @@ class TestReadings:
         told = result(decoded(reading_changed(meter_read(inside=value("1", field="1.0.32.7.0.255", unit="V")))))
         assert told.readings[0].reading_type == "1-0:32.7.0*255"
 
+    @pytest.mark.parametrize(
+        ("service", "expected"),
+        [pytest.param("Gas", "7-0:3.0.0*255", id="gas"), pytest.param("Water", "8-0:1.0.0*255", id="water")],
+    )
+    def test_of_gas_and_water_are_told_apart_by_service(self, service: str, expected: str) -> None:
+        inside = value("1.5", field="volume", unit="cubic meter")
+        told = result(decoded(reading_changed(meter_read(inside=inside, attributes=f' serviceType="{service}"'))))
+        assert [(each.reading_type, each.unit) for each in told.readings] == [(expected, "m3")]
+
     def test_of_a_tariff_are_of_its_register(self) -> None:
         inside = "<TOUReadings><TOUReading><ratePeriod>2</ratePeriod><kWh>3.5</kWh></TOUReading></TOUReadings>"
         told = result(decoded(reading_changed(meter_read(inside=inside))))
@@ -265,7 +282,7 @@ class TestOutages:
     )
     def test_told_by_themselves_are_events(self, kind: str, event_type: str) -> None:
         (told,) = decoded(outage(kind))
-        assert told == FieldAlarm(serial_id=SERIAL, event_type=event_type, at=READ_AT, source_id="o-1", text=kind)
+        assert told == FieldAlarm(serial_id=SERIAL, event_type=event_type, at=READ_AT, source_id=None, text=None)
 
     @pytest.mark.parametrize("kind", ["NoResponse", "Inferred"])
     def test_that_no_meter_told_are_none(self, kind: str) -> None:
@@ -285,10 +302,14 @@ class TestOutages:
         assert isinstance(told, FieldAlarm)
         assert told.serial_id == OTHER
 
-    def test_under_the_meters_number_have_no_id_of_their_own(self) -> None:
-        (told,) = decoded(outage("Outage", attributes=f' objectID="{SERIAL}"'))
-        assert isinstance(told, FieldAlarm)
-        assert told.source_id is None
+    def test_told_twice_in_different_words_are_one(self) -> None:
+        log = envelope(
+            f"<HistoryLogChangedNotification><historyLog><meterID>{SERIAL}</meterID><eventList>"
+            "<event sequenceNumber='4'><dateTime>2026-03-29T01:00:04Z</dateTime>"
+            "<eventCode>Primary power down</eventCode></event></eventList></historyLog>"
+            "</HistoryLogChangedNotification>"
+        )
+        assert decoded(outage("Outage")) == decoded(log)
 
 
 class TestEvents:
@@ -306,12 +327,19 @@ class TestEvents:
             serial_id=SERIAL,
             event_type="3.12.0.257",
             at=READ_AT,
-            source_id=f"{SERIAL}/17",
-            text="Tamper attempt Detected",
-            properties=(("argument", "lid"),),
+            source_id=None,
+            text="lid",
         )
         assert isinstance(unknown, Unmapped)
         assert unknown.code == "multispeak: Chewed by dog"
+
+    def test_of_3_0_that_say_only_that_it_was_read_are_signs_of_life(self) -> None:
+        body = envelope(
+            f"<HistoryLogChangedNotification><historyLog><meterID>{SERIAL}</meterID><eventList><event>"
+            "<dateTime>2026-03-29T01:00:04Z</dateTime><eventCode>End device accessed for read</eventCode>"
+            "</event></eventList></historyLog></HistoryLogChangedNotification>"
+        )
+        assert decoded(body) == [Heard(serial_id=SERIAL, at=READ_AT)]
 
     @pytest.mark.parametrize(
         ("event", "edition", "expected"),
@@ -338,7 +366,7 @@ class TestEvents:
             assert told.source == "event"
         else:
             assert isinstance(told, FieldAlarm)
-            assert (told.event_type, told.at, told.source_id, told.text) == (expected, READ_AT, "e-9", "it says")
+            assert (told.event_type, told.at, told.source_id, told.text) == (expected, READ_AT, None, "it says")
 
 
 def interval_data(

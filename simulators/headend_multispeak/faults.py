@@ -1,0 +1,86 @@
+"""How this head end may misbehave: of the shared faults those MultiSpeak can show, and its own."""
+
+from dataclasses import replace
+
+from simulators.fleet.faults import ANY_KIND, Answer, Fault, table
+
+#: Kinds whose results are called back; the others are answered at once, and have no callback to spoil.
+CALLED_BACK = ("read_on_demand", "switch", "switch_state", "ping", "limit_demand")
+
+#: The place of a fault that spoils the form of a callback.
+CALLBACK = "callback"
+
+_OF_CALLBACKS = (
+    "callback_before_acknowledgement",
+    "duplicate_callback",
+    "accepts_then_silence",
+    "split_callbacks",
+    "duplicate_callback_other_value",
+    "callback_unknown_token",
+    "callback_empty_correlation",
+    "wrong_meter_in_callback",
+    "late_result",
+)
+
+_SHARED = table(
+    "never_answers",
+    "overloaded",
+    "login_refused_once",
+    "maintenance_window",
+    "max_pending",
+    "per_meter_reject",
+    "stuck_relay",
+    "relay_stuck_but_acknowledged",
+    "arm_only_meter",
+    "load_side_voltage_blocks_close",
+    "disconnect_refused",
+    "no_response_is_no_outage",
+    "meter_clock_drift",
+    "stamp_of_1970",
+    "intervals_late",
+    "interval_gap",
+    "interval_revised",
+    "duplicate_block",
+    "event_storm",
+    "duplicate_event",
+    *_OF_CALLBACKS,
+)
+
+_OWN = (
+    Fault(
+        name="soap_fault",
+        description="A submit is answered by a SOAP fault of the server (HTTP 500) and nothing was done.",
+        kinds=ANY_KIND,
+        answer=Answer.LOST,
+    ),
+    Fault(
+        name="html_error_page",
+        description="A submit is answered by a page of HTML (HTTP 500) and nothing was done.",
+        kinds=ANY_KIND,
+        answer=Answer.LOST,
+    ),
+    Fault(
+        name="empty_200",
+        description="A submit is carried out, and answered by 200 with an empty body.",
+        kinds=CALLED_BACK,
+        answer=Answer.DONE,
+    ),
+    Fault(
+        name="sync_timeout_after_acceptance",
+        description="A submit is carried out, but its answer never comes: the connection ends without one.",
+        kinds=CALLED_BACK,
+        answer=Answer.DONE,
+    ),
+    Fault(
+        name="children_out_of_order",
+        description="A callback has the children of all its elements in reverse order.",
+        kinds=(CALLBACK,),
+    ),
+)
+
+FAULTS = {
+    name: replace(fault, kinds=tuple(kind for kind in fault.kinds if kind in (*CALLED_BACK, "connect", "disconnect")))
+    if name in _OF_CALLBACKS
+    else fault
+    for name, fault in (_SHARED | {fault.name: fault for fault in _OWN}).items()
+}
