@@ -62,7 +62,7 @@ _LOGGED = {
     "7.0.24": "Meter reprogrammed",
     "2.22.150": "Low battery detected",
 }
-READ_ACCESS = "End device accessed for read"
+READ_ACCESS = "Meter accessed for read"
 
 
 def errors(version: Version, result: str, rejected: Iterable[Mapping[str, str]], *, at: str) -> Element:

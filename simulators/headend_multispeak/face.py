@@ -16,7 +16,7 @@ from simulators.clock import instant, stamp
 from simulators.fleet.deliveries import Push
 from simulators.fleet.face import CallingFace, Kind
 from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
-from simulators.fleet.jobs import Submission
+from simulators.fleet.jobs import Job, Submission
 from simulators.fleet.meters import Meter
 from simulators.fleet.process import cut
 from simulators.headend_multispeak import content, requests
@@ -49,6 +49,7 @@ class MultiSpeak(CallingFace):
         options: dict[str, Any] = {
             "version": self._version.name,
             "expiration_unit": self.options.expiration_unit,
+            "expiration_minutes": 60,
             "event_edition": 2,
             "paths": {name.lower(): f"/{name}_Server.asmx" for name in requests.SERVICES[self._version.name]},
         }
@@ -132,13 +133,19 @@ class MultiSpeak(CallingFace):
         now = await self.head_end.clock.refresh()
         rejected: list[dict[str, str]] = []
         for submission in requests.initiated(message, self._version, now=now):
-            job = await self.head_end.submit(submission)
+            job = await self._submit(submission)
             rejected += job.rejected
         return self._errors(message, rejected)
 
+    async def _submit(self, submission: Submission) -> Job:
+        """This will take orders, under references that are the same when a submit that was lost comes again."""
+        for order in submission.orders:
+            order.reference = f"{order.serial}/{self.head_end.state.attempts[order.serial]}"
+        return await self.head_end.submit(submission)
+
     async def _settle(self, message: Read, submission: Submission) -> Response:
         """This will take orders and wait for their results: the answer says what became of them."""
-        job = await self.head_end.submit(submission)
+        job = await self._submit(submission)
         if not await self.head_end.ended(job, within=_WAITS):
             return Response(fault("Timeout expired", is_theirs=False), status_code=500, media_type=_XML)
         told = job.told(self.head_end.clock.now())
@@ -171,7 +178,7 @@ class MultiSpeak(CallingFace):
         """This will ask the meter itself for interval values: it may have what was not collected."""
         begin, end = message.when("startDate"), message.when("endDate")
         self._known(message)
-        job = await self.head_end.submit(requests.interval_read(message, begin=begin, end=end))
+        job = await self._submit(requests.interval_read(message, begin=begin, end=end))
         result = element(f"{message.name}Result")
         if await self.head_end.ended(job, within=_WAITS) and not job.rejected:
             [told] = job.told(self.head_end.clock.now())

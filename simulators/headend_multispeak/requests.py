@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from simulators.clock import stamp
 from simulators.fleet.jobs import Order, Submission
@@ -168,5 +167,5 @@ def _events(message: Read) -> dict[str, list[Order]]:
 
 
 def _order(serial: str, **wish: Any) -> Order:
-    # No reference comes with a call; the account of what was switched how often needs one.
-    return Order(serial=serial, reference=str(uuid4()), wish=wish)
+    # No reference comes with a call: the face makes one up.
+    return Order(serial=serial, reference=serial, wish=wish)

@@ -15,7 +15,9 @@ from typing import Final
 
 from lxml import etree
 
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.end_device import SwitchState
+from mdus.domain.event_map import EventMap, event_code
 from mdus.domain.head_end import (
     CommandResult,
     FieldAlarm,
@@ -30,7 +32,7 @@ from mdus.domain.head_end import (
 )
 from mdus.headends.multispeak import answers, soap
 from mdus.headends.multispeak.intervals import IntervalsReader, MeterBlock
-from mdus.headends.multispeak.mapping import Tables
+from mdus.headends.multispeak.mapping import HISTORY_LOG, METER_EVENT, OUTAGE, STATE_CHANGE, Tables
 from mdus.headends.multispeak.options import NOTHING_DONE, Errors, Options
 from mdus.headends.multispeak.readings import MeterRead, ReadingsReader, by_meter, serial_of
 from mdus.headends.multispeak.requests import Asked, Purpose, asked
@@ -51,7 +53,7 @@ _NO_POWER: Final = frozenset({"Outage", "PowerOff", "Inferred"})
 _NOT_TOLD: Final = frozenset({"NoResponse", "Inferred"})
 
 #: Entries of a history log that say no more than that the meter was spoken to.
-_SPOKEN_TO: Final = frozenset({"end device accessed for read", "end device accessed for write"})
+_SPOKEN_TO: Final = frozenset({"meter accessed for read", "meter accessed for write"})
 
 _RELAY_OPENED: Final = "3.31.0.68"
 _RELAY_CLOSED: Final = "3.31.0.42"
@@ -82,9 +84,9 @@ class _Position:
 class Decoder:
     """Decodes what one head end delivers."""
 
-    def __init__(self, options: Options, *, zone: str) -> None:
+    def __init__(self, options: Options, tables: Tables, *, zone: str) -> None:
         self._errors = Errors(options)
-        self._tables = Tables(options)
+        self._tables = tables
         self._zone = zone
         self._readings = ReadingsReader(self._tables, zone=zone)
         self._intervals = IntervalsReader(self._tables, zone=zone, unit=options.interval_unit)
@@ -238,14 +240,13 @@ class Decoder:
 
     def _moved_by_itself(self, told: _Position) -> Events:
         position = _position_of(told.state)
-        if position is None or told.at is None:
-            # The event alone changes nothing: without an instant or a position there is nothing to tell.
-            yield Unmapped(
-                serial_id=told.serial, source="event", code=f"multispeak: stateChange {told.state}", at=told.at
-            )
-            return
-        code = _RELAY_CLOSED if position is SwitchState.CONNECTED else _RELAY_OPENED
-        yield _alarm(told.serial, code, told.at)
+        code = {SwitchState.CONNECTED: _RELAY_CLOSED, SwitchState.DISCONNECTED: _RELAY_OPENED}.get(
+            position or SwitchState.UNKNOWN, self._tables.event(STATE_CHANGE, told.state, at=told.at)
+        )
+        if code is not None and told.at is not None:
+            yield _alarm(told.serial, code, told.at)
+        else:
+            yield Unmapped(serial_id=told.serial, source="event", code=event_code(STATE_CHANGE, told.state), at=told.at)
 
     # ---- events ------------------------------------------------------------------------------------------------------
 
@@ -267,11 +268,11 @@ class Decoder:
             return
         if kind in _NOT_TOLD:
             return
-        code = self._tables.outage(kind, at=at)
+        code = self._tables.event(OUTAGE, kind, at=at)
         if code is not None and at is not None:
             yield _alarm(serial, code, at)
         else:
-            yield Unmapped(serial_id=serial, source="event", code=f"multispeak: outageEventType {kind}", at=at)
+            yield Unmapped(serial_id=serial, source="event", code=event_code(OUTAGE, kind), at=at)
 
     def _ping_result(
         self, serial: str, kind: str, at: datetime | None, error: str | None, correlation: str
@@ -301,11 +302,11 @@ class Decoder:
         composed = ".".join(part for part in parts if part) if all(parts) else None
         said = soap.own_text(event)
         for code in (soap.attribute(event, "codeString"), composed, said):
-            found = None if code is None else self._tables.event_code(code, at=at)
+            found = None if code is None else self._tables.meter_event(code, at=at)
             if found is not None:
                 return _alarm(serial, found, at, text=said)
         told = soap.attribute(event, "codeString") or composed or said or "nothing"
-        return Unmapped(serial_id=serial, source="event", code=f"multispeak: meterEvent {told}", at=at, text=said)
+        return Unmapped(serial_id=serial, source="event", code=event_code(METER_EVENT, told), at=at, text=said)
 
     def _history(self, message: etree._Element) -> Events:
         for log in soap.everywhere(message, "historyLog"):
@@ -323,10 +324,10 @@ class Decoder:
         at = soap.instant(stamped, "dateTime", zone=self._zone)
         if " ".join(said.split()).casefold() in _SPOKEN_TO:
             return Heard(serial_id=serial, at=at)
-        found = self._tables.logged(said, at=at)
+        found = self._tables.event(HISTORY_LOG, said, at=at)
         argument = soap.text(event, "argument")
         if found is None:
-            return Unmapped(serial_id=serial, source="event", code=f"multispeak: {said}", at=at, text=argument)
+            return Unmapped(serial_id=serial, source="event", code=event_code(HISTORY_LOG, said), at=at, text=argument)
         return _alarm(serial, found, at, text=argument)
 
     # ---- answers -----------------------------------------------------------------------------------------------------
@@ -387,8 +388,9 @@ _TEXTS: Final[Mapping[str, str]] = {
 
 def decoder(settings: Settings, row: Row) -> Decoder:
     """Return what decodes the deliveries of a head end."""
-    del settings
-    return Decoder(options_of(row, Options), zone=row.time_zone)
+    options = options_of(row, Options)
+    channels, events = ChannelMap.of(settings, head_end=row), EventMap.of(settings, head_end=row)
+    return Decoder(options, Tables(options, channels=channels, events=events), zone=row.time_zone)
 
 
 def _mistake(state: str, purpose: Purpose | None) -> str | None:

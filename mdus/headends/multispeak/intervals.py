@@ -14,10 +14,11 @@ from typing import Final
 
 from lxml import etree
 
+from mdus.domain.channel_name import MultiSpeakName
 from mdus.domain.head_end import FieldIntervals, Unmapped, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities
 from mdus.headends.multispeak import soap
-from mdus.headends.multispeak.mapping import Name, Tables
+from mdus.headends.multispeak.mapping import Tables
 from mdus.headends.multispeak.readings import serial_of, service_of
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -35,7 +36,7 @@ class MeterBlock:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Profile:
     minutes: int
-    channels: Mapping[str, Name]  # by index, as it is written
+    channels: Mapping[str, MultiSpeakName]  # by index, as it is written
 
 
 class IntervalsReader:
@@ -86,7 +87,7 @@ class IntervalsReader:
                 continue
             values, qualities, unknown = self._values(data, text, common)
             unmapped += [
-                Unmapped(serial_id=serial, source="quality", code=f"multispeak: {each}", at=start)
+                Unmapped(serial_id=serial, source="quality", code=f"interval_status: {each}", at=start)
                 for each in dict.fromkeys(unknown)
             ]
             quantities = Quantities.of(values)
@@ -141,7 +142,7 @@ class IntervalsReader:
             raise ValueError(f"intervalLength is {text}, no whole number of minutes")
         channels = {}
         for each in soap.everywhere(soap.child(profile, "channels"), "channel"):
-            channels[soap.text(each, "index") or ""] = Name(
+            channels[soap.text(each, "index") or ""] = MultiSpeakName(
                 field=soap.text(each, "fieldName") or soap.text(each, "fieldDescription") or "",
                 unit=soap.text(each, "units") or "",
                 is_interval=True,

@@ -13,9 +13,10 @@ from typing import Final
 
 from lxml import etree
 
+from mdus.domain.channel_name import MultiSpeakName
 from mdus.domain.head_end import FieldReading, Unmapped, UnreadableLine
 from mdus.headends.multispeak import soap
-from mdus.headends.multispeak.mapping import Name, Tables
+from mdus.headends.multispeak.mapping import Tables
 
 #: Elements of a meterRead that are values of their own, with their unit.
 _ELEMENTS: Final[Mapping[str, str]] = {"posKWh": "kWh", "negKWh": "kWh", "kW": "kW", "kVAr": "kVAR"}
@@ -81,7 +82,7 @@ class _Gathered:
     readings: dict[tuple[str, datetime], FieldReading] = field(default_factory=dict)
     unmapped: list[Unmapped] = field(default_factory=list)
 
-    def add(self, name: Name, value: str, at: datetime, where: str) -> None:
+    def add(self, name: MultiSpeakName, value: str, at: datetime, where: str) -> None:
         """Take a value of a channel, unless one with more decimals is there."""
         number = soap.decimal(value, where)
         found = self.tables.channel(name, at=at)
@@ -94,7 +95,7 @@ class _Gathered:
             serial_id=self.serial,
             reading_type=found.reading_type,
             measured_at=at,
-            value=number if found.factor == 1 else number * found.factor,
+            value=found.value(number),
             unit=found.unit or None,
         )
         self.readings.setdefault((found.reading_type, at), reading)
@@ -135,13 +136,13 @@ class ReadingsReader:
         for name, unit in _ELEMENTS.items():
             text = soap.text(element, name)
             if text is not None:
-                gathered.add(Name(field=name, unit=unit), text, _known(read_at), name)
+                gathered.add(MultiSpeakName(field=name, unit=unit), text, _known(read_at), name)
         for rate in soap.everywhere(element, "TOUReading"):
             period = soap.text(rate, "ratePeriod") or ""
             for name, channel, unit in (("kWh", "posKWh", "kWh"), ("kW", "kW", "kW")):
                 text = soap.text(rate, name)
                 if text is not None:
-                    gathered.add(Name(field=channel, unit=unit, tou=period), text, _known(read_at), name)
+                    gathered.add(MultiSpeakName(field=channel, unit=unit, tou=period), text, _known(read_at), name)
         return _read(gathered, read_at, soap.attribute(element, "errorString"))
 
     def _reading_value(
@@ -153,7 +154,7 @@ class ReadingsReader:
         stamped = soap.text(element, "dateTime", "timeStamp")
         at = _known(read_at) if stamped is None else self._instant(stamped, "readingValue.dateTime")
         kind = soap.child(element, "readingTypeCode")
-        name = Name(
+        name = MultiSpeakName(
             field=soap.text(element, "fieldName") or soap.text(element, "name") or "",
             value_type=soap.text(element, "readingValueType") or soap.text(element, "readingType") or "",
             unit=soap.text(element, "units") or "",
@@ -191,7 +192,7 @@ class ReadingsReader:
         for place, text in enumerate(texts):
             name, unit = fields.get(place, ("", ""))
             if text and name and name.casefold() not in rest:
-                gathered.add(Name(field=name, unit=unit, service=service), text, _known(at), name)
+                gathered.add(MultiSpeakName(field=name, unit=unit, service=service), text, _known(at), name)
         return _read(gathered, at, _first(told, _ERROR_FIELDS))
 
     def _instant(self, text: str, where: str) -> datetime:

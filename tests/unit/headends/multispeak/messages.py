@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
+from mdus.bootstrap.discovery import discover
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDevice
 from mdus.domain.head_end import Batch, FieldEvent, RawDelivery
 from mdus.domain.register import Register
-from mdus.headends.multispeak.decoding import Decoder
-from mdus.headends.multispeak.options import Options
+from mdus.headends.multispeak.decoding import decoder
 from mdus.headends.multispeak.soap import NAMESPACES
+from mdus.settings import Settings, load_settings
+from tests.head_ends.field import row
 
 AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
 CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
@@ -90,7 +93,12 @@ def envelope(message: str, *, version: str = "3.0", header: str = "") -> bytes:
     ).encode()
 
 
+@cache
+def _settings() -> Settings:
+    return load_settings({}, tables=discover().tables)
+
+
 def decoded(body: bytes, *, correlation: str = "", topic: str = "soap", **options: Any) -> list[FieldEvent]:
     """Return what a body tells a head end's decoder with these options."""
-    decode = Decoder(Options(**options), zone="Europe/Berlin")
+    decode = decoder(_settings(), row(None, kind="multispeak", options=options))
     return list(decode(RawDelivery(topic=topic, correlation=correlation, body=body)))

@@ -291,7 +291,7 @@ class TestOutages:
     def test_of_another_type_are_kept_as_they_came(self) -> None:
         (told,) = decoded(outage("Instantaneous"))
         assert isinstance(told, Unmapped)
-        assert (told.source, told.code) == ("event", "multispeak: outageEventType Instantaneous")
+        assert (told.source, told.code) == ("event", "outage: Instantaneous")
 
     def test_name_the_meter_by_their_place_first(self) -> None:
         body = outage("Outage").replace(
@@ -331,12 +331,12 @@ class TestEvents:
             text="lid",
         )
         assert isinstance(unknown, Unmapped)
-        assert unknown.code == "multispeak: Chewed by dog"
+        assert unknown.code == "history_log: Chewed by dog"
 
     def test_of_3_0_that_say_only_that_it_was_read_are_signs_of_life(self) -> None:
         body = envelope(
             f"<HistoryLogChangedNotification><historyLog><meterID>{SERIAL}</meterID><eventList><event>"
-            "<dateTime>2026-03-29T01:00:04Z</dateTime><eventCode>End device accessed for read</eventCode>"
+            "<dateTime>2026-03-29T01:00:04Z</dateTime><eventCode>Meter accessed for read</eventCode>"
             "</event></eventList></historyLog></HistoryLogChangedNotification>"
         )
         assert decoded(body) == [Heard(serial_id=SERIAL, at=READ_AT)]
