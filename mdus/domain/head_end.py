@@ -214,14 +214,15 @@ Decode = Callable[[RawDelivery], Iterator[FieldEvent]]
 class FieldMeter:
     """One meter as the head end's own registry has it.
 
-    `factors` are the multipliers of its registers, by reading type, as far as the head end names them;
-    `clock_offset_seconds` how far the meter's clock is ahead of the head end's, by their latest comparison.
+    `device_id` and `reading_types` are None where the head end does not tell them. `factors` are the multipliers of its
+    registers, by reading type, as far as the head end names them; `clock_offset_seconds` how far the meter's clock is
+    ahead of the head end's, by their latest comparison.
     """
 
     serial_id: str
     device_id: str | None
     provisioned: bool
-    reading_types: tuple[str, ...]
+    reading_types: tuple[str, ...] | None
     first_heard_at: datetime | None
     last_heard_at: datetime | None
     switch_state: SwitchState | None

@@ -163,19 +163,27 @@ def _compare_devices(
 def differing(device: EndDevice, registers: Sequence[Register], meter: FieldMeter) -> str | None:
     """Return in what the head end's record of a meter differs from ours, or None when it serves the meter as it should.
 
-    A device without registers asks nothing of its head end yet.
+    A device without registers asks nothing of its head end yet. What a head end does not tell of a meter it serves
+    (whose it is, which registers it has) is nothing that differs.
     """
     if not registers:
         return None
     if not meter.provisioned:
         return "it is not provisioned"
-    if not device.is_called(meter.device_id):
+    if not _is_its(device, meter):
         return f"the head end has it as device {meter.device_id}"
+    if meter.reading_types is None:
+        return None
     ours, theirs = {register.reading_type for register in registers}, set(meter.reading_types)
     if ours != theirs:
         missing, extra = ", ".join(sorted(ours - theirs)) or "none", ", ".join(sorted(theirs - ours)) or "none"
         return f"registers missing: {missing}, extra: {extra}"
     return None
+
+
+def _is_its(device: EndDevice, meter: FieldMeter) -> bool:
+    """Tell whether a meter of a device's serial number is the device's, as far as the head end says whose it is."""
+    return device.is_called(meter.device_id) or (meter.device_id is None and meter.provisioned)
 
 
 def _again(
@@ -222,7 +230,7 @@ def _note(
     found = [
         ((device.sender_system, device.device_id), meters[device.serial_id])
         for device in devices
-        if device.serial_id in meters and device.is_called(meters[device.serial_id].device_id)
+        if device.serial_id in meters and _is_its(device, meters[device.serial_id])
     ]
     heard = {
         key: (meter.first_heard_at, meter.last_heard_at or meter.first_heard_at)

@@ -137,7 +137,8 @@ def meters(message: etree._Element, *, breakers: frozenset[str] | None) -> Itera
         extensions = {
             soap.text(item, "extName"): soap.text(item, "extValue") for item in soap.everywhere(each, "extensionsItem")
         }
-        types = tuple((extensions.get(EXT_REGISTERS) or "").split())
+        told = extensions.get(EXT_REGISTERS)
+        types = None if told is None else tuple(told.split())
         status = soap.own_text(next(soap.everywhere(each, "meterConnectionStatus"), None))
         yield FieldMeter(
             serial_id=serial,
@@ -148,7 +149,7 @@ def meters(message: etree._Element, *, breakers: frozenset[str] | None) -> Itera
             last_heard_at=None,
             switch_state=_CONNECTED.get(status or ""),
             has_breaker=None if breakers is None else serial in breakers,
-            factors=_factors(each, types),
+            factors=_factors(each, types or ()),
         )
 
 

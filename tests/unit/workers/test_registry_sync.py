@@ -64,6 +64,20 @@ class TestRun:
         assert provisionings(field) == []
         assert field.all(ExceptionCase) == []
 
+    @pytest.mark.parametrize("lacks", ["device_id", "reading_types"])
+    def test_leaves_a_meter_of_which_the_head_end_does_not_tell_all(
+        self, field: Field, scripted: ScriptedHeadEnd, monkeypatch: pytest.MonkeyPatch, lacks: str
+    ) -> None:
+        field.device()
+        scripted.meters = [meter()]
+        told = [replace(each, **{lacks: None}) for each in field.head_end.meters()]
+        monkeypatch.setattr(field.head_end, "meters", lambda: iter(told))
+
+        sync(field)
+
+        assert provisionings(field) == []
+        assert field.status_of().has_breaker is True
+
     def test_knows_a_device_whose_zeros_the_head_end_drops(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.device()
         scripted.meters = [meter(device_id=DEVICE.lstrip("0"))]
