@@ -11,7 +11,6 @@ from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import (
     CommandResult,
     FieldAlarm,
-    FieldIntervals,
     FieldReading,
     Heard,
     Unmapped,
@@ -367,90 +366,6 @@ class TestEvents:
         else:
             assert isinstance(told, FieldAlarm)
             assert (told.event_type, told.at, told.source_id, told.text) == (expected, READ_AT, None, "it says")
-
-
-def interval_data(
-    channels: str, *, length: str = "15", common: str = "", meter: str = f"<meterNo>{SERIAL}</meterNo>"
-) -> str:
-    return (
-        "<intervalReads><statusDelimiter>|</statusDelimiter><intervalDelimiter>;</intervalDelimiter>"
-        f"<profiles><profile profileID='p1'><intervalLength>{length}</intervalLength><channels>"
-        "<channel><index>1</index><fieldName>kWh</fieldName><units>kWh</units></channel>"
-        "<channel><index>2</index><fieldName>flux</fieldName><units>Wb</units></channel></channels></profile></profiles>"
-        f"<blocks><block><profileID>p1</profileID>{meter}"
-        f"<intervalStart>2026-03-29T00:00:00Z</intervalStart><dB><chs>{channels}</chs><cS>{common}</cS></dB>"
-        "</block></blocks></intervalReads>"
-    )
-
-
-def intervals_told(data: str, *, transaction: str = "") -> bytes:
-    return envelope(
-        f"<IntervalDataNotification>{data}<transactionID>{transaction}</transactionID></IntervalDataNotification>"
-    )
-
-
-class TestIntervals:
-    def test_are_values_of_a_channel_from_their_start_on(self) -> None:
-        data = interval_data("<ch><idx>1</idx><d>0.25;0.5|estimated;;9|missing</d></ch>")
-        (told,) = decoded(intervals_told(data))
-
-        assert isinstance(told, FieldIntervals)
-        assert (told.serial_id, told.reading_type, told.unit) == (SERIAL, "1-0:1.29.0*255", "kWh")
-        assert (told.interval_minutes, told.start_at) == (15, datetime(2026, 3, 29, tzinfo=UTC))
-        assert list(told.values) == [Decimal("0.25"), Decimal("0.5"), None, None]
-        assert list(told.qualities) == [None, "2.8.0", None, "2.5.259"]
-
-    def test_take_the_common_status_where_they_have_none(self) -> None:
-        data = interval_data("<ch><idx>1</idx><d>1;2|invalid</d></ch>", common="estimated")
-        (told,) = decoded(intervals_told(data))
-        assert isinstance(told, FieldIntervals)
-        assert list(told.qualities) == ["2.8.0", "2.5.258"]
-
-    @pytest.mark.parametrize(
-        ("length", "unit", "minutes"),
-        [
-            pytest.param("15", "minutes", 15, id="minutes"),
-            pytest.param("900", "seconds", 15, id="seconds"),
-            pytest.param("0.25", "hours", 15, id="hours"),
-        ],
-    )
-    def test_last_as_long_as_the_profile_says(self, length: str, unit: str, minutes: int) -> None:
-        data = interval_data("<ch><idx>1</idx><d>1</d></ch>", length=length)
-        (told,) = decoded(intervals_told(data), interval_unit=unit)
-        assert isinstance(told, FieldIntervals)
-        assert told.interval_minutes == minutes
-
-    def test_of_what_no_table_explains_are_kept_as_they_came(self) -> None:
-        data = interval_data("<ch><idx>2</idx><d>1;2</d></ch><ch><idx>1</idx><d>1|zapped</d></ch>")
-        events = decoded(intervals_told(data))
-        assert [(each.source, each.value) for each in events if isinstance(each, Unmapped)] == [
-            ("channel", "1;2"),
-            ("quality", None),
-        ]
-        (told,) = [each for each in events if isinstance(each, FieldIntervals)]
-        assert list(told.values) == [Decimal(1)]
-
-    @pytest.mark.parametrize(
-        ("data", "reason"),
-        [
-            pytest.param(interval_data("<ch><idx>7</idx><d>1</d></ch>"), "channel '7'", id="a channel of no profile"),
-            pytest.param(interval_data("<ch><idx>1</idx><d>1;x</d></ch>"), "d[1] is 'x'", id="no number"),
-            pytest.param(interval_data("", meter=""), "names no meter", id="no meter"),
-            pytest.param(
-                interval_data("<ch><idx>1</idx><d>1</d></ch>", length="0.5"), "no whole number", id="half a minute"
-            ),
-        ],
-    )
-    def test_that_cannot_be_read_are_told_with_their_line(self, data: str, reason: str) -> None:
-        (told,) = decoded(intervals_told(data))
-        assert isinstance(told, UnreadableLine)
-        assert reason in told.reason
-
-    def test_answer_a_call(self) -> None:
-        data = interval_data("<ch><idx>1</idx><d>1;2</d></ch>")
-        (told,) = decoded(intervals_told(data, transaction=CORRELATION))
-        assert isinstance(told, CommandResult)
-        assert [list(each.values) for each in told.intervals] == [[Decimal(1), Decimal(2)]]
 
 
 class TestFormattedBlocks:
