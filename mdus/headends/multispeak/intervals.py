@@ -49,14 +49,15 @@ class IntervalsReader:
 
     def blocks(self, message: etree._Element) -> Iterator[MeterBlock | UnreadableLine]:
         """Yield the blocks anywhere in a message."""
-        for block in soap.everywhere(message, "block"):
-            data = _data_of(block)
-            try:
-                yield self._block(block, data)
-            except ValueError as error:
-                yield UnreadableLine(line=soap.line(block), reason=f"block: {error}")
+        for blocks in soap.everywhere(message, "blocks"):
+            data = blocks.getparent()
+            for block in soap.children(blocks, "block"):
+                try:
+                    yield self._block(block, data)
+                except ValueError as error:
+                    yield UnreadableLine(line=soap.line(block), reason=f"block: {error}")
 
-    def _block(self, block: etree._Element, data: etree._Element) -> MeterBlock:
+    def _block(self, block: etree._Element, data: etree._Element | None) -> MeterBlock:
         serial = serial_of(block)
         if serial is None:
             raise ValueError("it names no meter")
@@ -104,7 +105,7 @@ class IntervalsReader:
         return MeterBlock(serial=serial, intervals=tuple(found), unmapped=tuple(unmapped))
 
     def _values(
-        self, data: etree._Element, text: str, common: str | None
+        self, data: etree._Element | None, text: str, common: str | None
     ) -> tuple[Quantities, list[str | None], list[str]]:
         """Return the values of a channel, their qualities, and the statuses that no table explains."""
         between = _delimiter(data, "intervalDelimiter", ",")
@@ -131,7 +132,7 @@ class IntervalsReader:
             qualities.append(None if row is None else row.quality or None)
         return Quantities.of(values), qualities, unknown
 
-    def _profile(self, data: etree._Element, wanted: str | None) -> _Profile:
+    def _profile(self, data: etree._Element | None, wanted: str | None) -> _Profile:
         profiles = list(soap.everywhere(soap.child(data, "profiles"), "profile"))
         for each in profiles:
             if soap.attribute(each, "profileID") == wanted or (wanted is None and len(profiles) == 1):
@@ -157,17 +158,7 @@ class IntervalsReader:
         return _Profile(minutes=minutes, channels=channels)
 
 
-def _data_of(block: etree._Element) -> etree._Element:
-    """Return the intervalData that a block is in: the nearest one above it with profiles."""
-    above = block.getparent()
-    while above is not None:
-        if soap.child(above, "profiles") is not None:
-            return above
-        above = above.getparent()
-    return block
-
-
-def _delimiter(data: etree._Element, name: str, usual: str) -> str:
+def _delimiter(data: etree._Element | None, name: str, usual: str) -> str:
     """Return a delimiter, white space too: a blank is one."""
     element = soap.child(data, name)
     return (element.text or usual) if element is not None else usual
