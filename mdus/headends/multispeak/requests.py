@@ -119,7 +119,7 @@ class Writer:
                 method = "InitiateMeterReadByMeterNumber" if self._is_3 else "InitiateMeterReadingsByMeterID"
                 yield self._initiate(_MR, method, [self._meters(commands)], batch, commands)
             case CommandKind.PING:
-                at = Node("requestDate", stamp(max(each.not_before for each in commands)))
+                at = Node("requestDate", stamp(_leaves(batch)))
                 method = "InitiateOutageDetectionEventRequest"
                 yield self._initiate(_OD, method, [self._meters(commands), at], batch, commands)
             case CommandKind.SWITCH:
@@ -288,14 +288,18 @@ class Writer:
         tail = [
             Node("responseURL", self._response_url),
             Node("transactionID", transaction(batch.correlation, purpose)),
-            self._expiration(commands),
+            self._expiration(batch, commands),
         ]
         return Request(service=service, message=Node(method, children=[*inside, *tail]), commands=tuple(commands))
 
-    def _expiration(self, commands: Sequence[Command]) -> Node:
-        """Return for how long the head end may go on: no longer than any of the commands was good for."""
-        longest = timedelta(minutes=self._options.expiration_minutes)
-        lasting = min(longest, *(each.expires_at - each.not_before for each in commands))
+    def _expiration(self, batch: Batch, commands: Sequence[Command]) -> Node:
+        """Return for how long the head end may go on; what acts, no longer than the first of the commands is good for.
+
+        A read that comes too late harms nobody.
+        """
+        acts = batch.kind in (CommandKind.SWITCH, CommandKind.LIMIT_DEMAND)
+        expires_at = (min if acts else max)(each.expires_at for each in commands)
+        lasting = min(timedelta(minutes=self._options.expiration_minutes), expires_at - _leaves(batch))
         unit = self._options.expiration_unit
         length = max(lasting, timedelta()) / timedelta(**{unit: 1})
         if self._is_3:
@@ -315,6 +319,11 @@ class Writer:
     def _meter_id(self, serial: str) -> Node:
         """Return a meter where 3.0 too names it by a meterIdentifier."""
         return Node("meterID", children=[Node("meterNo", serial)]) if self._is_3 else self._meter(serial)
+
+
+def _leaves(batch: Batch) -> datetime:
+    """Return when a batch leaves; of one that is only looked for, when the last of its commands was due."""
+    return batch.at or max(each.not_before for each in batch.commands)
 
 
 def _period(period_from: datetime, period_to: datetime) -> list[Node]:

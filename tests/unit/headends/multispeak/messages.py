@@ -77,6 +77,7 @@ def batch(kind: CommandKind, *commands: Command, registers: tuple[Register, ...]
         kind=kind,
         correlation=CORRELATION,
         commands=some,
+        at=AT,
         devices={device(serial).key: device(serial) for serial in serials},
         registers={device(serial).key: (register(serial),) if registers is None else registers for serial in serials},
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from lxml import etree
 
-from mdus.domain.command import CommandKind
+from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import Batch
 from mdus.headends.multispeak import soap
@@ -75,10 +76,21 @@ class TestInitiate:
         (of_4_1,) = soap.everywhere(one(given, "4.1", expiration_unit=unit), "expTime")
         assert (of_4_1.text, of_4_1.get("units")) == (expected, unit.capitalize())
 
-    def test_never_says_longer_than_a_command_is_good_for(self) -> None:
+    def test_never_says_longer_than_a_switch_is_good_for(self) -> None:
+        def switch(serial: str, **left: float) -> Command:
+            wanted = SwitchState.DISCONNECTED
+            return command(CommandKind.SWITCH, serial, wanted_state=wanted, expires_at=AT + timedelta(**left))
+
+        given = batch(CommandKind.SWITCH, switch(SERIAL, minutes=30), switch(OTHER, minutes=3))
+        assert texts(one(given, expiration_unit="minutes"), "expirationTime") == ["3"]
+
+        later = replace(given, at=AT + timedelta(minutes=2))
+        assert texts(one(later, expiration_unit="minutes"), "expirationTime") == ["1"]
+
+    def test_says_for_reads_what_the_longest_of_them_is_good_for(self) -> None:
         short = command(CommandKind.READ_ON_DEMAND, OTHER, expires_at=AT + timedelta(minutes=3))
         given = batch(CommandKind.READ_ON_DEMAND, command(CommandKind.READ_ON_DEMAND), short)
-        assert texts(one(given, expiration_unit="minutes"), "expirationTime") == ["3"]
+        assert texts(one(given, expiration_unit="minutes"), "expirationTime") == ["10"]
 
     def test_asks_for_outages_to_ping(self) -> None:
         message = one(batch(CommandKind.PING))
