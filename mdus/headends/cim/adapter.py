@@ -412,6 +412,6 @@ HEAD_END = HeadEndKind(
     connect=connect,
     decoder=_decoder,
     options=CimOptions,
-    tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS, Capability.TEXT}),
+    tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS, Capability.TEXT}),
     callbacks=callbacks.CALLBACKS,
 )

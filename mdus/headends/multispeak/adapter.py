@@ -364,6 +364,6 @@ HEAD_END = HeadEndKind(
     connect=connect,
     decoder=decoder,
     options=Options,
-    tells=frozenset({Capability.LOAD_PROFILE, Capability.EVENTS}),
+    tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS}),
     callbacks=CALLBACKS,
 )
