@@ -89,7 +89,7 @@ def import_intervals(
             try:
                 return _import(readings_worker(parts), part_file(opened, told), head_end, total, progress)
             except ValueError as error:
-                mend = "see docs/head_ends/files.md for what may stand there"
+                mend = "see docs/head_ends/file_drop.md for what may stand there"
                 raise CannotStart.because(str(error), where=str(file), mend=mend) from error
     finally:
         parts.close()
@@ -101,7 +101,7 @@ def _parting(parts: Parts, head_end: str) -> PartFile:
     if part_file is None:
         known = ", ".join(reading) or "none is configured"
         what = f"there is no head end {head_end!r} that delivers files"
-        raise CannotStart.because(what, where="--head-end", mend=f"name one of kind files: {known}")
+        raise CannotStart.because(what, where="--head-end", mend=f"name one of kind file_drop: {known}")
     return part_file
 
 

@@ -32,8 +32,8 @@ app = typer.Typer(cls=_RegistryUnlessNamed, help="Load what is there already, or
 
 @app.command("intervals")
 def import_intervals(
-    file: Annotated[Path, typer.Argument(help="CMEP, or the CSV of docs/head_ends/files.md.")],
-    head_end: Annotated[str, typer.Option(help="The head end, of kind files, whose meters' values they are.")],
+    file: Annotated[Path, typer.Argument(help="CMEP, or the CSV of docs/head_ends/file_drop.md.")],
+    head_end: Annotated[str, typer.Option(help="The head end, of kind file_drop, whose meters' values they are.")],
     told: Annotated[
         str | None,
         typer.Option("--format", help="cmep or csv.  [default: as it looks]", autocompletion=one_of(FORMATS)),

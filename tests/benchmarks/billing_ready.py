@@ -57,7 +57,7 @@ intervals = "{INTERVALS}"
 
 [[head_ends]]
 name = "{HEAD_END}"
-kind = "files"
+kind = "file_drop"
 time_zone = "{ZONE}"
 """
 

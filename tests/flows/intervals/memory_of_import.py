@@ -42,7 +42,7 @@ def load(folder: Path, count: int, on: date) -> float:
 
 
 def main(folder: str, url: str) -> None:
-    os.environ |= {"MDUS_DATABASE__URL": url, "MDUS_HEAD_ENDS__FILES__KIND": "files", "MDUS_TIME_ZONE": "UTC"}
+    os.environ |= {"MDUS_DATABASE__URL": url, "MDUS_HEAD_ENDS__FILES__KIND": "file_drop", "MDUS_TIME_ZONE": "UTC"}
     database = Database(url)
     with database.begin() as uow:
         uow.save(

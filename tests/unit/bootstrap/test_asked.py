@@ -21,7 +21,7 @@ def test_those_that_are_called_and_keep_records(database_url: str, job: str) -> 
             "MDUS_HEAD_ENDS__NORTH__URL": "mqtt://127.0.0.1:1",
             "MDUS_HEAD_ENDS__SOUTH__KIND": "rest",
             "MDUS_HEAD_ENDS__SOUTH__URL": "http://127.0.0.1:1",
-            "MDUS_HEAD_ENDS__WEST__KIND": "files",
+            "MDUS_HEAD_ENDS__WEST__KIND": "file_drop",
         }
     )
     outcome = jobs_of(parts)[job](NIGHT)

@@ -45,7 +45,7 @@ class TestDiscover:
         found = discover()
         assert found.problems == ()
         assert SERVICE.name in found.services
-        assert {"rest", "files"} <= set(found.kinds)
+        assert {"rest", "file_drop"} <= set(found.kinds)
         assert "cmep_units" in found.tables  # of a kind of head end
         assert "reading_types" in found.tables
 
@@ -127,7 +127,7 @@ class TestSettings:
             return whats(settings_problems(discover(), settings))
 
         assert problems("rest") == ["a head end of kind rest is called, and has no address"]
-        assert problems("files") == []
+        assert problems("file_drop") == []
 
     def test_callback_that_leads_elsewhere_is_named(self) -> None:
         (problem,) = self.problems(callback_url="http://127.0.0.1:8080/head-ends/south")

@@ -248,7 +248,7 @@ class TestCapabilities:
 
     def test_are_held_against_the_real_kinds_at_a_start(self, tmp_path: Path) -> None:
         city = HEAD_ENDS.partition('[[head_ends]]\nname = "village"')[0]
-        files = '[[head_ends]]\nname = "village"\nkind = "files"\nams_ids = ["AM02"]\n'
+        files = '[[head_ends]]\nname = "village"\nkind = "file_drop"\nams_ids = ["AM02"]\n'
         rows = row("a", ams_id="AM01", text=True) + row("b", ams_id="AM02", text=True)
         (tmp_path / "a.toml").write_text(city + files + rows)
         found = examine({"MDUS_CONFIG": str(tmp_path)}).problems

@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 
 from mdus.cli import main
 from mdus.domain.end_device import EndDevice
-from mdus.headends.files import codec
-from mdus.headends.files.codec import Format
+from mdus.headends.file_drop import codec
+from mdus.headends.file_drop.codec import Format
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.interval_block import INTERVAL_BLOCK
 from mdus.storage.session import Database
-from tests.unit.headends.files.cmep_files import file, mepmd01
+from tests.unit.headends.file_drop.cmep_files import file, mepmd01
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -27,7 +27,7 @@ Run = Callable[..., tuple[int, str, str]]
 def mdus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sqlite_url: str, tmp_path: Path) -> Run:
     """Run `mdus import intervals day.cmep ...` in this process, for a landscape of three meters."""
     (tmp_path / "head_ends.toml").write_text(
-        '[[head_ends]]\nname = "files"\nkind = "files"\n'
+        '[[head_ends]]\nname = "files"\nkind = "file_drop"\n'
         '[[head_ends]]\nname = "city"\nkind = "rest"\nurl = "http://127.0.0.1:9"\n'
     )
     monkeypatch.setenv("MDUS_CONFIG", str(tmp_path))
@@ -110,7 +110,7 @@ class TestImportIntervals:
         ("arguments", "body", "says"),
         [
             pytest.param(("--head-end", "city"), DAY, "there is no head end 'city' that delivers files", id="kind"),
-            pytest.param(("--head-end", "moon"), DAY, "name one of kind files: files", id="head end"),
+            pytest.param(("--head-end", "moon"), DAY, "name one of kind file_drop: files", id="head end"),
             pytest.param(("--head-end", "files"), b"<xml/>", "neither a record of CMEP nor the header", id="format"),
             pytest.param(("--head-end", "files", "--format", "csv"), DAY, "the header meter,", id="another format"),
             pytest.param(("--head-end", "files"), None, "No such file", id="no file"),

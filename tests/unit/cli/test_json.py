@@ -194,7 +194,7 @@ def test_prints_one_document(
         "1,1-0:1.29.0*255,kWh,15,2026-03-01T00:00:00Z,0.1,\n"
         "1,1-0:1.29.0*255,kWh,15,tomorrow,0.1,\n"
     )
-    monkeypatch.setenv("MDUS_HEAD_ENDS__FILES__KIND", "files")
+    monkeypatch.setenv("MDUS_HEAD_ENDS__FILES__KIND", "file_drop")
     temperatures = tmp_path / "temperatures.csv"
     temperatures.write_text("station,day,degrees\n10384,2026-02-11,-3.4\n")
     rule_set = tmp_path / "changed.toml"

@@ -17,12 +17,12 @@ from mdus.contracts.catalog import catalog
 from mdus.domain.head_end import correlation_in_json
 from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
-from mdus.headends.files.codec import part_file
+from mdus.headends.file_drop.codec import part_file
 from mdus.settings import load_settings
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.session import Database
 from tests.head_ends.field import NOON, StandingClock, row
-from tests.unit.headends.files.cmep_files import file, mepmd01
+from tests.unit.headends.file_drop.cmep_files import file, mepmd01
 
 BODY = b'{"delivery_id": "d-1", "token": "t", "correlation_id": "c-1", "results": []}'
 CITY = ("city-callback", "callback-secret")

@@ -24,8 +24,8 @@ from mdus.domain.head_end import RawDelivery
 from mdus.domain.interval_block import Cause, IntervalBlock
 from mdus.domain.local_time import day_start
 from mdus.domain.reading import MeterReading
-from mdus.headends.files import HEAD_END
-from mdus.headends.files.interval_csv import HEADER
+from mdus.headends.file_drop import HEAD_END
+from mdus.headends.file_drop.interval_csv import HEADER
 from mdus.messaging.retry import RetryPolicy
 from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
@@ -35,15 +35,15 @@ from mdus.storage.interval_block import INTERVAL_BLOCK, current_blocks, qualitie
 from mdus.storage.session import TABLES, Database
 from mdus.workers.readings import ReadingsWorker, TakenAtOnce
 from tests.head_ends.field import StandingClock
-from tests.unit.headends.files.cmep_files import file, mepmd01, times
+from tests.unit.headends.file_drop.cmep_files import file, mepmd01, times
 
 WINTER_ENDS = date(2026, 3, 29)  # 23 hours
 WINTER_BEGINS = date(2026, 10, 25)  # 25 hours
 ORDINARY = date(2026, 3, 28)
 ENVIRON = {
     "MDUS_TIME_ZONE": "Europe/Berlin",
-    "MDUS_HEAD_ENDS__FILES__KIND": "files",
-    "MDUS_HEAD_ENDS__OTHERS__KIND": "files",
+    "MDUS_HEAD_ENDS__FILES__KIND": "file_drop",
+    "MDUS_HEAD_ENDS__OTHERS__KIND": "file_drop",
 }
 
 
@@ -54,7 +54,7 @@ class Site:
         self.settings = load_settings(ENVIRON, tables=discover().tables)
         self.database = Database(url, settings=self.settings)
         self.clock = StandingClock()
-        decode = HEAD_END.decoder(self.settings, Row(name="files", kind="files", time_zone="Europe/Berlin"))
+        decode = HEAD_END.decoder(self.settings, Row(name="files", kind="file_drop", time_zone="Europe/Berlin"))
         self.worker = ReadingsWorker(
             database=self.database,
             clock=self.clock,
@@ -134,7 +134,7 @@ class Site:
 
 @pytest.fixture
 def site(database_url: str) -> Iterator[Site]:
-    """A head end of kind files on an empty database."""
+    """A head end of kind file_drop on an empty database."""
     found = Site(database_url)
     yield found
     found.database.close()

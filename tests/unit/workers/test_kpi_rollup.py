@@ -29,7 +29,7 @@ from mdus.telemetry import metrics
 from mdus.workers import kpi_rollup
 
 SETTINGS = load_settings({})
-CITY = HeadEnd(name="city", kind="files", time_zone="Europe/Berlin")
+CITY = HeadEnd(name="city", kind="file_drop", time_zone="Europe/Berlin")
 WITH_CITY = SETTINGS.model_copy(update={"head_ends": (CITY,)})
 #: A Tuesday; the day before it is a Monday.
 DAY = date(2026, 3, 24)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import BinaryIO, Final
 
 from mdus.domain.head_end import FieldEvent, FilePart
-from mdus.headends.files import cmep, interval_csv
+from mdus.headends.file_drop import cmep, interval_csv
 from mdus.settings import Settings
 
 #: The topic under which a body is pushed that shows by itself what it is.
@@ -49,7 +49,7 @@ def format_of(topic: str, body: bytes) -> Format:
     if topic in tuple(Format):
         return Format(topic)
     if topic != ANY_FORMAT:
-        raise ValueError(f"a head end of kind files delivers nothing under the topic {topic!r}")
+        raise ValueError(f"a head end of kind file_drop delivers nothing under the topic {topic!r}")
     first = body[:_BEGINNING].removeprefix(b"\xef\xbb\xbf").lstrip()
     if first.startswith((b"MEP", b'"MEP')) or b"\nMEP" in first:  # the first line may be a bad one
         return Format.CMEP

@@ -1,4 +1,4 @@
-"""The neutral interval CSV of docs/head_ends/files.md: a value a row, rows in any order.
+"""The neutral interval CSV of docs/head_ends/file_drop.md: a value a row, rows in any order.
 
 Rows of one channel are gathered, then all values are read as one array.
 """
@@ -18,8 +18,8 @@ import numpy as np
 from mdus.contracts.printable import printable
 from mdus.domain.head_end import FieldEvent, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
-from mdus.headends.files.numbers import number
-from mdus.headends.files.runs import EPOCH, Run, blocks, runs
+from mdus.headends.file_drop.numbers import number
+from mdus.headends.file_drop.runs import EPOCH, Run, blocks, runs
 
 #: The header, and the columns as they must stand; the quality may be left out.
 HEADER: Final = "meter,reading_type,unit,interval_minutes,start,value,quality"

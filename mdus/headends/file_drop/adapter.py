@@ -1,16 +1,16 @@
-"""The head end behind the kind `files`: it takes no commands and is never asked; what it tells comes as files."""
+"""The head end behind the kind `file_drop`: it takes no commands and is never asked; what it tells comes as files."""
 
 from __future__ import annotations
 
 from mdus.domain.capability import Capability
 from mdus.domain.head_end import Batch, Decode, HeadEndKind, Rejection, SilentHeadEnd, Submission
-from mdus.headends.files import codec
+from mdus.headends.file_drop import codec
 from mdus.settings import HeadEnd as Row
 from mdus.settings import Settings
 
 
-class FilesHeadEnd(SilentHeadEnd):
-    """One head end of kind `files`."""
+class FileDropHeadEnd(SilentHeadEnd):
+    """One head end of kind `file_drop`."""
 
     def __init__(self, row: Row) -> None:
         self.name = row.name
@@ -33,13 +33,13 @@ def _decoder(settings: Settings, row: Row) -> Decode:
     return lambda raw: decode(raw.topic, raw.body)
 
 
-def connect(row: Row) -> FilesHeadEnd:
+def connect(row: Row) -> FileDropHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes."""
-    return FilesHeadEnd(row)
+    return FileDropHeadEnd(row)
 
 
 HEAD_END = HeadEndKind(
-    name="files",
+    name="file_drop",
     capabilities=frozenset(),
     connect=connect,
     decoder=_decoder,

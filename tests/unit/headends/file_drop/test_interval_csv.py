@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from mdus.domain.head_end import FieldIntervals, UnreadableLine
-from mdus.headends.files.interval_csv import HEADER, decode
+from mdus.headends.file_drop.interval_csv import HEADER, decode
 
 START = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
 

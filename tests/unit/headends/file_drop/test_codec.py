@@ -6,9 +6,9 @@ from io import BytesIO
 
 import pytest
 
-from mdus.headends.files.codec import Format, format_of, part_file
-from mdus.headends.files.interval_csv import HEADER
-from tests.unit.headends.files.cmep_files import file, mepmd01
+from mdus.headends.file_drop.codec import Format, format_of, part_file
+from mdus.headends.file_drop.interval_csv import HEADER
+from tests.unit.headends.file_drop.cmep_files import file, mepmd01
 
 
 class TestFormatOf:

@@ -45,9 +45,9 @@ from mdus.contracts.printable import printable
 from mdus.domain.channel import MISSING
 from mdus.domain.head_end import FieldEvent, FieldReading, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
-from mdus.headends.files.numbers import number
-from mdus.headends.files.runs import EPOCH, Run, blocks, runs
-from mdus.headends.files.tables import CmepFlagRow, CmepUnitRow
+from mdus.headends.file_drop.numbers import number
+from mdus.headends.file_drop.runs import EPOCH, Run, blocks, runs
+from mdus.headends.file_drop.tables import CmepFlagRow, CmepUnitRow
 from mdus.settings import Settings
 
 #: Purposes of records that hold what a meter measured.

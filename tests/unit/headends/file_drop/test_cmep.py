@@ -9,14 +9,14 @@ import pytest
 
 from mdus.bootstrap.discovery import discover
 from mdus.domain.head_end import FieldEvent, FieldIntervals, FieldReading, RawDelivery, UnreadableLine
-from mdus.headends.files import HEAD_END
+from mdus.headends.file_drop import HEAD_END
 from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
-from tests.unit.headends.files.cmep_files import END_OF_FIRST, file, mepmd01, mepmd02, times
+from tests.unit.headends.file_drop.cmep_files import END_OF_FIRST, file, mepmd01, mepmd02, times
 
 START = END_OF_FIRST - timedelta(minutes=15)
 DECODE = HEAD_END.decoder(
-    load_settings({}, tables=discover().tables), Row(name="files", kind="files", time_zone="Europe/Berlin")
+    load_settings({}, tables=discover().tables), Row(name="files", kind="file_drop", time_zone="Europe/Berlin")
 )
 
 
