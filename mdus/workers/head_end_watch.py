@@ -10,6 +10,7 @@ the head end's lease listens.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -36,8 +37,9 @@ _PROBED_EVERY: Final = timedelta(days=1)
 _LEASE_SECONDS: Final = 30.0
 _RENEWED_EVERY: Final = 10.0
 
-#: Deliveries stored in one transaction.
+#: Deliveries stored in one transaction, and the bytes after which it takes no more.
 _STORED_AT_ONCE: Final = 200
+_BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 
 
 class HeadEndWatch:
@@ -138,7 +140,14 @@ class HeadEndWatch:
         return new
 
     def _next(self, deliveries: Iterator[RawDelivery]) -> list[RawDelivery]:
-        return list(islice(deliveries, _STORED_AT_ONCE))
+        some: list[RawDelivery] = []
+        size = 0
+        for each in islice(deliveries, _STORED_AT_ONCE):
+            some.append(each)
+            size += len(each.body)
+            if size >= _BYTES_AT_ONCE:
+                break
+        return some
 
     def _store_some(self, some: list[RawDelivery]) -> int:
         packed = [delivery.pack(each) for each in some]
@@ -152,10 +161,11 @@ class HeadEndWatch:
 
     def _show(self, reason: str) -> None:
         name, now = self._head_end.name, self._clock.now()
+        number = hashlib.sha256(reason.encode()).hexdigest()[:8]  # of several at one instant each has its own
         log.warning("arrival_unreadable", head_end=name, reason=reason)
         case = ExceptionCase(
             kind="delivery_unreadable",
-            case_key=f"{name}/{now.isoformat()}",
+            case_key=f"{name}/{now.isoformat()}/{number}",
             opened_at=now,
             note=f"{name}: {reason}"[:1000],
         )

@@ -123,3 +123,29 @@ class TestArrivals:
         first.close()
         field.real += 60
         assert second.turn() == 1
+
+    def test_are_stored_in_transactions_of_bounded_size(
+        self, field: Field, head_end: RehearsedHeadEnd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("mdus.workers.head_end_watch._BYTES_AT_ONCE", 2 * len(told("a").body))
+        at_yield: list[int] = []
+
+        def large() -> Iterator[RawDelivery]:
+            for name in "abcde":
+                at_yield.append(len(field.deliveries()))
+                yield told(name)
+
+        head_end.arriving = [Arrival(deliveries=large(), taken=lambda: None, failed=lambda _: None)]
+        assert field.new_watch().turn() == 5
+        assert at_yield == [0, 0, 2, 2, 4]
+
+    def test_that_cannot_be_read_are_each_shown(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        def broken(reason: str) -> Iterator[RawDelivery]:
+            raise ValueError(reason)
+            yield
+
+        head_end.arriving = [
+            Arrival(deliveries=broken(reason), taken=lambda: None, failed=lambda _: None) for reason in ("a", "b")
+        ]
+        field.new_watch().turn()
+        assert sorted(case.note for case in field.all(ExceptionCase)) == ["city: a", "city: b"]
