@@ -8,7 +8,7 @@ from typing import Final
 GIVEN_UP: Final = ("message", "item", "delivery")
 UNMAPPED: Final = ("channel", "event", "unit", "quality")
 IMPORTED: Final = ("device", "register", "location", "logical_location", "point_of_delivery")
-FORMATS: Final = ("cmep", "csv")
+FORMATS: Final = ("cmep", "csv", "registers", "document", "events", "results")
 ROLES: Final = ("viewer", "operator", "approver", "admin")
 JOBS: Final = (
     "due_readings",

@@ -32,15 +32,17 @@ app = typer.Typer(cls=_RegistryUnlessNamed, help="Load what is there already, or
 
 @app.command("intervals")
 def import_intervals(
-    file: Annotated[Path, typer.Argument(help="CMEP, or the CSV of docs/head_ends/file_drop.md.")],
+    file: Annotated[Path, typer.Argument(help="In a format of docs/head_ends/file_drop.md, compressed or not.")],
     head_end: Annotated[str, typer.Option(help="The head end, of kind file_drop, whose meters' values they are.")],
     told: Annotated[
         str | None,
-        typer.Option("--format", help="cmep or csv.  [default: as it looks]", autocompletion=one_of(FORMATS)),
+        typer.Option(
+            "--format", help=f"One of {', '.join(FORMATS)}.  [default: as it looks]", autocompletion=one_of(FORMATS)
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take interval values in as a head end's deliveries, a part of the file after the other.
+    """Take interval values, or what else files tell, in as a head end's deliveries, a part of the file after the other.
 
     Told again, a file changes nothing: an interrupted import goes on where it was. Exit code 1 if a line cannot be read
     or a value has no place yet; both stay visible, and nothing is lost.

@@ -37,8 +37,9 @@ _TOPIC = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 #: More of what a body names as its call is not kept.
 _LONGEST_CORRELATION = 100
 
-#: Bytes above which a file is stored in parts.
+#: Bytes above which a file is stored in parts; one compressed with gzip, which begins so, always: it grows.
 _PARTED_ABOVE = 1024 * 1024
+_COMPRESSED = b"\x1f\x8b"
 
 
 class _TooLarge(Exception):
@@ -140,7 +141,7 @@ def _store(runtime: Runtime, head_end: str, raw: RawDelivery) -> None:
 def _parts(runtime: Runtime, head_end: str, raw: RawDelivery) -> Iterator[RawDelivery]:
     """Yield a large file in parts of whole lines; a small one, and a body of any other kind, as it is."""
     part_file = runtime.part_files.get(head_end)
-    if part_file is not None and len(raw.body) > _PARTED_ABOVE:
+    if part_file is not None and (len(raw.body) > _PARTED_ABOVE or raw.body.startswith(_COMPRESSED)):
         with suppress(ValueError):  # the worker says so, with a case
             for part in part_file(BytesIO(raw.body), raw.topic):
                 yield replace(raw, topic=part.topic, body=part.body)

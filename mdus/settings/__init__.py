@@ -7,7 +7,7 @@ and key, lists are replaced. Every setting is described beside its default, in `
 
 from mdus.settings.folders import DATA_FOLDERS, data_folder
 from mdus.settings.loading import Problem, SettingsError, load_settings, variable_of
-from mdus.settings.shapes import LONGEST_TEXT, HeadEnd, HttpUrl, Section, Sender, Settings, Shown, TableRow, Texts
+from mdus.settings.shapes import LONGEST_TEXT, HeadEnd, HttpUrl, Section, Sender, Settings, Shown, TableRow, Texts, Zone
 
 __all__ = [
     "DATA_FOLDERS",
@@ -22,6 +22,7 @@ __all__ = [
     "Shown",
     "TableRow",
     "Texts",
+    "Zone",
     "data_folder",
     "load_settings",
     "variable_of",

@@ -23,18 +23,18 @@ at the END of their interval; an interval as MMDDHHMM.
 ```
 After the last triplet a CRC (H and four digits) or an empty field may stand. Its polynomial is not in the text at hand,
 so it is not checked. The limits of 48 triplets and 2,048 characters are not minded: senders do not. A flag with zeros
-behind it (`R0`) is the flag: the digits are bits of a vendor. Other digits need a row of their own.
+behind it (`R0`) is the flag: the digits are bits of a vendor. Other digits without a row of their own are told as a
+quality that is not mapped, beside the value with what its letter says.
 
 One difference is on purpose: the specification reads an empty number as zero; here an empty value is no value.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -43,12 +43,15 @@ from numpy.typing import NDArray
 
 from mdus.contracts.printable import printable
 from mdus.domain.channel import MISSING
-from mdus.domain.head_end import FieldEvent, FieldReading, UnreadableLine
+from mdus.domain.channel_map import ChannelKind, Mapped
+from mdus.domain.channel_name import CmepName
+from mdus.domain.head_end import FieldEvent, FieldReading, Unmapped, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
-from mdus.headends.file_drop.numbers import number
+from mdus.headends.file_drop.cmep_tables import INTERVALS, CmepTables
+from mdus.headends.file_drop.numbers import MOST_DIGITS, number
+from mdus.headends.file_drop.rows import BYTE_ORDER_MARK, split
 from mdus.headends.file_drop.runs import EPOCH, Run, blocks, runs
-from mdus.headends.file_drop.tables import CmepFlagRow, CmepUnitRow
-from mdus.settings import Settings
+from mdus.headends.file_drop.tables import FIRST_VALUE
 
 #: Purposes of records that hold what a meter measured.
 _MEASURED: Final = frozenset({"OK", "RESEND", "HISTORY", ""})
@@ -56,68 +59,46 @@ _MEASURED: Final = frozenset({"OK", "RESEND", "HISTORY", ""})
 #: Records read at once: their values are one array, which a processor's cache holds.
 _RECORDS: Final = 250
 
-#: Where a record's triplets begin, and its count stands before.
-_FIRST: Final = {b"MEPMD01": 14, b"MEPMD02": 16}
-
 _MINUTE: Final = timedelta(minutes=1)
 _A_DAY: Final = 1440
 #: A local day lasts so many minutes.
 _DAYS: Final = frozenset({_A_DAY - 60, _A_DAY, _A_DAY + 60})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CmepTables:
-    """config/cmep.toml: the rows of units by commodity, unit and label, and of flags."""
-
-    units: Mapping[tuple[str, str, str], CmepUnitRow]
-    flags: Mapping[str, CmepFlagRow]
-
-    @classmethod
-    def of(cls, settings: Settings) -> CmepTables:
-        """Return the tables of these settings."""
-        units = settings.rows("cmep_units", CmepUnitRow)
-        return cls(
-            units={(row.commodity, row.unit, row.label): row for row in units},
-            flags={row.flag: row for row in settings.rows("cmep_flags", CmepFlagRow)},
-        )
-
-    def unit(self, commodity: str, unit: str, label: str = "") -> CmepUnitRow:
-        """Return what such values are. Raises ValueError where no row says."""
-        row = self.units.get((commodity, unit, label))
-        if row is None:
-            named = " ".join(part for part in (commodity, unit, label) if part)
-            raise ValueError(f"a row of cmep_units is expected for {named!r}, there is none")
-        return row
-
-    def flag(self, flag: str) -> CmepFlagRow:
-        """Return what a flag says. Raises ValueError where no row says."""
-        row = self.flags.get(flag) or self.flags.get(flag.rstrip("0"))
-        if row is None:
-            raise ValueError(f"a row of cmep_flags is expected for {flag!r}, there is none")
-        return row
-
-
 class _Kind(NamedTuple):
-    """What all values of a record are."""
+    """What all values of a record are; no channel where no row explains the name."""
 
-    row: CmepUnitRow
-    multiplier: Decimal
+    name: CmepName
+    channel: Mapped | None
+    factor: Decimal
     minutes: int  # of an interval, 0 where the record does not say
+
+    @property
+    def is_interval(self) -> bool:
+        """Tell whether the values are of intervals; of an unknown name they are where the record says one."""
+        if self.channel is None:
+            return self.minutes > 0
+        return self.channel.kind is ChannelKind.INTERVAL
 
 
 class _Flags(NamedTuple):
-    """What the flags of a record say: of the values, and which of them are none."""
+    """What the flags of a record say: of the values, which of them are none, and what of it no row explains."""
 
     qualities: Qualities
     absent: NDArray[np.bool_] | None
+    unmapped: Sequence[tuple[int, str]]  # of each such flag: the value it stands at first
 
 
 class _Times(NamedTuple):
-    """When the values of a record were: as runs of intervals, or as instants at which a register was read."""
+    """When the values of a record were: as runs of intervals, or as instants at which a register was read.
+
+    `ends` are the minutes they were told with.
+    """
 
     minutes: int
     runs: Sequence[Run]
     instants: Sequence[datetime]
+    ends: Sequence[int]
 
 
 class _Record(NamedTuple):
@@ -130,6 +111,10 @@ class _Record(NamedTuple):
     times: _Times
     texts: Sequence[bytes]
 
+    def at(self, place: int) -> datetime:
+        """Return the time a value was told with."""
+        return EPOCH + self.times.ends[place] * _MINUTE
+
 
 @dataclass(slots=True)
 class _Known:
@@ -138,19 +123,23 @@ class _Known:
     kinds: dict[tuple[bytes, ...], _Kind] = field(default_factory=dict)
     flags: dict[tuple[bytes, ...], _Flags] = field(default_factory=dict)
     times: dict[tuple[bytes, ...], _Times] = field(default_factory=dict)
-    newest: tuple[Sequence[bytes], int, str, _Times] | None = None
+    newest: tuple[Sequence[bytes], int, bool, _Times] | None = None
 
 
 def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
     """Yield what the records of a file tell, and each line or value that cannot be read; a bad one costs no other."""
     known = _Known()
     waiting: list[_Record] = []
-    for line, text in enumerate(body.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for line, text in enumerate(body.removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
         if not text or text == b"\r":
             continue
         try:
             fields = _fields(text)
-            if fields[0] == b"MEPMD01":
+            if fields[0] != INTERVALS:
+                fields = tables.arranged(fields)
+                if not fields:
+                    continue
+            if fields[0] == INTERVALS:
                 waiting.append(_record(line, fields, tables, known))
             else:
                 yield from _times_of_use(fields, tables)
@@ -166,26 +155,26 @@ def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
 def _fields(text: bytes) -> list[bytes]:
     text = text.rstrip(b"\r")
     if b'"' in text:
-        return [each.strip().encode() for each in next(csv.reader([text.decode("utf-8", "replace")]))]
+        return [each.encode() for each in split(text.decode("utf-8", "replace"))]
     if b" " in text:
         return [each.strip() for each in text.split(b",")]
     return text.split(b",")
 
 
 def _record(line: int, fields: list[bytes], tables: CmepTables, known: _Known) -> _Record:
-    first = _FIRST[b"MEPMD01"]
+    first = FIRST_VALUE["MEPMD01"]
     count = _count(fields, first)
     end = first + 3 * count
-    named = tuple(fields[8:13])
+    named = (*fields[8:13], fields[first])
     kind = known.kinds.get(named)
     if kind is None:
         kind = known.kinds[named] = _kind(named, tables)
     return _Record(
         line,
-        _serial(fields),
+        _serial(fields, tables),
         kind,
         _flags(fields[first + 1 : end : 3], tables, known),
-        _times(fields[first:end:3], kind, known),
+        _times(fields[first:end:3], kind, tables, known),
         fields[first + 2 : end : 3],
     )
 
@@ -205,22 +194,38 @@ def _count(fields: Sequence[bytes], first: int) -> int:
     return count
 
 
-def _serial(fields: Sequence[bytes]) -> str:
-    serial = printable(fields[7].decode("utf-8", "replace"))
+def _serial(fields: Sequence[bytes], tables: CmepTables) -> str:
+    text = fields[7]
+    if not text and tables.meter_field is not None:
+        text = fields[tables.meter_field - 1]
+    serial = printable(text.decode("utf-8", "replace"))
     if not serial:
         raise ValueError("field 8: the meter is expected, found nothing")
     return serial
 
 
 def _kind(named: Sequence[bytes], tables: CmepTables) -> _Kind:
-    purpose, commodity, unit, multiplier, interval = (each.decode("utf-8", "replace") for each in named)
-    return _Kind(_unit(purpose, commodity, unit, "", tables), _multiplier(multiplier, 12), _interval(interval))
+    purpose, commodity, unit, multiplier, interval = (each.decode("utf-8", "replace") for each in named[:5])
+    minutes = _interval(interval)
+    (at,) = tables.instants([_minute(named[5], "value 1")], 0) if named[5] else (None,)
+    name = _name(purpose, commodity, unit, is_irregular=not minutes)
+    channel = tables.channels.find(name, at=None if at is None else EPOCH + at * _MINUTE)
+    return _Kind(name, channel, _factor(_multiplier(multiplier, 12), channel), minutes)
 
 
-def _unit(purpose: str, commodity: str, unit: str, label: str, tables: CmepTables) -> CmepUnitRow:
+def _name(purpose: str, commodity: str, unit: str, *, label: str = "", is_irregular: bool = False) -> CmepName:
     if purpose not in _MEASURED:
         raise ValueError(f"field 9: measured values (OK, RESEND, HISTORY) are expected, found {printable(purpose)!r}")
-    return tables.unit(printable(commodity), printable(unit), printable(label))
+    return CmepName(
+        commodity=printable(commodity), unit=printable(unit), label=printable(label), is_irregular=is_irregular
+    )
+
+
+def _factor(multiplier: Decimal, channel: Mapped | None) -> Decimal:
+    if channel is None or channel.factor == 1:
+        return multiplier
+    with localcontext(prec=MOST_DIGITS):
+        return multiplier * channel.factor
 
 
 def _multiplier(text: str, place: int) -> Decimal:
@@ -244,40 +249,42 @@ def _flags(flags: Sequence[bytes], tables: CmepTables, known: _Known) -> _Flags:
     key = (flags[0], b"%d" % len(flags)) if flags.count(flags[0]) == len(flags) else tuple(flags)
     found = known.flags.get(key)
     if found is None:
-        rows = [tables.flag(printable(flag.decode("utf-8", "replace"))) for flag in flags]
+        texts = [printable(flag.decode("utf-8", "replace")) for flag in flags]
+        said = [tables.flag(text) for text in texts]
+        rows = [row for row, _ in said]
+        lacking = {text: texts.index(text) for text, (_, is_mapped) in zip(texts, said, strict=True) if not is_mapped}
         absent = np.array([not row.is_value for row in rows], dtype=np.bool_)
         qualities = [row.quality if row.is_value else None for row in rows]
-        said = Qualities.of(qualities) if any(qualities) else NOTHING_SAID
-        found = known.flags[key] = _Flags(said, absent if absent.any() else None)
+        marks = Qualities.of(qualities) if any(qualities) else NOTHING_SAID
+        unmapped = [(place, text) for text, place in lacking.items()]
+        found = known.flags[key] = _Flags(marks, absent if absent.any() else None, unmapped)
     return found
 
 
-def _times(times: Sequence[bytes], kind: _Kind, known: _Known) -> _Times:
+def _times(times: Sequence[bytes], kind: _Kind, tables: CmepTables, known: _Known) -> _Times:
     newest = known.newest
-    if newest is not None and newest[1] == kind.minutes and newest[2] == kind.row.told and newest[0] == times:
+    if newest is not None and newest[1] == kind.minutes and newest[2] is kind.is_interval and newest[0] == times:
         return newest[3]
-    key = (kind.row.told.encode(), b"%d" % kind.minutes, *times)
+    key = (b"%d" % kind.is_interval, b"%d" % kind.minutes, *times)
     found = known.times.get(key)
     if found is None:
-        found = known.times[key] = _read_times(times, kind)
-    known.newest = (times, kind.minutes, kind.row.told, found)
+        found = known.times[key] = _read_times(times, kind, tables)
+    known.newest = (times, kind.minutes, kind.is_interval, found)
     return found
 
 
-def _read_times(times: Sequence[bytes], kind: _Kind) -> _Times:
-    ends: list[int] = []
+def _read_times(times: Sequence[bytes], kind: _Kind, tables: CmepTables) -> _Times:
+    told: list[int | None] = []
     for place, text in enumerate(times, start=1):
-        if text:
-            ends.append(_minute(text, f"value {place}"))
-        elif ends and kind.minutes:
-            ends.append(ends[-1] + kind.minutes)
-        else:
+        if not text and not (told and kind.minutes):
             raise ValueError(f"value {place}: a time is expected where neither a time nor an interval is before it")
-    if kind.row.told == "readings":
-        return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends))
+        told.append(_minute(text, f"value {place}") if text else None)
+    ends = tables.instants(told, kind.minutes)
+    if not kind.is_interval:
+        return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends), ends)
     minutes = kind.minutes or _apart(ends)
     _check_apart(ends, minutes)
-    return _Times(minutes, runs([end - minutes for end in ends], minutes), ())
+    return _Times(minutes, runs([end - minutes for end in ends], minutes), (), ends)
 
 
 def _minute(text: bytes, where: str) -> int:
@@ -327,33 +334,43 @@ def _read(waiting: Sequence[_Record]) -> Iterator[FieldEvent]:
             unfit = {place: text for place, text in quantities.unfit.items() if not absent[place]}
             elements = np.where(absent, MISSING, quantities.elements)
             quantities = Quantities(elements=elements, decimals=quantities.decimals, unfit=unfit)
-        if record.kind.multiplier != 1:
-            quantities = quantities.times(record.kind.multiplier)
+        if record.kind.factor != 1:
+            quantities = quantities.times(record.kind.factor)
         yield from _told(record, quantities)
 
 
 def _told(record: _Record, quantities: Quantities) -> Iterator[FieldEvent]:
-    row = record.kind.row
-    if row.told == "intervals":
+    name, channel, _, minutes = record.kind
+    for place, flag in record.flags.unmapped:
+        yield Unmapped(
+            serial_id=record.serial_id, source="quality", code=f"cmep: {flag}", at=record.at(place), text=name.unit
+        )
+    if channel is None:
+        told = printable(b",".join(record.texts).decode("utf-8", "replace"))
+        text = f"{len(quantities)} values" + (f" of {minutes} minutes" if minutes else "")
+        yield Unmapped(
+            serial_id=record.serial_id, source="channel", code=str(name), at=record.at(0), value=told, text=text
+        )
+    elif record.kind.is_interval:
         yield from blocks(
             record.times.runs,
             quantities,
             record.flags.qualities,
             serial_id=record.serial_id,
-            reading_type=row.reading_type,
-            unit=row.kept_as,
+            reading_type=channel.reading_type,
+            unit=channel.unit,
             minutes=record.times.minutes,
         )
-        return
-    for at, value in zip(record.times.instants, quantities, strict=True):
-        if value is not None:
-            yield FieldReading(
-                serial_id=record.serial_id,
-                reading_type=row.reading_type,
-                measured_at=at,
-                value=value,
-                unit=row.kept_as,
-            )
+    else:
+        for at, value in zip(record.times.instants, quantities, strict=True):
+            if value is not None:
+                yield FieldReading(
+                    serial_id=record.serial_id,
+                    reading_type=channel.reading_type,
+                    measured_at=at,
+                    value=value,
+                    unit=channel.unit,
+                )
 
 
 def _one_by_one(record: _Record) -> tuple[Quantities, list[UnreadableLine]]:
@@ -371,46 +388,56 @@ def _one_by_one(record: _Record) -> tuple[Quantities, list[UnreadableLine]]:
 
 def _times_of_use(fields: list[bytes], tables: CmepTables) -> Iterator[FieldEvent]:
     """Yield what a record of MEPMD02 tells: registers as they stood at its end, or what passed in a day."""
-    if fields[0] != b"MEPMD02":
-        raise ValueError(f"MEPMD01 or MEPMD02 is expected, found {_shown(fields[0])}")
-    first = _FIRST[b"MEPMD02"]
-    count, serial_id = _count(fields, first), _serial(fields)
+    first = FIRST_VALUE["MEPMD02"]
+    count, serial_id = _count(fields, first), _serial(fields, tables)
     purpose, commodity, unit = (each.decode("utf-8", "replace") for each in fields[8:11])
     multiplier = _multiplier(fields[12].decode("utf-8", "replace"), 13)
-    end = _minute(fields[14], "field 15")
+    (end,) = tables.instants([_minute(fields[14], "field 15")], 0)
+    at = EPOCH + end * _MINUTE
     for place in range(count):
-        label, flag, text = fields[first + 3 * place : first + 3 * place + 3]
-        row = _unit(purpose, commodity, unit, label.decode("utf-8", "replace"), tables)
-        said = tables.flag(printable(flag.decode("utf-8", "replace")))
-        value = number(text.decode("utf-8", "replace")) if text else None
+        label, flag, text = (
+            printable(each.decode("utf-8", "replace")) for each in fields[first + 3 * place : first + 3 * place + 3]
+        )
+        name = _name(purpose, commodity, unit, label=label)
+        said, is_mapped = tables.flag(flag)
+        if not is_mapped:
+            yield Unmapped(serial_id=serial_id, source="quality", code=f"cmep: {flag}", at=at, text=name.unit)
+        value = number(text) if text else None
         if text and value is None:
-            raise ValueError(f"value {place + 1}: a number is expected, found {_shown(text)}")
+            raise ValueError(f"value {place + 1}: a number is expected, found {text[:40]!r}")
         if value is None or not said.is_value:
             continue
-        quantities = Quantities.of([value]).times(multiplier)
-        if row.told == "readings":
-            for exact in quantities:
-                if exact is not None:
-                    yield FieldReading(
-                        serial_id=serial_id,
-                        reading_type=row.reading_type,
-                        measured_at=EPOCH + end * _MINUTE,
-                        value=exact,
-                        unit=row.kept_as,
-                    )
-            continue
-        start = _minute(fields[13], "field 14")
-        if end - start not in _DAYS:
-            raise ValueError(f"fields 14 and 15: a day is expected, found {end - start} minutes")
-        yield from blocks(
-            [Run(EPOCH + start * _MINUTE, 1)],
-            quantities,
-            Qualities.of([said.quality]) if said.quality else NOTHING_SAID,
-            serial_id=serial_id,
-            reading_type=row.reading_type,
-            unit=row.kept_as,
-            minutes=_A_DAY,
-        )
+        channel = tables.channels.find(name, at=at)
+        (exact,) = Quantities.of([value]).times(_factor(multiplier, channel))
+        if channel is None or exact is None:
+            yield Unmapped(serial_id=serial_id, source="channel", code=str(name), at=at, value=str(exact))
+        elif channel.kind is ChannelKind.INTERVAL:
+            yield from _day(fields[13], end, exact, said.quality, serial_id=serial_id, channel=channel, tables=tables)
+        else:
+            yield FieldReading(
+                serial_id=serial_id,
+                reading_type=channel.reading_type,
+                measured_at=at,
+                value=exact,
+                unit=channel.unit,
+            )
+
+
+def _day(
+    begin: bytes, end: int, value: Decimal, quality: str, *, serial_id: str, channel: Mapped, tables: CmepTables
+) -> Iterator[FieldEvent]:
+    (start,) = tables.instants([_minute(begin, "field 14")], 0)
+    if end - start not in _DAYS:
+        raise ValueError(f"fields 14 and 15: a day is expected, found {end - start} minutes")
+    yield from blocks(
+        [Run(EPOCH + start * _MINUTE, 1)],
+        Quantities.of([value]),
+        Qualities.of([quality]) if quality else NOTHING_SAID,
+        serial_id=serial_id,
+        reading_type=channel.reading_type,
+        unit=channel.unit,
+        minutes=_A_DAY,
+    )
 
 
 def _shown(text: bytes) -> str:

@@ -1,82 +1,40 @@
-"""The formats of files: which one a body is in, by its topic or its first line, and how one too large is parted."""
+"""The bodies of all formats into events, by the tables and the options of a head end's feed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from enum import StrEnum
-from typing import BinaryIO, Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
-from mdus.domain.head_end import FieldEvent, FilePart
-from mdus.headends.file_drop import cmep, interval_csv
+from mdus.domain.channel_map import ChannelMap
+from mdus.domain.event_map import EventMap
+from mdus.domain.head_end import Decode, FieldEvent, RawDelivery, options_of
+from mdus.headends.file_drop import cmep, document, event_csv, interval_csv, register_csv, result_csv
+from mdus.headends.file_drop.cmep_tables import CmepTables
+from mdus.headends.file_drop.compressed import expanded
+from mdus.headends.file_drop.formats import Format, format_of
+from mdus.headends.file_drop.options import Options
+from mdus.settings import HeadEnd as Row
 from mdus.settings import Settings
 
-#: The topic under which a body is pushed that shows by itself what it is.
-ANY_FORMAT: Final = "intervals"
 
+def decoder(settings: Settings, row: Row) -> Decode:
+    """Return what reads the bodies of a head end, compressed or not."""
+    options = options_of(row, Options)
+    channels = ChannelMap.of(settings, head_end=row)
+    tables = CmepTables.of(settings, channels, zone=options.cmep_time_zone, meter_field=options.cmep_meter_field)
+    registers = register_csv.RegisterFeed(channels=channels, time_format=options.reading_time_format)
+    documents = document.DocumentFeed.of(settings, row, options, channels)
+    readers: Mapping[Format, Callable[[bytes], Iterator[FieldEvent]]] = {
+        Format.CMEP: partial(cmep.decode, tables=tables),
+        Format.CSV: interval_csv.decode,
+        Format.REGISTERS: partial(register_csv.decode, feed=registers),
+        Format.DOCUMENT: partial(document.decode, feed=documents),
+        Format.EVENTS: partial(event_csv.decode, events=EventMap.of(settings, head_end=row)),
+        Format.RESULTS: result_csv.decode,
+    }
 
-class Format(StrEnum):
-    """A format of files, and the topic of a delivery in it."""
-
-    CMEP = "cmep"
-    CSV = "csv"
-
-
-#: A delivery holds so many lines and bytes at most: about a thousand meters' days, taken in by one short transaction.
-_LINES: Final = {Format.CMEP: 2_000, Format.CSV: 50_000}
-_BYTES: Final = 4 * 1024 * 1024
-
-
-#: Bytes of a file that show what it is.
-_BEGINNING: Final = 4096
-
-
-def decoder(settings: Settings) -> Callable[[str, bytes], Iterator[FieldEvent]]:
-    """Return what reads the bodies of both formats, by the tables of these settings."""
-    tables = cmep.CmepTables.of(settings)
-
-    def decode(topic: str, body: bytes) -> Iterator[FieldEvent]:
-        match format_of(topic, body):
-            case Format.CMEP:
-                return cmep.decode(body, tables)
-            case Format.CSV:
-                return interval_csv.decode(body)
+    def decode(raw: RawDelivery) -> Iterator[FieldEvent]:
+        body = expanded(raw.body)
+        return readers[format_of(raw.topic, body)](body)
 
     return decode
-
-
-def format_of(topic: str, body: bytes) -> Format:
-    """Return the format of a body: what its topic says, else what its first lines look like."""
-    if topic in tuple(Format):
-        return Format(topic)
-    if topic != ANY_FORMAT:
-        raise ValueError(f"a head end of kind file_drop delivers nothing under the topic {topic!r}")
-    first = body[:_BEGINNING].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if first.startswith((b"MEP", b'"MEP')) or b"\nMEP" in first:  # the first line may be a bad one
-        return Format.CMEP
-    if interval_csv.is_header(first.partition(b"\n")[0].rstrip(b"\r")):
-        return Format.CSV
-    raise ValueError(f"neither a record of CMEP nor the header {interval_csv.HEADER} at the beginning")
-
-
-def part_file(file: BinaryIO, told: str | None, *, lines: int | None = None) -> Iterator[FilePart]:
-    """Yield a file in parts of whole lines, never more of it in memory than one; of CSV each begins with the header.
-
-    The same file always falls into the same parts.
-    """
-    found = format_of(told or ANY_FORMAT, file.read(_BEGINNING))
-    file.seek(0)
-    header = file.readline() if found is Format.CSV else b""
-    if header and not interval_csv.is_header(header):
-        raise ValueError(f"the header {interval_csv.HEADER} is expected in the first line")
-    most, before = lines or _LINES[found], 0
-    held: list[bytes] = []
-    size = len(header)
-    for text in file:
-        held.append(text)
-        size += len(text)
-        if len(held) >= most or size >= _BYTES:
-            yield FilePart(topic=found.value, body=header + b"".join(held), lines_before=before, size=size)
-            before += len(held)
-            held, size = [], 0
-    if held or size:
-        yield FilePart(topic=found.value, body=header + b"".join(held), lines_before=before, size=size)

@@ -5,7 +5,6 @@ Rows of one channel are gathered, then all values are read as one array.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from mdus.contracts.printable import printable
 from mdus.domain.head_end import FieldEvent, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
 from mdus.headends.file_drop.numbers import number
+from mdus.headends.file_drop.rows import BYTE_ORDER_MARK, columns, split
 from mdus.headends.file_drop.runs import EPOCH, Run, blocks, runs
 
 #: The header, and the columns as they must stand; the quality may be left out.
@@ -46,18 +46,18 @@ class _Channel:
 
 def is_header(line: bytes) -> bool:
     """Tell whether a line is the header of such a file."""
-    return _header(line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")) is not None
+    return _header(line) is not None
 
 
 def _header(line: bytes) -> list[str] | None:
-    names = [name.strip().strip('"').lower() for name in line.decode("utf-8", "replace").split(",")]
+    names = columns(line)
     return names if names in (_COLUMNS, _WITHOUT_QUALITY) else None
 
 
 def decode(body: bytes) -> Iterator[FieldEvent]:
     """Yield the values of a file by meter, and each row that cannot be read; raises ValueError without its header."""
-    head, _, rows = body.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    names = _header(head.rstrip(b"\r"))
+    head, _, rows = body.removeprefix(BYTE_ORDER_MARK).partition(b"\n")
+    names = _header(head)
     if names is None:
         raise ValueError(f"line 1: the header {HEADER} is expected, found {_shown(head)}")
     has_quality = len(names) == len(_COLUMNS)
@@ -96,10 +96,10 @@ def _reason(error: ValueError, row: bytes, names: Sequence[str]) -> str:
 
 def _unquoted(row: bytes) -> bytes:
     """Return a row without its quotes; a comma within them is none of a number, a code or a meter."""
-    fields = next(csv.reader([row.decode("utf-8", "replace")]))
+    fields = split(row.decode("utf-8", "replace"))
     if any("," in each for each in fields):
         raise ValueError("no comma is expected within a column")
-    return ",".join(each.strip() for each in fields).encode()
+    return ",".join(fields).encode()
 
 
 def _check_quality(code: bytes) -> None:

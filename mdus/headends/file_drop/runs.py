@@ -56,7 +56,7 @@ def blocks(
     *,
     serial_id: str,
     reading_type: str,
-    unit: str,
+    unit: str | None,
     minutes: int,
 ) -> Iterator[FieldIntervals]:
     """Yield the values of one channel by run."""

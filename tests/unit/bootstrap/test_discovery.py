@@ -46,7 +46,7 @@ class TestDiscover:
         assert found.problems == ()
         assert SERVICE.name in found.services
         assert {"rest", "file_drop"} <= set(found.kinds)
-        assert "cmep_units" in found.tables  # of a kind of head end
+        assert "cmep_flags" in found.tables  # of a kind of head end
         assert "reading_types" in found.tables
 
     def test_finds_a_service_by_its_file_alone(self, package: ModuleType) -> None:

@@ -12,7 +12,7 @@ from mdus.cli import completing
 from mdus.domain.access import Role
 from mdus.domain.unmapped import UnmappedSource
 from mdus.endpoints.initial_load.kinds import KINDS
-from mdus.headends.file_drop.codec import Format
+from mdus.headends.file_drop.formats import Format
 from mdus.storage.mending import Kind
 from mdus.workers.clock import JOBS
 

@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 
 from mdus.cli import main
 from mdus.domain.end_device import EndDevice
-from mdus.headends.file_drop import codec
-from mdus.headends.file_drop.codec import Format
+from mdus.headends.file_drop import parting
+from mdus.headends.file_drop.formats import Format
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.interval_block import INTERVAL_BLOCK
 from mdus.storage.session import Database
@@ -32,7 +32,7 @@ def mdus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sq
     )
     monkeypatch.setenv("MDUS_CONFIG", str(tmp_path))
     monkeypatch.setenv("MDUS_DATABASE__URL", sqlite_url)
-    monkeypatch.setattr(codec, "_LINES", {Format.CMEP: 2, Format.CSV: 2})
+    monkeypatch.setattr(parting, "_LINES", {Format.CMEP: 2, Format.CSV: 2})
     monkeypatch.chdir(tmp_path)
     database = Database(sqlite_url)
     with database.begin() as uow:

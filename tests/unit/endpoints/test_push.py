@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from mdus.contracts.catalog import catalog
 from mdus.domain.head_end import correlation_in_json
 from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
-from mdus.headends.file_drop.codec import part_file
+from mdus.headends.file_drop.parting import part_file
 from mdus.settings import load_settings
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.session import Database
@@ -205,6 +206,15 @@ class TestFiles:
     def test_are_stored_as_they_are_where_they_are_small(self, endpoint: Endpoint) -> None:
         small = self.DAY[:5_000]
         assert self.pushed(endpoint, small) == [("intervals", small)]
+
+    def test_are_stored_expanded_where_they_are_compressed(self, endpoint: Endpoint) -> None:
+        stored = self.pushed(endpoint, gzip.compress(self.DAY))
+        assert [topic for topic, _ in stored] == ["cmep", "cmep"]
+        assert b"".join(body for _, body in stored) == self.DAY
+
+    def test_are_stored_as_they_are_where_they_are_damaged(self, endpoint: Endpoint) -> None:
+        damaged = gzip.compress(self.DAY)[:-5]
+        assert self.pushed(endpoint, damaged) == [("intervals", damaged)]
 
     @pytest.mark.parametrize(("topic", "body"), [("intervals", b"x" * 20_000), ("alarms", DAY)])
     def test_are_stored_whole_where_nobody_can_read_them(self, endpoint: Endpoint, topic: str, body: bytes) -> None:

@@ -7,17 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from mdus.bootstrap.discovery import discover
-from mdus.domain.head_end import FieldEvent, FieldIntervals, FieldReading, RawDelivery, UnreadableLine
-from mdus.headends.file_drop import HEAD_END
-from mdus.settings import HeadEnd as Row
-from mdus.settings import load_settings
+from mdus.domain.head_end import FieldEvent, FieldIntervals, FieldReading, RawDelivery, Unmapped, UnreadableLine
 from tests.unit.headends.file_drop.cmep_files import END_OF_FIRST, file, mepmd01, mepmd02, times
+from tests.unit.headends.file_drop.feeds import decoder, told
 
 START = END_OF_FIRST - timedelta(minutes=15)
-DECODE = HEAD_END.decoder(
-    load_settings({}, tables=discover().tables), Row(name="files", kind="file_drop", time_zone="Europe/Berlin")
-)
+DECODE = decoder()
 
 
 def decoded(*records: str) -> list[FieldEvent]:
@@ -147,8 +142,8 @@ class TestMistakes:
             ),
             pytest.param(mepmd01(["1"], meter=""), "field 8: the meter is expected", id="no meter"),
             pytest.param(mepmd01(["1"], purpose="SUMMARY"), "found 'SUMMARY'", id="no measured values"),
-            pytest.param(mepmd01(["1"], unit="PULSE"), "cmep_units is expected for 'E PULSE'", id="unit"),
-            pytest.param(mepmd01(["1"], flags="R7"), "cmep_flags is expected for 'R7'", id="flag"),
+            pytest.param(mepmd01(["1"], flags="X7"), "cmep_flags is expected for 'X7'", id="flag"),
+            pytest.param('MEPMD01,"a"b\rc,', "fields separated by commas are expected", id="no line of CSV"),
             pytest.param(mepmd01(["1"], interval="15"), "field 13: an interval MMDDHHMM", id="interval"),
             pytest.param(mepmd01(["1"], interval="01000000"), "found 1 months", id="months"),
             pytest.param(mepmd01(["1"], interval=""), "interval of a single value", id="no interval"),
@@ -158,7 +153,9 @@ class TestMistakes:
             pytest.param(
                 mepmd01(["1", "2"], ends=times(2, minutes=5)), "15 minutes apart are expected, found 5", id="apart"
             ),
-            pytest.param(mepmd02([("ON-PEAK", "", "1")]), "'E KWHREG ON-PEAK'", id="time of use"),
+            pytest.param(
+                mepmd02([("ON-PEAK", "X", "1")]), "cmep_flags is expected for 'X'", id="flag of a time of use"
+            ),
             pytest.param(
                 mepmd02([("TOTAL", "", "1")], unit="KWH", start="202602282300"), "a day is expected", id="span"
             ),
@@ -186,3 +183,88 @@ class TestMistakes:
             list(each.values) == [int(each.serial_id), None if each.serial_id == "260" else 1] for each in blocks
         )
         assert [each.line for each in found if isinstance(each, UnreadableLine)] == [261]
+
+
+class TestUnmapped:
+    def test_is_a_unit_that_no_row_explains(self) -> None:
+        (found,) = decoded(mepmd01(["1", "", "2.5"], unit="PULSE"))
+        assert found == Unmapped(
+            serial_id="0000000042",
+            source="channel",
+            code="cmep: commodity=E, unit=PULSE",
+            at=END_OF_FIRST,
+            value="1,,2.5",
+            text="3 values of 15 minutes",
+        )
+
+    def test_is_a_time_of_use_that_no_row_explains(self) -> None:
+        found = decoded(mepmd02([("PEAK-4", "", "1"), ("TOTAL", "", "2")]))
+        assert [type(each) for each in found] == [Unmapped, FieldReading]
+        assert isinstance(found[0], Unmapped)
+        assert found[0].code == "cmep: commodity=E, unit=KWHREG, label=PEAK-4"
+
+    def test_are_the_digits_of_a_flag_beside_its_value(self) -> None:
+        found = decoded(mepmd01(["1", "2", "3"], flags=["R", "E7", "E7"]))
+        assert [type(each) for each in found] == [Unmapped, FieldIntervals]
+        assert found[0] == Unmapped(
+            serial_id="0000000042",
+            source="quality",
+            code="cmep: E7",
+            at=END_OF_FIRST + timedelta(minutes=15),
+            text="KWH",
+        )
+        assert isinstance(found[1], FieldIntervals)
+        assert (list(found[1].values), list(found[1].qualities)) == ([1, 2, 3], [None, "2.8.0", "2.8.0"])
+
+
+class TestFeeds:
+    def test_with_the_meter_in_another_field(self) -> None:
+        record = mepmd01(["1"], meter="").split(",")
+        record[5] = "0000000077"
+        body = file(",".join(record), mepmd01(["1"]))
+        found, wrong = told(decoder(cmep_meter_field=6), "cmep", body)
+        assert ([each.serial_id for each in found], wrong) == (["0000000077", "0000000042"], [])
+        assert [line for line, _ in told(decoder(), "cmep", body)[1]] == [1]
+
+    def test_in_local_time(self) -> None:
+        ends = ["202610250245", *[""] * 4, "202610250300"]
+        found, wrong = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(mepmd01(["1"] * 6, ends=ends)))
+        assert wrong == []
+        assert [(each.start_at, len(each.values)) for each in found] == [(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), 6)]
+
+    def test_in_local_time_name_an_hour_that_is_not_there(self) -> None:
+        found, ((line, reason),) = told(
+            decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(mepmd01(["1"], ends=["202603290230"]))
+        )
+        assert (found, line) == ([], 1)
+        assert "clocks of Europe/Berlin" in reason
+
+    def test_with_times_of_use_in_local_time(self) -> None:
+        record = mepmd02([("TOTAL", "", "24")], unit="KWH", start="202603290000", end="202603300000")
+        ((found,), wrong) = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(record))
+        assert (found.start_at, wrong) == (datetime(2026, 3, 28, 23, 0, tzinfo=UTC), [])
+
+
+class TestRecords:
+    OURS = """
+[[cmep_records]]
+name = "ours"
+record = "MEPXX01"
+read_as = "MEPMD01"
+fields = { 8 = 2, 9 = 0, 10 = 3, 11 = 4, 12 = 0, 13 = 5, 14 = 6 }
+"""
+
+    def test_of_a_vendor_are_read_as_the_utility_says(self) -> None:
+        record = "MEPXX01,0000000042,E,KWH,00000015,2,202603282315,R,1,,R,2"
+        ((found,), wrong) = told(decoder(self.OURS), "cmep", file(record, "MEPXX01,1,2"))
+        assert (found.serial_id, found.start_at, list(found.values)) == ("0000000042", START, [1, 2])
+        assert wrong == [(2, "6 fields and triplets are expected, found 3 fields")]
+
+    @pytest.mark.parametrize("record", ["MEPAD01", "MEPBD03", "MEPEC01"])
+    def test_without_measured_values_are_passed_over(self, record: str) -> None:
+        found, wrong = told(DECODE, "cmep", file(f"{record},19970819,x", mepmd01(["1"])))
+        assert (len(found), wrong) == (1, [])
+
+    @pytest.mark.parametrize("record", ["MEPRR01", "MEPXX01"])
+    def test_that_nobody_explains_are_told(self, record: str) -> None:
+        assert mistakes(f"{record},1") == [(1, f"MEPMD01 or MEPMD02 is expected, found '{record}'")]

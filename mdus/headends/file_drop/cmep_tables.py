@@ -1,0 +1,76 @@
+"""What is known of one feed of CMEP: its channels, flags, further records, and what its times are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mdus.contracts.printable import printable
+from mdus.domain.channel_map import ChannelMap
+from mdus.headends.file_drop.local_time import LocalTime
+from mdus.headends.file_drop.tables import CmepFlagRow, CmepRecordRow
+from mdus.settings import Settings
+
+INTERVALS: Final = b"MEPMD01"
+TIMES_OF_USE: Final = b"MEPMD02"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CmepTables:
+    """What is known of one feed: its channels, and of config/cmep.toml the flags and the records beyond the two.
+
+    `clock` is there where its times are local, and `meter_field` (from 1 on) where the meter stands in another field
+    when field 8 is empty.
+    """
+
+    channels: ChannelMap
+    flags: Mapping[str, CmepFlagRow]
+    records: Mapping[bytes, CmepRecordRow]
+    clock: LocalTime | None = None
+    meter_field: int | None = None
+
+    @classmethod
+    def of(
+        cls, settings: Settings, channels: ChannelMap, *, zone: str = "UTC", meter_field: int | None = None
+    ) -> CmepTables:
+        """Return the tables of these settings, for a feed with times of a zone."""
+        return cls(
+            channels=channels,
+            flags={row.flag: row for row in settings.rows("cmep_flags", CmepFlagRow)},
+            records={row.record.encode(): row for row in settings.rows("cmep_records", CmepRecordRow)},
+            clock=None if zone == "UTC" else LocalTime(zone),
+            meter_field=meter_field,
+        )
+
+    def flag(self, flag: str) -> tuple[CmepFlagRow, bool]:
+        """Return what a flag says, and whether its digits are mapped, too. Raises ValueError where no row says."""
+        row = self.flags.get(flag) or self.flags.get(flag.rstrip("0"))
+        if row is not None:
+            return row, True
+        row = self.flags.get(flag.rstrip("0123456789"))
+        if row is None:
+            raise ValueError(f"a row of cmep_flags is expected for {flag!r}, there is none")
+        return row, False
+
+    def arranged(self, fields: list[bytes]) -> list[bytes]:
+        """Return the fields of a record in the places of the one it is read as, none where it holds no values.
+
+        Raises ValueError where neither the protocol nor a row says.
+        """
+        if fields[0] == TIMES_OF_USE:
+            return fields
+        row = self.records.get(fields[0])
+        if row is None:
+            found = printable(fields[0][:40].decode("utf-8", "replace"))
+            raise ValueError(f"MEPMD01 or MEPMD02 is expected, found {found!r}")
+        return [] if row.read_as == "nothing" else row.arranged(fields)
+
+    def instants(self, told: Sequence[int | None], step: int) -> list[int]:
+        """Return the times of a record in UTC; None is so many minutes after the one before it."""
+        if self.clock is not None:
+            return self.clock.instants(told, step)
+        found: list[int] = []
+        for each in told:
+            found.append(found[-1] + step if each is None else each)
+        return found
