@@ -187,6 +187,7 @@ class Control:
         serials = list(self._head_end.state.meters) if serials == "all" else serials
         self._known(serials)
         now = await self._head_end.clock.refresh()
+        await self._head_end.face.serve(serials)
         await self._head_end.collecting.hear_from(serials, instant(body["at"]) if body.get("at") else now)
         return Response(status_code=204)
 

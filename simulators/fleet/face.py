@@ -58,6 +58,13 @@ class Face:
     async def concentrator_changed(self, name: str, *, is_online: bool) -> None:
         """This will tell that a concentrator is there or gone, before what it kept back is told; here: nothing."""
 
+    async def serve(self, serials: Sequence[str]) -> None:
+        """This will begin to serve meters that a test lets be heard, where clients cannot ask for it; here: nothing."""
+
+    def under_way(self) -> int:
+        """This will count what lies between head end and client and is nobody's: here nothing."""
+        return 0
+
     async def start(self) -> None:
         """This will begin, before anything is told; `row` is asked afterwards."""
 

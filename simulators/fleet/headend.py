@@ -164,7 +164,12 @@ class HeadEnd:
         later = min((due for due, _, _ in self._core.agenda if due > now), default=None)
         return {
             "now": stamp(now),
-            "in_flight": self._deliveries.under_way + overdue + self._answering - self._waiting + self._working,
+            "in_flight": self._deliveries.under_way
+            + self.face.under_way()
+            + overdue
+            + self._answering
+            - self._waiting
+            + self._working,
             "next_due": None if later is None else stamp(later),
             "outstanding_orders": self.state.outstanding,
             "open_deliveries": len(self._deliveries.open),

@@ -407,7 +407,8 @@ class TestOutage:
         city.simulated.kill()
         command = city.order(device, CommandKind.READ_ON_DEMAND)
         city.worker.turn()
-        assert city.stored(command).status is CommandStatus.READY
+        # Of a folder nobody knows who looks into it.
+        assert city.stored(command).status is (CommandStatus.READY if city.kind.answers else CommandStatus.ACCEPTED)
 
         city.simulated.start()
 

@@ -1,0 +1,154 @@
+"""The simulated head end as a process: it says where its folders are, takes requests, and survives being killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+PATIENCE = 20.0
+HEADER = "reference,serial,what,from,to,expires"
+
+
+class Process:
+    """A head end in a process of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        usual = ["--port", "0", "--meters", "3", "--latency", "0", "--failure-rate", "0", "--event-rate", "0"]
+        self._command = [sys.executable, "-m", "simulators.headend_file_drop", *usual, *options]
+        self._state = ["--state", str(folder / "state")]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again with what it remembered."""
+        self._process = subprocess.Popen([*self._command, *self._state], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        first = json.loads(self._process.stdout.readline())
+        self.row: dict[str, Any] = first["head_end"]
+        self.control = httpx.Client(base_url=first["listening"], timeout=20, trust_env=False)
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.control.close()
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    @property
+    def drop(self) -> Path:
+        """The folder in which files are left."""
+        return Path(self.row["options"]["folder"])
+
+    @property
+    def asked(self) -> Path:
+        """The folder in which requests lie."""
+        return Path(self.row["options"]["request_folder"])
+
+    def serials(self) -> list[str]:
+        """Return the serial numbers of its meters."""
+        return [meter["serial"] for meter in self.control.get("/control/meters").json()["meters"]]
+
+    def ask(self, name: str, *rows: str) -> None:
+        """Leave a request."""
+        draft = self.asked / f"{name}.part"
+        draft.write_text("\n".join([HEADER, *rows, ""]))
+        draft.rename(self.asked / name)
+
+    def results(self) -> list[dict[str, str]]:
+        """Return the rows of all result files."""
+        return [
+            row
+            for path in sorted(self.drop.glob("SIM_Results_*.csv"))
+            for row in csv.DictReader(path.read_text().splitlines())
+        ]
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    process = Process(tmp_path)
+    yield process
+    process.kill()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+class TestProcess:
+    def test_says_where_its_folders_are(self, process: Process, tmp_path: Path) -> None:
+        assert process.row == {
+            "kind": "file_drop",
+            "options": {
+                "folder": str(tmp_path / "state.files" / "drop"),
+                "settled_seconds": 0.2,
+                "request_folder": str(tmp_path / "state.files" / "requests"),
+            },
+        }
+        assert process.drop.is_dir()
+        assert process.asked.is_dir()
+
+    def test_takes_a_request_and_leaves_a_result_file(self, process: Process) -> None:
+        serial = process.serials()[0]
+        process.control.post("/control/hear", json={"serials": [serial]}).raise_for_status()
+        until(lambda: process.control.get("/control/activity").json()["in_flight"] == 0)
+        process.ask("c-1.csv", f"r-1,{serial},read_on_demand,,,", "r-2,9999999999,read_on_demand,,,")
+
+        until(lambda: (process.asked / "taken" / "c-1.csv").exists())
+        rows = until(lambda: (rows := process.results()) and len({row["reference"] for row in rows}) == 2 and rows)
+
+        by_reference = {row["reference"]: row for row in rows}
+        assert (by_reference["r-1"]["status"], by_reference["r-1"]["serial"]) == ("ok", serial)
+        assert by_reference["r-1"]["value"]
+        assert (by_reference["r-2"]["status"], by_reference["r-2"]["code"]) == ("failed", "UNKNOWN_METER")
+        assert {row["request"] for row in rows} == {"c-1"}
+        assert list(process.asked.glob("*.csv")) == []
+
+    def test_sets_aside_what_is_no_request(self, process: Process) -> None:
+        process.ask("c-2.csv", "r-1,1,switch,,,")
+        until(lambda: (process.asked / "taken" / "c-2.csv").exists())
+        assert "switch is none of" in (process.asked / "c-2.csv.refused").read_text()
+        assert process.results() == []
+
+    def test_killed_takes_a_request_once(self, process: Process) -> None:
+        serial = process.serials()[0]
+        process.ask("c-3.csv", f"r-3,{serial},read_on_demand,,,")
+        until(lambda: (process.asked / "taken" / "c-3.csv").exists())
+        process.kill()
+        # As if it had been killed after it noted the request, and before it took it away.
+        (process.asked / "taken" / "c-3.csv").rename(process.asked / "c-3.csv")
+        process.start()
+
+        until(lambda: (process.asked / "taken" / "c-3.csv").exists())
+        orders = process.control.get("/control/commands", params={"reference": "r-3"}).json()["commands"]
+        assert len(orders) == 1
+
+    def test_counts_what_lies_there_as_under_way(self, process: Process) -> None:
+        serial = process.serials()[0]
+        process.control.post("/control/event", json={"serial": serial, "code": "3.12.29.39"}).raise_for_status()
+        (path,) = until(lambda: list(process.drop.glob("SIM_Events_*.csv")))
+        until(lambda: process.control.get("/control/activity").json()["open_deliveries"] == 0)
+        before = process.control.get("/control/activity").json()["in_flight"]
+        path.unlink()
+        assert process.control.get("/control/activity").json()["in_flight"] == before - 1
+
+
+def test_takes_no_requests_where_it_is_told_so(tmp_path: Path) -> None:
+    process = Process(tmp_path, "--no-requests", "--format", "document")
+    try:
+        assert "request_folder" not in process.row["options"]
+        assert process.row["options"]["document_qualities"]["EST"] == "2.8.0"
+    finally:
+        process.kill()
