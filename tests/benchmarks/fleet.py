@@ -43,6 +43,9 @@ _PER_CONCENTRATOR = 15  # orders under way at once: the limit of a radio mesh
 _METERS_BEHIND = 60  # a concentrator
 _UNITS = {"kWh": "KWH", "m3": "M3"}
 
+#: What else a row says: the simulated CIM head end parts the answers of a call by meters (docs/head_ends/cim.md).
+_OPTIONS: Mapping[str, Mapping[str, str]] = {"cim": {"parts": "by_meter"}}
+
 
 @dataclass(kw_only=True)
 class _HeadEnd:
@@ -148,6 +151,7 @@ def _mdus(store: Store, folder: Path, fleet: Sequence[_HeadEnd], *, port: int, p
     for head_end in fleet:
         given = {
             **head_end.row,
+            "options": {**head_end.row.get("options", {}), **_OPTIONS.get(head_end.row["kind"], {})},
             "name": head_end.name,
             "user": "mdus",
             "password": password,
