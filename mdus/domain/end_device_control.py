@@ -222,6 +222,10 @@ def superseding(
     return None
 
 
+#: The short code of a command whose device has moved to another head end.
+OTHER_HEAD_END: Final = "OTHER_HEAD_END"
+
+
 def misdirected(command: Command, *, device: EndDevice | None) -> Refusal | None:
     """Return why this command would go to the wrong place: its device has moved to another head end meanwhile.
 
@@ -229,7 +233,7 @@ def misdirected(command: Command, *, device: EndDevice | None) -> Refusal | None
     """
     if device is None or device.head_end == command.head_end:
         return None
-    return Refusal(code="OTHER_HEAD_END", note=f"The device is served by {device.head_end or 'no head end'} now")
+    return Refusal(code=OTHER_HEAD_END, note=f"The device is served by {device.head_end or 'no head end'} now")
 
 
 #: The short code of what a device, or its head end, cannot do.

@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from mdus.domain.command import Command, CommandKind, OwnerKind, called_back, command_key
+from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, called_back, command_key
 from mdus.domain.end_device import EndDevice
-from mdus.domain.end_device_control import NOT_CAPABLE
+from mdus.domain.end_device_control import NOT_CAPABLE, OTHER_HEAD_END
 from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase, closed
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
@@ -218,7 +218,7 @@ def _ask(
 ) -> tuple[Value, ...]:
     document = due.document
     last = due.commands[-1] if due.commands else None
-    if last is not None:
+    if last is not None and _was_asked(last):
         attempts = 1 if due.instead(policy) is Instead.EVENT else policy.attempts
         if document.attempts >= attempts or _is_hopeless(document, last, now=now):
             unfit = due.register and misfit(due.readings, register=due.register, units=policies.units)
@@ -279,6 +279,11 @@ def _doubted(due: Collection, *, now: datetime) -> tuple[Value, ...]:
 def _settled(due: Collection, *, now: datetime) -> tuple[ExceptionCase, ...]:
     """Return the case of suspect readings closed, where one is open."""
     return closed([due.case], now=now) if due.case is not None else ()
+
+
+def _was_asked(last: Command) -> bool:
+    """Tell whether a command was an attempt: not when its device moved to another head end before it could leave."""
+    return last.status is not CommandStatus.CANCELLED and last.result_code != OTHER_HEAD_END
 
 
 def _is_hopeless(document: MeterReadingDocument, last: Command, *, now: datetime) -> bool:

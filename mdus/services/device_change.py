@@ -5,7 +5,7 @@ Answered by UtilitiesDeviceERPSmartMeterChangeConfirmation; SAP has no bulk of i
 ```
 SAP   --ChangeRequest-->        device not there yet: wait for it, 30 minutes at most
                                 dates, manufacturer's data and head end change together, or nothing does
-MDUS  --provision--> head end   when it is another one than before
+MDUS  --provision--> head end   when it is another one than before; what the old one was not yet asked is taken back
 SAP   <--ChangeConfirmation--   code 3, or 5 with the reason
 ```
 """
@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
+from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, called_back
 from mdus.domain.end_device import EndDevice, device_arrival
 from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
@@ -127,6 +128,12 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         uow.load(EndDevice, ("head_end", "serial_id"), {(name, serial) for name, serial in moves if name is not None}),
         uow.load(Register, by_id, keys),
         uow.load(DeviceLocation, by_id, keys),
+        uow.load(
+            Command,
+            (*by_id, "status"),
+            {(*key, CommandStatus.READY.value) for key in keys},
+            lock=False,
+        ),
     )
 
 
@@ -139,7 +146,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
       validity holds at least one day and no register starts after it.
     - The start moves only while the meter is in stock, that is without registers and location: orders rest on it later.
     - Another metering system moves the device to the head end that stands for it, which is told of the meter; there the
-      serial number has to be free. The same one moves nothing, whatever has been configured since.
+      serial number has to be free. The same one moves nothing, whatever has been configured since. Readings that the
+      old head end was not asked for yet are taken back, so that their documents ask the new one.
     - What the field has told of the meter stays.
     """
     sender = request.origin.sender_system
@@ -161,7 +169,16 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     command = provision(device, registers, test_data=request.origin.test_data, now=now)
     if command is not None:
         changes.append(command)
+    if device.head_end != stored.head_end:
+        waiting = known.find(Command, sender_system=sender, device_id=request.device_id, status=CommandStatus.READY)
+        anew = [each for each in waiting if each.head_end == stored.head_end and _is_wanted_anew(each)]
+        changes += called_back(anew, reason=f"The device is served by {device.head_end} now", now=now)
     return Done(changes=tuple(changes))
+
+
+def _is_wanted_anew(command: Command) -> bool:
+    """Tell whether a command's owner asks for it again: others end when they would leave, and say so."""
+    return command.owner_kind is OwnerKind.DOCUMENT or command.kind is CommandKind.PROVISION
 
 
 def _changed(stored: EndDevice, request: Request, *, policy: Policy) -> EndDevice:

@@ -231,6 +231,25 @@ class TestNoValue:
 
         assert (document_of(changes).status is DocumentStatus.FAILED) is fails
 
+    @pytest.mark.parametrize("document", [ON_DEMAND, replace(DOCUMENT, attempts=3)], ids=["on demand", "stored"])
+    @pytest.mark.parametrize(
+        ("last", "asks"),
+        [
+            pytest.param({"status": CommandStatus.FAILED, "result_code": "OTHER_HEAD_END"}, True, id="refused"),
+            pytest.param({"status": CommandStatus.CANCELLED}, True, id="taken back"),
+            pytest.param({"status": CommandStatus.FAILED, "result_code": "OTHER_METER"}, False, id="another reason"),
+        ],
+    )
+    def test_asks_at_once_where_the_device_has_moved_and_nobody_was_asked(
+        self, document: MeterReadingDocument, last: dict[str, Any], asks: bool
+    ) -> None:
+        moved = replace(DEVICE, head_end="village")
+
+        changes = step(document, commands=[ended(document, **last)], device=moved)
+
+        asked = [change.head_end for change in changes if isinstance(change, Command)]
+        assert asked == (["village"] if asks else [])
+
     def test_does_not_fail_while_the_window_is_open(self) -> None:
         at_end = DOCUMENT.window_until
 

@@ -18,7 +18,7 @@ from mdus.contracts.catalog import catalog
 from mdus.contracts.envelope import Item, parse, render
 from mdus.contracts.header import MessageHeader
 from mdus.contracts.validation import validate
-from mdus.domain.command import Command, CommandKind
+from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
 from mdus.domain.end_device import EndDevice, EndDeviceStatus, device_arrival
 from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
@@ -179,6 +179,43 @@ class TestTheMeteringSystem:
         device, command = only(outcome, EndDevice), only(outcome, Command)
         assert (device.ams_id, device.head_end) == ("AM02", "north")
         assert (command.kind, command.head_end, command.serial_id) == (CommandKind.PROVISION, "north", "0000001234")
+
+    @pytest.mark.parametrize(
+        ("facts", "ams_id", "taken_back"),
+        [
+            pytest.param({}, "AM02", True, id="a reading"),
+            pytest.param(
+                {"owner_kind": OwnerKind.REGISTRY, "kind": CommandKind.PROVISION}, "AM02", True, id="provision"
+            ),
+            pytest.param({"owner_kind": OwnerKind.ITEM, "kind": CommandKind.SWITCH}, "AM02", False, id="a switch"),
+            pytest.param({"status": CommandStatus.ACCEPTED}, "AM02", False, id="asked already"),
+            pytest.param({"head_end": "north"}, "AM02", False, id="of the new head end"),
+            pytest.param({"device_id": "7"}, "AM02", False, id="of another device"),
+            pytest.param({}, "AM01", False, id="no move"),
+        ],
+    )
+    def test_takes_back_what_the_old_head_end_was_not_asked_and_is_asked_for_anew(
+        self, facts: dict[str, Any], ams_id: str, taken_back: bool
+    ) -> None:
+        told: dict[str, Any] = {
+            "owner_kind": OwnerKind.DOCUMENT,
+            "kind": CommandKind.READ_ON_DEMAND,
+            "device_id": DEVICE,
+        }
+        waiting = Command(
+            command_key="waiting",
+            owner_key="x",
+            sender_system=SENDER,
+            serial_id="0000001234",
+            purpose="x",
+            not_before=NOW,
+            expires_at=NOW + timedelta(hours=1),
+            **{"head_end": "city", **told, **facts},
+        )
+        outcome = decide(change_request(ams_id=ams_id, manufacturer_id="M2"), known_device(), waiting)
+        commands = of_kind(outcome, Command)
+        assert [each.command_key for each in commands] == (["waiting"] if taken_back else [])
+        assert all(each.status is CommandStatus.CANCELLED and each.ended_at == NOW for each in commands)
 
     def test_moves_a_meter_without_registers_untold(self) -> None:
         assert of_kind(decide(change_request(ams_id="AM02"), known_device()), Command) == []
