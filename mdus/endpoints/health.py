@@ -75,6 +75,7 @@ def health_routes(
     if runtime.simulated_clock:
         routes.append(Route("/clock", health.clock, methods=["GET"]))
         routes.append(Route("/clock", health.steer, methods=["POST"]))
+        routes.append(Route("/clock/rate", health.rate, methods=["GET"]))
     return routes
 
 
@@ -111,6 +112,12 @@ class Health:
         if refusal := _not_local(request):
             return refusal
         return JSONResponse(await run_in_threadpool(self._told))
+
+    async def rate(self, request: Request) -> Response:
+        """Return the steered clock only, for who goes by it and asks often; loopback only."""
+        if refusal := _not_local(request):
+            return refusal
+        return JSONResponse(await run_in_threadpool(self._rate))
 
     async def steer(self, request: Request) -> Response:
         """Change the clock's speed, move it forward to `jump_to`, or both; it never goes back. Loopback only."""
@@ -203,6 +210,10 @@ class Health:
                 self._known[figure] = present + seconds, ask()
         return {figure: values for figure, (_, values) in self._known.items()}
 
+    def _rate(self) -> dict[str, Any]:
+        with self._runtime.database.read() as uow:
+            return _shown(simulated_time(uow.connection) or _real_time(datetime.now(UTC)))
+
     def _told(self) -> dict[str, Any]:
         real = datetime.now(UTC)
         with self._runtime.database.read() as uow:
@@ -210,9 +221,7 @@ class Health:
             now = time.at(real)
             dues = [next_due(uow.connection, now=now), *(due(uow.connection) for due in self._dues)]
             return {
-                "anchor": time.anchor.isoformat(),
-                "epoch": time.epoch.isoformat(),
-                "speed": time.speed,
+                **_shown(time),
                 "now": now.isoformat(),
                 "in_flight": in_flight(uow.connection, now=now),
                 "next_due": _text(min((due for due in dues if due is not None), default=None)),
@@ -252,6 +261,10 @@ def _wanted(content: Any) -> tuple[float | None, datetime | None]:
     if instant is None or instant.tzinfo is None:
         raise ValueError("jump_to is an instant with its zone")
     return speed, instant.astimezone(UTC)
+
+
+def _shown(time: SimulatedTime) -> dict[str, Any]:
+    return {"anchor": time.anchor.isoformat(), "epoch": time.epoch.isoformat(), "speed": time.speed}
 
 
 def _real_time(real: datetime) -> SimulatedTime:

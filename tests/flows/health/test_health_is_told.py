@@ -172,6 +172,7 @@ class TestClock:
 
     def test_is_not_there_on_real_time(self, mdus: Installation) -> None:
         assert mdus.get("/clock").status_code == 404
+        assert mdus.get("/clock/rate").status_code == 404
         assert self.steer(mdus, speed=60).status_code == 404
 
     def test_shows_real_time_until_it_is_steered(self, steered: Installation) -> None:
@@ -193,6 +194,11 @@ class TestClock:
         told = self.steer(steered, speed=60).json()
         assert told["speed"] == 60.0
         assert datetime.fromisoformat(told["now"]) >= target
+
+    def test_is_told_alone_to_who_goes_by_it(self, steered: Installation) -> None:
+        self.steer(steered, jump_to=(datetime.now(UTC) + timedelta(days=2)).isoformat(), speed=4)
+        told = steered.get("/clock").json()
+        assert steered.get("/clock/rate").json() == {name: told[name] for name in ("anchor", "epoch", "speed")}
 
     def test_never_goes_back(self, steered: Installation) -> None:
         told = self.steer(steered, jump_to=(datetime.now(UTC) + timedelta(days=2)).isoformat()).json()
@@ -220,6 +226,7 @@ class TestClock:
 
     def test_obeys_this_machine_only(self, steered: Installation) -> None:
         assert steered.get("/clock", client="192.0.2.1").status_code == 403
+        assert steered.get("/clock/rate", client="192.0.2.1").status_code == 403
         assert steered.ask("POST", "/clock", client="192.0.2.1", json={"speed": 1}).status_code == 403
 
     def test_tells_what_is_in_flight_and_what_is_next_due(self, steered: Installation) -> None:
