@@ -70,6 +70,10 @@ class Collecting:
         for serial in serials:
             self.plan_first_heard(self._core.state.meters[serial])
 
+    async def let_go(self, serials: Sequence[str]) -> None:
+        """This will never hear from these meters again, unless they are provisioned anew."""
+        await self._core.keep({"t": "left", "serials": list(serials)})
+
     async def hear(self, meters: Iterable[Meter]) -> None:
         """This will note and tell the first communication of those of the meters that it is due of."""
         # A meter may stand on the heap twice: when it was provisioned again, or a test moved its first communication.

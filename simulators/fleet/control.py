@@ -47,6 +47,7 @@ class Control:
             ("POST", "faults", self.arm),
             ("POST", "script", self.script),
             ("POST", "hear", self.hear),
+            ("POST", "leave", self.leave),
             ("POST", "snapshot", self.snapshot),
             ("GET", "intervals", self.intervals),
             ("POST", "intervals", self.push_intervals),
@@ -189,6 +190,13 @@ class Control:
         now = await self._head_end.clock.refresh()
         await self._head_end.face.serve(serials)
         await self._head_end.collecting.hear_from(serials, instant(body["at"]) if body.get("at") else now)
+        return Response(status_code=204)
+
+    async def leave(self, request: Request) -> Response:
+        """This will let meters go over to another head end: {serials}; from now on this one has them in stock only."""
+        body = await _object(request)
+        self._known(body.get("serials", ()))
+        await self._head_end.collecting.let_go(body.get("serials", ()))
         return Response(status_code=204)
 
     async def snapshot(self, request: Request) -> Response:

@@ -246,13 +246,14 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-def population(*, seed: int, size: int) -> list[Meter]:
+def population(*, seed: int, size: int, first: int = 0) -> list[Meter]:
     """This will make `size` meters in order of serial numbers: of ten, six of electricity, two of gas, two of water.
 
     Of the six, four have a breaker and one register, one has a breaker and two tariffs, and one has no breaker. Serial
-    numbers have ten digits with leading zeros and differ from seed to seed.
+    numbers have ten digits with leading zeros and differ from seed to seed. `first` is the place of the first of them
+    in the row that all head ends of a seed share: who begins where another ends has no meter of it.
     """
-    return [_meter(seed, index) for index in range(size)]
+    return [_meter(seed, index) for index in range(first, first + size)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

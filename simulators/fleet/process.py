@@ -68,6 +68,13 @@ def arguments(kind: Kind) -> argparse.ArgumentParser:
     add("--port", type=int, default=kind.port, help="port to listen on, 0 for a free one (default %(default)s)")
     add("--seed", type=int, default=1, help="makes the meters, their load and their failures (default %(default)s)")
     add("--meters", type=int, default=100, help="how many meters (default %(default)s)")
+    add(
+        "--first",
+        type=int,
+        default=0,
+        metavar="N",
+        help="where its meters begin among all of the seed: head ends that share it have others (default %(default)s)",
+    )
     add("--faults", default="", metavar="NAME[=TIMES],...|all", help="how to misbehave; see --list-faults")
     add("--list-faults", action="store_true", help="print the faults as JSON and end")
     add(
@@ -183,7 +190,7 @@ def build(kind: Kind, options: argparse.Namespace) -> Starlette:
     faults = FaultPlan(parse(options.faults, kind.faults), table=kind.faults, seed=options.seed)
     clock = Clock(options.clock)
     head_end = HeadEnd(
-        population(seed=options.seed, size=options.meters),
+        population(seed=options.seed, size=options.meters, first=options.first),
         behaviour=behaviour(options),
         clock=clock,
         journal=Journal(options.state),

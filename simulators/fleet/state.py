@@ -112,6 +112,11 @@ class State:
                 for serial in record["serials"]:
                     meter = self.meters[serial]
                     meter.first_heard_at = meter.last_heard_at = instant(record["at"])
+            case "left":
+                for serial in record["serials"]:
+                    meter = self.meters[serial]
+                    meter.device_id = meter.provisioned_at = meter.provisioned_registers = meter.first_heard_at = None
+                    self.hear_at.pop(serial, None)
             case "slot":
                 for serial in record["serials"]:
                     self.meters[serial].last_heard_at = instant(record["at"])

@@ -112,3 +112,40 @@ class TestMultiplied:
                 assert abs(float(stored["values"][0]) - true[0][1] / 1_000_000) < 0.001
 
         asyncio.run(play())
+
+
+class TestLetGo:
+    def test_is_heard_no_more_until_it_is_provisioned_anew(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage(*_DAILY) as city:
+                await city.provision()
+                gone, *others = (meter.serial for meter in city.meters)
+                await city.head_end.collecting.let_go([gone])
+                await city.advance(days=1, hours=8)
+                assert (readings(city, gone), starts_of(city, gone)) == ([], [])
+                assert all(readings(city, serial) for serial in others)
+                await city.provision()
+                await city.advance(days=1)
+                assert readings(city, gone)
+
+        asyncio.run(play())
+
+    def test_is_not_forgotten_in_a_restart(self, stage: Callable[..., Any]) -> None:
+        async def before() -> None:
+            async with stage(*_DAILY) as city:
+                await city.provision()
+                await city.head_end.collecting.let_go([city.meters[0].serial])
+
+        async def after() -> None:
+            async with stage(*_DAILY) as city:
+                gone, stays = city.meters[:2]
+                assert (gone.provisioned_at, gone.device_id, gone.first_heard_at) == (None, None, None)
+                assert stays.provisioned_at is not None
+
+        asyncio.run(before())
+        asyncio.run(after())
+
+
+def starts_of(city: Any, serial: str) -> list[str]:
+    """Return the starts of all blocks of a meter, as told."""
+    return [row["start"] for body in city.face.of("intervals") for row in body["blocks"] if row["serial"] == serial]

@@ -29,6 +29,9 @@ class TestPopulation:
     def test_begins_with_the_same_meters_whatever_its_size(self, meters: list[Meter]) -> None:
         assert population(seed=7, size=5) == meters[:5]
 
+    def test_begins_in_the_row_of_all_where_it_is_told_to(self, meters: list[Meter]) -> None:
+        assert population(seed=7, size=5, first=15) == meters[15:]
+
     def test_has_serials_with_leading_zeros_in_ascending_order(self, meters: list[Meter]) -> None:
         serials = [meter.serial for meter in meters]
         assert serials == sorted(serials)
