@@ -29,7 +29,7 @@ from simulators.sap_cis.faults import FAULTS, RECEIVING_FAULTS, Faults, chosen
 from simulators.sap_cis.journal import Journal
 from simulators.sap_cis.receiving import Gate
 from simulators.sap_cis.sending import Sender, Wire
-from simulators.sap_cis.truth import Truth
+from simulators.sap_cis.truth import Truth, truth_urls
 
 _PASSWORD = "SAP_CIS_PASSWORD"
 _OWN_PASSWORD = "SAP_CIS_OWN_PASSWORD"
@@ -71,7 +71,14 @@ def arguments() -> argparse.ArgumentParser:
     add("--system", default="AM01", metavar="AMS", help="advanced metering system of devices (default %(default)s)")
     add("--time-zone", default="Europe/Berlin", help="IANA zone of dates and times (default %(default)s)")
     add("--time-zone-code", help="SAP's code of that zone (default: known for a few, else none is sent)")
-    add("--truth-url", metavar="URL", help="base of a head end's control API to compare values with")
+    add(
+        "--truth-url",
+        action="append",
+        default=[],
+        metavar="[AMS=]URL",
+        help="base of a head end's control API to compare values with: of one metering system's devices, or of all "
+        "others'; may be said several times",
+    )
     add("--bulk-size", type=int, default=500, help="items in a bulk (default %(default)s)")
     add("--concurrency", type=int, default=4, help="messages under way at once (default %(default)s)")
     add("--answer", type=int, choices=(200, 202), default=202, help="status of a message taken (default %(default)s)")
@@ -112,7 +119,7 @@ def build(options: argparse.Namespace, *, password: str, own_password: str) -> S
             system=options.system,
             bulk_size=options.bulk_size,
             window=(int(before), int(after)),
-            verifies=options.truth_url is not None,
+            verifies=bool(options.truth_url),
             confirmed_events=chosen_types(options.confirm_events),
         ),
         contract=Contract(contract_folder()),
@@ -123,7 +130,7 @@ def build(options: argparse.Namespace, *, password: str, own_password: str) -> S
     )
     wire = Wire(url=options.mdus_url, user=options.user, password=password, connections=options.concurrency + 2)
     sender = Sender(cis, wire, concurrency=options.concurrency)
-    truth = Truth(cis, options.truth_url) if options.truth_url else None
+    truth = Truth(cis, truth_urls(options.truth_url)) if options.truth_url else None
     control = Control(cis, Business(cis, seed=options.seed), sender, meters=options.meters)
     gate = Gate(cis, user=options.own_user, password=own_password, answer=options.answer)
 

@@ -131,6 +131,7 @@ class Builder:
 
     def _device_change(self, item: dict[str, Any]) -> Arguments:
         device = self._view.devices[item["key"]]
+        part = {"PartNumberID": item["part"]} if "part" in item else {}
         return {
             "UtilitiesDevice": {
                 "ID": device.id,
@@ -138,7 +139,7 @@ class Builder:
                 "StartDate": device.start_on,
                 "EndDate": _OPEN_END,
                 "MaterialID": device.material,
-                "IndividualMaterialManufacturerInformation": {"PartNumberID": item["part"], "SerialID": device.serial},
+                "IndividualMaterialManufacturerInformation": {**part, "SerialID": device.serial},
                 "SmartMeter": _system(device.system),
             }
         }

@@ -49,6 +49,7 @@ class Control:
             "cancel_readings": self.cancel_readings,
             "cancel_connections": self.cancel_connections,
             "change_devices": self.change_devices,
+            "move_devices": self.move_devices,
             "change_tariffs": self.change_tariffs,
             "replace_devices": self.replace_devices,
             "enter_readings": self.enter_readings,
@@ -112,6 +113,10 @@ class Control:
     def change_devices(self, body: Body) -> Body:
         """This will change the manufacturer's part number: {devices: [id], part} -> {messages: [uuid]}."""
         return {"messages": self._technical.change_devices(**body)}
+
+    def move_devices(self, body: Body) -> Body:
+        """This will let devices be with another metering system: {devices: [id], system} -> {messages: [uuid]}."""
+        return {"messages": self._technical.move_devices(**body)}
 
     def change_tariffs(self, body: Body) -> Body:
         """This will let registers count under a time of use: {devices: [id], tariff, since, bulk} -> {messages}."""

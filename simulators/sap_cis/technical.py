@@ -39,6 +39,13 @@ class TechnicalWork:
             items = [{"key": device, "part": part} for device in devices]
             return self._record(self._cis.planned("device_change", items, bulk=False))
 
+    def move_devices(self, devices: Sequence[str], *, system: str) -> list[str]:
+        """This will let devices be with another advanced metering system from now on, one message each."""
+        with self._cis.reading():
+            self._known(devices)
+            self._cis.record({"event": "moved", "devices": list(devices), "system": system})
+            return self._record(self._cis.planned("device_change", devices, bulk=False))
+
     def change_tariffs(self, devices: Sequence[str], *, tariff: str, since: str, bulk: bool = True) -> list[str]:
         """This will let all registers of devices count under a time of use from the local day `since` on."""
         with self._cis.reading():

@@ -6,7 +6,7 @@ the next one. A local time that occurs twice is true if it is in one of the two 
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -23,12 +23,21 @@ _BATCH = 500
 _NOT_FOUND = 404
 
 
-class Truth:
-    """This will verify the results `cis` has received, in a thread of its own, against `{url}/control/true`."""
+def truth_urls(said: Iterable[str]) -> dict[str, str]:
+    """This will read `[AMS=]URL`, as the command line says them, into URLs by metering system."""
+    pairs = (each.partition("=") if "=" in each.partition("://")[0] else ("", "", each) for each in said)
+    return {system: url.rstrip("/") for system, _, url in pairs}
 
-    def __init__(self, cis: Cis, url: str) -> None:
+
+class Truth:
+    """This will verify the results `cis` has received, in a thread of its own, against `{url}/control/true`.
+
+    `urls` are by the advanced metering system of a device; the one of "" is for those that are not named.
+    """
+
+    def __init__(self, cis: Cis, urls: Mapping[str, str]) -> None:
         self._cis = cis
-        self._url = f"{url.rstrip('/')}/control/true"
+        self._urls = urls
         self._client = httpx.Client(timeout=20.0, trust_env=False)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="truth", daemon=True)
@@ -59,6 +68,23 @@ class Truth:
                 self._stop.wait(1.0)
 
     def _verify(self, orders: Sequence[str]) -> None:
+        defects = []
+        for url, some in self._by_url(orders).items():
+            defects += self._defects(some, url=url)
+        self._cis.record({"event": "verified", "orders": list(orders), "defects": defects})
+
+    def _by_url(self, orders: Sequence[str]) -> dict[str, list[str]]:
+        """Part orders by who knows what their meters show; those nobody is named for are taken as they are."""
+        parts: dict[str, list[str]] = {}
+        with self._cis.reading():
+            for key in orders:
+                device = self._cis.view.devices.get(self._cis.view.orders[key].device)
+                url = self._urls.get("" if device is None else device.system, self._urls.get(""))
+                if url is not None:
+                    parts.setdefault(url, []).append(key)
+        return parts
+
+    def _defects(self, orders: Sequence[str], *, url: str) -> list[dict[str, str]]:
         queries: list[dict[str, str]] = []
         asked: list[tuple[str, Decimal, range]] = []
         for key in orders:
@@ -66,13 +92,13 @@ class Truth:
             if value is not None:
                 asked.append((key, value, range(len(queries), len(queries) + len(fresh))))
                 queries += fresh
-        shown = self._shown(queries)
+        shown = self._shown(queries, url=url)
         defects = []
         for key, value, places in asked:
             pairs = [(shown[place], shown[place + 1]) for place in places[::2]]
             if not any(low is not None and high is not None and low <= value <= high for low, high in pairs):
                 defects.append(self._defect(key, value, queries[places.start], pairs[0][0]))
-        self._cis.record({"event": "verified", "orders": list(orders), "defects": defects})
+        return defects
 
     def _queries(self, key: str) -> tuple[list[dict[str, str]], Decimal | None]:
         """Two questions per instant the local time can mean; none where the judge has found no time or value."""
@@ -90,12 +116,14 @@ class Truth:
         ends = [end for instant in instants for end in (instant, instant + timedelta(seconds=1))]
         return [{"serial": device.serial, "obis": order.obis, "at": stamp(end)} for end in ends], value
 
-    def _shown(self, queries: list[dict[str, str]]) -> list[Decimal | None]:
+    def _shown(self, queries: list[dict[str, str]], *, url: str) -> list[Decimal | None]:
         if not queries:
             return []
-        response = self._client.post(self._url, json={"queries": queries})
+        response = self._client.post(f"{url}/control/true", json={"queries": queries})
         if response.status_code == _NOT_FOUND and len(queries) > 1:
-            return [shown for query in queries for shown in self._shown([query])]  # one register nobody has: find it
+            return [
+                shown for query in queries for shown in self._shown([query], url=url)
+            ]  # one register nobody has: find it
         if response.status_code == _NOT_FOUND:
             return [None]
         values: list[dict[str, Any]] = response.raise_for_status().json()["values"]

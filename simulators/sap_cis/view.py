@@ -9,6 +9,7 @@ had answered for. Events (key `event`):
     removed    a device was taken from its point of delivery: {device, last_day}
     profiles   load profiles assigned to registers: {profiles: [...]}
     tariff     registers of devices count under a time of use: {devices: [...], tariff}
+    moved      other metering systems have devices: {devices: [...], system}
     forgotten  SAP was restored to a day before it heard of these: {devices: [...]}
     planned    a message to send: {uuid, process, form, items: [{key, uuid, ...}], due, after}, or {..., raw: true}
                one that somebody sends by hand
@@ -215,6 +216,10 @@ class View:
         for device in event["devices"]:
             for register in self.devices[device].registers:
                 register.tariff = event["tariff"]
+
+    def _move(self, event: Event) -> None:
+        for device in event["devices"]:
+            self.devices[device].system = event["system"]
 
     def _forget(self, event: Event) -> None:
         for device in event["devices"]:
@@ -467,6 +472,7 @@ _KINDS = {
     "profiles": "add_profiles",
     "removed": "remove",
     "tariff": "set_tariff",
+    "moved": "move",
     "forgotten": "forget",
     "planned": "plan",
     "built": "build",

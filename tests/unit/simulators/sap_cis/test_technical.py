@@ -118,6 +118,14 @@ class TestChanges:
         device = said(cis, uuid)["UtilitiesDevice"]
         assert device["IndividualMaterialManufacturerInformation"]["PartNumberID"] == "B"
 
+    def test_a_device_moves_to_another_metering_system_and_keeps_all_else(self, cis: Cis, work: TechnicalWork) -> None:
+        device, other = cis.view.devices.values()
+        [uuid] = work.move_devices([device.id], system="AM02")
+        told = said(cis, uuid)["UtilitiesDevice"]
+        assert told["SmartMeter"] == {"UtilitiesAdvancedMeteringSystemID": "AM02"}
+        assert told["IndividualMaterialManufacturerInformation"] == {"SerialID": device.serial}
+        assert (cis.view.devices[device.id].system, cis.view.devices[other.id].system) == ("AM02", "AM01")
+
     def test_a_device_nobody_knows_is_not_changed(self, cis: Cis, work: TechnicalWork) -> None:
         before = len(cis.view.sent)
         with pytest.raises(CannotOrder, match="no such device"):
