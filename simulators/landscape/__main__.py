@@ -21,14 +21,19 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from simulators.landscape.clients import Clients, ControlRefused
 from simulators.landscape.faults import FIELD_FAULTS
+from simulators.landscape.head_ends import FURTHER, Further, chosen, has_mover, simulated
 from simulators.landscape.processes import (
     CannotStart,
     Layout,
     Process,
+    further_process,
     head_end_process,
     mdus_process,
     new_layout,
+    row_of,
     sap_process,
+    start_all,
+    write_head_ends,
 )
 from simulators.landscape.report import Check, Judge, Report, show
 from simulators.landscape.scenario import FIRST_HOUR, Scenario, days_with_change
@@ -51,6 +56,12 @@ def arguments() -> argparse.ArgumentParser:
     add("--speed", type=float, default=60.0, help="upper bound of the clock's pace (default %(default)s)")
     add("--faults", default="", metavar="NAME,...|all", help="how SAP and the head end misbehave; see --list-faults")
     add("--list-faults", action="store_true", help="print every fault with a sentence and end")
+    add(
+        "--head-ends",
+        default="",
+        metavar="KIND,...|none",
+        help=f"further head ends with some meters each: {', '.join(each.kind for each in FURTHER)} (default: all)",
+    )
     add("--keep", action="store_true", help="keep database, journals and logs, and say where")
     add("--report", type=Path, metavar="FILE", help="write the whole report as JSON")
     add("--database-url", metavar="URL", help="an empty PostgreSQL database instead of a fresh SQLite file")
@@ -69,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         wanted = _wanted(options.faults)
+        further = chosen(options.head_ends)
     except ValueError as error:
         console.print(f"[red]{error}[/]")
         return 2
@@ -78,7 +90,11 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="mdus-demo-"))
     held = False
     try:
-        report = _run(options, wanted, folder, console)
+        there = simulated(further)
+        for each in further:
+            if each not in there:
+                console.print(f"left out: {each.kind}, of which there is no simulator")
+        report = _run(options, wanted, there, folder, console)
         show(report, console)
         if options.report:
             options.report.write_text(json.dumps(report.as_json(), indent=2))
@@ -99,8 +115,20 @@ def main(argv: list[str] | None = None) -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path, console: Console) -> Report:
-    layout = new_layout(folder, database_url=options.database_url)
+def _run(
+    options: argparse.Namespace,
+    wanted: dict[str, list[str]],
+    further: Sequence[Further],
+    folder: Path,
+    console: Console,
+) -> Report:
+    layout = new_layout(
+        folder,
+        database_url=options.database_url,
+        further=further,
+        meters=options.meters,
+        begin=options.meters + SPARES,
+    )
     zone = ZoneInfo(options.time_zone)
     began = time.monotonic()
     with _progress(console) as progress, contextlib.ExitStack() as stack:
@@ -114,21 +142,28 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
         days = days_with_change(zone, after=datetime.now(UTC))
         morning = datetime.combine(days[0], FIRST_HOUR, zone).astimezone(UTC)
         clients.mdus.post("/clock", speed=1.0, jump_to=morning.isoformat())
-        progress.update(bar, description="starting SAP and the head end")
+        progress.update(bar, description="starting SAP and the head ends")
         spoiling = [name for name in wanted["head end"] if FIELD_FAULTS[name].kinds == ("intervals",)]
         field = head_end_process(
             layout,
             seed=options.seed,
-            meters=options.meters + SPARES,
+            meters=options.meters + SPARES + has_mover(layout.shares),
             faults=",".join(name for name in wanted["head end"] if name not in spoiling),
             profiles="daily",
         )
         sap = sap_process(layout, seed=options.seed, faults=",".join(wanted["sap"]))
-        _started(stack, field)
-        _started(stack, sap)
+        others = [further_process(layout, share, seed=options.seed) for share in layout.shares]
+        for process in (field, sap, *others):
+            stack.callback(process.stop)
+        start_all((field, sap, *others))
+        if others:
+            # What MDUS has to know of them they say themselves; but they began by its clock, and it reads this once.
+            write_head_ends(layout, [row_of(layout, share) for share in layout.shares])
+            mdus.stop()
+            mdus.start()
 
         def watch() -> None:
-            for process in (mdus, field, sap):
+            for process in (mdus, field, sap, *others):
                 process.check()
 
         steering = Steering(clients, speed=options.speed, watch=watch)
@@ -141,6 +176,7 @@ def _run(options: argparse.Namespace, wanted: dict[str, list[str]], folder: Path
             operate=lambda *command: _operate(mdus, command),
             storm_limit=storm_limit,
             spares=SPARES,
+            shares=layout.shares,
             progress=lambda done, of, what: progress.update(bar, description=what, completed=done, total=of),
         )
         scenario.profiles.faults = spoiling
@@ -169,7 +205,7 @@ def _started(stack: contextlib.ExitStack, process: Process) -> None:
 def _all_ended(layout: Layout) -> Check:
     """Look whether anything still listens where the landscape did."""
     left = []
-    for url in (layout.mdus_url, layout.sap_url, layout.head_end_url):
+    for url in (layout.mdus_url, layout.sap_url, layout.head_end_url, *(share.url for share in layout.shares)):
         with contextlib.suppress(httpx.HTTPError):
             httpx.get(url, timeout=1.0, trust_env=False)
             left.append(url)

@@ -59,17 +59,18 @@ class Client:
 
 
 class Clients:
-    """The three processes of one landscape; `field` is the head end as MDUS sees it."""
+    """The processes of one landscape; `field` is the head end as MDUS sees it, `further` are the others by name."""
 
     def __init__(self, layout: Layout) -> None:
         self.mdus = Client(layout.mdus_url, user="sap", password=layout.sap_password)
         self.sap = Client(layout.sap_url)
         self.head_end = Client(layout.head_end_url)
         self.field = Client(layout.head_end_url, user="mdus", password=layout.head_end_password)
+        self.further = {share.head_end.name: Client(share.url) for share in layout.shares}
 
     def close(self) -> None:
         """This will close all connections."""
-        for client in (self.mdus, self.sap, self.head_end, self.field):
+        for client in (self.mdus, self.sap, self.head_end, self.field, *self.further.values()):
             client.close()
 
 

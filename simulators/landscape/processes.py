@@ -1,6 +1,7 @@
 """The processes of the landscape: on free ports with generated passwords, watched, and all stopped at the end."""
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -8,11 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
+
+from simulators.landscape.head_ends import Further, Share, shares
 
 _PATIENCE_SECONDS = 60.0
 _STOP_SECONDS = 15.0
@@ -48,13 +53,14 @@ class Process:
             )
         self.starts += 1
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            if self.running.poll() is not None:
-                raise CannotStart(f"{self.name} ended with code {self.running.returncode}:\n{self.log_end()}")
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(self.ready_url, timeout=2.0, trust_env=False).status_code == 200:
-                    return
-            time.sleep(0.05)
+        with httpx.Client(timeout=2.0, trust_env=False) as client:
+            while time.monotonic() < deadline:
+                if self.running.poll() is not None:
+                    raise CannotStart(f"{self.name} ended with code {self.running.returncode}:\n{self.log_end()}")
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.get(self.ready_url).status_code == 200:
+                        return
+                time.sleep(0.05)
         raise CannotStart(f"{self.name} does not answer at {self.ready_url}:\n{self.log_end()}")
 
     def check(self) -> None:
@@ -108,6 +114,7 @@ class Layout:
     mdus_port: int
     sap_port: int
     head_end_port: int
+    shares: tuple[Share, ...] = ()  # of further head ends
     time_zone: str = "Europe/Berlin"
     sap_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     mdus_password: str = field(default_factory=lambda: secrets.token_urlsafe(18))
@@ -130,15 +137,21 @@ class Layout:
         return f"http://127.0.0.1:{self.head_end_port}"
 
 
-def new_layout(folder: Path, *, database_url: str | None = None) -> Layout:
-    """This will choose free ports and passwords; the database is a fresh SQLite file unless a URL is given."""
-    mdus, sap, head_end = free_ports(3)
+def new_layout(
+    folder: Path, *, database_url: str | None = None, further: Sequence[Further] = (), meters: int = 0, begin: int = 0
+) -> Layout:
+    """This will choose free ports and passwords; the database is a fresh SQLite file unless a URL is given.
+
+    `further` head ends have shares of so many meters, which begin where `begin` says.
+    """
+    mdus, sap, head_end, *ports = free_ports(3 + len(further))
     return Layout(
         folder=folder,
         database_url=database_url or f"sqlite:///{folder / 'mdus.db'}",
         mdus_port=mdus,
         sap_port=sap,
         head_end_port=head_end,
+        shares=shares(further, meters=meters, begin=begin, ports=ports),
     )
 
 
@@ -153,24 +166,9 @@ def free_ports(count: int) -> list[int]:
 
 def mdus_process(layout: Layout, *, environment: Mapping[str, str] | None = None) -> Process:
     """This will describe MDUS: HTTP, workers and scheduler, on the steered clock."""
-    config = layout.folder / "config"
-    config.mkdir(exist_ok=True)
-    (config / "head_ends.toml").write_text(
-        f"""[[head_ends]]
-name = "meadow"
-kind = "rest"
-url = "{layout.head_end_url}"
-user = "mdus"
-password = "{layout.head_end_password}"
-callback_url = "{layout.mdus_url}/head-ends/meadow"
-callback_user = "meadow"
-callback_password = "{layout.callback_password}"
-ams_ids = ["AM01"]
-time_zone = "{layout.time_zone}"
-"""
-    )
+    write_head_ends(layout, [])
     settings = {
-        "MDUS_CONFIG": str(config),
+        "MDUS_CONFIG": str(_config(layout)),
         "MDUS_DATABASE__URL": layout.database_url,
         "MDUS_TIME_ZONE": layout.time_zone,
         "MDUS_AUTH__USER": "sap",
@@ -195,6 +193,56 @@ time_zone = "{layout.time_zone}"
     )
 
 
+def write_head_ends(layout: Layout, further: Sequence[Mapping[str, Any]]) -> None:
+    """This will write config/head_ends.toml: the head end with most of the meters, and rows of `further`."""
+    meadow = {"name": "meadow", "kind": "rest", "url": layout.head_end_url, "ams_ids": ["AM01"]}
+    text = "\n".join(_row(layout, each) for each in (meadow, *further))
+    (_config(layout) / "head_ends.toml").write_text(text)
+
+
+def row_of(layout: Layout, share: Share) -> dict[str, Any]:
+    """This will return the row of a further head end that runs: what the first line of its log says, and its name."""
+    for line in _log(layout, share).read_text(errors="replace").splitlines():
+        if line.startswith('{"listening"'):
+            row: dict[str, Any] = json.loads(line)["head_end"]
+            # So few meters need no calls side by side.
+            return {**row, "name": share.head_end.name, "ams_ids": [share.head_end.ams_id], "calls": 1}
+    raise CannotStart(f"the simulated head end {share.head_end.name} does not say what MDUS needs of it")
+
+
+def _row(layout: Layout, row: Mapping[str, Any]) -> str:
+    given = {
+        **row,
+        "user": "mdus",
+        "password": layout.head_end_password,
+        "callback_url": f"{layout.mdus_url}/head-ends/{row['name']}",
+        "callback_user": row["name"],
+        "callback_password": layout.callback_password,
+        "time_zone": layout.time_zone,
+    }
+    return "[[head_ends]]\n" + "".join(f"{name} = {_toml(value)}\n" for name, value in given.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(name)} = {_toml(each)}" for name, each in value.items() if each is not None)
+        return "{ " + ", ".join(pairs) + " }"
+    return json.dumps(value)
+
+
+def _config(layout: Layout) -> Path:
+    folder = layout.folder / "config"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def start_all(processes: Sequence[Process]) -> None:
+    """This will start processes side by side; raises CannotStart for the first that does not come up."""
+    if processes:
+        with ThreadPoolExecutor(len(processes)) as pool:
+            list(pool.map(Process.start, processes))
+
+
 def sap_process(layout: Layout, *, seed: int, faults: str) -> Process:
     """This will describe the simulated SAP."""
     return Process(
@@ -202,9 +250,10 @@ def sap_process(layout: Layout, *, seed: int, faults: str) -> Process:
         command=[
             *(sys.executable, "-m", "simulators.sap_cis"),
             *("--port", str(layout.sap_port), "--seed", str(seed), "--faults", faults),
-            *("--state", str(layout.folder / "sap.journal"), "--clock", f"{layout.mdus_url}/clock"),
+            *("--state", str(layout.folder / "sap.journal"), "--clock", f"{layout.mdus_url}/clock/rate"),
             *("--mdus-url", layout.mdus_url, "--user", "sap", "--own-user", "mdus", "--system", "AM01"),
             *("--sender", "S4HANA", "--time-zone", layout.time_zone, "--truth-url", layout.head_end_url),
+            *(part for each in layout.shares for part in ("--truth-url", f"{each.head_end.ams_id}={each.url}")),
             *("--parent", str(os.getpid())),
         ],
         environment={
@@ -226,7 +275,7 @@ def head_end_process(
         command=[
             *(sys.executable, "-m", "simulators.headend_rest"),
             *("--port", str(layout.head_end_port), "--seed", str(seed), "--meters", str(meters), "--faults", faults),
-            *("--state", str(layout.folder / "head_end.journal"), "--clock", f"{layout.mdus_url}/clock"),
+            *("--state", str(layout.folder / "head_end.journal"), "--clock", f"{layout.mdus_url}/clock/rate"),
             *("--callback-url", f"{layout.mdus_url}/head-ends/meadow", "--user", "mdus"),
             *("--callback-user", "meadow", "--time-zone", layout.time_zone, "--latency", str(latency)),
             *("--profiles", profiles, "--parent", str(os.getpid())),
@@ -239,6 +288,35 @@ def head_end_process(
         log=layout.folder / "head_end.log",
         ready_url=f"{layout.head_end_url}/control/activity",
     )
+
+
+def further_process(layout: Layout, share: Share, *, seed: int, latency: float = 3.0) -> Process:
+    """This will describe a further simulated head end; nothing goes wrong there."""
+    head_end = share.head_end
+    prefix = f"HEADEND_{head_end.kind.upper()}"
+    return Process(
+        name=f"simulated head end {head_end.name} ({head_end.kind})",
+        command=[
+            *(sys.executable, "-m", f"simulators.headend_{head_end.kind}", *head_end.options),
+            *("--port", str(share.port), "--seed", str(seed)),
+            *("--first", str(share.first), "--meters", str(share.meters)),
+            *("--state", str(layout.folder / f"{head_end.name}.journal"), "--clock", f"{layout.mdus_url}/clock/rate"),
+            *("--callback-url", f"{layout.mdus_url}/head-ends/{head_end.name}", "--user", "mdus"),
+            *("--callback-user", head_end.name, "--time-zone", layout.time_zone, "--latency", str(latency)),
+            *("--failure-rate", "0", "--event-rate", "0", "--profiles", "daily", "--parent", str(os.getpid())),
+        ],
+        environment={
+            **_clean_environment(),
+            f"{prefix}_PASSWORD": layout.head_end_password,
+            f"{prefix}_CALLBACK_PASSWORD": layout.callback_password,
+        },
+        log=_log(layout, share),
+        ready_url=f"{share.url}/control/activity",
+    )
+
+
+def _log(layout: Layout, share: Share) -> Path:
+    return layout.folder / f"{share.head_end.name}.log"
 
 
 def _clean_environment() -> dict[str, str]:

@@ -7,7 +7,7 @@ policy, what a profile holds by what truly passed.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -37,14 +37,22 @@ _OWN_TYPES = "1000"  # from here on MDUS tells of itself
 
 
 class EventProof:
-    """This will compare the events meters told with those SAP has."""
+    """This will compare the events meters told with those SAP has, but of devices that are `elsewhere`."""
 
-    def __init__(self, clients: Clients, scenario: Scenario, devices: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        clients: Clients,
+        scenario: Scenario,
+        devices: Mapping[str, Mapping[str, Any]],
+        *,
+        elsewhere: Collection[str] = (),
+    ) -> None:
         self._scenario = scenario
         self._devices = {device["serial"]: device for device in devices.values()}
         begin, end = scenario.at(0, 0), scenario.at(4, 0)
         self._told = list(_pages(clients, "/v1/events", "events", begin, end))
-        self._at_sap = clients.sap.get("/control/events")["events"]
+        at_sap = clients.sap.get("/control/events")["events"]
+        self._at_sap = [event for event in at_sap if event["device"] not in elsewhere]
         self._fates = list(clients.mdus.pages("/api/v1/events"))
         #: How many events at SAP are an event of the head end, by its id; and those that are none.
         self._counts, self._invented = self._matched()
@@ -146,7 +154,8 @@ class ProfileProof:
         self._clients = clients
         self._scenario = scenario
         self._devices = devices
-        self._profiles = clients.sap.get("/control/profiles")["profiles"]
+        profiles = clients.sap.get("/control/profiles")["profiles"]
+        self._profiles = [profile for profile in profiles if profile["device"] in devices]
         self._begin, self._end = scenario.at(1, 0), scenario.at(2, 0)
         self._day = scenario.day_names[1]
         self._unread = self._never_measured()

@@ -13,9 +13,11 @@ from rich.table import Table
 
 from simulators.landscape.billing import BillingProof
 from simulators.landscape.clients import Clients
+from simulators.landscape.mixed_proofs import MixedProof
+from simulators.landscape.process import Process
 from simulators.landscape.proofs import EventProof, ProfileProof, TechnicalProof
-from simulators.landscape.scenario import Process, Scenario
-from simulators.landscape.verdicts import Check, Fault, Report, Row
+from simulators.landscape.scenario import Scenario
+from simulators.landscape.verdicts import Check, Fault, HeadEnd, Report, Row
 
 
 class Judge:
@@ -37,11 +39,15 @@ class Judge:
         self._mdus_orders = list(clients.mdus.pages("/api/v1/orders"))
         self._field = {meter["serial"]: meter for meter in clients.head_end.get("/control/meters")["meters"]}
         self._sent = {message["uuid"]: message for message in sap.get("/control/messages")["sent"]}
-        self._proof_of_events = EventProof(clients, scenario, self._devices)
-        self._proof_of_profiles = ProfileProof(clients, scenario, self._devices)
-        self._proof_of_places = TechnicalProof(clients, scenario, self._devices)
-        self._proof_of_billing = BillingProof(clients, scenario, self._devices)
-        serials = {device["serial"] for device in self._devices.values()}
+        self._proof_of_head_ends = MixedProof(clients, scenario, self._devices, row=self._row)
+        elsewhere = self._proof_of_head_ends.elsewhere()
+        #: Of the head end that has most meters; the others are judged by themselves.
+        self._here = {name: device for name, device in self._devices.items() if name not in elsewhere}
+        self._proof_of_events = EventProof(clients, scenario, self._here, elsewhere=elsewhere)
+        self._proof_of_profiles = ProfileProof(clients, scenario, self._here)
+        self._proof_of_places = TechnicalProof(clients, scenario, self._here)
+        self._proof_of_billing = BillingProof(clients, scenario, self._here)
+        serials = {device["serial"] for device in self._here.values()}
         switches = clients.head_end.get("/control/switches")
         self._switches = {serial: switch for serial, switch in switches.items() if serial in serials}
         self._switch_counts = clients.head_end.get("/control/switch_counts")
@@ -61,6 +67,7 @@ class Judge:
             ],
             checks=list(self._checks()),
             faults=list(self._faults()),
+            head_ends=list(self._proof_of_head_ends.head_ends()),
         )
 
     # Rows ---------------------------------------------------------------------------------------------------------
@@ -164,6 +171,7 @@ class Judge:
             self._same_devices(),
             self._same_switch_states(),
             self._same_orders(),
+            *self._proof_of_head_ends.checks(),
             *self._proof_of_places.checks(),
             *self._proof_of_profiles.checks(),
             *self._proof_of_billing.checks(),
@@ -209,11 +217,13 @@ class Judge:
     def _same_devices(self) -> Check:
         ours = {(device["device_id"], device["serial_id"]) for device in self._mdus_devices}
         sap = {(device["id"], device["serial"]) for device in self._devices.values()}
+        here = {(device["id"], device["serial"]) for device in self._here.values()}
         field_ids = {(meter["device_id"], serial) for serial, meter in self._field.items() if meter["provisioned"]}
+        further = len(sap) - len(here)
         return Check(
             name="SAP = MDUS = head end: devices",
-            held=sap == ours == field_ids,
-            seen=f"{len(sap)} = {len(ours)} = {len(field_ids)}",
+            held=sap == ours and here == field_ids,
+            seen=f"{len(sap)} = {len(ours)} = {len(field_ids)}" + (f" + {further} elsewhere" if further else ""),
         )
 
     def _same_switch_states(self) -> Check:
@@ -238,7 +248,7 @@ class Judge:
         states: dict[str, str] = {}
         for document in sorted(self._documents.values(), key=lambda one: one["id"]):
             for device, result in document["devices"].items():
-                if result == "1":
+                if result == "1" and device in self._here:
                     states[device] = "disconnected" if document["category"] == "1" else "connected"
         return states
 
@@ -330,6 +340,37 @@ def _take(seconds: list[float], thing: Mapping[str, Any]) -> None:
         seconds.append(float(thing["seconds"]))
 
 
+def _show_head_ends(head_ends: Sequence[HeadEnd], console: Console) -> None:
+    table = Table(title="Further head ends: done of what was wanted", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("head end", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for name in ("devices", "readings", "switches", "re-\nfused*", "days of\nprofiles", "events"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for each in head_ends:
+        table.add_row(
+            each.name,
+            each.kind,
+            _of(*each.devices),
+            _of(each.readings.sent, each.readings.confirmed),
+            _of(each.switches.sent, each.switches.confirmed),
+            str(each.switches.refused),
+            _of(*each.days),
+            _of(*each.events),
+            "[green]held[/]" if each.held else "[red]NO[/]",
+        )
+    console.print(table)
+    for each in head_ends:
+        for reason in each.reasons:
+            console.print(f"  {each.name} refused: {reason}", style="dim", highlight=False, markup=False)
+        for note in (*each.readings.notes, *each.switches.notes, *each.notes)[:5]:
+            console.print(f"  {each.name}: {note}", style="yellow", highlight=False, markup=False)
+
+
+def _of(wanted: int, done: int) -> str:
+    return f"{done} of {wanted}" if wanted else "-"
+
+
 def show(report: Report, console: Console) -> None:
     """This will print the tables a newcomer reads."""
     days = f"{report.days[0]} to {report.days[-1]}"
@@ -348,6 +389,8 @@ def show(report: Report, console: Console) -> None:
         )
     console.print(table)
     console.print("  * as was meant, with the reason; failed: not done and explained; lost: neither", style="dim")
+    if report.head_ends:
+        _show_head_ends(report.head_ends, console)
     notes = [note for row in report.rows for note in row.notes]
     for note in notes[:10]:
         console.print(f"  {note}", style="yellow", highlight=False, markup=False)

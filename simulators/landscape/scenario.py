@@ -4,7 +4,6 @@ Day 1 is the day before a change to daylight saving, day 2 the day of 23 hours, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from random import Random
 from typing import Any
@@ -12,6 +11,9 @@ from zoneinfo import ZoneInfo
 
 from simulators.landscape.clients import Clients, stamp
 from simulators.landscape.events import EventActs
+from simulators.landscape.head_ends import Share
+from simulators.landscape.mixed import MixedActs
+from simulators.landscape.process import Process
 from simulators.landscape.profiles import ProfileActs
 from simulators.landscape.steering import Steering
 from simulators.landscape.technical import TechnicalActs
@@ -23,22 +25,6 @@ _DISCONNECT, _RECONNECT = 1, 2
 
 #: When the first day begins for the landscape.
 FIRST_HOUR = time(6)
-
-
-@dataclass(slots=True, kw_only=True)
-class Process:
-    """One business process of the run: the objects SAP created for it, and which of them are meant to be refused.
-
-    `refusals` maps an object's id to why MDUS must refuse it; everything else must succeed or be explained.
-    """
-
-    name: str
-    devices: list[str] = field(default_factory=list)
-    orders: list[str] = field(default_factory=list)
-    documents: list[str] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)  # UUIDs: each of their items is an object
-    refusals: dict[str, str] = field(default_factory=dict)
-    cancelled: set[str] = field(default_factory=set)
 
 
 def days_with_change(zone: ZoneInfo, *, after: datetime) -> tuple[date, date, date]:
@@ -70,6 +56,7 @@ class Scenario:
         progress: Callable[[int, int, str], None],
         storm_limit: int,
         spares: int = 0,
+        shares: Sequence[Share] = (),
     ) -> None:
         self.clients = clients
         self.steering = steering
@@ -85,6 +72,7 @@ class Scenario:
         self.technical = TechnicalActs(self)
         self.telling = EventActs(self)
         self.profiles = ProfileActs(self)
+        self.mixed = MixedActs(self, shares)
         self.processes: dict[str, Process] = {}
         self.resent: list[str] = []  # messages sent twice on purpose
         self.changed: list[str] = []  # messages sent again with other content
@@ -98,8 +86,11 @@ class Scenario:
         """This will run all three days and end in the morning after the last."""
         acts: Sequence[tuple[str, Callable[[], None]]] = (
             ("device initialization", self._initialize),
+            ("load profiles of further head ends", self.mixed.assign),
             ("load profiles", self.profiles.assign),
+            ("reading and disconnection at further head ends", self.mixed.begin),
             ("periodic and on-demand reading", self._first_readings),
+            ("reconnection at further head ends", self.mixed.reconnect),
             ("cancellation", self._cancel),
             ("disconnection", self._disconnect),
             ("reconnection", self._reconnect),
@@ -107,9 +98,12 @@ class Scenario:
             ("repeated messages", self._repeat),
             ("smart meter events", self.telling.tell),
             ("the day of the change", self._second_day),
+            ("stored values of further head ends", self.mixed.read_stored),
             ("technical change", self.technical.change),
             ("the last day", self._third_day),
+            ("a meter moves to another head end", self.mixed.move),
             ("device replacement", self.technical.replace),
+            ("reading of the meter that moved", self.mixed.read_moved),
             ("the last night", self._last_night),
         )
         for number, (what, act) in enumerate(acts):
@@ -121,7 +115,7 @@ class Scenario:
 
     def _initialize(self) -> None:
         """Most devices in bulk and in order, some with their four messages shuffled, a few one by one."""
-        meters = self.clients.head_end.get("/control/meters")["meters"]
+        meters = self.mixed.without_mover(self.clients.head_end.get("/control/meters")["meters"])
         known = len(meters) - self._spares
         self.meters, self.spares = self.profiles.measured(meters[:known]), meters[known:]
         singles = max(1, min(20, len(self.meters) // 20))
@@ -136,10 +130,14 @@ class Scenario:
             if meters:
                 made = self.clients.sap.post("/control/devices", meters=meters, profiles=True, **how)
                 process.devices += [device["id"] for device in made["devices"]]
+        self.mixed.initialize()
         self.steering.wait_for(self._all_registered, within=timedelta(hours=2), what="registration of all devices")
 
     def _all_registered(self) -> bool:
-        return bool(self.clients.sap.get("/control/view")["registered"] == len(self.meters))
+        registered = {
+            device["id"] for device in self.clients.sap.get("/control/devices")["devices"] if device["registered"]
+        }
+        return registered >= {*self._initialized(), *self.mixed.awaited()}
 
     def _first_readings(self) -> None:
         self.steering.run_until(self.at(0, 9))
@@ -252,15 +250,20 @@ class Scenario:
 
     def order(self, name: str, devices: Sequence[str], *, reason: str, on: int, source: str) -> list[str]:
         """This will order a reading of all registers of devices, scheduled for a day of the run."""
+        made = self.ordered(devices, reason=reason, on=on, source=source)
+        self.process(name).orders += made
+        return made
+
+    def ordered(self, devices: Sequence[str], *, reason: str, on: int, source: str) -> list[str]:
+        """This will order such a reading outside the business processes of the report."""
         made = self.clients.sap.post(
             "/control/reading_orders",
             devices=list(devices),
             reason=reason,
             scheduled_on=self.days[on].isoformat(),
             data_source=source,
-        )["orders"]
-        self.process(name).orders += made
-        return list(made)
+        )
+        return list(made["orders"])
 
     def _switch(
         self,

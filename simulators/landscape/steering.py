@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -111,12 +112,31 @@ class Steering:
             )
         )
         ours = sum(mdus["in_flight"].values())
-        return _Look(
+        look = _Look(
             now=instant(mdus["now"]),
             in_flight=ours + sap["in_flight"] + field["in_flight"],
             only_field=ours + sap["in_flight"] == 0,
             next_due=earliest(mdus["next_due"], sap["next_due"], field["next_due"]),
             what=f"MDUS {mdus['in_flight']}, SAP {sap['in_flight']}, head end {field['in_flight']}",
+        )
+        # Asked only when their word counts: six processes more that answer at every look would take their time.
+        return look if look.in_flight or look.overdue else self._look_further(look)
+
+    def _look_further(self, look: "_Look") -> "_Look":
+        """Ask the further head ends, too, whether the clock may jump, and how far."""
+        told = {
+            name: self._patiently(partial(client.get, "/control/activity"))
+            for name, client in self._clients.further.items()
+        }
+        if not told:
+            return look
+        dues = [stamp(look.next_due) if look.next_due else None, *(each["next_due"] for each in told.values())]
+        return _Look(
+            now=look.now,
+            in_flight=sum(each["in_flight"] for each in told.values()),
+            only_field=True,
+            next_due=earliest(*dues),
+            what=", ".join(f"{name} {each['in_flight']}" for name, each in told.items()),
         )
 
     def _book(self, look: "_Look") -> None:

@@ -27,6 +27,31 @@ class Row:
 
 
 @dataclass(slots=True, kw_only=True)
+class HeadEnd:
+    """One head end with a share of the meters: how many of what was wanted of it came about, and what is wrong.
+
+    `readings` and `switches` are as in `Row`; `days` counts load profiles of whole days, told complete and true.
+    """
+
+    name: str
+    kind: str
+    devices: tuple[int, int] = (0, 0)  # wanted, done
+    readings: Row
+    switches: Row
+    days: tuple[int, int] = (0, 0)
+    events: tuple[int, int] = (0, 0)
+    reasons: list[str] = field(default_factory=list)  # why switches were refused, as SAP was told
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def held(self) -> bool:
+        """Whether all of it came about, or was refused as was meant."""
+        pairs = (self.devices, self.days, self.events)
+        is_done = all(wanted == done for wanted, done in pairs) and bool(self.devices[0])
+        return is_done and self.readings.held and self.switches.held and not self.notes
+
+
+@dataclass(slots=True, kw_only=True)
 class Check:
     """One statement that must hold, and what was seen."""
 
@@ -57,11 +82,12 @@ class Report:
     rows: list[Row]
     checks: list[Check]
     faults: list[Fault]
+    head_ends: list[HeadEnd] = field(default_factory=list)
 
     @property
     def held(self) -> bool:
         """Whether everything held."""
-        parts = (*self.rows, *self.checks, *self.faults)
+        parts = (*self.rows, *self.checks, *self.faults, *self.head_ends)
         return all(part.held for part in parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -77,5 +103,6 @@ class Report:
                 fault.name: {"fired": fault.fired, "hits": fault.hits, "led_to": fault.led_to, "held": fault.held}
                 for fault in self.faults
             },
+            "head_ends": {each.name: {**asdict(each), "held": each.held} for each in self.head_ends},
             "checks": [asdict(check) for check in self.checks],
         }
