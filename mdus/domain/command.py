@@ -141,3 +141,12 @@ def called_back(commands: Iterable[Command], *, reason: str, now: datetime) -> t
         for command in commands
         if command.status is CommandStatus.READY
     )
+
+
+def called_back_anew(commands: Iterable[Command], *, reason: str, now: datetime) -> tuple[Command, ...]:
+    """Return those of the commands that have not left and whose owner asks again, called back; others end alone.
+
+    Documents ask whoever serves their meter; a device is provisioned where it goes.
+    """
+    anew = (each for each in commands if each.owner_kind is OwnerKind.DOCUMENT or each.kind is CommandKind.PROVISION)
+    return called_back(anew, reason=reason, now=now)

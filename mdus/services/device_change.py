@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 
 from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
-from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, called_back
+from mdus.domain.command import Command, CommandStatus, called_back_anew
 from mdus.domain.end_device import EndDevice, device_arrival
 from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
@@ -128,12 +128,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         uow.load(EndDevice, ("head_end", "serial_id"), {(name, serial) for name, serial in moves if name is not None}),
         uow.load(Register, by_id, keys),
         uow.load(DeviceLocation, by_id, keys),
-        uow.load(
-            Command,
-            (*by_id, "status"),
-            {(*key, CommandStatus.READY.value) for key in keys},
-            lock=False,
-        ),
+        uow.load(Command, (*by_id, "status"), {(*key, CommandStatus.READY.value) for key in keys}, lock=False),
     )
 
 
@@ -145,9 +140,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - An end of 9999-12-31 is open, any other is the last day; one that was set is taken back by sending it open. The
       validity holds at least one day and no register starts after it.
     - The start moves only while the meter is in stock, that is without registers and location: orders rest on it later.
-    - Another metering system moves the device to the head end that stands for it, which is told of the meter; there the
-      serial number has to be free. The same one moves nothing, whatever has been configured since. Readings that the
-      old head end was not asked for yet are taken back, so that their documents ask the new one.
+    - Another metering system moves the device to its head end, which is told of it; there the serial number has to be
+      free. What the old one was not asked yet is taken back. The same system moves nothing, whatever is configured.
     - What the field has told of the meter stays.
     """
     sender = request.origin.sender_system
@@ -164,30 +158,18 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Done()
     registers = known.find(Register, sender_system=sender, device_id=request.device_id)
     _check(device, stored=stored, registers=registers, known=known)
-    changes: list[Change] = [device]
     # The command's key says what the head end is told: unless that is new, the store has the command already.
     command = provision(device, registers, test_data=request.origin.test_data, now=now)
-    if command is not None:
-        changes.append(command)
+    changes: list[Change] = [device] if command is None else [device, command]
     if device.head_end != stored.head_end:
-        waiting = known.find(Command, sender_system=sender, device_id=request.device_id, status=CommandStatus.READY)
-        anew = [each for each in waiting if each.head_end == stored.head_end and _is_wanted_anew(each)]
-        changes += called_back(anew, reason=f"The device is served by {device.head_end} now", now=now)
+        waiting = known.find(Command, sender_system=sender, device_id=request.device_id, head_end=stored.head_end)
+        changes += called_back_anew(waiting, reason=f"The device is served by {device.head_end} now", now=now)
     return Done(changes=tuple(changes))
 
 
-def _is_wanted_anew(command: Command) -> bool:
-    """Tell whether a command's owner asks for it again: others end when they would leave, and say so."""
-    return command.owner_kind is OwnerKind.DOCUMENT or command.kind is CommandKind.PROVISION
-
-
 def _changed(stored: EndDevice, request: Request, *, policy: Policy) -> EndDevice:
-    told: dict[str, object] = {
-        "valid_from": request.start_on,
-        "manufacturer_id": request.manufacturer_id,
-        "manufacturer_part_id": request.manufacturer_part_id,
-        "manufacturer_serial_id": request.manufacturer_serial_id,
-    }
+    of_manufacturer = ("manufacturer_id", "manufacturer_part_id", "manufacturer_serial_id")
+    told = {"valid_from": request.start_on} | {name: getattr(request, name) for name in of_manufacturer}
     changed: dict[str, object] = {name: value for name, value in told.items() if value is not None}
     if request.end_on is not None:
         changed["valid_to"] = None if request.end_on == date.max else request.end_on + timedelta(days=1)

@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -441,7 +441,7 @@ class HeadEndWorker:
             calls.setdefault((each.command.kind, each.correlation or ""), []).append(each)
         for (kind, correlation), commands in calls.items():
             # The attempt was counted when it began.
-            begun = tuple(_before_attempt(each) for each in commands)
+            begun = tuple(replace(each, attempts=each.attempts - 1) for each in commands)
             batch = Batch(kind=kind, correlation=correlation, commands=[each.command for each in begun])
             call = Call(batch=batch, lease_token=lease_token, commands=begun)
             log.warning("call_recovered", head_end=name, correlation=correlation, kind=kind, commands=len(commands))
@@ -500,13 +500,3 @@ class HeadEndWorker:
 def correlation_of(commands: Sequence[Claimed]) -> str:
     """Return the id of a call: the same commands in the same attempts give the same."""
     return str(uuid.uuid5(_NAME_SPACE, ",".join(f"{each.id}:{each.attempts + 1}" for each in commands)))
-
-
-def _before_attempt(claimed: Claimed) -> Claimed:
-    return Claimed(
-        id=claimed.id,
-        command=claimed.command,
-        attempts=claimed.attempts - 1,
-        correlation=claimed.correlation,
-        token=claimed.token,
-    )
