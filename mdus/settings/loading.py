@@ -154,7 +154,8 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str]) -> None:
             continue
         key = _key_of_variable(variable, draft)
         depth = 3 if key[0] in draft.tables else 1 if _shape_of(key[:1]) is None and key[0] != "time_zones" else 2
-        if len(key) != depth:
+        is_option = depth == 3 and len(key) == 4 and key[2] == "options"  # a setting of a row's own kind
+        if len(key) != depth and not is_option:
             mend = _nearest(variable, map(variable_of, draft.origins))
             draft.report(f"{variable} names no setting", where="environment", mend=mend)
             continue

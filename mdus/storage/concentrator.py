@@ -191,7 +191,8 @@ def is_behind(names: Any) -> Any:
 def is_out_of_reach(*, needs_concentrator: bool) -> Any:
     """Return the condition that a command cannot leave: its meter's concentrator is away, or needed and not known."""
     table, meter, there = COMMAND.table, CONCENTRATOR_METER, CONCENTRATOR
-    away = is_behind(select(there.c.name).where(there.c.head_end == table.c.head_end, there.c.is_online.is_(False)))
+    gone = select(there.c.name).where(there.c.head_end == table.c.head_end, there.c.is_online.is_(False))
+    away = is_behind(gone.correlate(table))
     if not needs_concentrator:
         return away
     is_found = (

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Integer, bindparam, func, null, or_, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mdus.domain.command import CommandStatus
@@ -51,15 +51,21 @@ class Packed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """A stored delivery with its body as it came."""
+    """A stored delivery; its body as it came is unpacked when it is asked for, for there may be many."""
 
     id: int
     head_end: str
     topic: str
     correlation: str
-    body: bytes
+    data: bytes  # zlib
     received_at: datetime
     attempts: int
+
+    @property
+    def body(self) -> bytes:
+        """Return the body as it came."""
+        return zlib.decompress(self.data)
+
     read_by: str | None = None  # the version of the tables it was read by before
 
 
@@ -108,14 +114,14 @@ def is_stored(connection: Connection, packed: Packed, *, head_end: str) -> bool:
 
 
 def waiting(connection: Connection, *, now: datetime, shown_after: timedelta, limit: int) -> list[Delivery]:
-    """Return deliveries to look at, oldest first: new ones, and unmatched ones whose pause or whose patience ended."""
+    """Return deliveries to look at, oldest first: new ones, then unmatched ones whose pause or whose patience ended."""
     return [
         Delivery(
             id=row.id,
             head_end=row.head_end,
             topic=row.topic,
             correlation=row.correlation,
-            body=zlib.decompress(row.data),
+            data=row.data,
             received_at=row.received_at,
             attempts=row.attempts,
             read_by=row.read_by,
@@ -141,7 +147,8 @@ def _waiting() -> Any:
             _TABLE.c.read_by,
         )
         .where(DELIVERY_IS_OPEN, or_(due, given_up))
-        .order_by(_TABLE.c.id)
+        # What waits for a meter or a call holds up nothing that has not been looked at yet.
+        .order_by(case((_TABLE.c.status == DeliveryStatus.READY.value, 0), else_=1), _TABLE.c.id)
         .limit(bindparam("most", type_=Integer))
     )
 

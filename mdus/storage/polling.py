@@ -112,6 +112,12 @@ def stop(connection: Connection, command_ids: Collection[int]) -> None:
         connection.execute(update(_TABLE).where(among(connection, [_TABLE.c.id], ids)).values(poll_at=None))
 
 
+def forget(connection: Connection, *, now: datetime) -> None:
+    """Let go of results that were asked for in vain long enough: each look at what is to be asked for reads them."""
+    is_given_up = and_(COMMAND_IS_POLLED, _TABLE.c.answer_by <= wanted_from(now))
+    connection.execute(update(_TABLE).where(is_given_up).values(poll_at=None))
+
+
 def note_asked(connection: Connection, head_end: str, tokens: Collection[str], *, now: datetime) -> None:
     """Note that the head end was asked for these overdue results: `due_at` of an accepted command says when."""
     if tokens:

@@ -359,6 +359,15 @@ def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> Non
     wake_owners(connection, [each.command_key for each in ended])
 
 
+def doubtful(connection: Connection, claimed: Sequence[Claimed]) -> frozenset[int]:
+    """Return the commands of which an attempt may have been carried out, by id."""
+    if not claimed:
+        return frozenset()
+    is_one = among(connection, [COMMAND_INTENT.c.command_id], [(each.id,) for each in claimed])
+    query = select(COMMAND_INTENT.c.command_id).where(is_one, COMMAND_INTENT.c.outcome == "uncertain").distinct()
+    return frozenset(connection.scalars(query))
+
+
 def close_intents(
     connection: Connection,
     correlation: str,
@@ -388,7 +397,10 @@ def claim_overdue(connection: Connection, head_end: str, *, now: datetime, limit
             DELIVERY_IS_OPEN,
             deliveries.c.status == "ready",
             deliveries.c.head_end == _TABLE.c.head_end,
-            or_(deliveries.c.correlation == _TABLE.c.correlation, deliveries.c.received_at <= _TABLE.c.answer_by),
+            or_(
+                deliveries.c.correlation.in_([_TABLE.c.correlation, _TABLE.c.token]),
+                deliveries.c.received_at <= _TABLE.c.answer_by,
+            ),
         )
         .exists()
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from mdus.domain.command import CommandStatus
-from mdus.storage import submission
+from mdus.storage import polling, submission
 from mdus.storage.session import Database
 from mdus.storage.submission import Ended
 from mdus.workers.head_end import HeadEndWorker
@@ -28,6 +28,7 @@ def command_timeouts(database: Database, workers: Mapping[str, HeadEndWorker], *
     overdue = sum(worker.timeouts(now) for worker in workers.values())
     stranded = 0
     with database.begin() as uow:
+        polling.forget(uow.connection, now=now)
         for each in submission.claim_stranded(uow.connection, list(workers), now=now, limit=_SETTLED_AT_ONCE):
             stranded += 1
             ended = Ended(

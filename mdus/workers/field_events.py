@@ -70,9 +70,12 @@ class _Batch:
     concentrators: list[tuple[str, ConcentratorTold]] = field(default_factory=list)  # with their head end
 
 
-def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int, list[str]]:
+def take_in(
+    uow: UnitOfWork, told: Sequence[Told], *, now: datetime, given_up: frozenset[int] = frozenset()
+) -> dict[int, list[str]]:
     """Write what these deliveries tell; returns, by delivery, what found no place yet and why.
 
+    Values in a result that belongs to no command are taken, as if told unasked, once its delivery is `given_up`.
     Commands are held before device statuses are written, always in this order, so that workers do not wait in a circle.
     """
     batch, began = _Batch(), time.time_ns()
@@ -109,6 +112,10 @@ def take_in(uow: UnitOfWork, told: Sequence[Told], *, now: datetime) -> dict[int
         reason = _mismatch(each, result, claimed, correlations)
         if claimed is None or reason is not None:
             batch.taken.note_unplaced(each.delivery_id, reason or "")
+            if claimed is None and each.delivery_id in given_up:
+                ours.append(replace(each, events=result.intervals))
+                for reading in result.readings:
+                    _take_reading(batch, each, reading, devices)
         else:
             ours.append(replace(each, events=result.intervals))
             is_late = _take_result(batch, each, result, claimed, now=now)
@@ -176,7 +183,7 @@ def _devices(uow: UnitOfWork, told: Sequence[Told]) -> dict[tuple[str, str], Kno
             event.serial_id
             for event in each.events
             if isinstance(event, FieldReading | FieldIntervals | FieldAlarm | Heard)
-            or (isinstance(event, CommandResult) and event.intervals)
+            or (isinstance(event, CommandResult) and (event.intervals or event.readings))
         }
         serials.setdefault(each.head_end, set()).update(names)
     return {

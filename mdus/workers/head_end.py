@@ -28,7 +28,7 @@ from typing import Final
 import structlog
 
 from mdus.domain.clock import Clock
-from mdus.domain.command import CommandKind, CommandStatus
+from mdus.domain.command import HARMS_WHEN_LATE, CommandKind, CommandStatus
 from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import GovernorRules
 from mdus.domain.head_end import Batch, HeadEnd, RawDelivery, Submission
@@ -97,6 +97,7 @@ class Call:
     batch: Batch
     lease_token: str
     commands: tuple[Claimed, ...]
+    begun: float = 0.0  # on the monotonic clock
     messages: frozenset[str] = frozenset()  # of SAP's, that ordered it: told only where there are traces
 
 
@@ -156,9 +157,10 @@ class HeadEndWorker:
             moved += self.timeouts(now) if work.overdue else 0
             with self._looking:
                 call, handled = self._begin_first(work.kinds)
-        moved += self._poll() if work.polled else 0
+        # Nothing comes between the permission to leave and the leaving.
         if call is not None:
             self._make(call)
+        moved += self._poll() if work.polled else 0
         return moved + handled
 
     def take_only(self, takes: frozenset[CommandKind]) -> None:
@@ -236,6 +238,10 @@ class HeadEndWorker:
 
     def _call(self, call: Call) -> None:
         answer: Submission | None
+        if self._monotonic() - call.begun > self._lease.total_seconds() / 2:
+            # Held up since it was permitted: by now another may be finding out what became of it.
+            self._settle_transient(call, reason="it was not given away in time")
+            return
         try:
             with tracing.span("submit", lambda: call.messages, head_end=self.head_end.name, kind=call.batch.kind.value):
                 answer = self.head_end.submit(call.batch)
@@ -286,6 +292,7 @@ class HeadEndWorker:
                 batch=batch,
                 lease_token=str(uuid.uuid4()),
                 commands=tuple(leaving),
+                begun=self._monotonic(),
                 messages=messages or frozenset(),
             )
             submission.begin_call(
@@ -415,14 +422,22 @@ class HeadEndWorker:
                 text = f"it is not known whether the head end took it: {reason}"[:500]
                 self._end(uow, ours, status=CommandStatus.UNCERTAIN, now=now, code="UNCERTAIN", text=text)
             else:
-                self._try_again(uow, ours, now=now, reason=reason)
+                self._try_again(uow, ours, now=now, reason=reason, is_uncertain=True)
             submission.close_intents(uow.connection, call.batch.correlation, outcome="uncertain", now=now)
 
-    def _try_again(self, uow: UnitOfWork, ours: Sequence[Claimed], *, now: datetime, reason: str) -> None:
+    def _try_again(
+        self, uow: UnitOfWork, ours: Sequence[Claimed], *, now: datetime, reason: str, is_uncertain: bool = False
+    ) -> None:
         # `attempts` was read before this attempt was counted.
         exhausted = [each for each in ours if self._retry.is_exhausted(each.attempts + 1)]
         text = f"given up after {self._retry.attempts} attempts: {reason}"[:500]
-        self._end(uow, exhausted, status=CommandStatus.FAILED, now=now, code="UNREACHABLE", text=text)
+        doubtful = {each.id for each in exhausted} if is_uncertain else submission.doubtful(uow.connection, exhausted)
+        for in_doubt, status in ((False, CommandStatus.FAILED), (True, CommandStatus.UNCERTAIN)):
+            # A read that came to nothing is a failure whatever the meter did; a restraint may be in force.
+            some = [
+                each for each in exhausted if (each.id in doubtful and each.command.kind in HARMS_WHEN_LATE) is in_doubt
+            ]
+            self._end(uow, some, status=status, now=now, code="UNREACHABLE", text=text)
         again = [each for each in ours if not self._retry.is_exhausted(each.attempts + 1)]
         # One pause for all with the same number of attempts: the batch stays together.
         pauses = {attempts: self._retry.delay(attempts + 1) for attempts in {each.attempts for each in again}}

@@ -7,8 +7,9 @@ and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -43,20 +44,38 @@ def run(
     """
     parts = []
     for name, head_end in head_ends.items():
-        try:
-            early = since - OVERLAP
-            fetched = _stored(database, head_end, head_end.snapshots(period_from=early, period_to=now), now=now)
-            fetched += _results(database, head_end, now=now, answer_by=now + results_within)
-            fetched += _stored(database, head_end, head_end.events(period_from=early, period_to=now), now=now)
-            for period_from, period_to in ((early, min(now - OVERLAP, since)), (since, now)):
-                pages = head_end.intervals(period_from=period_from, period_to=period_to)
-                fetched += _stored(database, head_end, pages, now=now)
-        except (TransientError, UncertainError) as error:
-            log.warning("head_end_not_polled", head_end=name, reason=str(error))
-            parts.append(f"{name}: {error}")
-        else:
-            parts.append(f"{name}: {fetched} new deliveries")
+        fetched, errors = 0, []
+        for fetch in _fetches(database, head_end, now=now, since=since, answer_by=now + results_within):
+            try:
+                fetched += fetch()
+            except (TransientError, UncertainError, ValueError, ArithmeticError) as error:
+                log.warning("head_end_not_polled", head_end=name, reason=str(error))
+                errors.append(str(error))
+        parts.append(
+            f"{name}: {'; '.join([*errors, *([f'{fetched} new deliveries'] if fetched or not errors else [])])}"
+        )
     return "; ".join(parts) or "no head end is configured"
+
+
+def _fetches(
+    database: Database, head_end: HeadEnd, *, now: datetime, since: datetime, answer_by: datetime
+) -> Iterator[Callable[[], int]]:
+    """Yield what is to be fetched, each by a call of its own: one that fails keeps nothing of the others back."""
+    early = since - OVERLAP
+    yield lambda: _stored(database, head_end, head_end.snapshots(period_from=early, period_to=now), now=now)
+    with database.read() as uow:
+        tokens = polling.open_tokens(uow.connection, head_end.name, answer_by=answer_by, limit=_CALLS)
+    for token in tokens:
+        yield partial(_results, database, head_end, token, now=now)
+    yield lambda: _stored(database, head_end, head_end.events(period_from=early, period_to=now), now=now)
+    for period_from, period_to in ((early, min(now - OVERLAP, since)), (since, now)):
+        yield partial(_intervals, database, head_end, period_from, period_to, now=now)
+
+
+def _intervals(
+    database: Database, head_end: HeadEnd, period_from: datetime, period_to: datetime, *, now: datetime
+) -> int:
+    return _stored(database, head_end, head_end.intervals(period_from=period_from, period_to=period_to), now=now)
 
 
 def _stored(database: Database, head_end: HeadEnd, pages: Iterable[RawDelivery], *, now: datetime) -> int:
@@ -69,12 +88,7 @@ def _stored(database: Database, head_end: HeadEnd, pages: Iterable[RawDelivery],
     return stored
 
 
-def _results(database: Database, head_end: HeadEnd, *, now: datetime, answer_by: datetime) -> int:
-    with database.read() as uow:
-        tokens = polling.open_tokens(uow.connection, head_end.name, answer_by=answer_by, limit=_CALLS)
-    stored = 0
-    for token in tokens:
-        packed = [delivery.pack(each) for each in head_end.results(token)]
-        with database.begin() as uow:
-            stored += delivery.store(uow.connection, packed, head_end=head_end.name, now=now)
-    return stored
+def _results(database: Database, head_end: HeadEnd, token: str, *, now: datetime) -> int:
+    packed = [delivery.pack(each) for each in head_end.results(token)]
+    with database.begin() as uow:
+        return delivery.store(uow.connection, packed, head_end=head_end.name, now=now)

@@ -89,6 +89,7 @@ class ReadingsWorker:
         self._note_tables(now=now)
         readable: list[tuple[Delivery, Told]] = []
         unreadable: list[tuple[Delivery, str]] = []
+        failed: list[tuple[Delivery, Exception]] = []
         events = 0
         for each in found:
             try:
@@ -97,14 +98,19 @@ class ReadingsWorker:
             except ValueError as error:
                 unreadable.append((each, str(error)))
                 continue
+            except Exception as error:  # the worker loop: a defect of a codec holds up nobody else
+                failed.append((each, error))
+                continue
             readable.append((each, told))
             events += len(told.events)
             if events >= _EVENTS:
                 break
         for each, reason in unreadable:
             self._bury(each, kind="delivery_unreadable", note=reason, now=now)
+        for each, defect in failed:
+            self._note_defect(each, defect, now=now)
         self._take(readable, now=now)
-        return len(readable) + len(unreadable)
+        return len(readable) + len(unreadable) + len(failed)
 
     def decoded(self, raw: RawDelivery, *, head_end: str) -> tuple[FieldEvent, ...]:
         """Return what a delivery tells; raises ValueError when nothing of it can be read."""
@@ -137,7 +143,7 @@ class ReadingsWorker:
                     head_end=head_end,
                     topic=raw.topic,
                     correlation=raw.correlation,
-                    body=raw.body,
+                    data=packed.data,
                     received_at=now,
                     attempts=0,
                 )
@@ -193,7 +199,8 @@ class ReadingsWorker:
         """Take a batch in and note what became of each delivery; returns what found no place yet, by delivery."""
         held = delivery.hold(uow.connection, [each.id for each, _ in batch])
         ours = [(each, told) for each, told in batch if each.id in held]
-        unplaced = take_in(uow, [told for _, told in ours], now=now)
+        given_up = frozenset(each.id for each, _ in ours if now - each.received_at >= SHOWN_AFTER)
+        unplaced = take_in(uow, [told for _, told in ours], now=now, given_up=given_up)
         unreadable = {each.id: note for each, told in ours if (note := _unreadable(told)) is not None}
         done = [each.id for each, _ in ours if each.id not in unplaced and each.id not in unreadable]
         delivery.finish(uow.connection, done, read_by=self._read_by)
@@ -230,7 +237,7 @@ class ReadingsWorker:
 
     def _note_defect(self, each: Delivery, error: Exception, *, now: datetime) -> None:
         attempt = each.attempts + 1
-        log.exception("delivery_failed", head_end=each.head_end, delivery=each.id, attempt=attempt)
+        log.error("delivery_failed", head_end=each.head_end, delivery=each.id, attempt=attempt, exc_info=error)
         note = f"{type(error).__name__}: {error}"
         if self._retry.is_exhausted(attempt):
             self._bury(each, kind="delivery_failed", note=f"given up after {attempt} attempts: {note}", now=now)

@@ -120,6 +120,11 @@ class TestLayers:
         assert settings.http.port == 9000
         assert settings.http.host == "127.0.0.1"
 
+    def test_the_environment_changes_an_option_of_a_kind_of_head_end(self, write: Write) -> None:
+        row = '[[head_ends]]\nname = "north"\nkind = "mqtt"\noptions = { version = "5", client_id = "a" }\n'
+        environ = {**write("head_ends.toml", row), "MDUS_HEAD_ENDS__NORTH__OPTIONS__VERSION": "3.1.1"}
+        assert load_settings(environ).head_ends[0].options == {"version": "3.1.1", "client_id": "a"}
+
     def test_the_environment_wins_over_a_file(self, write: Write) -> None:
         environ = {**write("any.toml", "[http]\nport = 9000\n"), "MDUS_HTTP__PORT": "9001"}
         settings = load_settings(environ)

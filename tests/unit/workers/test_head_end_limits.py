@@ -179,6 +179,18 @@ class TestAConcentrator:
 
         assert [batch.concentrators for batch in head_end.batches] == [{"1": "a"}]
 
+    def test_of_another_head_end_of_the_same_name_is_another(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        told(field, "a", "1")
+        gone = ConcentratorTold(concentrator="a", at=field.clock.now(), is_online=False, serials=("9",))
+        with field.database.begin() as uow:
+            note_concentrators(uow.connection, [("village", gone)])
+        field.device("9", "109", registers=False)
+        field.command(CommandKind.READ_ON_DEMAND, device_id="109", serial_id="9", head_end="village")
+        ask(field, "1")
+        drain(field, Limits(per_concentrator=1))
+
+        assert head_end.told_of == [["1"]]
+
     def test_is_needed_where_the_kind_says_so(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         ask(field, "1")
         limits = Limits(needs_concentrator=True)

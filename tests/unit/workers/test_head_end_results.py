@@ -12,8 +12,17 @@ from sqlalchemy import select, update
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import SwitchState
-from mdus.domain.head_end import CommandResult, ConcentratorTold, FieldReading, ResultsReady, Submission
+from mdus.domain.head_end import (
+    CommandResult,
+    ConcentratorTold,
+    FieldEvent,
+    FieldReading,
+    RawDelivery,
+    ResultsReady,
+    Submission,
+)
 from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage import delivery
 from mdus.storage.command import COMMAND
 from mdus.storage.concentrator import CONCENTRATOR, concentrators_of
@@ -68,6 +77,54 @@ class TestAtOnce:
         turn(field)
 
         assert field.stored(command).status is CommandStatus.DONE
+
+
+class TestADelivery:
+    def test_that_breaks_its_codec_holds_up_no_other(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        decode = head_end.decode
+
+        def breaking(raw: RawDelivery) -> Iterator[FieldEvent]:
+            if raw.body == b"broken":
+                raise OverflowError("date value out of range")
+            return decode(raw)
+
+        field.readings._decoders = {"city": breaking}
+        head_end.tells["done"] = [result(token="t-1")]
+        for name in ("broken", "done"):
+            push(field, name)
+        turn(field)
+
+        assert field.stored(command).status is CommandStatus.DONE
+        assert field.deliveries() == ["dead", "done"]
+
+    def test_that_waits_holds_up_no_new_one(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        for number in range(60):
+            head_end.tells[f"stray{number}"] = [result(token=f"nobody's {number}")]
+            push(field, f"stray{number}")
+        turn(field)
+        head_end.tells["done"] = [result(token="t-1")]
+        push(field, "done")
+        field.readings.turn()
+
+        assert field.stored(command).status is CommandStatus.DONE
+
+    def test_that_finds_no_command_tells_its_values_in_the_end(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        reading = FieldReading(
+            serial_id=SERIAL, reading_type=ENERGY, measured_at=field.clock.now(), value=Decimal("7.5"), unit="kWh"
+        )
+        head_end.tells["stray"] = [result(correlation="foreign", readings=(reading,))]
+        push(field, "stray")
+        turn(field)
+        assert field.all(MeterReading) == []
+
+        field.clock.advance(hours=25)
+        turn(field)
+        assert [each.value for each in field.all(MeterReading, origin=ReadingOrigin.SNAPSHOT)] == [Decimal("7.5")]
+        assert field.deliveries() == ["dead"]
 
 
 class TestByCall:
@@ -231,6 +288,18 @@ class TestPolls:
 
         assert field.stored(command).status is CommandStatus.DONE
 
+    def test_come_after_what_has_been_permitted_to_leave(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        _let_be_due(field)
+        _, switch = field.switch()
+        given_before: list[int] = []
+        head_end.results = lambda token: given_before.append(len(head_end.batches)) or ()  # type: ignore[assignment,func-returns-value]
+        field.worker.turn()
+
+        assert given_before == [2], "the switch waited for results between its permission and the call"
+        assert field.stored(switch).status is CommandStatus.ACCEPTED
+
     def test_stop_when_all_has_been_told(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         field.command(CommandKind.READ_ON_DEMAND)
         head_end.known["t-1"], head_end.tells["done"] = ["done"], [result(token="t-1")]
@@ -295,3 +364,25 @@ def _let_be_due(field: Field) -> None:
         uow.connection.execute(
             update(table).where(table.c.poll_at.is_not(None)).values(poll_at=field.clock.now().replace(year=2020))
         )
+
+
+class TestARestraint:
+    def test_that_may_be_in_force_is_not_told_as_refused(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.LIMIT_DEMAND, parameters=(("limit_kw", "3"),))
+        head_end.fails = UncertainError("no answer")
+        for _ in range(6):
+            field.real += 3600
+            field.worker.turn()
+
+        stored = field.stored(command)
+        assert (stored.status, stored.result_code) == (CommandStatus.UNCERTAIN, "UNREACHABLE")
+
+    def test_that_never_reached_the_head_end_has_failed(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.LIMIT_DEMAND, parameters=(("limit_kw", "3"),))
+        head_end.fails = TransientError("down")
+        for _ in range(6):
+            field.real += 3600
+            field.worker.turn()
+
+        stored = field.stored(command)
+        assert (stored.status, stored.result_code) == (CommandStatus.FAILED, "UNREACHABLE")
