@@ -196,7 +196,7 @@ def _scheduled(request: Request, known: Known, *, now: datetime) -> Outcome:
         stored = known.one(LoadControlEvent, *wanted.key)
         if stored is not None and stored.item_id == wanted.item_id:
             _follow(progress, request, stored, known, now=now)
-        elif stored is None or not stored.stands or stored.ends_at <= now:
+        elif stored is None or not stored.stands or (stored.ends_at <= now and not stored.is_same_as(wanted)):
             _begin(progress, request, wanted, known, now=now)
         elif not stored.is_same_as(wanted):
             progress.settle(device_id, stored.status, EventDiffers())

@@ -214,6 +214,14 @@ class TestTheSameAgain:
         store.scheduled()
         assert problems(store.decide(schedule(item_id=9, **changes))) == [(METERS[0], EventDiffers.type_id)]
 
+    def test_with_other_content_is_ordered_when_the_one_before_is_over(self) -> None:
+        store = Store()
+        store.scheduled()
+        store.now = NOW + timedelta(days=1)
+        outcome = store.decide(schedule(item_id=9, start_at=store.now + HOUR))
+        assert isinstance(outcome, Await)
+        assert len(outcome.commands) == 1
+
     @pytest.mark.parametrize("status", [CANCELLED, FAILED])
     def test_is_ordered_where_it_does_not_stand(self, status: LoadControlStatus) -> None:
         store = Store()
