@@ -1,8 +1,10 @@
 """What the client asks for: messages read as orders to meters, or as questions about all of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from simulators.clock import instant
 from simulators.fleet.jobs import Order, Submission
 from simulators.fleet.meters import CONNECTED, DISCONNECTED, Meter
 from simulators.headend_cim.envelopes import Asked, Element, every, first, text
@@ -97,13 +99,27 @@ def _readings(asked: Asked, content: Element) -> Submission | Question:
 def _controls(asked: Asked, content: Element) -> Submission:
     kinds: set[str] = set()
     orders = []
+    ends: list[datetime] = []
     for control in every(content, "EndDeviceControl"):
         kind, wish = _control(control)
         kinds.add(kind)
         orders.append(_order(first(control, "EndDevices"), text(control, "mRID"), **wish))
+        end = _end(control) if kind in ("switch", "limit_demand") else None
+        if end is not None:
+            ends.append(end)
     if len(kinds) > 1:
         raise Refused(ELEMENT_MISSING, f"controls of one kind are taken in a message, not {', '.join(sorted(kinds))}")
-    return _submission(asked, kinds.pop() if kinds else "switch", orders)
+    submission = _submission(asked, kinds.pop() if kinds else "switch", orders)
+    return replace(submission, expires_at=min(ends, default=None))
+
+
+def _end(control: Element) -> datetime | None:
+    """This will read until when a control may be begun, None where it does not say."""
+    told = text(control, "primaryDeviceTiming", "interval", "end")
+    try:
+        return None if told is None else instant(told)
+    except ValueError as error:
+        raise Refused(ELEMENT_MISSING, f"the end of a control is no instant: {error}") from None
 
 
 def _control(control: Element) -> tuple[str, dict[str, Any]]:

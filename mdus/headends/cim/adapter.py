@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -68,6 +68,9 @@ _CONTROLS: Final = frozenset(
 
 #: Classes of a failure after which a command was certainly not begun.
 _NOT_BEGUN: Final = frozenset({ReplyClass.REFUSED, ReplyClass.TOO_MANY, ReplyClass.LATER, ReplyClass.CALLED_OFF})
+
+#: What is never sent again, or refused, while an error says that a part of it may have been done.
+_LASTING: Final = frozenset({CommandKind.SWITCH, CommandKind.LIMIT_DEMAND})
 
 _GONE: Final = "the device is not known any more"
 
@@ -222,6 +225,9 @@ class CimHeadEnd(SilentHeadEnd):
                 has_results = True
         unsettled = [command for command in commands if command.command_key not in rejections]
         if found.result == "FAILED" and (of_all or not (rejections or has_results)):
+            doubtful = [error for error in found.errors if error.is_failure and error.leaves_doubt]
+            if doubtful and batch.kind in _LASTING:
+                raise UncertainError(f"{self.name} may have begun it: {_words(doubtful)}")
             return [*rejections.values(), *self._failed(batch, unsettled, of_all)], []
         is_over = found.result == "FAILED" or self._is_over(found)
         if not unsettled or not (has_results or is_over):
@@ -236,9 +242,8 @@ class CimHeadEnd(SilentHeadEnd):
 
     def _failed(self, batch: Batch, commands: Sequence[Command], errors: Sequence[ReplyError]) -> list[Rejection]:
         """Say what a message that failed as a whole means: another time, the state is read, or never."""
-        words = "; ".join(error.words for error in errors) or "it failed, and the head end does not say why"
-        in_doubt = not errors or any(error.leaves_doubt for error in errors)
-        if in_doubt and batch.kind is CommandKind.SWITCH:
+        words = _words(errors) or "it failed, and the head end does not say why"
+        if not errors and batch.kind in _LASTING:
             raise UncertainError(f"{self.name} may have begun it: {words}")
         if any(error.means is ReplyClass.TOO_MANY for error in errors) and len(commands) > 1:
             self._send_fewer(len(commands))
@@ -384,12 +389,16 @@ class CimHeadEnd(SilentHeadEnd):
             return None  # of a meter nobody need know when it was heard
 
 
+def _words(errors: Sequence[ReplyError]) -> str:
+    return "; ".join(error.words for error in errors)
+
+
 def _factor(meter: etree._Element) -> Decimal | None:
     """Return the multiplier of a meter, None where it tells none that is a number."""
     try:
         told = elements.text(meter, "MeterMultipliers", "value")
-        return None if told is None else Decimal(told)
-    except InvalidOperation:
+        return None if told is None else elements.number(told)
+    except ValueError:
         return None
 
 

@@ -82,9 +82,10 @@ class Decoder:
         if raw.topic not in (PUSHED, TOLD, ANSWERED, LAST_ANSWER):
             raise ValueError(f"a head end of kind cim pushes nothing under the topic {raw.topic!r}")
         found = message.read(raw.body, zone=self._zone)
-        # Of a reply given at once it is certain which call it answers, whatever it says itself.
+        # Of a reply given at once it is certain which call it answers, whatever it says itself. Of a push only its
+        # own words count: a gateway in between puts an id of its own into the HTTP header of everything.
         is_known = raw.topic in (ANSWERED, LAST_ANSWER)
-        correlation = raw.correlation if is_known else found.correlation or raw.correlation
+        correlation = raw.correlation if is_known else found.correlation
         if raw.topic == TOLD or not self._is_answer(found, correlation):
             return self._told(found)
         return self._answer(found, correlation, is_last=raw.topic != ANSWERED)
@@ -92,7 +93,8 @@ class Decoder:
     def _is_answer(self, found: Message, correlation: str) -> bool:
         if not correlation or found.noun == Noun.END_DEVICE_EVENTS:
             return False
-        return found.is_reply or self._options.created_answers
+        # We name our calls by UUIDs: what is created under another name answers none of them.
+        return found.is_reply or (self._options.created_answers and is_key(correlation))
 
     # ---- told unasked ------------------------------------------------------------------------------------------------
 
@@ -267,7 +269,7 @@ class Decoder:
 
 
 def is_key(name: str) -> bool:
-    """Tell whether a name may be the key of a command of ours."""
+    """Tell whether a name may be the key of a command, or the id of a call, of ours."""
     return _UUID.fullmatch(name) is not None
 
 

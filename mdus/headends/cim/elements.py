@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from lxml import etree
@@ -12,6 +13,13 @@ from lxml import etree
 from mdus.contracts.envelope import malformed, refuse_dtd
 from mdus.contracts.printable import printable
 from mdus.headends.cim.names import local
+
+#: Years between which instants can be counted with, whatever their zone.
+_FIRST_YEAR: Final = 2
+_LAST_YEAR: Final = 9998
+
+#: The largest exponent of a number, either way: no quantity has a larger one.
+_LARGEST_EXPONENT: Final = 60
 
 
 def parse(body: bytes) -> etree._Element:
@@ -70,17 +78,42 @@ def line(element: etree._Element) -> int:
     return number or 0
 
 
+def number(told: str) -> Decimal:
+    """Return a number, or a ValueError for what is none or is too large or too small to be one that was measured."""
+    try:
+        value = Decimal(told)
+    except InvalidOperation:
+        raise ValueError(f"{told!r} is not a number") from None
+    if not value.is_finite():
+        raise ValueError(f"{told!r} is not a number")
+    # The first is cheap, and leaves few digits before the point to look at.
+    if abs(value.adjusted()) > _LARGEST_EXPONENT or abs(int(value.as_tuple().exponent)) > _LARGEST_EXPONENT:
+        raise ValueError(f"{told[:40]!r} has an exponent beyond {_LARGEST_EXPONENT}")
+    return value
+
+
 def instant(told: str, *, zone: ZoneInfo | None) -> datetime:
-    """Return an instant in UTC; one without an offset is local time of the zone, or refused where there is none."""
+    """Return an instant in UTC; one without an offset is local time of the zone, or refused where there is none.
+
+    Of a local time that is there twice it is the first.
+    """
+    return instants(told, zone=zone)[0]
+
+
+def instants(told: str, *, zone: ZoneInfo | None) -> tuple[datetime, ...]:
+    """Return the instants that a time may mean, earlier ones first: two in the hour that is there twice."""
     try:
         at = datetime.fromisoformat(told)
     except ValueError:
         raise ValueError(f"{told!r} is not an instant") from None
-    if at.tzinfo is None:
-        if zone is None:
-            raise ValueError(f"{told!r} is an instant without zone")
-        at = at.replace(tzinfo=zone)
-    return at.astimezone(UTC)
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise ValueError(f"{told!r} is not an instant of a meter")
+    if at.tzinfo is not None:
+        return (at.astimezone(UTC),)
+    if zone is None:
+        raise ValueError(f"{told!r} is an instant without zone")
+    first, second = (at.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return (first, second) if first < second else (first,)  # in the hour that is skipped they are the other way round
 
 
 def optional_instant(element: etree._Element | None, *path: str, zone: ZoneInfo | None) -> datetime | None:

@@ -22,7 +22,7 @@ from mdus.headends.cim.names import local
 from mdus.headends.cim.reply_codes import ReplyError
 
 #: Bytes a compressed payload may have: more is no payload but an attack.
-_MOST_BYTES: Final = 256 * 1024 * 1024
+_MOST_BYTES: Final = 32 * 1024 * 1024
 
 #: What is beside the payload itself in a Payload element.
 _BESIDE: Final = frozenset({"OperationSet", "Compressed", "Format"})

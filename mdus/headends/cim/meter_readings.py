@@ -1,16 +1,17 @@
 """MeterReadings: readings of registers and blocks of interval values, by meter.
 
-The instant of an interval value is its END; a `timePeriod` goes before it. Values of one channel that follow each other
-become one block. What no table explains is told as it came, and one value that cannot be read costs the others nothing.
+The instant of an interval value is its END; a `timePeriod` goes before it, but is no other length than its channel's.
+Values of one channel that follow each other become one block. What no table explains is told as it came, and one value
+that cannot be read costs the others nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -22,7 +23,7 @@ from mdus.domain.channel_name import Mrid
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import FieldIntervals, FieldReading, Unmapped, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
-from mdus.headends.cim import elements
+from mdus.headends.cim import doubled_hour, elements
 from mdus.headends.cim.names import local
 from mdus.headends.cim.naming import serial_of
 from mdus.headends.cim.options import CimOptions
@@ -66,11 +67,18 @@ class _Value:
     start_at: datetime | None
     text: str
     codes: tuple[str, ...]
+    line: int
+    means: doubled_hour.Choice  # the instants that `at` may be: several in an hour that is there twice
+    starts: doubled_hour.Choice  # and of `start_at`
 
     @property
     def quality(self) -> str | None:
         """Return the one code that is kept: of several the first that does not say that the value is valid."""
         return next((code for code in self.codes if not code.endswith(".0.0") and _QUALITY.fullmatch(code)), None)
+
+    def fits(self, length: timedelta) -> bool:
+        """Tell whether it is of an interval so long, as far as it says both ends."""
+        return self.start_at is None or self.start_at == self.at or self.at - self.start_at == length
 
 
 class MeterReadingsReader:
@@ -103,27 +111,40 @@ class MeterReadingsReader:
                     _take_reading(of_meter, value, channel)
         for serial, by_channel in series.items():
             for channel, values in by_channel.items():
-                _take_intervals(told[serial], values, channel)
+                _take_intervals(told[serial], values, channel, mistakes)
         return list(told.values()), mistakes
 
     def _values(
         self, element: etree._Element, mistakes: list[UnreadableLine]
     ) -> Iterator[tuple[_Value, Mapped | None]]:
         """Yield the values of a MeterReading, with their channels; those that cannot be read are mistakes."""
-        found: list[tuple[etree._Element, str | None]] = [
-            (each, None) for each in elements.children(element, "Readings")
+        groups: list[list[tuple[etree._Element, str | None]]] = [
+            [(each, None) for each in elements.children(element, "Readings")]
         ]
         for block in elements.children(element, "IntervalBlocks"):
             of_block = elements.ref(block, "ReadingType") or ""
-            found += [(each, of_block) for each in elements.children(block, "IntervalReadings")]
-        for each, mrid in found:
+            groups.append([(each, of_block) for each in elements.children(block, "IntervalReadings")])
+        for group in groups:
+            values: list[_Value] = []
+            for each, mrid in group:
+                try:
+                    values.append(self._value(each, mrid))
+                except ValueError as error:
+                    mistakes.append(_mistake(each, str(error)))
+            if any(len(value.means) > 1 or len(value.starts) > 1 for value in values):
+                values = list(_told_apart(values, mistakes))
+            yield from self._channelled(values, mistakes)
+
+    def _channelled(
+        self, values: Sequence[_Value], mistakes: list[UnreadableLine]
+    ) -> Iterator[tuple[_Value, Mapped | None]]:
+        for value in values:
             try:
-                value = self._value(each, mrid)
                 channel = self._channels.find(Mrid(value.mrid), at=value.at)
                 if channel is not None and value.text:
-                    _number(value.text)  # one that cannot be read is a mistake of its own
+                    elements.number(value.text)  # one that cannot be read is a mistake of its own
             except ValueError as error:
-                mistakes.append(_mistake(each, str(error)))
+                mistakes.append(UnreadableLine(line=value.line, reason=str(error)))
             else:
                 yield value, channel
 
@@ -144,15 +165,25 @@ class MeterReadingsReader:
                     codes.append(elements.ref(each, "ReadingQualityType") or elements.ref(each) or "")
                 case "ReadingType" if mrid is None:
                     mrid = elements.ref(each)
-        start = elements.optional_instant(period, "start", zone=self._zone)
-        end = elements.optional_instant(period, "end", zone=self._zone)
-        if end is None and told is not None:
-            end = elements.instant(told.strip(), zone=self._zone)
+        starts = self._instants(elements.text(period, "start"))
+        ends = self._instants(elements.text(period, "end")) or self._instants(told)
         text = "" if text in _NO_VALUE else text
-        at = end or start
-        if at is None:
+        means = ends or starts
+        if not means:
             raise ValueError("a value has neither timeStamp nor timePeriod")
-        return _Value(mrid or "", at, start, text, tuple(code for code in codes if code))
+        return _Value(
+            mrid=mrid or "",
+            at=means[0],
+            start_at=starts[0] if starts else None,
+            text=text,
+            codes=tuple(code for code in codes if code),
+            line=elements.line(element),
+            means=means,
+            starts=starts,
+        )
+
+    def _instants(self, told: str | None) -> doubled_hour.Choice:
+        return () if told is None else elements.instants(told.strip(), zone=self._zone)
 
     def _is_relay(self, mrid: str) -> bool:
         return bool(mrid) and mrid == self._options.relay_reading_type
@@ -162,6 +193,22 @@ class MeterReadingsReader:
         told.switch_state = self._options.position(value.text)
         if told.switch_state is None:
             told.unmapped.append(_unmapped(told, value))
+
+
+def _told_apart(values: Sequence[_Value], mistakes: list[UnreadableLine]) -> Iterator[_Value]:
+    """Yield values with the instants that their order says; one that may be of either hour is a mistake."""
+    by_mrid: dict[str, list[_Value]] = {}
+    for value in values:
+        by_mrid.setdefault(value.mrid, []).append(value)
+    for some in by_mrid.values():
+        for value, at in zip(some, doubled_hour.resolved([value.means for value in some]), strict=True):
+            if at is None:
+                reason = f"a local time that is there twice: {' or '.join(map(str, value.means))}"
+                mistakes.append(UnreadableLine(line=value.line, reason=reason))
+                continue
+            # A period that begins in such an hour is the shortest one with this end.
+            start = max((each for each in value.starts if each < at), default=value.start_at)
+            yield replace(value, at=at, start_at=at if value.starts == value.means else start)
 
 
 def _take_reading(told: MeterTold, value: _Value, channel: Mapped | None) -> None:
@@ -174,7 +221,7 @@ def _take_reading(told: MeterTold, value: _Value, channel: Mapped | None) -> Non
                 serial_id=told.serial_id,
                 reading_type=channel.reading_type,
                 measured_at=value.at,
-                value=channel.value(_number(value.text)),
+                value=channel.value(elements.number(value.text)),
                 unit=channel.unit,
             )
         )
@@ -191,9 +238,14 @@ def _unmapped(told: MeterTold, value: _Value) -> Unmapped:
     )
 
 
-def _take_intervals(told: MeterTold, values: Sequence[_Value], channel: Mapped) -> None:
+def _take_intervals(told: MeterTold, values: Sequence[_Value], channel: Mapped, mistakes: list[UnreadableLine]) -> None:
     minutes = _minutes(values, channel)
     length = timedelta(minutes=minutes)
+    for each in values:
+        if not each.fits(length):
+            reason = f"an interval of {minutes} minutes is expected, found {each.start_at} to {each.at}"
+            mistakes.append(UnreadableLine(line=each.line, reason=reason))
+    values = [each for each in values if each.fits(length)]
     for start_at, some in _runs(values, length):
         codes = [each.quality for each in some]
         told.intervals.append(
@@ -227,12 +279,12 @@ def _runs(values: Sequence[_Value], length: timedelta) -> Iterator[tuple[datetim
 
 
 def _minutes(values: Sequence[_Value], channel: Mapped) -> int:
-    """Return how long the intervals are: as the first period says, else their ReadingType, else their distance."""
+    """Return how long the intervals are: as their ReadingType says, else the first period, else their distance."""
+    if channel.minutes is not None:
+        return channel.minutes
     for each in values:
         if each.start_at is not None and each.start_at < each.at:
             return max(_whole_minutes(each.start_at, each.at), 1)
-    if channel.minutes is not None:
-        return channel.minutes
     ends = sorted({each.at for each in values})
     gaps = [_whole_minutes(earlier, later) for earlier, later in pairwise(ends)]
     return min((gap for gap in gaps if gap), default=_USUAL_MINUTES)
@@ -245,20 +297,10 @@ def _whole_minutes(begin: datetime, end: datetime) -> int:
 def _quantities(texts: Sequence[str], factor: Decimal) -> Quantities:
     numbers = plain_numbers("".join([f"{text}," for text in texts]).encode("ascii", "replace"), len(texts))
     if numbers.odd.any():
-        found = Quantities.of(_number(text) if text else None for text in texts)
+        found = Quantities.of(elements.number(text) if text else None for text in texts)
     else:
         found = records(numbers, [len(texts)])[0]
     return found if factor == 1 else found.times(factor)
-
-
-def _number(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a number") from None
-    if not value.is_finite():
-        raise ValueError(f"{text!r} is not a number")
-    return value
 
 
 def _mistake(element: etree._Element, reason: str) -> UnreadableLine:

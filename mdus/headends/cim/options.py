@@ -59,8 +59,9 @@ class CimOptions(Section):
     device. `names_reading_types` lists in reads which ReadingTypes are wanted, `reading_types` has others than usual by
     OBIS code. `switch_state_by` is what the position of a breaker is asked with: the noun EndDeviceConfig, or
     MeterReadings of `relay_reading_type`, whose values `relay_closed` and `relay_open` stand for it. The types of
-    controls are by what they do. It is asked for what `asks_for` names, so many hours at a time; with `finds_calls` it
-    is asked by CorrelationID what became of a call whose answer was lost.
+    controls are by what they do; with `expiry` a switch and a limit say until when they may be begun. It is asked
+    for what `asks_for` names, so many hours at a time; with `finds_calls` it is asked by CorrelationID what became
+    of a call whose answer was lost.
 
     What is received: `state_attribute` is the attribute of a control that says where its breaker stands. `parts` says
     what a reply holds after which more follows, all values of its meters or some; `created_answers` whether created
@@ -87,6 +88,7 @@ class CimOptions(Section):
     limit_attribute: Annotated[str, Field(min_length=1)] = "limit_kW"
     connect_type: ControlType = "3.31.0.18"
     disconnect_type: ControlType = "3.31.0.23"
+    expiry: bool = True
     set_time_type: ControlType = "3.36.116.13"
     show_text_type: ControlType = _SAYS_NOTHING
     schedule_load_type: ControlType = "0.15.43.300"

@@ -52,6 +52,7 @@ class PayloadWriter:
         match command.kind:
             case CommandKind.SWITCH:
                 self._end(control, command, self._switch_type(command))
+                self._expiry(control, command)
             case CommandKind.SET_TIME:
                 self._end(control, command, self._options.set_time_type)
             case CommandKind.SHOW_TEXT:
@@ -63,6 +64,7 @@ class PayloadWriter:
                 limit = command.parameter("limit_kw")
                 attributes = {} if limit is None else {self._options.limit_attribute: limit}
                 self._end(control, command, end if limit is None else begin, attributes=attributes)
+                self._expiry(control, command)
             case CommandKind.CONTROL_LOAD:
                 self._load_control(control, command)
             case _:
@@ -105,6 +107,12 @@ class PayloadWriter:
             attribute("name", name)
             attribute("value", value)
         self._identify(_adder(control("EndDevices")), command.serial_id)
+
+    def _expiry(self, control: Add, command: Command) -> None:
+        """Write until when a control may be begun, where the head end is told."""
+        if self._options.expiry:
+            interval = _adder(_adder(control("primaryDeviceTiming"))("interval"))
+            interval("end", stamp(command.expires_at))
 
     @staticmethod
     def _interval(add: Add, begin: datetime, end: datetime) -> None:

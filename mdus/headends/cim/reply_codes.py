@@ -8,7 +8,7 @@
 | refused | 1.x, 2.x, 7.2 to 7.7 | every command rejected | rejected |
 | too many items | 3.1 | the adapter sends fewer in a message | rejected |
 | later | 3.2, 4.1, 5.1, 5.2, 7.1 | tried again | failed as BUSY or NO_RESPONSE |
-| attempted | 5.3, 5.4, 4.1 of a control, any other | of a switch: the state is read | failed, of a control uncertain |
+| attempted | 5.3, 5.4, 4.1 of a control, any other | a switch: state is read; a limit: again | of a control in doubt |
 | no data | 5.5 to 5.8 | every command rejected | failed as NO_DATA |
 | called off | 5.9, 6.1, 6.5 | every command rejected | failed |
 | news | 6.2, 6.3, 6.4 | taken | - |

@@ -127,6 +127,38 @@ class TestReplies:
         with pytest.raises(UncertainError, match="may have begun"):
             head_end.submit(batch(switch()))
 
+    @pytest.mark.parametrize("code", ["5.1", "2.9", "3.1"])
+    @pytest.mark.parametrize("about", [{"serial": SERIAL}, {"mrid": OTHER}], ids=["meter", "control"])
+    @pytest.mark.parametrize(
+        "kind", [CommandKind.SWITCH, CommandKind.LIMIT_DEMAND, CommandKind.SET_TIME], ids=lambda kind: kind.value
+    )
+    def test_a_control_that_was_attempted_leaves_doubt_whatever_is_said_of_all(
+        self,
+        head_end: CimHeadEnd,
+        scripted: ScriptedCim,
+        kind: CommandKind,
+        about: dict[str, str],
+        code: str,
+    ) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error(code), error("5.3", **about)]))
+        wanted = {"wanted_state": SwitchState.DISCONNECTED} if kind is CommandKind.SWITCH else {}
+        asked = batch(command(kind, **wanted), command(kind, command_key=OTHER, serial_id="9", **wanted))
+
+        if kind is not CommandKind.SET_TIME:
+            with pytest.raises(UncertainError, match=r"may have begun it: 5\.3"):
+                head_end.submit(asked)
+        elif code == "2.9":
+            assert {each.code for each in head_end.submit(asked).rejections} == {"BATCH_REFUSED"}
+        else:
+            with pytest.raises(TransientError):
+                head_end.submit(asked)
+
+    def test_a_switch_that_was_not_attempted_leaves_none(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("EndDeviceControls", result="FAILED", errors=[error("5.1"), error("5.2", serial=SERIAL)]))
+
+        with pytest.raises(TransientError):
+            head_end.submit(batch(*two()))
+
     @pytest.mark.parametrize("code", ["1.5", "1.8", "2.9", "2.15", "7.2", "7.7", "5.9", "6.5"])
     def test_what_never_passes_is_rejected_for_all(
         self, head_end: CimHeadEnd, scripted: ScriptedCim, code: str
@@ -333,6 +365,19 @@ class TestAsking:
         assert (served.has_breaker, served.switch_state) == (True, SwitchState.CONNECTED)
         assert (served.first_heard_at, served.last_heard_at) == (AT, AT)
         assert (unknown.serial_id, unknown.provisioned, unknown.has_breaker, unknown.factors) == ("9", False, False, ())
+
+    @pytest.mark.parametrize("factor", ["NaN", "1E+1000000", "many"])
+    def test_for_the_registry_takes_no_factor_that_is_no_number(
+        self, head_end: CimHeadEnd, scripted: ScriptedCim, factor: str
+    ) -> None:
+        meter = (
+            f"<Meter><serialNumber>9</serialNumber><MeterMultipliers><value>{factor}</value></MeterMultipliers>"
+            "<SimpleEndDeviceFunction><Registers><Channels>"
+            f'<ReadingType ref="{ENERGY}"/></Channels></Registers></SimpleEndDeviceFunction></Meter>'
+        )
+        scripted.answer(reply("MeterConfig", meter))
+
+        assert [each.factors for each in head_end.meters()] == [()]
 
 
 class TestKind:

@@ -74,6 +74,18 @@ class TestReplies:
         assert isinstance(decode(body)[0], CommandResult)
         assert isinstance(decode(body, created_answers=False)[0], FieldReading)
 
+    def test_created_readings_of_a_call_that_is_none_of_ours_are_told_by_themselves(self) -> None:
+        body = created("MeterReadings", meter_reading(reading()), correlation="schedule-17")
+
+        assert decode(body) == [stored_reading()]
+
+    def test_what_a_gateway_calls_a_push_makes_no_answer_of_it(self) -> None:
+        created_unasked = created("MeterReadings", meter_reading(reading()))
+        replied = reply("MeterReadings", meter_reading(reading()), correlation=None)
+
+        assert decode(created_unasked, correlation=CORRELATION) == [stored_reading()]
+        assert decode(replied, correlation=CORRELATION) == [stored_reading()]
+
     def test_keep_a_command_open_while_more_follows(self) -> None:
         body = reply("MeterReadings", meter_reading(reading()), result="PARTIAL", errors=[error("0.1")])
 

@@ -111,9 +111,21 @@ class TestControls:
             "mRID": COMMAND_KEY,
             "EndDeviceControlType": "3.31.0.23",
             "name": "MeterNumber",
+            "end": "2026-03-29T02:00:04Z",
         }
         assert scripted.text("Payload/EndDeviceControls/EndDeviceControl/EndDevices/Names/name") == SERIAL
         assert self.of(scripted, switch(SwitchState.CONNECTED))["EndDeviceControlType"] == "3.31.0.18"
+
+    @pytest.mark.parametrize("kind", [CommandKind.SWITCH, CommandKind.LIMIT_DEMAND, CommandKind.SET_TIME])
+    def test_a_switch_and_a_limit_expire(self, scripted: ScriptedCim, kind: CommandKind) -> None:
+        wanted = {"wanted_state": SwitchState.DISCONNECTED} if kind is CommandKind.SWITCH else {}
+        expires = kind is not CommandKind.SET_TIME
+        end = "Payload/EndDeviceControls/EndDeviceControl/primaryDeviceTiming/interval/end"
+
+        self.of(scripted, command(kind, **wanted))
+        assert scripted.text(end) == ("2026-03-29T02:00:04Z" if expires else None)
+        self.of(scripted, command(kind, **wanted), expiry=False)
+        assert scripted.text(end) is None
 
     @pytest.mark.parametrize(("way", "element"), [("serial_number", "serialNumber"), ("mrid", "mRID")])
     def test_a_meter_may_be_named_otherwise(self, scripted: ScriptedCim, way: str, element: str) -> None:

@@ -89,6 +89,12 @@ class TestStyles:
         with pytest.raises(ValueError, match="compressed payload is cut off"):
             decode(reply("MeterReadings", raw_payload=f"<t:Payload><t:Compressed>{packed}</t:Compressed></t:Payload>"))
 
+    def test_a_compressed_payload_that_unpacks_to_more_than_32_mb_is_refused(self) -> None:
+        packed = base64.b64encode(gzip.compress(b" " * (32 * 1024 * 1024 + 1))).decode()
+
+        with pytest.raises(ValueError, match="more than 33554432 bytes"):
+            decode(reply("MeterReadings", raw_payload=f"<t:Payload><t:Compressed>{packed}</t:Compressed></t:Payload>"))
+
     def test_the_operations_of_a_set_are_read(self) -> None:
         operations = "".join(
             f"<Operation><operationId>{number}</operationId><noun>{noun}</noun><verb>created</verb>"
@@ -150,6 +156,23 @@ class TestReadings:
 
         assert mistake == UnreadableLine(line=1, reason="'12,5' is not a number")
         assert good.value == Decimal(13)
+
+    @pytest.mark.parametrize("value", ["1E+61", "1E-61", "0E+1000000", "-9E+99999999999999999999"])
+    def test_a_number_beyond_all_measure_costs_the_others_nothing(self, value: str) -> None:
+        told = decode(created("MeterReadings", meter_reading(reading(value), reading("13"))))
+
+        assert [type(each) for each in told] == [FieldReading, UnreadableLine]
+
+    def test_a_large_number_is_read(self) -> None:
+        assert decode(created("MeterReadings", meter_reading(reading("1E+12")))) == [
+            stored_reading(value=Decimal("1E+12"))
+        ]
+
+    @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z"])
+    def test_an_instant_beyond_all_calendars_costs_the_others_nothing(self, at: str) -> None:
+        told = decode(created("MeterReadings", meter_reading(reading(at=at), reading(), block((at, "1")))))
+
+        assert [type(each) for each in told] == [FieldReading, UnreadableLine, UnreadableLine]
 
     def test_a_reading_without_a_value_is_none(self) -> None:
         assert decode(created("MeterReadings", meter_reading(reading("")))) == []
@@ -225,12 +248,29 @@ class TestIntervals:
     def test_a_period_goes_before_the_time_stamp(self) -> None:
         value = (
             "<IntervalReadings><timeStamp>2026-03-28T23:00:00Z</timeStamp><value>0.10</value><timePeriod>"
-            "<start>2026-03-28T23:00:00Z</start><end>2026-03-28T23:30:00Z</end></timePeriod></IntervalReadings>"
+            "<start>2026-03-28T23:00:00Z</start><end>2026-03-28T23:15:00Z</end></timePeriod></IntervalReadings>"
         )
 
         (told,) = decode(created("MeterReadings", meter_reading(block(value))))
 
-        assert (told.start_at, told.interval_minutes) == (MIDNIGHT, 30)
+        assert (told.start_at, told.interval_minutes) == (MIDNIGHT, 15)
+
+    def test_a_period_of_another_length_is_a_mistake_and_no_grid(self) -> None:
+        odd = (
+            "<IntervalReadings><value>9</value><timePeriod>"
+            "<start>2026-03-28T23:00:00Z</start><end>2026-03-28T23:30:00Z</end></timePeriod></IntervalReadings>"
+        )
+
+        told, mistake = decode(
+            created(
+                "MeterReadings",
+                meter_reading(block(odd, ("2026-03-28T23:15:00Z", "1"), ("2026-03-28T23:30:00Z", "2"))),
+            )
+        )
+
+        assert (told.start_at, told.interval_minutes) == (MIDNIGHT, 15)
+        assert list(told.values) == [Decimal(1), Decimal(2)]
+        assert "an interval of 15 minutes is expected, found 2026-03-28 23:00" in mistake.reason
 
     def test_a_gap_begins_a_new_block(self) -> None:
         body = created(
@@ -306,6 +346,76 @@ class TestIntervals:
                 serial_id=SERIAL, source="channel", code=f"mrid: {mrid}", at=MIDNIGHT + timedelta(minutes=15), value="1"
             )
         ]
+
+
+class TestDoubledHour:
+    """2025-10-26 in Berlin: 02:00 to 03:00 is there twice, from 00:00 and from 01:00 UTC."""
+
+    ZONE = "Europe/Berlin"
+
+    def told(self, *walls: str) -> list[Any]:
+        values = [(f"2025-10-26T{wall}:00", str(place)) for place, wall in enumerate(walls)]
+        return decode(created("MeterReadings", meter_reading(block(*values))), zone_of_local_times=self.ZONE)
+
+    def test_is_told_apart_by_the_order_of_a_block(self) -> None:
+        walls = ("01:45", "02:00", "02:15", "02:30", "02:45", "02:00", "02:15", "02:30", "02:45", "03:00")
+
+        (told,) = self.told(*walls)
+
+        assert told.start_at == datetime(2025, 10, 25, 23, 30, tzinfo=UTC)
+        assert list(told.values) == [Decimal(place) for place in range(10)]
+        (backwards,) = self.told(*walls[::-1])
+        assert list(backwards.values) == [Decimal(place) for place in reversed(range(10))]
+
+    def test_is_told_apart_by_the_time_that_follows(self) -> None:
+        (told,) = self.told("02:30", "02:45", "03:00")
+
+        assert told.start_at == datetime(2025, 10, 26, 1, 15, tzinfo=UTC)
+
+    def test_is_told_apart_by_the_time_before(self) -> None:
+        (told,) = self.told("01:45", "02:00", "02:15")
+
+        assert told.start_at == datetime(2025, 10, 25, 23, 30, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("walls", "open_ones"),
+        [
+            pytest.param(("02:15", "02:30"), 2, id="nothing around"),
+            pytest.param(("01:45", "02:00", "02:15", "02:30", "02:45", "03:00"), 4, id="one hour of two"),
+            pytest.param(("02:15", "02:00", "02:15", "02:00", "02:30"), 5, id="no order"),
+        ],
+    )
+    def test_is_a_mistake_where_no_order_tells_it_apart(self, walls: tuple[str, ...], open_ones: int) -> None:
+        mistakes = [each for each in self.told(*walls) if isinstance(each, UnreadableLine)]
+
+        assert len(mistakes) == open_ones
+        assert "a local time that is there twice" in mistakes[0].reason
+
+    def test_of_a_lone_reading_is_a_mistake(self) -> None:
+        body = created("MeterReadings", meter_reading(reading(at="2025-10-26T02:30:00")))
+
+        (mistake,) = decode(body, zone_of_local_times=self.ZONE)
+
+        assert isinstance(mistake, UnreadableLine)
+
+    def test_with_an_offset_is_as_it_says(self) -> None:
+        body = created("MeterReadings", meter_reading(reading(at="2025-10-26T02:30:00+01:00")))
+
+        (told,) = decode(body, zone_of_local_times=self.ZONE)
+
+        assert told.measured_at == datetime(2025, 10, 26, 1, 30, tzinfo=UTC)
+
+    def test_of_periods_is_told_apart_at_both_ends(self) -> None:
+        ends = ("01:45", "02:00", "02:15", "02:30", "02:45", "02:00", "02:15", "02:30", "02:45", "03:00")
+        values = [
+            f"<IntervalReadings><value>1</value><timePeriod><start>2025-10-26T{start}:00</start>"
+            f"<end>2025-10-26T{end}:00</end></timePeriod></IntervalReadings>"
+            for start, end in zip(("01:30", *ends), ends, strict=False)
+        ]
+
+        (told,) = decode(created("MeterReadings", meter_reading(block(*values))), zone_of_local_times=self.ZONE)
+
+        assert (told.start_at, len(told.values)) == (datetime(2025, 10, 25, 23, 30, tzinfo=UTC), 10)
 
 
 class TestEvents:
