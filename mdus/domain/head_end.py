@@ -370,6 +370,10 @@ def correlation_in_json(body: bytes) -> str:
     return found.group(1).decode() if found else ""
 
 
+def _as_it_came(body: bytes) -> bytes:
+    return body
+
+
 def _taken(topic: str, body: bytes) -> Answer:
     del topic, body
     return Answer()
@@ -385,12 +389,14 @@ class Callbacks:
     """How the pushes of a kind say which call they belong to and who sends them, and how they are answered.
 
     `correlation` only tells deliveries apart: the codec reads the body properly later. `credentials` returns user and
-    password where a body carries them; without, HTTP Basic counts alone. `answer` is given the topic and the body once
+    password where a body carries them; without, HTTP Basic counts alone. `stored` returns what of a body is kept, which
+    holds no password. These three are given the body as it came. `answer` is given the topic and the body once
     it is durable, `refuse` the topic and why the sender is not let in. `wsdl` describes a topic at an address.
     """
 
     correlation: Callable[[bytes], str] = correlation_in_json
     credentials: Callable[[bytes], tuple[str, str] | None] | None = None
+    stored: Callable[[bytes], bytes] = _as_it_came
     answer: Callable[[str, bytes], Answer] = _taken
     refuse: Callable[[str, str], Answer] = _refused
     wsdl: Callable[[str, str], bytes | None] | None = None

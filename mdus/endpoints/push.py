@@ -1,6 +1,6 @@
-"""What head ends push: `POST /head-ends/<name>/<topic>` stores the body as it came, and answers when it is durable.
+"""What head ends push: `POST /head-ends/<name>/<topic>` stores the body, and answers when it is durable.
 
-How a body names its call and its sender, and what it is answered, its kind says (`Callbacks`).
+How a body names its call and its sender, what of it is kept, and what it is answered, its kind says (`Callbacks`).
 
 Nothing is read here: a worker decodes and matches it. A head end that pushes the same again gets the same answer, so it
 need not remember what it has told. A large file is stored in parts, so that each is taken in by a short transaction.
@@ -80,7 +80,7 @@ def push_route(runtime: Runtime) -> Route:
             log.warning("push_refused", head_end=name, reason=str(error))
             return _response(door.callbacks.refuse(topic, str(error)))
         correlation = request.headers.get("x-correlation-id") or door.callbacks.correlation(body)
-        raw = RawDelivery(topic=topic, correlation=correlation[:_LONGEST_CORRELATION], body=body)
+        raw = RawDelivery(topic=topic, correlation=correlation[:_LONGEST_CORRELATION], body=door.callbacks.stored(body))
         await run_in_threadpool(_store, runtime, name, raw)
         return _response(door.callbacks.answer(topic, body))
 

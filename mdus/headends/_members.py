@@ -18,12 +18,15 @@ from mdus.domain.quantities import Quantities, plain_numbers, records
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
+#: Greater and smaller powers of ten no quantity has, and to write one out would fill the memory.
+_GREATEST_EXPONENT = 60
+
 
 def of_body(body: bytes) -> dict[str, Any]:
     """Return the JSON object a body is."""
     try:
         content = _loaded(body)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"the body is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError("the body is not a JSON object")  # noqa: TRY004  # the body's mistake, not a caller's
@@ -98,7 +101,10 @@ def optional_instant(row: Any, name: str, where: str) -> datetime | None:
         raise ValueError(f"{path(name, where)} is {value!r}, not an instant") from None
     if at.tzinfo is None:
         raise ValueError(f"{path(name, where)} is {value!r}, an instant without zone")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{path(name, where)} is {value!r}, beyond the calendar") from None
 
 
 def instant(row: Any, name: str, where: str) -> datetime:
@@ -144,11 +150,13 @@ def quantities(row: Any, name: str, where: str) -> Quantities:
 
 
 def _decimal(value: Any, where: str) -> Decimal:
-    if isinstance(value, Decimal) or (isinstance(value, int) and not isinstance(value, bool)):
-        return Decimal(value)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return Decimal(value)
-    raise ValueError(f"{where} is {value!r}, not a decimal number")
+    is_number = isinstance(value, Decimal | int) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError(f"{where} is {value!r}, not a decimal number")
+    number = Decimal(value)
+    if number and abs(number.adjusted()) > _GREATEST_EXPONENT:
+        raise ValueError(f"{where} is {number:.3E}, a number no quantity has")
+    return number
 
 
 def _no_number(text: str) -> Any:

@@ -60,6 +60,7 @@ _MEASURED: Final = frozenset({"OK", "RESEND", "HISTORY", ""})
 _RECORDS: Final = 250
 
 _MINUTE: Final = timedelta(minutes=1)
+_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MINUTE
 _A_DAY: Final = 1440
 #: A local day lasts so many minutes.
 _DAYS: Final = frozenset({_A_DAY - 60, _A_DAY, _A_DAY + 60})
@@ -145,6 +146,8 @@ def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
                 yield from _times_of_use(fields, tables)
         except ValueError as error:
             yield UnreadableLine(line=line, reason=str(error))
+        except OverflowError:
+            yield UnreadableLine(line=line, reason="times within the calendar are expected")
         if len(waiting) == _RECORDS:
             yield from _read(waiting)
             waiting = []
@@ -280,6 +283,8 @@ def _read_times(times: Sequence[bytes], kind: _Kind, tables: CmepTables) -> _Tim
             raise ValueError(f"value {place}: a time is expected where neither a time nor an interval is before it")
         told.append(_minute(text, f"value {place}") if text else None)
     ends = tables.instants(told, kind.minutes)
+    if max(ends, default=0) > _LATEST:
+        raise ValueError("times within the calendar are expected")
     if not kind.is_interval:
         return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends), ends)
     minutes = kind.minutes or _apart(ends)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -28,6 +28,8 @@ _WITHOUT_QUALITY: Final = _COLUMNS[:-1]
 
 _QUALITY: Final = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,4}")
 _MINUTE: Final = timedelta(minutes=1)
+_EARLIEST: Final = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MINUTE
+_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MINUTE
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ def decode(body: bytes) -> Iterator[FieldEvent]:
             at = instants.get(start)
             if at is None:
                 at = instants[start] = _instant(start)
+            _check_end(at, channel.minutes)
             _check_quality(code)
         except ValueError as error:
             yield UnreadableLine(line=line, reason=_reason(error, row, names))
@@ -107,6 +110,11 @@ def _check_quality(code: bytes) -> None:
         raise ValueError(f"quality: a code such as 2.5.259 is expected, found {_shown(code)}")
 
 
+def _check_end(start: int, minutes: int) -> None:
+    if start + minutes > _LATEST:
+        raise ValueError("start: an interval within the calendar is expected, found one that ends beyond it")
+
+
 def _channel(name: bytes) -> _Channel:
     fields = printable(name.decode("utf-8", "replace")).split(",")
     if len(fields) != 4:
@@ -130,6 +138,8 @@ def _instant(text: bytes) -> int:
     minutes, off = divmod(at - EPOCH, _MINUTE)
     if off:
         raise ValueError(f"start: a whole minute is expected, found {shown}")
+    if minutes < _EARLIEST:
+        raise ValueError(f"start: an instant within the calendar is expected, found {shown}")
     return minutes
 
 

@@ -15,6 +15,9 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d{1,2})?", re.A
 #: More digits than this no meter has.
 _LONGEST: Final = 64
 
+#: Greater and smaller powers of ten no quantity has.
+_GREATEST_EXPONENT: Final = 60
+
 #: Digits of a product of two such numbers.
 MOST_DIGITS: Final = 200
 
@@ -23,7 +26,8 @@ def number(text: str) -> Decimal | None:
     """Return the number that a text is, None when it is none."""
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return None
-    return Decimal(text.upper().replace("D", "E"))
+    read = Decimal(text.upper().replace("D", "E"))
+    return None if read and abs(read.adjusted()) > _GREATEST_EXPONENT else read
 
 
 def quantities(texts: Sequence[str]) -> Quantities:

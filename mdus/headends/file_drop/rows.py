@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -66,14 +67,11 @@ class Row:
         found = self.optional(name)
         if found is None:
             return None
-        try:
+        with suppress(ValueError, OverflowError):
             at = datetime.fromisoformat(found)
-        except ValueError:
-            at = None
-        if at is None or at.tzinfo is None:
-            expected = f"{name}: an instant such as 2026-03-29T00:00:00Z is expected"
-            raise ValueError(f"{expected}, found {_shown(found)}")
-        return at.astimezone(UTC)
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
+        raise ValueError(f"{name}: an instant such as 2026-03-29T00:00:00Z is expected, found {_shown(found)}")
 
     def needed_instant(self, name: str) -> datetime:
         """Return an instant that must be there."""

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import structlog
 from paho.mqtt.reasoncodes import ReasonCode
 
+from mdus.contracts.printable import printable
 from mdus.domain.capability import Capability
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.head_end import (
@@ -42,7 +43,7 @@ from mdus.domain.head_end import (
 from mdus.headends.mqtt import codec
 from mdus.headends.mqtt.connection import Broker, Connection, Incoming, Outgoing
 from mdus.headends.mqtt.options import Options
-from mdus.headends.mqtt.topics import Kind, Topics, can_stand_in
+from mdus.headends.mqtt.topics import Kind, Place, Topics, can_stand_in
 from mdus.messaging.retry import TransientError
 from mdus.settings import HeadEnd as Row
 
@@ -58,6 +59,9 @@ _MOMENT: Final = 0.05
 
 #: MQTT counts the seconds of a message's life in 32 bits.
 _LONGEST_LIFE: Final = 2**32 - 1
+
+#: More characters of correlation data are not kept.
+_LONGEST_CORRELATION: Final = 100
 
 #: Reason code of MQTT 5: the broker has taken the message, and has nobody to give it to.
 _NOBODY_THERE: Final = 16
@@ -213,13 +217,22 @@ class MqttHeadEnd(SilentHeadEnd):
                 # Retained messages are taken back by empty ones.
                 log.info("message_of_nobody", head_end=self.name, topic=message.topic, bytes=len(message.body))
                 continue
-            is_in_place = codec.is_in_place(message.body, place)
-            correlation = message.correlation.decode("utf-8", "replace")
+            is_in_place = self._is_in_place(message, place)
+            correlation = printable(message.correlation.decode("utf-8", "replace"))[:_LONGEST_CORRELATION]
             if place.kind is Kind.STATE:
                 # The same words tell something new each time.
                 correlation = uuid.uuid4().hex
             topic = place.kind.value if is_in_place else codec.MISPLACED
             yield RawDelivery(topic=topic, correlation=correlation, body=message.body)
+
+    def _is_in_place(self, message: Incoming, place: Place) -> bool:
+        # A message that is never acknowledged keeps all later ones from coming, so what is wrong with one is found
+        # where it is decoded, once it is stored.
+        try:
+            return codec.is_in_place(message.body, place)
+        except Exception:
+            log.exception("message_not_looked_at", head_end=self.name, topic=message.topic)
+            return True
 
     def _take(self, messages: Sequence[Incoming]) -> None:
         self._held = []

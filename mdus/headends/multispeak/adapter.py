@@ -208,7 +208,9 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
         """Raise what errors mean that name no meter."""
         for error in errors:
             text = f"{self.name} answers {request.method}: {error.text}"
-            if error.code in (LOGIN_REFUSED, NOT_NOW):
+            # Of several breakers some may have been told to move, and the error be of the others.
+            is_of_some = error.code == NOT_NOW and len(request.commands) > 1 and _is_switch(request)
+            if error.code in (LOGIN_REFUSED, NOT_NOW) and not is_of_some:
                 raise TransientError(text)
             raise UncertainError(f"{text} (of which meters, it does not say)")
 
@@ -344,12 +346,17 @@ def _from(request: Request, cursor: str) -> Request:
     return Request(service=request.service, message=message, commands=request.commands, is_answered=True)
 
 
+def _is_switch(request: Request) -> bool:
+    return any(command.kind is CommandKind.SWITCH for command in request.commands)
+
+
 def _rejection(command: Command, code: str, text: str) -> Rejection:
     return Rejection(command_key=command.command_key, code=code, text=text)
 
 
 def _excerpt(body: bytes) -> str:
-    return printable(" ".join(body[:300].decode("utf-8", "replace").split()))
+    """Return the beginning of a body for a text that people read: peers send back the header we sent."""
+    return printable(" ".join(soap.without_passwords(body[:300]).decode("utf-8", "replace").split()))
 
 
 @cache

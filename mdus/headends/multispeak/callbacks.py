@@ -81,4 +81,11 @@ def _fault(status: int, reason: str, *, is_theirs: bool) -> Answer:
     return Answer(status=status, media_type=_MEDIA_TYPE, content=soap.fault(reason, is_theirs=is_theirs))
 
 
-CALLBACKS: Final = Callbacks(correlation=correlation, credentials=credentials, answer=answer, refuse=refuse, wsdl=wsdl)
+CALLBACKS: Final = Callbacks(
+    correlation=correlation,
+    credentials=credentials,
+    stored=soap.without_passwords,
+    answer=answer,
+    refuse=refuse,
+    wsdl=wsdl,
+)

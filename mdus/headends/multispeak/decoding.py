@@ -191,7 +191,7 @@ class Decoder:
         """Yield what is told of breakers; 3.0 says not when one moved, so that it is when the message was sent."""
         call = asked(_transaction(received.message))
         stamped = received.header.get("TimeStamp")
-        sent_at = None if not stamped else soap.instant(stamped, "TimeStamp", zone=self._zone)
+        sent_at = None if not stamped else soap.earliest(stamped, "TimeStamp", zone=self._zone)
         for line, told in self._positions(received.message, sent_at):
             if isinstance(told, str):
                 yield UnreadableLine(line=line, reason=told)
@@ -223,7 +223,7 @@ class Decoder:
             serial=serial,
             state=soap.text(element, "stateChange", "RCDState") or "",
             error=soap.text(element, "errorString") or soap.attribute(element, "errorString"),
-            at=sent_at if stamped is None else soap.instant(stamped, "timestamp", zone=self._zone),
+            at=sent_at if stamped is None else soap.earliest(stamped, "timestamp", zone=self._zone),
         )
 
     def _switch_result(self, told: _Position, call: Asked) -> CommandResult:
@@ -262,7 +262,7 @@ class Decoder:
         serial = _outage_meter(event)
         kind = soap.text(event, "outageEventType") or "Unknown"
         stamped = soap.text(event, "eventTime")
-        at = None if stamped is None else soap.instant(stamped, "eventTime", zone=self._zone)
+        at = None if stamped is None else soap.earliest(stamped, "eventTime", zone=self._zone)
         if call is not None:
             yield self._ping_result(serial, kind, at, soap.attribute(event, "errorString"), call.correlation)
             return
@@ -337,7 +337,7 @@ class Decoder:
         request, answer = root
         name = soap.local(request)
         stamped = root.get("at")
-        at = None if stamped is None else soap.instant(stamped, "TimeStamp", zone=self._zone)
+        at = None if stamped is None else soap.earliest(stamped, "TimeStamp", zone=self._zone)
         match name:
             case "GetReadingsByMeterNo" | "GetReadingsByMeterID":
                 yield from self._results(answer, correlation, only=_one_meter(request))

@@ -6,10 +6,11 @@ the status of all of a block. intervalStart is where the first interval begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from lxml import etree
@@ -22,6 +23,8 @@ from mdus.headends.multispeak.mapping import Tables
 from mdus.headends.multispeak.readings import serial_of, service_of
 
 _MINUTE: Final = timedelta(minutes=1)
+_NOTHING: Final = timedelta(0)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,13 +54,60 @@ class IntervalsReader:
         """Yield the blocks anywhere in a message."""
         for blocks in soap.everywhere(message, "blocks"):
             data = blocks.getparent()
-            for block in soap.children(blocks, "block"):
+            told = list(soap.children(blocks, "block"))
+            for block, starts in zip(told, self._starts(told, data), strict=True):
                 try:
-                    yield self._block(block, data)
+                    yield self._block(block, data, starts)
                 except ValueError as error:
                     yield UnreadableLine(line=soap.line(block), reason=f"block: {error}")
 
-    def _block(self, block: etree._Element, data: etree._Element | None) -> MeterBlock:
+    def _starts(self, blocks: Sequence[etree._Element], data: etree._Element | None) -> list[tuple[datetime, ...]]:
+        """Return the instants at which blocks may begin; of a local time that is there twice their order says which.
+
+        It is the one at the end of the block before it, or the only one not before that; else the one that ends where
+        the block after it begins.
+        """
+        starts = [self._choices(block) for block in blocks]
+        if all(len(choices) < 2 for choices in starts):
+            return starts
+        series: dict[tuple[str | None, ...], list[int]] = {}
+        for place, block in enumerate(blocks):
+            indices = [soap.text(channel, "idx") for channel in soap.everywhere(block, "ch")]
+            series.setdefault((serial_of(block), soap.text(block, "profileID"), *indices), []).append(place)
+        lengths = [self._duration(block, data) for block in blocks]
+        for places in series.values():
+            for before, place in pairwise(places):
+                if len(starts[before]) == 1 and len(starts[place]) > 1:
+                    apart = {each: each - starts[before][0] - lengths[before] for each in starts[place]}
+                    later = tuple(each for each, gap in apart.items() if gap >= _NOTHING)
+                    next_to = tuple(each for each, gap in apart.items() if gap == _NOTHING)
+                    starts[place] = next_to or (later if len(later) == 1 else starts[place])
+            for after, place in pairwise(reversed(places)):
+                if len(starts[after]) == 1 and len(starts[place]) > 1:
+                    agreeing = tuple(each for each in starts[place] if starts[after][0] - each == lengths[place])
+                    starts[place] = agreeing or starts[place]
+        return starts
+
+    def _choices(self, block: etree._Element) -> tuple[datetime, ...]:
+        try:
+            return soap.instants(soap.text(block, "intervalStart") or "", "intervalStart", zone=self._zone)
+        except ValueError:
+            return ()  # told when the block is read
+
+    def _duration(self, block: etree._Element, data: etree._Element | None) -> timedelta:
+        """Return how long the intervals of a block last together, nothing where it cannot be read."""
+        try:
+            minutes = self._profile(data, soap.text(block, "profileID")).minutes
+        except ValueError:
+            return _NOTHING
+        between = _delimiter(data, "intervalDelimiter", ",")
+        counts = [(soap.text(channel, "d") or "").count(between) + 1 for channel in soap.everywhere(block, "ch")]
+        try:
+            return minutes * max(counts, default=0) * _MINUTE
+        except OverflowError:
+            return _NOTHING
+
+    def _block(self, block: etree._Element, data: etree._Element | None, starts: tuple[datetime, ...]) -> MeterBlock:
         serial = serial_of(block)
         if serial is None:
             raise ValueError("it names no meter")
@@ -65,7 +115,7 @@ class IntervalsReader:
         start_text = soap.text(block, "intervalStart")
         if start_text is None:
             raise ValueError("it has no intervalStart")
-        start = soap.instant(start_text, "intervalStart", zone=self._zone)
+        start = starts[0] if len(starts) == 1 else soap.instant(start_text, "intervalStart", zone=self._zone)
         inside = soap.child(block, "dB")
         common, service = soap.text(inside, "cS"), service_of(block)
         found: list[FieldIntervals] = []
@@ -87,6 +137,8 @@ class IntervalsReader:
                 )
                 continue
             quantities, qualities, unknown = self._values(data, text, common)
+            if len(quantities) * profile.minutes > (_LATEST - start) // _MINUTE:
+                raise ValueError(f"intervalStart is {start_text!r}, and its intervals leave the calendar")
             unmapped += [
                 Unmapped(serial_id=serial, source="quality", code=f"interval_status: {each}", at=start)
                 for each in dict.fromkeys(unknown)
@@ -144,7 +196,10 @@ class IntervalsReader:
         if text is None:
             raise ValueError("its profile has no intervalLength")
         # Decimals of a float would lose what timedelta keeps.
-        length = self._length * float(soap.decimal(text, "intervalLength"))
+        try:
+            length = self._length * float(soap.decimal(text, "intervalLength"))
+        except OverflowError:
+            raise ValueError(f"intervalLength is {text}, longer than any") from None
         minutes, rest = divmod(length, _MINUTE)
         if rest or minutes < 1:
             raise ValueError(f"intervalLength is {text}, no whole number of minutes")

@@ -6,6 +6,7 @@ no entity, no network. Whatever cannot be read is a ValueError.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _ENVELOPES: Final = frozenset({f"{{{SOAP}}}Envelope", f"{{{SOAP_1_2}}}Envelope"})
 _CHUNK: Final = 4096
 
+#: Greater and smaller powers of ten no quantity has, and to write one out would fill the memory.
+_GREATEST_EXPONENT: Final = 60
+
 #: How a parser is to be that trusts nothing. Comments inside a value would split its text in two.
 _CAREFUL: Final[Mapping[str, Any]] = {
     "resolve_entities": False,
@@ -38,6 +42,13 @@ _CAREFUL: Final[Mapping[str, Any]] = {
     "remove_comments": True,
     "remove_pis": True,
 }
+
+#: A password in an attribute, also of a message quoted in a text, cut off, or in UTF-16.
+_PASSWORD: Final = re.compile(
+    rb"((?:p\0?w\0?d|p\0?a\0?s\0?s\0?w\0?o\0?r\0?d)[\s\0]*=[\s\0]*)"
+    rb"(?:(\"\0?)[^\"<]*|('\0?)[^'<]*|(&quot;)(?:(?!&quot;)[^\"<])*)",
+    re.IGNORECASE,
+)
 
 Attributes = Mapping[str, str]
 
@@ -83,6 +94,11 @@ def received(body: bytes) -> Received:
     return Received(header=attributes(header), message=messages[0])
 
 
+def without_passwords(body: bytes) -> bytes:
+    """Return a body, or a part of one, in which passwords (Pwd, AuditPassword) are blank."""
+    return _PASSWORD.sub(rb"\1\2\3\4", body)
+
+
 def parsed(body: bytes) -> etree._Element:
     """Return the root of a document that is trusted in nothing."""
     try:
@@ -124,7 +140,8 @@ def fault_of(message: etree._Element) -> Fault | None:
     reason = text(message, "faultstring") or text(child(message, "Reason"), "Text") or ""
     detail = child(message, "detail")
     more = "" if detail is None else " ".join("".join(map(str, detail.itertext())).split())[:200]
-    said = printable("; ".join(part for part in (reason, more) if part)) or "no reason is given"
+    told = "; ".join(part for part in (reason, more) if part)
+    said = printable(without_passwords(told.encode("utf-8", "replace")).decode()) or "no reason is given"
     return Fault(text=said, is_ours=code.rpartition(":")[2] in ("Client", "Sender"))
 
 
@@ -186,12 +203,30 @@ def attribute(element: etree._Element | None, name: str) -> str | None:
 
 
 def instant(value: str, where: str, *, zone: str) -> datetime:
-    """Return the instant that a dateTime says; one without a zone is local in `zone`."""
+    """Return the instant that a dateTime says; one without a zone is local in `zone`, and must be there once."""
+    first, *others = instants(value, where, zone=zone)
+    if others:
+        raise ValueError(f"{where} is {value!r}, which is there twice in {zone}, and does not say which it is")
+    return first
+
+
+def earliest(value: str, where: str, *, zone: str) -> datetime:
+    """Return the instant that a dateTime says, the first one of a local time that is there twice."""
+    return instants(value, where, zone=zone)[0]
+
+
+def instants(value: str, where: str, *, zone: str) -> tuple[datetime, ...]:
+    """Return the instants that a dateTime may mean, earlier ones first: two when summer time ends, else one."""
     try:
         at = datetime.fromisoformat(value)
-    except ValueError:
+        if at.tzinfo is not None:
+            return (at.astimezone(UTC),)
+        local_zone = ZoneInfo(zone)
+        first, second = (at.replace(tzinfo=local_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        is_twice = first < second  # an hour that is not there has them the other way round
+    except (ValueError, OverflowError):
         raise ValueError(f"{where} is {value!r}, not an instant") from None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+    return (first, second) if is_twice else (first,)
 
 
 def decimal(value: str, where: str) -> Decimal:
@@ -200,7 +235,7 @@ def decimal(value: str, where: str) -> Decimal:
         number = Decimal(value)
     except ArithmeticError:
         number = Decimal("NaN")
-    if not number.is_finite():
+    if not number.is_finite() or (number and abs(number.adjusted()) > _GREATEST_EXPONENT):
         raise ValueError(f"{where} is {value!r}, not a number")
     return number
 

@@ -60,7 +60,10 @@ class Entry:
             raise ValueError(f"{name} is {text!r}, not an instant") from None
         if at.tzinfo is None:
             raise ValueError(f"{name} is {text!r}, an instant without zone")
-        return at.astimezone(UTC)
+        try:
+            return at.astimezone(UTC)
+        except OverflowError:
+            raise ValueError(f"{name} is {text!r}, beyond the calendar") from None
 
     def instant(self, name: str) -> datetime:
         """Return an instant in UTC that must be there."""

@@ -19,11 +19,13 @@ from mdus.domain.head_end import correlation_in_json
 from mdus.endpoints.push import push_route
 from mdus.endpoints.runtime import Runtime
 from mdus.headends.file_drop.parting import part_file
+from mdus.headends.multispeak.callbacks import CALLBACKS
 from mdus.settings import load_settings
 from mdus.storage.command import HEAD_END_DELIVERY
 from mdus.storage.session import Database
 from tests.head_ends.field import NOON, StandingClock, row
 from tests.unit.headends.file_drop.cmep_files import file, mepmd01
+from tests.unit.headends.multispeak.messages import envelope
 
 BODY = b'{"delivery_id": "d-1", "token": "t", "correlation_id": "c-1", "results": []}'
 CITY = ("city-callback", "callback-secret")
@@ -39,10 +41,11 @@ class Endpoint:
         village = row(
             "http://127.0.0.1:1", name="village", callback_user="village", callback_password=SecretStr("other")
         )
+        mill = row("http://127.0.0.1:1", name="mill", callback_user="mill", callback_password=SecretStr("third"))
         settings = load_settings({})
         settings = settings.model_copy(
             update={
-                "head_ends": (city, village),
+                "head_ends": (city, village, mill),
                 "http": settings.http.model_copy(update={"max_body_bytes": LIMIT}),
             }
         )
@@ -52,6 +55,7 @@ class Endpoint:
             clock=StandingClock(),
             catalog=catalog(),
             services={},
+            callbacks={"mill": CALLBACKS},
             part_files={"village": part_file},
         )
         self._app = Starlette(routes=[push_route(runtime)])
@@ -111,6 +115,14 @@ class TestPush:
         endpoint.post(body=BODY.replace(b"d-1", b"d-2"))
 
         assert len(endpoint.stored()) == 2
+
+    def test_keeps_no_password_that_a_body_names_its_sender_by(self, endpoint: Endpoint) -> None:
+        body = envelope("<X><transactionID>t-1</transactionID></X>", header='UserID="mill" Pwd="third"')
+
+        assert endpoint.post("/head-ends/mill/soap", body=body, auth=None, caller="10.0.0.7").status_code == 200
+        (stored,) = endpoint.stored()
+        assert zlib.decompress(stored["data"]) == body.replace(b"third", b"")
+        assert stored["correlation"] == "t-1"
 
     def test_takes_the_correlation_of_the_header_first(self, endpoint: Endpoint) -> None:
         endpoint.post(x_correlation_id="c-9")

@@ -48,6 +48,13 @@ class TestIntervals:
         found = block(mepmd01(["1", "2"], interval=interval, ends=times(2, minutes=minutes)))
         assert (found.interval_minutes, found.start_at) == (minutes, END_OF_FIRST - timedelta(minutes=minutes))
 
+    @pytest.mark.parametrize(
+        "ends", [["000101010000"], ["999912312345", ""]], ids=["before all years", "after all years"]
+    )
+    def test_beyond_the_calendar_are_told_with_their_line(self, ends: list[str]) -> None:
+        record = mepmd01(["1"] * len(ends), ends=ends, flags="R9")
+        assert mistakes(record, mepmd01(["1"])) == [(1, "times within the calendar are expected")]
+
     def test_may_be_of_a_day(self) -> None:
         found = block(mepmd01(["24"], interval="00010000", ends=["202603282300"]))
         assert (found.interval_minutes, found.start_at) == (1440, datetime(2026, 3, 27, 23, 0, tzinfo=UTC))

@@ -49,6 +49,17 @@ class TestDecode:
         ((found,), _) = told(row(0, "1", "2.8.0"), row(1, ""), row(2, "3"))
         assert (list(found.values), list(found.qualities)) == ([1, None, 3], ["2.8.0", None, None])
 
+    @pytest.mark.parametrize("start", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:00Z"])
+    def test_tells_rows_beyond_the_calendar_and_reads_the_others(self, start: str) -> None:
+        ((found,), wrong) = told(f"42,1-0:1.29.0*255,kWh,15,{start},1,", row(0, "1"))
+        assert found.start_at == START
+        assert [(line, "within the calendar" in reason) for line, reason in wrong] == [(2, True)]
+
+    @pytest.mark.parametrize("value", ["1e61", "-1e-61", "9" * 62])
+    def test_tells_numbers_that_no_quantity_is(self, value: str) -> None:
+        _, wrong = told(row(0, "1"), row(1, value))
+        assert [line for line, _ in wrong] == [3]
+
     def test_needs_no_column_of_qualities(self) -> None:
         ((found,), _) = told("42,O,kWh,15,2026-03-28T23:00:00Z,1", header=HEADER.removesuffix(",quality"))
         assert list(found.values) == [1]

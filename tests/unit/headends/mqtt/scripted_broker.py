@@ -146,7 +146,7 @@ class ScriptedBroker:
                 packet = struct.pack(">H", len(topic)) + topic.encode() + struct.pack(">H", number)
                 if is_5:
                     properties = b"\x09" + struct.pack(">H", len(correlation)) + correlation if correlation else b""
-                    packet += bytes([len(properties)]) + properties
+                    packet += _length(len(properties)) + properties
                 packet += body
                 connection.sendall(b"\x32" + _length(len(packet)) + packet)
 

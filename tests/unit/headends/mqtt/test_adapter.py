@@ -335,6 +335,38 @@ class TestArrivals:
         assert [(each.topic, each.correlation) for each in told(arrival)] == [("rsp", "cmd-77")]
         head_end.close()
 
+    def test_with_a_number_that_nobody_can_hold_block_no_others(
+        self, head_end: MqttHeadEnd, broker: ScriptedBroker
+    ) -> None:
+        body = b'{"v": 1, "src": "DC-1", "x": 1e9999999999999999999999}'
+        broker.outgoing.put((f"ami/v1/city/DC-1/{SERIAL}/rdg", body, b""))
+
+        arrival = next_arrival(head_end)
+        assert [(each.topic, each.body) for each in told(arrival)] == [("rdg", body)]
+        arrival.taken()
+        until(lambda: broker.acknowledged == [1])
+
+    def test_that_break_the_look_at_them_block_no_others(
+        self, head_end: MqttHeadEnd, broker: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def breaks(body: bytes, place: object) -> bool:
+            raise KeyError(place)
+
+        monkeypatch.setattr("mdus.headends.mqtt.codec.is_in_place", breaks)
+        broker.outgoing.put(reading())
+
+        assert [each.topic for each in told(next_arrival(head_end))] == ["rdg"]
+
+    def test_have_correlation_data_that_a_database_holds(self, broker: ScriptedBroker) -> None:
+        head_end = connect(row(broker.port))
+        data = b"a\0b" + b"c" * 200
+        broker.outgoing.put((f"ami/v1/city/DC-1/{SERIAL}/rsp", json.dumps(message(status="ok")).encode(), data))
+
+        (delivery,) = told(next_arrival(head_end))
+
+        assert delivery.correlation == "a?b" + "c" * 97
+        head_end.close()
+
     def test_of_a_state_are_news_each_time(self, head_end: MqttHeadEnd, broker: ScriptedBroker) -> None:
         will = ("ami/v1/city/DC-1/state", b'{"v": 1, "src": "DC-1", "state": "offline"}', b"")
         broker.outgoing.put(will)

@@ -132,6 +132,51 @@ class TestSubmit:
         with pytest.raises(TransientError):
             submit(head_end)
 
+    def test_may_be_tried_again_when_an_error_of_no_meter_says_so(
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
+    ) -> None:
+        scripted.script[READ] = [scripted.result(READ, '<errorObject errorString="Too many requests"/>')]
+        with pytest.raises(TransientError, match="Too many"):
+            submit(head_end, CommandKind.READ_ON_DEMAND, SERIAL, OTHER)
+
+    def test_is_uncertain_when_such_an_error_is_of_some_breakers(
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
+    ) -> None:
+        scripted.script[SWITCH] = [scripted.result(SWITCH, '<errorObject errorString="Too many requests"/>')]
+        commands = [
+            command(CommandKind.SWITCH, serial, wanted_state=SwitchState.DISCONNECTED) for serial in (SERIAL, OTHER)
+        ]
+        with pytest.raises(UncertainError, match="Too many"):
+            head_end.submit(batch(CommandKind.SWITCH, *commands))
+
+    @pytest.mark.parametrize(
+        "quoted",
+        [
+            pytest.param('UserID="mdus" Pwd="secret" AuditPassword="secret"', id="as it was sent"),
+            pytest.param("UserID='mdus' pwd = 'secret'", id="otherwise"),
+            pytest.param("UserID=&quot;mdus&quot; Pwd=&quot;secret&quot;", id="in a page"),
+            pytest.param("x" * 270 + ' Pwd="secret', id="cut off"),
+        ],
+    )
+    @pytest.mark.parametrize("status", [503, 400, 200])
+    def test_tells_no_password_that_an_answer_sends_back(
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap, status: int, quoted: str
+    ) -> None:
+        scripted.script[READ] = [(status, f"<html>{quoted}</html".encode())]
+        try:
+            said = submit(head_end).rejections[0].text
+        except (TransientError, UncertainError) as error:
+            said = str(error)
+        assert "wd" in said
+        assert "secret" not in said
+
+    def test_tells_no_password_that_a_fault_sends_back(
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
+    ) -> None:
+        scripted.script[READ] = [(500, fault("Invalid UserID or Pwd='secret'"))]
+        with pytest.raises(TransientError, match="Invalid UserID or Pwd=''"):
+            submit(head_end)
+
     def test_may_be_tried_again_when_the_login_is_refused_in_an_error(
         self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
     ) -> None:

@@ -48,6 +48,18 @@ class TestCredentials:
         assert credentials(body) is None
 
 
+class TestStored:
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+    def test_is_all_but_the_password(self, encoding: str) -> None:
+        body = envelope(READING, header="UserID='head end' Pwd=\"a&amp;'b\" AuditPassword='\"c' Company='x'").decode()
+        kept = CALLBACKS.stored(body.encode(encoding)).decode(encoding)
+        assert kept == body.replace("a&amp;'b", "").replace("'\"c'", "''")
+
+    def test_is_a_body_without_one_as_it_came(self) -> None:
+        body = envelope(READING, header='UserID="head end" Company="Pwd"')
+        assert CALLBACKS.stored(body) == body
+
+
 class TestAnswer:
     @pytest.mark.parametrize("version", ["3.0", "4.1"])
     def test_is_an_empty_list_of_errors_in_its_version(self, version: str) -> None:

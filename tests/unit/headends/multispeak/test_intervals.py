@@ -88,6 +88,63 @@ class TestIntervals:
         assert isinstance(told, UnreadableLine)
         assert reason in told.reason
 
+    @pytest.mark.parametrize(
+        ("starts", "hours"),
+        [
+            pytest.param(["01:00", "02:00", "02:00", "03:00"], [23, 0, 1, 2], id="in their order"),
+            pytest.param(["02:00", "02:00", "03:00"], [0, 1, 2], id="by what comes after"),
+            pytest.param(["01:00", "02:00"], [23, 0], id="by what was before"),
+            pytest.param(["02:00", "03:00"], [1, 2], id="the second one alone"),
+            pytest.param(["02:00"], [None], id="by nothing"),
+            pytest.param(["00:00", "02:00"], [22, None], id="after a gap"),
+        ],
+    )
+    def test_begin_at_the_hour_that_is_there_twice_by_their_order(
+        self, starts: list[str], hours: list[int | None]
+    ) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1;2;3;4</d></ch>")
+        block = data[data.index("<block>") : data.index("</blocks>")]
+        several = "".join(block.replace("2026-03-29T00:00:00Z", f"2026-10-25T{each}:00") for each in starts)
+        events = decoded(intervals_told(data.replace(block, several)))
+        assert [each.start_at.hour if isinstance(each, FieldIntervals) else None for each in events] == hours
+        for each in events:
+            assert isinstance(each, FieldIntervals) or (
+                isinstance(each, UnreadableLine) and "twice in Europe/Berlin" in each.reason
+            )
+
+    def test_of_two_channels_begin_at_the_same_hour(self) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1;2;3;4</d></ch>")
+        block = data[data.index("<block>") : data.index("</blocks>")]
+        several = "".join(
+            block.replace("2026-03-29T00:00:00Z", f"2026-10-25T{start}:00").replace("<idx>1", f"<idx>{index}")
+            for start in ("01:00", "02:00")
+            for index in (1, 2)
+        )
+        events = decoded(intervals_told(data.replace(block, several)))
+        assert [each.at.hour for each in events if isinstance(each, Unmapped) and each.at] == [23, 0]
+        assert [each.start_at.hour for each in events if isinstance(each, FieldIntervals)] == [23, 0]
+
+    @pytest.mark.parametrize(
+        ("start", "length"),
+        [
+            pytest.param("0001-01-01T00:00:00+01:00", "15", id="before all years"),
+            pytest.param("0001-01-01T00:00:00", "15", id="before all years, local"),
+            pytest.param("9999-12-31T23:59:00Z", "15", id="after all years"),
+            pytest.param("2026-03-29T00:00:00Z", "1e50", id="longer than all years"),
+            pytest.param("2026-03-29T00:00:00Z", "1e99999999999999999999", id="a number nobody holds"),
+        ],
+    )
+    def test_beyond_the_calendar_are_told_with_their_line(self, start: str, length: str) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1</d></ch>", length=length).replace("2026-03-29T00:00:00Z", start)
+        (told,) = decoded(intervals_told(data))
+        assert isinstance(told, UnreadableLine)
+
+    @pytest.mark.parametrize("value", ["1e99", "-1e-99", "1e99999999999999999999", "9" * 70])
+    def test_that_no_quantity_is_are_told_with_their_line(self, value: str) -> None:
+        (told,) = decoded(intervals_told(interval_data(f"<ch><idx>1</idx><d>1;{value}</d></ch>")))
+        assert isinstance(told, UnreadableLine)
+        assert "d[1]" in told.reason
+
     def test_answer_a_call(self) -> None:
         data = interval_data("<ch><idx>1</idx><d>1;2</d></ch>")
         (told,) = decoded(intervals_told(data, transaction=CORRELATION))
