@@ -154,7 +154,7 @@ def _decimal(value: Any, where: str) -> Decimal:
     if not is_number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
         raise ValueError(f"{where} is {value!r}, not a decimal number")
     number = Decimal(value)
-    if number and abs(number.adjusted()) > _GREATEST_EXPONENT:
+    if abs(number.adjusted()) > _GREATEST_EXPONENT:
         raise ValueError(f"{where} is {number:.3E}, a number no quantity has")
     return number
 

@@ -27,7 +27,7 @@ def number(text: str) -> Decimal | None:
     if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return None
     read = Decimal(text.upper().replace("D", "E"))
-    return None if read and abs(read.adjusted()) > _GREATEST_EXPONENT else read
+    return None if abs(read.adjusted()) > _GREATEST_EXPONENT else read
 
 
 def quantities(texts: Sequence[str]) -> Quantities:

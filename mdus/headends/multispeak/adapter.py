@@ -6,6 +6,8 @@ a fault or error that says login or overload     nothing was done          -> Tr
 sent, but no answer; an empty one, HTML, another it may have been done     -> UncertainError
 message; a fault of the server; other 5xx
 a fault of the request; 400, 413, 422 ...        this batch never passes   -> every command rejected, with the reason
+an error of overload that names none of several  some may have been done   -> UncertainError
+meters that are to be switched
 a list of errors                                 those meters are rejected -> Submission
 ```
 

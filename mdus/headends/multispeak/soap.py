@@ -235,7 +235,7 @@ def decimal(value: str, where: str) -> Decimal:
         number = Decimal(value)
     except ArithmeticError:
         number = Decimal("NaN")
-    if not number.is_finite() or (number and abs(number.adjusted()) > _GREATEST_EXPONENT):
+    if not number.is_finite() or abs(number.adjusted()) > _GREATEST_EXPONENT:
         raise ValueError(f"{where} is {value!r}, not a number")
     return number
 

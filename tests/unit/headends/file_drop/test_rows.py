@@ -15,11 +15,11 @@ class TestRow:
         with pytest.raises(ValueError, match=r"at: an instant such as .* is expected, found"):
             Row(1, {"at": text}).instant("at")
 
-    @pytest.mark.parametrize("text", ["1e61", "1e-61", "9" * 62])
+    @pytest.mark.parametrize("text", ["1e61", "1e-61", "0e99", "9" * 62])
     def test_has_no_number_that_no_quantity_is(self, text: str) -> None:
         with pytest.raises(ValueError, match="value: a number is expected"):
             Row(1, {"value": text}).number("value")
 
-    @pytest.mark.parametrize("text", ["1e60", "0", "0e99"])
+    @pytest.mark.parametrize("text", ["1e60", "0", "-0.0"])
     def test_has_any_other_number(self, text: str) -> None:
         assert Row(1, {"value": text}).number("value") is not None

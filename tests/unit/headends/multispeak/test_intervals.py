@@ -139,7 +139,7 @@ class TestIntervals:
         (told,) = decoded(intervals_told(data))
         assert isinstance(told, UnreadableLine)
 
-    @pytest.mark.parametrize("value", ["1e99", "-1e-99", "1e99999999999999999999", "9" * 70])
+    @pytest.mark.parametrize("value", ["1e99", "0e99", "-1e-99", "1e99999999999999999999", "9" * 70])
     def test_that_no_quantity_is_are_told_with_their_line(self, value: str) -> None:
         (told,) = decoded(intervals_told(interval_data(f"<ch><idx>1</idx><d>1;{value}</d></ch>")))
         assert isinstance(told, UnreadableLine)
