@@ -30,6 +30,9 @@ _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _ENVELOPES: Final = frozenset({f"{{{SOAP}}}Envelope", f"{{{SOAP_1_2}}}Envelope"})
 _CHUNK: Final = 4096
 
+#: Header and name of the message stand in so many bytes; who sends more before them is not listened to.
+_BEGINNING: Final = 64 * 1024
+
 #: Greater and smaller powers of ten no quantity has, and to write one out would fill the memory.
 _GREATEST_EXPONENT: Final = 60
 
@@ -115,7 +118,7 @@ def beginning(body: bytes) -> tuple[Attributes, str, str]:
     header: Attributes = {}
     is_body = False
     try:
-        for start in range(0, len(body), _CHUNK):
+        for start in range(0, min(len(body), _BEGINNING), _CHUNK):
             parser.feed(body[start : start + _CHUNK])
             for _, element in parser.read_events():
                 if not isinstance(element, etree._Element):

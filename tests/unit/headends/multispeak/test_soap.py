@@ -33,3 +33,10 @@ class TestInstant:
     def test_is_none_beyond_the_calendar(self, value: str) -> None:
         with pytest.raises(ValueError, match="not an instant"):
             soap.instant(value, "at", zone=BERLIN)
+
+
+def test_a_beginning_is_looked_for_in_the_beginning_only() -> None:
+    filling = b"<x/>" * 20_000
+    with pytest.raises(ValueError, match="no SOAP envelope"):
+        soap.beginning(b"<e>" + filling + b"<Body><Message/></Body></e>")
+    assert soap.beginning(b"<e><Body><Message/></Body>" + filling + b"</e>")[2] == "Message"
