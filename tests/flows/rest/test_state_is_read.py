@@ -395,6 +395,7 @@ class TestDescription:
         assert writes == {
             ("post", "dead/retry"),
             ("post", "dead/leave"),
+            ("post", "unmapped/retry"),
             ("post", "messages/{message_id}/resend"),
             ("post", "messages/{message_id}/replay"),
             ("post", "switching"),
