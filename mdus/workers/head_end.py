@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -43,6 +43,7 @@ from mdus.storage.session import Database, UnitOfWork
 from mdus.storage.submission import Claimed, Ended
 from mdus.telemetry import tracing
 from mdus.telemetry.metrics import COMMANDS
+from mdus.workers.head_end_call import Call, correlation_of
 from mdus.workers.leaving import may_leave
 
 log = structlog.get_logger(__name__)
@@ -78,8 +79,6 @@ _NO_LIMITS: Final = Limits()
 #: Silent calls asked about in one turn, each by a call of its own.
 _ASKED_AT_ONCE = 20
 
-_NAME_SPACE = uuid.UUID("0b6c4f7e-2a55-5d1c-8a3b-91f6b5a7c2de")
-
 
 def patience(settings: Settings) -> Mapping[CommandKind, timedelta]:
     """Return how long a head end may take for a result, by kind of command (business time)."""
@@ -88,17 +87,6 @@ def patience(settings: Settings) -> Mapping[CommandKind, timedelta]:
     return {
         kind: switching if kind in (CommandKind.SWITCH, CommandKind.SWITCH_STATE) else reading for kind in CommandKind
     }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """One call to a head end: the intents are stored, the commands are ours as long as the lease token stands."""
-
-    batch: Batch
-    lease_token: str
-    commands: tuple[Claimed, ...]
-    begun: float = 0.0  # on the monotonic clock
-    messages: frozenset[str] = frozenset()  # of SAP's, that ordered it: told only where there are traces
 
 
 class HeadEndWorker:
@@ -510,8 +498,3 @@ class HeadEndWorker:
         with self._lock:
             self._failures = 0
             self._rest_until = float("-inf")
-
-
-def correlation_of(commands: Sequence[Claimed]) -> str:
-    """Return the id of a call: the same commands in the same attempts give the same."""
-    return str(uuid.uuid5(_NAME_SPACE, ",".join(f"{each.id}:{each.attempts + 1}" for each in commands)))
