@@ -102,11 +102,6 @@ class _Unfit(ValueError):
     """Something in a channel that does not fit together."""
 
 
-def is_document(beginning: bytes) -> bool:
-    """Tell whether a body that begins so is such a document."""
-    return re.search(rb"<(?:\w+:)?" + ROOT.encode() + rb"[\s>/]", beginning) is not None
-
-
 def channels(
     source: bytes | BinaryIO, *, zone: tzinfo, zones: Mapping[str, tzinfo] | None = None
 ) -> Iterator[Channel | SetAside]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mdus.contracts.meter_reading_document import Channel, SetAside, channels, is_document
+from mdus.contracts.meter_reading_document import Channel, SetAside, channels
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 27, 11, 0, tzinfo=UTC)
@@ -236,10 +236,3 @@ class TestSettingAside:
     def test_refuses_what_is_no_document(self, body: bytes, expected: str) -> None:
         with pytest.raises(ValueError, match=expected):
             read(body)
-
-
-class TestIsDocument:
-    def test_knows_the_root(self) -> None:
-        assert is_document(b"<?xml version='1.0'?>\n<MeterReadingDocument>")
-        assert is_document(b'<ns:MeterReadingDocument xmlns:ns="urn:a">')
-        assert not is_document(b"<MeterReadingDocuments/>")
