@@ -136,7 +136,10 @@ def _start(variant: Variant, folder: Path, *, meters: int, mdus_port: int, passw
     command = [sys.executable, "-m", f"simulators.headend_{variant.kind}", *variant.options]
     log = (folder / f"{name}.log").open("w")
     running = subprocess.Popen(
-        [*command, *(part for pair in options.items() for part in pair)], stdout=subprocess.PIPE, stderr=log, text=True
+        [*command, *(f"{name}={value}" for name, value in options.items())],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
     )
     assert running.stdout is not None
     first = json.loads(running.stdout.readline())

@@ -215,7 +215,7 @@ ams_ids = ["{AMS}"]
         name="peers",
         command=[
             *(sys.executable, "-m", "tests.benchmarks.peers", "--port", str(peers_port)),
-            *("--user", HEAD_END, "--password", callback_password),
+            *("--user", HEAD_END, f"--password={callback_password}"),
         ],
         environment=environment,
         log=folder / "peers.log",
