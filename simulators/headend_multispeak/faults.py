@@ -1,8 +1,8 @@
-"""How this head end may misbehave: of the shared faults those MultiSpeak can show, and its own."""
+"""How this head end may misbehave: all shared faults, for MultiSpeak can show each of them, and its own."""
 
 from dataclasses import replace
 
-from simulators.fleet.faults import ANY_KIND, Answer, Fault, table
+from simulators.fleet.faults import ANY_KIND, SHARED, Answer, Fault, table
 
 #: Kinds whose results are called back; the others are answered at once, and have no callback to spoil.
 CALLED_BACK = ("read_on_demand", "switch", "switch_state", "ping", "limit_demand")
@@ -20,30 +20,6 @@ _OF_CALLBACKS = (
     "callback_empty_correlation",
     "wrong_meter_in_callback",
     "late_result",
-)
-
-_SHARED = table(
-    "never_answers",
-    "overloaded",
-    "login_refused_once",
-    "maintenance_window",
-    "max_pending",
-    "per_meter_reject",
-    "stuck_relay",
-    "relay_stuck_but_acknowledged",
-    "arm_only_meter",
-    "load_side_voltage_blocks_close",
-    "disconnect_refused",
-    "no_response_is_no_outage",
-    "meter_clock_drift",
-    "stamp_of_1970",
-    "intervals_late",
-    "interval_gap",
-    "interval_revised",
-    "duplicate_block",
-    "event_storm",
-    "duplicate_event",
-    *_OF_CALLBACKS,
 )
 
 _OWN = (
@@ -66,9 +42,10 @@ _OWN = (
         answer=Answer.DONE,
     ),
     Fault(
+        # Of breakers this is ambiguous_submit.
         name="sync_timeout_after_acceptance",
-        description="A submit is carried out, but its answer never comes: the connection ends without one.",
-        kinds=CALLED_BACK,
+        description="A submit that moves no breaker is carried out, but the connection ends without an answer.",
+        kinds=tuple(kind for kind in CALLED_BACK if kind != "switch"),
         answer=Answer.DONE,
     ),
     Fault(
@@ -82,5 +59,5 @@ FAULTS = {
     name: replace(fault, kinds=tuple(kind for kind in fault.kinds if kind in (*CALLED_BACK, "connect", "disconnect")))
     if name in _OF_CALLBACKS
     else fault
-    for name, fault in (_SHARED | {fault.name: fault for fault in _OWN}).items()
+    for name, fault in table(*SHARED, own=_OWN).items()
 }

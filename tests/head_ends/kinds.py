@@ -56,7 +56,7 @@ class Variant:
         return frozenset(table)
 
     def fetches(self, what: str) -> bool:
-        """Tell whether MDUS can ask such a head end for `snapshots`, `intervals`, `events` or `meters`."""
+        """Tell whether MDUS can ask for `snapshots`, `intervals`, `events`, `meters`, or `find` a call it has lost."""
         adapter = get_type_hints(self.ours.connect)["return"]
         return getattr(adapter, what) is not getattr(SilentHeadEnd, what)
 

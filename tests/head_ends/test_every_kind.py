@@ -360,6 +360,9 @@ class TestSwitching:
 
         city.until(lambda: _turned(city, switch), what="the end of the switch")
 
+        if fault == "ambiguous_submit" and not city.variant.fetches("find"):
+            # Who cannot be asked about a call whose answer was lost leaves it open until the position is read.
+            status = CommandStatus.UNCERTAIN
         assert city.stored(switch).status is status
         assert [done for _, done in city.simulated.switches()] == [executed] * len(city.simulated.switches())
         assert city.simulated.breaker(device.serial_id) == ("disconnected" if executed else "connected")

@@ -261,7 +261,7 @@ class TestForms:
     @pytest.mark.parametrize(
         ("fault", "executed"),
         [
-            pytest.param("sync_timeout_after_acceptance", 1, id="carried out, no answer"),
+            pytest.param("ambiguous_submit", 1, id="carried out, no answer"),
             pytest.param("empty_200", 1, id="carried out, an empty answer"),
             pytest.param("soap_fault", 0, id="a fault"),
             pytest.param("html_error_page", 0, id="a page"),

@@ -8,6 +8,7 @@ import pytest
 from lxml import etree
 
 from simulators.fleet.deliveries import Push
+from simulators.fleet.faults import SHARED
 from simulators.fleet.process import arguments
 from simulators.headend_multispeak import requests
 from simulators.headend_multispeak.face import KIND, MultiSpeak
@@ -142,6 +143,14 @@ class TestTellings:
         assert not [each for each in one.below("errorString") if each.text]
 
     @VERSIONS
+    def test_of_a_breaker_that_is_said_to_have_stuck_say_where_and_why(self, version: Version) -> None:
+        stuck = result(status="failed", code="RELAY_STUCK", switch_state="connected")
+        [one] = told(version, "results", results("switch", stuck))
+        assert "Closed" in [each.text for each in one.below("stateChange")]
+        said = [each.attribute("errorString") for each in one.below("stateChange")]
+        assert "Relay stuck" in [*said, one.said("errorString")]
+
+    @VERSIONS
     def test_of_a_silent_meter_are_no_outage(self, version: Version) -> None:
         [one] = told(version, "results", results("ping", result(status="failed", code="NO_RESPONSE")))
         assert [each.text for each in one.below("outageEventType")] == ["NoResponse"]
@@ -185,6 +194,15 @@ class TestTellings:
         assert names == ["ODEventNotification", "CDStateChangedNotification", "HistoryLogChangedNotification"]
         assert told(V4, "events", body)[-1].name == "MeterEventNotification"
 
+    def test_of_breakers_say_when_they_moved_however_late_they_come(self) -> None:
+        row = {"serial": "1", "event_id": "e-1", "code": "3.31.0.68", "at": AT, "text": "it", "properties": {}}
+        push = Push(delivery_id="d-1", topic="events", to="http://x", body={"events": [row]})
+        [one] = Tellings(V3, formatted=False).of(push)
+        assert one.at == AT
+        [one] = Tellings(V4, formatted=False).of(push)
+        [stamped] = Read(etree.fromstring(V4.envelope(one.message, at=NOW))).below("timestamp")
+        assert stamped.text == AT
+
     def test_of_first_communications_only_are_log_entries(self) -> None:
         meters = [{"serial": "1", "first": True, "at": AT}, {"serial": "2", "first": False, "at": AT}]
         [one] = told(V3, "heard", {"meters": meters})
@@ -206,8 +224,16 @@ class TestFaults:
             assert set(FAULTS[name].kinds) <= set(CALLED_BACK)
             assert FAULTS[name].kinds
 
-    def test_leave_the_answer_that_only_a_look_mends_to_kinds_that_can_look(self) -> None:
-        assert "ambiguous_submit" not in FAULTS
+    def test_are_all_that_head_ends_share(self) -> None:
+        assert SHARED.keys() - FAULTS.keys() == set()
+
+    def test_lose_the_answer_to_a_switch_under_one_name(self) -> None:
+        losing = {name for name in ("ambiguous_submit", "sync_timeout_after_acceptance") if _hits_switches(name)}
+        assert losing == {"ambiguous_submit"}
+
+
+def _hits_switches(name: str) -> bool:
+    return "switch" in FAULTS[name].kinds
 
 
 class TestRow:
