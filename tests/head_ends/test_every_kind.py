@@ -351,6 +351,8 @@ class TestSwitching:
         pytest.param("callback_before_acknowledgement", CommandStatus.DONE, 1, id="result first"),
         pytest.param("duplicate_callback", CommandStatus.DONE, 1, id="result twice"),
         pytest.param("overloaded", CommandStatus.DONE, 1, id="refused once"),
+        pytest.param("max_pending", CommandStatus.DONE, 1, id="too much pending"),
+        pytest.param("login_refused_once", CommandStatus.DONE, 1, id="login refused"),
         names=("fault", "status", "executed"),
     )
     def test_is_executed_once_at_most(self, city: City, fault: str, status: CommandStatus, executed: int) -> None:

@@ -17,7 +17,7 @@ from mdus.domain.command import Command
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import FieldMeter, RawDelivery, Rejection
 from mdus.headends.multispeak import soap
-from mdus.headends.multispeak.options import Errors
+from mdus.headends.multispeak.options import LOGIN_REFUSED, NOT_NOW, Errors
 from mdus.headends.multispeak.requests import EXT_DEVICE, EXT_REGISTERS, Request
 from mdus.headends.multispeak.soap import Received
 
@@ -70,14 +70,17 @@ def errors(message: etree._Element, classes: Errors) -> list[Error]:
 
 
 def sorted_out(found: Sequence[Error], commands: Sequence[Command]) -> Sorted:
-    """Return errors by the commands they are about; the only command of a call is meant by an error without a meter."""
+    """Return errors by the commands they are about; the only command of a call is meant by an error without a meter.
+
+    But for a login refused, or a head end that takes nothing now: these are of the call, however many it names.
+    """
     by_serial = {command.serial_id: command for command in commands}
     rejections: dict[str, Rejection] = {}
     of_the_call: list[Error] = []
     strangers: list[Error] = []
     for error in found:
-        alone = commands[0] if error.meter is None and len(commands) == 1 else None
-        command = by_serial.get(error.meter or "", alone)
+        alone = commands[0] if len(commands) == 1 and error.code not in (LOGIN_REFUSED, NOT_NOW) else None
+        command = alone if error.meter is None else by_serial.get(error.meter)
         if command is not None:
             rejection = Rejection(command_key=command.command_key, code=error.code, text=error.text)
             rejections.setdefault(command.command_key, rejection)

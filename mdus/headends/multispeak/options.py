@@ -128,11 +128,12 @@ ERRORS: Final = tuple(
             "UNKNOWN_METER",
         ),
         (r"expired|past (its )?expiration", "EXPIRED"),
+        (r"too many", NOT_NOW),
         (r"busy|in progress|pending|occupied", "BUSY"),
         (r"no response|not respond|no answer|time[d]? ?-?out|unreachable|no communication", "NO_RESPONSE"),
         (r"register.*(mismatch|unknown)", "REGISTER_MISMATCH"),
         (r"medical|critical|prohibited|not allowed|refused|denied", "REFUSED"),
-        (r"try (again )?later|overload|unavailable|maintenance|too many", NOT_NOW),
+        (r"try (again )?later|overload|unavailable|maintenance", NOT_NOW),
     )
 )
 

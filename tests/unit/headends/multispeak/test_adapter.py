@@ -132,12 +132,20 @@ class TestSubmit:
         with pytest.raises(TransientError):
             submit(head_end)
 
+    @pytest.mark.parametrize("serials", [(SERIAL, OTHER), (SERIAL,)], ids=["of several meters", "of one"])
+    @pytest.mark.parametrize("said", ["Too many requests", "Too many requests are pending, try again later"])
     def test_may_be_tried_again_when_an_error_of_no_meter_says_so(
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap, said: str, serials: tuple[str, ...]
+    ) -> None:
+        scripted.script[READ] = [scripted.result(READ, f'<errorObject errorString="{said}"/>')]
+        with pytest.raises(TransientError, match="Too many"):
+            submit(head_end, CommandKind.READ_ON_DEMAND, *serials)
+
+    def test_rejects_the_only_meter_of_which_an_error_names_none(
         self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
     ) -> None:
-        scripted.script[READ] = [scripted.result(READ, '<errorObject errorString="Too many requests"/>')]
-        with pytest.raises(TransientError, match="Too many"):
-            submit(head_end, CommandKind.READ_ON_DEMAND, SERIAL, OTHER)
+        scripted.script[READ] = [scripted.result(READ, '<errorObject errorString="Meter is busy"/>')]
+        assert [each.code for each in submit(head_end).rejections] == ["BUSY"]
 
     def test_is_uncertain_when_such_an_error_is_of_some_breakers(
         self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
@@ -177,12 +185,13 @@ class TestSubmit:
         with pytest.raises(TransientError, match="Invalid UserID or Pwd=''"):
             submit(head_end)
 
+    @pytest.mark.parametrize("serials", [(SERIAL, OTHER), (SERIAL,)], ids=["of several meters", "of one"])
     def test_may_be_tried_again_when_the_login_is_refused_in_an_error(
-        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap, serials: tuple[str, ...]
     ) -> None:
         scripted.script[READ] = [scripted.result(READ, '<errorObject errorString="Login failed"/>')]
         with pytest.raises(TransientError, match="Login failed"):
-            submit(head_end, CommandKind.READ_ON_DEMAND, SERIAL, OTHER)
+            submit(head_end, CommandKind.READ_ON_DEMAND, *serials)
 
     @pytest.mark.parametrize(
         "said",
