@@ -45,6 +45,15 @@ _CLOSED: Final = frozenset({"Closed", "Close", "InitiatePowerLimitation", "Power
 _OPEN: Final = frozenset({"Open", "Opened", "Armed"})
 _ARMED: Final = "Armed"
 
+#: Where a breaker stands that did what it was asked for.
+_ORDERED: Final[Mapping[Purpose | None, SwitchState]] = {
+    Purpose.CONNECT: SwitchState.CONNECTED,
+    Purpose.DISCONNECT: SwitchState.DISCONNECTED,
+}
+
+#: Errors by which a meter itself says that its breaker stayed where it was: only beside these is a position believed.
+_STAYED: Final = frozenset({"RELAY_STUCK", "LOAD_SIDE_VOLTAGE", "LOW_CREDIT", "REFUSED", "ARMED"})
+
 #: What an outage detection says of a meter that was asked: it answered, it did not, or there is no power.
 _ANSWERED: Final = frozenset({"PowerOn", "Restoration", "Instantaneous"})
 _NO_POWER: Final = frozenset({"Outage", "PowerOff", "Inferred"})
@@ -231,7 +240,9 @@ class Decoder:
         position = _position_of(told.state)
         if told.error is not None:
             failure = self._failure(told.serial, call.correlation, told.error, acted_at=told.at)
-            return replace(failure, switch_state=position)
+            if position is not None and position is _ORDERED.get(call.purpose):
+                return replace(failure, uncertain=True)  # failed, and where it was ordered to: one of both is wrong
+            return replace(failure, switch_state=position if failure.code in _STAYED else None)
         code = _mistake(told.state, call.purpose)
         if code is None:
             return _result(told.serial, call.correlation, succeeded=True, acted_at=told.at, switch_state=position)
@@ -239,14 +250,16 @@ class Decoder:
         return replace(failure, acted_at=told.at, switch_state=position)
 
     def _moved_by_itself(self, told: _Position) -> Events:
-        position = _position_of(told.state)
+        # With an error nothing has moved, whatever position stands beside it.
+        said = told.error or told.state
+        position = None if told.error else _position_of(told.state)
         code = {SwitchState.CONNECTED: _RELAY_CLOSED, SwitchState.DISCONNECTED: _RELAY_OPENED}.get(
-            position or SwitchState.UNKNOWN, self._tables.event(STATE_CHANGE, told.state, at=told.at)
+            position or SwitchState.UNKNOWN, self._tables.event(STATE_CHANGE, said, at=told.at)
         )
         if code is not None and told.at is not None:
             yield _alarm(told.serial, code, told.at)
         else:
-            yield Unmapped(serial_id=told.serial, source="event", code=event_code(STATE_CHANGE, told.state), at=told.at)
+            yield Unmapped(serial_id=told.serial, source="event", code=event_code(STATE_CHANGE, said), at=told.at)
 
     # ---- events ------------------------------------------------------------------------------------------------------
 

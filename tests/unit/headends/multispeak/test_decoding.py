@@ -225,6 +225,23 @@ class TestBreakers:
         assert (silent.code, silent.uncertain, silent.switch_state) == ("NO_RESPONSE", True, None)
         assert (stuck.code, stuck.uncertain, stuck.switch_state) == ("RELAY_STUCK", False, SwitchState.CONNECTED)
 
+    @pytest.mark.parametrize(
+        ("purpose", "state"),
+        [
+            pytest.param("/disconnect", "Open", id="disconnected"),
+            pytest.param("/connect", "Closed", id="connected"),
+        ],
+    )
+    @pytest.mark.parametrize("error", ["relay stuck", "meter is busy"])
+    def test_that_failed_and_stand_as_ordered_leave_it_open(self, purpose: str, state: str, error: str) -> None:
+        told = result(decoded(cd_changed(state, purpose=purpose, error=error)))
+        assert (told.succeeded, told.uncertain, told.switch_state) == (False, True, None)
+
+    @pytest.mark.parametrize("purpose", ["/disconnect", "/state"])
+    def test_are_not_known_by_a_meter_that_did_not_answer(self, purpose: str) -> None:
+        told = result(decoded(cd_changed("Closed", purpose=purpose, error="no response from meter")))
+        assert (told.code, told.switch_state) == ("NO_RESPONSE", None)
+
     def test_moved_when_the_message_was_sent_where_it_does_not_say(self) -> None:
         told = result(decoded(cd_changed("Open", header='TimeStamp="2026-03-29T01:00:04Z"')))
         assert told.acted_at == READ_AT
@@ -251,6 +268,12 @@ class TestBreakers:
         (told,) = decoded(body)
         assert isinstance(told, FieldAlarm)
         assert (told.event_type, told.at, told.serial_id) == ("3.31.0.68", READ_AT, SERIAL)
+
+    def test_that_failed_by_themselves_are_not_told_to_have_moved(self) -> None:
+        body = cd_changed("Open", error="Relay stuck", header='TimeStamp="2026-03-29T01:00:04Z"')
+        (told,) = decoded(body.replace(CORRELATION.encode(), b""))
+        assert isinstance(told, Unmapped)
+        assert (told.source, told.code, told.at) == ("event", "state_change: Relay stuck", READ_AT)
 
 
 class TestOutages:
