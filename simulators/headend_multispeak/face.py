@@ -20,8 +20,8 @@ from simulators.fleet.jobs import Job, Submission
 from simulators.fleet.meters import Meter
 from simulators.fleet.process import cut
 from simulators.headend_multispeak import content, requests
-from simulators.headend_multispeak.faults import CALLBACK, FAULTS
-from simulators.headend_multispeak.tellings import Telling, Tellings
+from simulators.headend_multispeak.faults import CALLBACK, FAILED_SWITCH, FAULTS
+from simulators.headend_multispeak.tellings import Telling, Tellings, as_ordered, failed_switches
 from simulators.headend_multispeak.wire import Element, NotUnderstood, Read, Version, element, fault, read
 
 #: Real seconds a call waits for the meters that it asks.
@@ -302,6 +302,9 @@ class MultiSpeak(CallingFace):
 
     async def deliver(self, push: Push) -> bool:
         """This will call the client once for each message of a push; after a failure all of it comes again."""
+        failed = failed_switches(push)
+        if failed and await self.head_end.misfortune(FAILED_SWITCH, serials=failed) is not None:
+            push = as_ordered(push)
         for telling in self._tellings.of(push):
             spoilt = await self.head_end.misfortune(CALLBACK)
             if not await self._call_back(push, telling, backwards=spoilt == "children_out_of_order"):

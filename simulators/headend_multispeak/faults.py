@@ -10,6 +10,9 @@ CALLED_BACK = ("read_on_demand", "switch", "switch_state", "ping", "limit_demand
 #: The place of a fault that spoils the form of a callback.
 CALLBACK = "callback"
 
+#: The place of a fault that spoils what is told of a breaker that failed to move.
+FAILED_SWITCH = "failed switch"
+
 _OF_CALLBACKS = (
     "callback_before_acknowledgement",
     "duplicate_callback",
@@ -52,6 +55,11 @@ _OWN = (
         name="children_out_of_order",
         description="A callback has the children of all its elements in reverse order.",
         kinds=(CALLBACK,),
+    ),
+    Fault(
+        name="position_ordered_beside_error",
+        description="A breaker that failed to move is told with its error, and as standing where it was ordered to.",
+        kinds=(FAILED_SWITCH,),
     ),
 )
 

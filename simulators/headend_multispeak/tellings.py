@@ -1,7 +1,7 @@
 """What is called back: results of orders, and what meters tell by themselves, as messages of MultiSpeak."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulators.fleet.deliveries import Push
@@ -155,6 +155,27 @@ class Tellings:
     def _logs(self, rows: Sequence[Row]) -> Telling:
         logs = element("changedHistoryLogs", *content.history_logs(self._version, rows))
         return Telling(message=element("HistoryLogChangedNotification", logs, element("transactionID", "")))
+
+
+def failed_switches(push: Push) -> list[str]:
+    """This will list the meters whose breakers are told to have failed to move, with where they stand."""
+    if push.topic != "results" or push.body["kind"] != "switch":
+        return []
+    return [one["serial"] for one in push.body["results"] if _is_failed_switch(one)]
+
+
+def as_ordered(push: Push) -> Push:
+    """This will tell of breakers that failed to move as if they stood where they were ordered to."""
+    other = {CONNECTED: DISCONNECTED, DISCONNECTED: CONNECTED}
+    told = [
+        one | {"switch_state": other[one["switch_state"]]} if _is_failed_switch(one) else one
+        for one in push.body["results"]
+    ]
+    return replace(push, body=push.body | {"results": told})
+
+
+def _is_failed_switch(result: Row) -> bool:
+    return result["status"] != "ok" and result["code"] != "ARMED" and result["switch_state"] is not None
 
 
 def _text(result: Row) -> str:

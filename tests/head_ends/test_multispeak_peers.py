@@ -279,6 +279,20 @@ class TestForms:
         assert sum(done for _, done in multispeak.simulated.switches()) == executed
 
 
+class TestFailures:
+    def test_told_where_the_breaker_was_ordered_to_leave_its_position_open(self, multispeak: City) -> None:
+        device = multispeak.install(multispeak.meter())
+        for fault in ("stuck_relay", "position_ordered_beside_error"):
+            multispeak.simulated.arm(fault)
+        switch = multispeak.switch_of(device)
+
+        assert multispeak.settle(switch) == [CommandStatus.UNCERTAIN]
+        assert multispeak.simulated.fired()["position_ordered_beside_error"]
+        assert multispeak.status(device).switch_state is not SwitchState.DISCONNECTED
+        assert multispeak.settle(multispeak.order(device, CommandKind.SWITCH_STATE)) == [CommandStatus.DONE]
+        assert multispeak.status(device).switch_state is SwitchState.CONNECTED
+
+
 def _correlation(city: City) -> str:
     """Return our id of the last call made."""
     with city.database.read() as uow:

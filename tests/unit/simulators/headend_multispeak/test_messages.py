@@ -13,7 +13,7 @@ from simulators.fleet.process import arguments
 from simulators.headend_multispeak import requests
 from simulators.headend_multispeak.face import KIND, MultiSpeak
 from simulators.headend_multispeak.faults import CALLED_BACK, FAULTS
-from simulators.headend_multispeak.tellings import Tellings
+from simulators.headend_multispeak.tellings import Tellings, as_ordered, failed_switches
 from simulators.headend_multispeak.wire import NAMESPACES, NotUnderstood, Read, Version, element, read
 
 NOW = datetime(2026, 3, 27, 10, 0, tzinfo=UTC)
@@ -208,6 +208,25 @@ class TestTellings:
         [one] = told(V3, "heard", {"meters": meters})
         assert [each.text for each in one.below("meterID")] == ["1"]
         assert told(V3, "heard", {"meters": meters[1:]}) == []
+
+
+class TestAsOrdered:
+    def test_is_told_of_breakers_that_failed_to_move_only(self) -> None:
+        stuck = result("1", status="failed", code="RELAY_STUCK", switch_state="connected")
+        armed = result("2", status="failed", code="ARMED", switch_state="disconnected")
+        moved = result("3", switch_state="disconnected")
+        silent = result("4", status="failed", code="NO_RESPONSE")
+        body = results("switch", stuck, armed, moved, silent)
+        push = Push(delivery_id="d-1", topic="results", to="http://x", body=body)
+        assert failed_switches(push) == ["1"]
+        states = [one["switch_state"] for one in as_ordered(push).body["results"]]
+        assert states == ["disconnected", "disconnected", "disconnected", None]
+        assert push.body["results"][0]["switch_state"] == "connected"
+
+    @pytest.mark.parametrize("topic", ["readings", "results"])
+    def test_is_nothing_else(self, topic: str) -> None:
+        body = results("switch_state", result(status="failed", code="NO_RESPONSE", switch_state="connected"))
+        assert failed_switches(Push(delivery_id="d-1", topic=topic, to="http://x", body=body)) == []
 
 
 class TestOutOfOrder:
