@@ -129,7 +129,8 @@ ERRORS: Final = tuple(
         ),
         (r"expired|past (its )?expiration", "EXPIRED"),
         (r"too many", NOT_NOW),
-        (r"busy|in progress|pending|occupied", "BUSY"),
+        # What is pending or in progress may be this very order, unless another one is said to be.
+        (r"busy|occupied|\b(an)?other\b.*(in progress|pending)|previous.*(in progress|pending)", "BUSY"),
         (r"no response|not respond|no answer|time[d]? ?-?out|unreachable|no communication", "NO_RESPONSE"),
         (r"register.*(mismatch|unknown)", "REGISTER_MISMATCH"),
         (r"medical|critical|prohibited|not allowed|refused|denied", "REFUSED"),

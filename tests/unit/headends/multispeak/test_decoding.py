@@ -237,6 +237,20 @@ class TestBreakers:
         told = result(decoded(cd_changed(state, purpose=purpose, error=error)))
         assert (told.succeeded, told.uncertain, told.switch_state) == (False, True, None)
 
+    @pytest.mark.parametrize(
+        ("error", "code", "uncertain"),
+        [
+            pytest.param("Meter is busy", "BUSY", False, id="busy"),
+            pytest.param("Another request is in progress", "BUSY", False, id="another in progress"),
+            pytest.param("Previous command still pending", "BUSY", False, id="another pending"),
+            pytest.param("Operation in progress", "REJECTED_UNKNOWN", True, id="this one in progress, perhaps"),
+            pytest.param("Command pending", "REJECTED_UNKNOWN", True, id="this one pending, perhaps"),
+        ],
+    )
+    def test_that_may_still_move_are_uncertain(self, error: str, code: str, *, uncertain: bool) -> None:
+        told = result(decoded(cd_changed("Unknown", purpose="/connect", error=error)))
+        assert (told.code, told.uncertain) == (code, uncertain)
+
     @pytest.mark.parametrize("purpose", ["/disconnect", "/state"])
     def test_are_not_known_by_a_meter_that_did_not_answer(self, purpose: str) -> None:
         told = result(decoded(cd_changed("Closed", purpose=purpose, error="no response from meter")))
