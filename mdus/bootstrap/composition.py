@@ -172,7 +172,7 @@ def limits_of(row: HeadEndRow, kind: HeadEndKind) -> Limits:
 
 def connect_head_ends(settings: Settings, found: Found, closing: ExitStack) -> dict[str, HeadEnd]:
     """Return the configured head ends by name; none is called yet."""
-    head_ends = {row.name: found.kinds[row.kind].connect(row) for row in settings.head_ends}
+    head_ends = {row.name: found.kinds[row.kind].connect(settings, row) for row in settings.head_ends}
     for head_end in head_ends.values():
         closing.callback(head_end.close)
     return head_ends

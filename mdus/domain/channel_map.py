@@ -6,7 +6,7 @@ name that says more, then the row that begins later. What no row explains is tol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ from mdus.domain.reading_type import UNITS, ReadingType, scaled, times
 from mdus.domain.unit import Units
 from mdus.settings import HeadEnd, Section, Settings
 
-Named = TypeVar("Named")
+Named = TypeVar("Named", Mrid, MultiSpeakName, CmepName, OtherName)
 
 #: So many names are remembered with what explains them; a head end has a few dozen.
 _REMEMBERED: Final = 4096
@@ -255,6 +255,14 @@ class ChannelRow(MappingRow):
         told = row.model_dump(exclude={"kept_as", "factor"})
         return MultiSpeakName(**told, is_interval=self.kind is ChannelKind.INTERVAL)
 
+    def to_mrid(self) -> Mrid | None:
+        """Return the ReadingType that the channel is asked for by."""
+        return Mrid(self.mrid) if self.mrid is not None else None
+
+    def to_name(self, source: str) -> OtherName | None:
+        """Return the first name that a source has for the channel."""
+        return next((OtherName(source, name) for name in self.names.get(source, ())), None)
+
     def to_multispeak(self) -> MultiSpeakName | None:
         """Return the first name that MultiSpeak has for the channel."""
         if not self.multispeak:
@@ -306,10 +314,23 @@ class ChannelMap:
 
     def to_mrid(self, reading_type: str, *, minutes: int | None = None, at: datetime | None = None) -> str | None:
         """Return the ReadingType to ask for a channel by, of an interval channel in intervals of so many minutes."""
-        mrid = self._to(reading_type, lambda row: row.mrid, at)
-        if mrid is None or minutes is None:
-            return mrid
-        return str(ReadingType.parse(mrid).over(minutes))
+        name = self._to(reading_type, ChannelRow.to_mrid, at)
+        if name is None:
+            return None
+        if minutes is None:
+            return name.mrid
+        return str(ReadingType.parse(name.mrid).over(minutes))
+
+    def mrids(self, kinds: Collection[ChannelKind], *, period_from: datetime, period_to: datetime) -> tuple[str, ...]:
+        """Return the ReadingTypes to ask for all channels of some kinds by, as they are meant at any time of a period.
+
+        At the instant `period_from` alone where the period ends there.
+        """
+        codes = dict.fromkeys(row.obis for _, row in self._rows if row.kind in kinds)
+        changes = {row.valid_from for _, row in self._rows if row.valid_from is not None}
+        instants = [period_from, *sorted(at for at in changes if period_from < at < period_to)]
+        names = (self.to_mrid(code, at=at) for at in instants for code in codes)
+        return tuple(dict.fromkeys(name for name in names if name is not None))
 
     def to_multispeak(self, reading_type: str, *, at: datetime | None = None) -> MultiSpeakName | None:
         """Return what MultiSpeak calls a channel."""
@@ -321,14 +342,23 @@ class ChannelMap:
 
     def to_name(self, source: str, reading_type: str, *, at: datetime | None = None) -> str | None:
         """Return what a source calls a channel."""
-        return self._to(reading_type, lambda row: next(iter(row.names.get(source, ())), None), at)
+        name = self._to(reading_type, lambda row: row.to_name(source), at)
+        return None if name is None else name.name
 
     def _to(
         self, reading_type: str, name_of: Callable[[ChannelRow], Named | None], at: datetime | None
     ) -> Named | None:
+        """Return the nearest row's name of a channel that is read back as the channel.
+
+        A name that another row has taken over, for this head end or by now, asks for what that row says.
+        """
         code = printed(reading_type)
         found = (name_of(row) for _, row in self._rows if row.obis == code and row.is_valid_at(at))
-        return next((name for name in found if name is not None), None)
+        return next((name for name in found if name is not None and self._is_read_as(code, name, at)), None)
+
+    def _is_read_as(self, code: str, name: ChannelName, at: datetime | None) -> bool:
+        mapped = self.find(name, at=at)
+        return mapped is not None and mapped.reading_type == code
 
     def _candidates(self, name: ChannelName) -> list[_Candidate]:
         found = []

@@ -423,8 +423,10 @@ PartFile = Callable[[BinaryIO, str | None], Iterator[FilePart]]
 class HeadEndKind:
     """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, what it can do, how to connect.
 
-    `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `decoder`
-    returns what turns a raw delivery into events: pure, raises ValueError on a body it cannot read. `options` is the
+    `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `connect` and
+    `decoder` are the two ways, and have their tables from the same settings: what a head end is asked for a channel by
+    is read back as that channel. `connect` calls nothing yet. `decoder` returns what turns a raw delivery into events:
+    pure, raises ValueError on a body it cannot read. `options` is the
     shape of its rows' own settings. `answers` is False of one that only delivers: it has no address, and no job asks it
     for anything. Of one that `listens` the arrivals are looked for; to one that `needs_concentrator` no command leaves
     for a meter that no concentrator has told of. `keeps_records` is False of one that cannot say which meters it has
@@ -434,7 +436,7 @@ class HeadEndKind:
 
     name: str
     capabilities: frozenset[CommandKind]
-    connect: Callable[[Row], HeadEnd]
+    connect: Callable[[Settings, Row], HeadEnd]
     decoder: Callable[[Settings, Row], Decode]
     options: type[Section] | None = None
     tells: frozenset[Capability] = frozenset()

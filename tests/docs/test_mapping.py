@@ -17,6 +17,9 @@ from mdus.domain.reading_type import ReadingType, same
 from mdus.settings import Settings, load_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "head_ends" / "mapping.md").read_text()
+BLOCKS = re.findall(r"^```toml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+WH = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.0.72.0"
+KWH = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
 HEAD_ENDS = "".join(
     f"[[head_ends]]\nname = '{name}'\nkind = 'rest'\nurl = 'http://{name}'\n" for name in ("north", "south")
 )
@@ -27,10 +30,13 @@ PULSES = CmepName(commodity="E", unit="PULSE")
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """The settings of an installation that has the rows of the page."""
-    (block,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    (tmp_path / "tables.toml").write_text(HEAD_ENDS + block)
+    return settings_with(tmp_path, "".join(BLOCKS))
+
+
+def settings_with(folder: Path, rows: str) -> Settings:
+    (folder / "tables.toml").write_text(HEAD_ENDS + rows)
     found = discover()
-    made = load_settings({"MDUS_CONFIG": str(tmp_path)}, tables=found.tables)
+    made = load_settings({"MDUS_CONFIG": str(folder)}, tables=found.tables)
     assert list(settings_problems(found, made)) == []
     return made
 
@@ -55,6 +61,21 @@ class TestTheRows:
     def test_are_no_other_head_ends(self, settings: Settings) -> None:
         assert ChannelMap.of(settings, head_end=settings.head_ends[1]).find(PULSES) is None
         assert EventMap.of(settings, head_end=settings.head_ends[1]).find("exception", "4711") is None
+
+    def test_ask_one_head_end_by_another_reading_type_and_read_it_so(self, settings: Settings) -> None:
+        north, south = (ChannelMap.of(settings, head_end=each) for each in settings.head_ends)
+        assert (north.to_mrid("1-0:1.8.0"), south.to_mrid("1-0:1.8.0")) == (WH, KWH)
+        found = north.find(Mrid(WH))
+        assert found is not None
+        assert (found.reading_type, found.unit, found.factor) == ("1-0:1.8.0*255", "Wh", 1)
+
+    def test_ask_so_too_where_values_are_told_in_another_unit(self, tmp_path: Path) -> None:
+        (rows,) = (block for block in BLOCKS if WH in block)
+        told_in_kwh = rows.replace('unit = "Wh"\n', "").replace("# unit", "unit").replace("# mrids", "mrids")
+        north = ChannelMap.of(made := settings_with(tmp_path, told_in_kwh), head_end=made.head_ends[0])
+        found = north.find(Mrid(WH))
+        assert found is not None
+        assert (north.to_mrid("1-0:1.8.0"), found.unit, found.factor) == (WH, "kWh", 1)
 
 
 class TestThePage:

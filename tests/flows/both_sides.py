@@ -105,7 +105,7 @@ class BothSides:
         self.mdus = Installation(url, environ={"MDUS_CONFIG": str(folder)}, clock=self.clock, services=services)
         settings, self.database = self.mdus.runtime.settings, self.mdus.database
         shared: dict[str, Any] = {"database": self.database, "settings": settings, "clock": self.clock}
-        self.connected = HEAD_END.connect(settings.head_ends[0])
+        self.connected = HEAD_END.connect(settings, settings.head_ends[0])
         self.inbox = InboxWorker(**shared, services=services, retry=RetryPolicy(attempts=1))
         self.outbox = OutboxWorker(**shared, services=services, retry=_RETRY, contract=catalog(), client=self.sap)  # type: ignore[arg-type]
         seed_rule_sets(self.database)

@@ -93,7 +93,7 @@ class Field:
         self.real = 0.0  # what rests after failures are measured with
         self.retry = RetryPolicy(base=timedelta(0), cap=timedelta(0), attempts=3)
         self.row = row(head_end_url, **{"kind": kind.name} | row_changes)
-        self.head_end = head_end or kind.connect(self.row)
+        self.head_end = head_end or kind.connect(self.settings, self.row)
         self.decode = decode or kind.decoder(self.settings, self.row)
         self.worker = self.new_worker()
         self.readings = ReadingsWorker(

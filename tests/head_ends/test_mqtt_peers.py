@@ -19,9 +19,12 @@ from mdus.domain.head_end import Batch, CommandResult, ConcentratorTold, FieldEv
 from mdus.headends.mqtt.adapter import MqttHeadEnd, connect
 from mdus.messaging.retry import TransientError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import load_settings
 from simulators.headend_mqtt.brokers import Broker
 from tests.head_ends.mqtt_sites import CONCENTRATOR, PATIENCE, PEERS, STATE, Background, Concentrator, broker, until
 from tests.unit.headends.mqtt.test_codec import AT, SERIAL, command, decode
+
+SETTINGS = load_settings({})
 
 #: Brokers with the versions of MQTT they speak.
 SITES = ("mosquitto-5", "mosquitto-3.1.1", "amqtt-3.1.1")
@@ -53,7 +56,7 @@ class Site:
 
     def new_head_end(self) -> MqttHeadEnd:
         """Return the head end as a process that starts would have it."""
-        return connect(row(self.broker.port, self.version))
+        return connect(SETTINGS, row(self.broker.port, self.version))
 
     def close(self) -> None:
         self.head_end.close()
@@ -195,9 +198,10 @@ class TestState:
         site.head_end.close()
 
         site.head_end = connect(
+            SETTINGS,
             row(site.broker.port, site.version).model_copy(
                 update={"options": {"version": site.version, "client_id": "another"}}
-            )
+            ),
         )
 
         # amqtt tells what is retained twice.
@@ -226,9 +230,9 @@ class TestBacklog:
 _DIES_BEFORE_IT_STORES = """
 import sys, time
 from mdus.headends.mqtt.adapter import connect
-from mdus.settings import HeadEnd
+from mdus.settings import HeadEnd, load_settings
 
-head_end = connect(HeadEnd.model_validate_json(sys.argv[1]))
+head_end = connect(load_settings({}), HeadEnd.model_validate_json(sys.argv[1]))
 while True:
     for arrival in head_end.arrivals():
         print("received", len(list(arrival.deliveries)), flush=True)
@@ -297,7 +301,7 @@ class TestTls:
     def probe(self, port: int, certificates: Path, **files: str) -> str:
         options = {name: str(certificates / file) for name, file in files.items()}
         of = row(port, "5").model_copy(update={"url": f"mqtts://localhost:{port}", "options": options})
-        return connect(of).probe().text
+        return connect(SETTINGS, of).probe().text
 
     def test_lets_in_who_has_a_certificate(self, port: int, certificates: Path) -> None:
         text = self.probe(port, certificates, ca="ca.pem", cert="mdus.pem", key="mdus.key")

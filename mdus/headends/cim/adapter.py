@@ -26,7 +26,8 @@ from zoneinfo import ZoneInfo
 from lxml import etree
 
 from mdus.domain.capability import Capability
-from mdus.domain.channel_map import ChannelMap
+from mdus.domain.channel_map import ChannelKind, ChannelMap
+from mdus.domain.channel_name import Mrid
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import (
@@ -41,13 +42,12 @@ from mdus.domain.head_end import (
     options_of,
 )
 from mdus.headends.cim import callbacks, elements, request_writing
-from mdus.headends.cim.asked_types import AskedTypes
 from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER, TOLD, Decoder, is_key, switch_state_of
 from mdus.headends.cim.message import Message
 from mdus.headends.cim.names import Names, Noun
 from mdus.headends.cim.naming import device_of, serial_of
 from mdus.headends.cim.options import CimOptions
-from mdus.headends.cim.payload_writing import PayloadWriter
+from mdus.headends.cim.payload_writing import OF_INTERVALS, OF_REGISTERS, SERVED, PayloadWriter
 from mdus.headends.cim.reasons import Reasons
 from mdus.headends.cim.reply_codes import HARMLESS, ReplyClass, ReplyError
 from mdus.headends.cim.request_writing import CREATE, GET, Request
@@ -81,13 +81,15 @@ _NOT_SERVED: Final = frozenset({"unprovisioned", "inactive", "removed", "retired
 class CimHeadEnd(SilentHeadEnd):
     """One head end of kind `cim`; may be used by several threads at once."""
 
-    def __init__(self, row: Row, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, row: Row, *, channels: ChannelMap, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.name = row.name
         self.batch_size = row.devices_per_call
         self._options = options_of(row, CimOptions)
         self._names = Names(self._options.namespaces)
-        self._types = AskedTypes(self._options.reading_types)
-        self._payloads = PayloadWriter(self._names, self._options, self._types)
+        self._channels = channels
+        self._payloads = PayloadWriter(self._names, self._options, channels)
         self._reasons = Reasons(self._options)
         self._reply_address = f"{row.callback_url.rstrip('/')}/cim" if row.callback_url is not None else None
         zone = self._options.zone_of_local_times
@@ -132,7 +134,8 @@ class CimHeadEnd(SilentHeadEnd):
         for command in batch.commands:
             key = (command.sender_system, command.device_id)
             registers = batch.registers.get(key, ())
-            reason = self._payloads.cannot_provision(registers) if key in batch.devices else _GONE
+            at = self._leaves(batch)
+            reason = self._payloads.cannot_provision(registers, at=at) if key in batch.devices else _GONE
             if reason is not None:
                 refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
         return refused
@@ -146,7 +149,7 @@ class CimHeadEnd(SilentHeadEnd):
         elif kind is CommandKind.PROVISION:
             of = [(command.sender_system, command.device_id) for command in sent]
             devices = [(batch.devices[key], batch.registers.get(key, ())) for key in of]
-            element = self._payloads.meter_config(sent, devices)
+            element = self._payloads.meter_config(sent, devices, at=self._leaves(batch))
             yield self._request(batch, self._options.provision_verb, Noun.METER_CONFIG, element), sent
         elif kind is CommandKind.SWITCH_STATE and self._options.switch_state_by == Noun.END_DEVICE_CONFIG:
             element = self._payloads.of_meters_wanted(Noun.END_DEVICE_CONFIG, serials)
@@ -155,21 +158,23 @@ class CimHeadEnd(SilentHeadEnd):
             element = self._payloads.readings_wanted(serials, mrids=[self._options.relay_reading_type])
             yield self._request(batch, GET, Noun.METER_READINGS, element), sent
         elif kind in (CommandKind.READ_ON_DEMAND, CommandKind.PING):
-            element = self._payloads.readings_wanted(serials, mrids=self._types.of_registers)
+            at = self._leaves(batch)
+            mrids = self._channels.mrids(OF_REGISTERS, period_from=at, period_to=at)
+            element = self._payloads.readings_wanted(serials, mrids=mrids)
             yield self._request(batch, GET, Noun.METER_READINGS, element), sent
         else:
             yield from self._stored(batch, sent)
 
     def _stored(self, batch: Batch, sent: Sequence[Command]) -> Iterator[tuple[Request, Sequence[Command]]]:
         """Yield a question per period: a message has one, and stored values may be read twice without harm."""
-        is_register = batch.kind is CommandKind.READ_REGISTERS
-        mrids = self._types.of_registers if is_register else self._types.of_intervals
+        kinds = OF_REGISTERS if batch.kind is CommandKind.READ_REGISTERS else OF_INTERVALS
         periods: dict[tuple[datetime, datetime], list[Command]] = {}
         for command in sent:
             if command.period_from is None or command.period_to is None:
                 raise ValueError(f"the command {command.command_key} reads values of no period")
             periods.setdefault((command.period_from, command.period_to), []).append(command)
         for (period_from, period_to), commands in periods.items():
+            mrids = self._channels.mrids(kinds, period_from=period_from, period_to=period_to)
             element = self._payloads.readings_wanted([command.serial_id for command in commands], mrids=mrids)
             request = self._request(
                 batch, GET, Noun.METER_READINGS, element, period_from=period_from, period_to=period_to
@@ -195,6 +200,10 @@ class CimHeadEnd(SilentHeadEnd):
             period_to=period_to,
             reply_address=self._reply_address,
         )
+
+    def _leaves(self, batch: Batch) -> datetime:
+        """Return when a batch leaves: names of channels are those of that instant."""
+        return batch.at or self._now()
 
     def _post(self, request: Request) -> Answered:
         body = request_writing.write(
@@ -283,11 +292,11 @@ class CimHeadEnd(SilentHeadEnd):
 
     def snapshots(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Ask for the register values of all meters, a few hours of the period at a time."""
-        return self._asked("snapshots", self._types.of_registers, period_from, period_to)
+        return self._asked("snapshots", OF_REGISTERS, period_from, period_to)
 
     def intervals(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Ask for the interval values of all meters, a few hours of the period at a time."""
-        return self._asked("intervals", self._types.of_intervals, period_from, period_to)
+        return self._asked("intervals", OF_INTERVALS, period_from, period_to)
 
     def events(self, *, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         """Ask for the events of all meters."""
@@ -308,7 +317,7 @@ class CimHeadEnd(SilentHeadEnd):
                     yield self._meter(each, serial)
 
     def _asked(
-        self, what: str, mrids: Sequence[str], period_from: datetime, period_to: datetime
+        self, what: str, kinds: frozenset[ChannelKind], period_from: datetime, period_to: datetime
     ) -> Iterator[RawDelivery]:
         if what not in self._options.asks_for:
             return
@@ -316,6 +325,7 @@ class CimHeadEnd(SilentHeadEnd):
         begin = period_from
         while begin < period_to:
             end = min(begin + step, period_to)
+            mrids = self._channels.mrids(kinds, period_from=begin, period_to=end)
             element = self._payloads.readings_wanted((), mrids=mrids)
             yield from self._told(Noun.METER_READINGS, element, begin, end)
             begin = end
@@ -365,8 +375,9 @@ class CimHeadEnd(SilentHeadEnd):
     def _meter(self, element: etree._Element, serial: str) -> FieldMeter:
         function = elements.child(element, "SimpleEndDeviceFunction")
         registers = elements.children(function, "Registers") if function is not None else ()
-        codes = [elements.ref(each, "Channels", "ReadingType") or "" for each in registers]
-        names = tuple(name for code in codes if (name := self._types.code_of(code)) is not None)
+        mrids = [elements.ref(each, "Channels", "ReadingType") or "" for each in registers]
+        known = [self._channels.find(Mrid(mrid), at=self._now()) for mrid in mrids]
+        names = tuple(channel.reading_type for channel in known if channel is not None and channel.kind in SERVED)
         status = (elements.text(element, "status", "value") or "").lower()
         factor = _factor(element)
         heard_at = self._instant(element, "status", "dateTime")
@@ -410,9 +421,9 @@ def _decoder(settings: Settings, row: Row) -> Decode:
     )
 
 
-def connect(row: Row) -> CimHeadEnd:
+def connect(settings: Settings, row: Row) -> CimHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
-    return CimHeadEnd(row)
+    return CimHeadEnd(row, channels=ChannelMap.of(settings, head_end=row))
 
 
 HEAD_END = HeadEndKind(

@@ -9,8 +9,6 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from mdus.domain.end_device import SwitchState
-from mdus.domain.obis import Obis
-from mdus.domain.reading_type import ReadingType
 from mdus.headends.cim.names import Noun, Style, Vintage
 from mdus.settings import Section, Texts
 from mdus.settings.shapes import Zone
@@ -31,13 +29,6 @@ def _readable(patterns: Mapping[str, str]) -> Mapping[str, str]:
     return patterns
 
 
-def _of_channels(mrids: Mapping[str, str]) -> Mapping[str, str]:
-    for code, mrid in mrids.items():
-        Obis.parse(code)
-        ReadingType.parse(mrid)
-    return mrids
-
-
 #: What the reason of an Error says more exactly than its code, by our own short code; the first that fits counts.
 _REASONS: Final[Mapping[str, str]] = {
     "NO_BREAKER": r"no (remote |connect.?disconnect |rcd |service )?(switch|breaker|relay|disconnect)",
@@ -56,12 +47,11 @@ class CimOptions(Section):
 
     What is sent: `style` of roots, `namespaces`, `path` behind the row's url, `source` of headers. `identify_by` says
     how a meter is named, `meter_name_type` under which NameType its serial number stands, `device_name_type` SAP's
-    device. `names_reading_types` lists in reads which ReadingTypes are wanted, `reading_types` has others than usual by
-    OBIS code. `switch_state_by` is what the position of a breaker is asked with: the noun EndDeviceConfig, or
-    MeterReadings of `relay_reading_type`, whose values `relay_closed` and `relay_open` stand for it. The types of
-    controls are by what they do; with `expiry` a switch and a limit say until when they may be begun. It is asked
-    for what `asks_for` names, so many hours at a time; with `finds_calls` it is asked by CorrelationID what became
-    of a call whose answer was lost.
+    device. `names_reading_types` lists in reads which ReadingTypes are wanted. `switch_state_by` is what the position
+    of a breaker is asked with: the noun EndDeviceConfig, or MeterReadings of `relay_reading_type`, whose values
+    `relay_closed` and `relay_open` stand for it. The types of controls are by what they do; with `expiry` a switch and
+    a limit say until when they may be begun. It is asked for what `asks_for` names, so many hours at a time; with
+    `finds_calls` it is asked by CorrelationID what became of a call whose answer was lost.
 
     What is received: `state_attribute` is the attribute of a control that says where its breaker stands. `parts` says
     what a reply holds after which more follows, all values of its meters or some; `created_answers` whether created
@@ -79,7 +69,6 @@ class CimOptions(Section):
     device_name_type: str = "UtilitiesDeviceID"
     provision_verb: Literal["create", "change"] = "create"
     names_reading_types: bool = True
-    reading_types: Annotated[Mapping[str, str], AfterValidator(_of_channels)] = {}
     switch_state_by: Literal[Noun.END_DEVICE_CONFIG, Noun.METER_READINGS] = Noun.END_DEVICE_CONFIG
     relay_reading_type: str = ""
     relay_closed: Texts = ("1", "closed", "connected", "true", "on")

@@ -10,10 +10,11 @@ from typing import Final
 from lxml import etree
 
 from mdus.contracts.printable import printable
+from mdus.domain.channel_map import ChannelKind, ChannelMap
+from mdus.domain.channel_name import Mrid
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.register import Register
-from mdus.headends.cim.asked_types import AskedTypes
 from mdus.headends.cim.names import Names, Noun
 from mdus.headends.cim.options import CimOptions
 
@@ -22,6 +23,13 @@ _LIMITS: Final = {
     "supply_capacity": ("3.31.139.26", "3.31.139.22"),
     "load_limiting": ("0.15.0.54", "0.15.0.55"),
 }
+
+#: What registers show, and what passed in intervals: channels of these kinds are asked for together.
+OF_REGISTERS: Final = frozenset({ChannelKind.REGISTER, ChannelKind.DEMAND})
+OF_INTERVALS: Final = frozenset({ChannelKind.INTERVAL})
+
+#: What a meter is served with: nothing else is ever asked for.
+SERVED: Final = OF_REGISTERS | OF_INTERVALS
 
 #: Digits before the point of a register whose number of digits SAP did not say.
 _USUAL_DIGITS: Final = 8
@@ -32,10 +40,10 @@ Add = Callable[..., etree._Element]
 class PayloadWriter:
     """Writes payloads in the namespaces and with the names of meters that a head end wants."""
 
-    def __init__(self, names: Names, options: CimOptions, types: AskedTypes) -> None:
+    def __init__(self, names: Names, options: CimOptions, channels: ChannelMap) -> None:
         self._names = names
         self._options = options
-        self._types = types
+        self._channels = channels
 
     # ---- controls ----------------------------------------------------------------------------------------------------
 
@@ -142,9 +150,12 @@ class PayloadWriter:
     # ---- provisioning ------------------------------------------------------------------------------------------------
 
     def meter_config(
-        self, commands: Sequence[Command], devices: Sequence[tuple[EndDevice, Sequence[Register]]]
+        self, commands: Sequence[Command], devices: Sequence[tuple[EndDevice, Sequence[Register]]], *, at: datetime
     ) -> etree._Element:
-        """Return a MeterConfig: each meter with SAP's number for the device, its registers and their channels."""
+        """Return a MeterConfig: each meter with SAP's number for the device, its registers and their channels.
+
+        Channels have the names they have at an instant.
+        """
         root = self._root(Noun.METER_CONFIG)
         for command, (device, registers) in zip(commands, devices, strict=True):
             meter = _adder(_adder(root)("Meter"))
@@ -158,23 +169,30 @@ class PayloadWriter:
                 multiplier("value", format(factor, "f"))
             function = _adder(meter("SimpleEndDeviceFunction"))
             for register in registers:
-                self._register(_adder(function("Registers")), register)
+                self._register(_adder(function("Registers")), register, at=at)
         return root
 
-    def cannot_provision(self, registers: Sequence[Register]) -> str | None:
+    def cannot_provision(self, registers: Sequence[Register], *, at: datetime) -> str | None:
         """Return why a meter with these registers cannot be provisioned, or None when it can."""
         if not registers:
             return "no register of the meter is known yet"
-        unknown = [each.reading_type for each in registers if self._types.mrid_of(each.reading_type) is None]
+        types = [each.reading_type for each in registers]
+        unknown = [each for each in types if self._mrid_of(each, at=at) is None]
         return f"no ReadingType is known for {', '.join(unknown)}" if unknown else None
 
-    def _register(self, add: Add, register: Register) -> None:
+    def _register(self, add: Add, register: Register, *, at: datetime) -> None:
         add("leftDigitCount", str(_digits(register)))
         add("rightDigitCount", str(register.fraction_digits))
-        mrid = self._types.mrid_of(register.reading_type)
+        mrid = self._mrid_of(register.reading_type, at=at)
         if mrid is None:
             raise ValueError(f"no ReadingType is known for {register.reading_type}")
         _adder(add("Channels"))("ReadingType").set("ref", mrid)
+
+    def _mrid_of(self, reading_type: str, *, at: datetime) -> str | None:
+        """Return the ReadingType of a channel that meters are served with, None where there is none."""
+        mrid = self._channels.to_mrid(reading_type, at=at)
+        channel = None if mrid is None else self._channels.find(Mrid(mrid), at=at)
+        return mrid if channel is not None and channel.kind in SERVED else None
 
     # ---- names -------------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from mdus.headends.file_drop.parting import part_file
 from mdus.headends.file_drop.requests import REQUESTABLE, RequestFolder, request
 from mdus.messaging.retry import TransientError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 
 class FileDropHeadEnd(SilentHeadEnd):
@@ -94,8 +95,9 @@ class FileDropHeadEnd(SilentHeadEnd):
             raise TransientError(f"the file {claim.name} cannot be read now: {error}") from error
 
 
-def connect(row: Row) -> FileDropHeadEnd:
+def connect(settings: Settings, row: Row) -> FileDropHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is looked at yet."""
+    del settings  # it is asked for no channel by name
     return FileDropHeadEnd(row)
 
 

@@ -44,8 +44,10 @@ from mdus.headends.mqtt import codec
 from mdus.headends.mqtt.connection import Broker, Connection, Incoming, Outgoing
 from mdus.headends.mqtt.options import Options
 from mdus.headends.mqtt.topics import Kind, Place, Topics, can_stand_in
+from mdus.headends.mqtt.values import Names
 from mdus.messaging.retry import TransientError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -74,11 +76,12 @@ class MqttHeadEnd(SilentHeadEnd):
     broker ends the connection of who listened before under the same client id.
     """
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, *, names: Names) -> None:
         options = options_of(row, Options)
         self.name = row.name
         self.batch_size = row.devices_per_call
         self._topics = Topics(options.headend or row.name, messages=options.topic, states=options.state_topic)
+        self._names = names
         self._broker = _broker(row, options)
         self._client_id = options.client_id or f"mdus-{row.name}"
         self._seconds = row.timeout_seconds
@@ -146,6 +149,7 @@ class MqttHeadEnd(SilentHeadEnd):
                 device=batch.devices.get(key),
                 registers=batch.registers.get(key, ()),
                 reply_to=None if self._broker.is_5 else reply_to,
+                name_of=partial(self._names.name_of, at=_leaving(batch)),
             ),
             response_topic=reply_to,
             expiry_seconds=_life(order, batch),
@@ -273,9 +277,9 @@ def _broker(row: Row, options: Options) -> Broker:
     )
 
 
-def connect(row: Row) -> MqttHeadEnd:
+def connect(settings: Settings, row: Row) -> MqttHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is connected yet."""
-    return MqttHeadEnd(row)
+    return MqttHeadEnd(row, names=Names.of(settings, row))
 
 
 HEAD_END = HeadEndKind(

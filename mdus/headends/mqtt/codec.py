@@ -6,16 +6,14 @@ Strict about what MDUS needs, blind to what it does not know. Every mistake is a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import EndDevice, SwitchState
-from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import (
     CommandResult,
     ConcentratorTold,
@@ -77,8 +75,12 @@ def command(
     device: EndDevice | None = None,
     registers: Sequence[Register] = (),
     reply_to: str | None = None,
+    name_of: Callable[[str], str] = str,
 ) -> bytes:
-    """Return the message of a command; with `reply_to` it says itself where the answer goes and how it is named."""
+    """Return the message of a command; `name_of` names channels.
+
+    With `reply_to` it says itself where the answer goes and how it is named.
+    """
     body: dict[str, Any] = {
         "v": VERSION,
         "id": order.command_key,
@@ -86,7 +88,7 @@ def command(
         "src": "mdus",
         "meter": order.serial_id,
         "cmd": order.kind.value,
-        "args": _arguments(order, device, registers),
+        "args": _arguments(order, device, [_register(each, name_of) for each in registers]),
         "expires": stamp(order.expires_at),
     }
     if reply_to is not None:
@@ -94,10 +96,10 @@ def command(
     return json.dumps(body).encode()
 
 
-def _arguments(order: Command, device: EndDevice | None, registers: Sequence[Register]) -> dict[str, Any]:
+def _arguments(order: Command, device: EndDevice | None, registers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     match order.kind:
         case CommandKind.PROVISION if device is not None:
-            return {"device_id": device.device_id, "registers": [_register(register) for register in registers]}
+            return {"device_id": device.device_id, "registers": registers}
         case CommandKind.READ_REGISTERS | CommandKind.READ_INTERVALS:
             if order.period_from is None or order.period_to is None:
                 raise ValueError(f"the command {order.command_key} reads values of no period")
@@ -116,9 +118,9 @@ def _arguments(order: Command, device: EndDevice | None, registers: Sequence[Reg
             raise ValueError(f"the command {order.command_key} cannot be said: {order.kind.value}")
 
 
-def _register(register: Register) -> dict[str, Any]:
+def _register(register: Register, name_of: Callable[[str], str]) -> dict[str, Any]:
     return {
-        "obis": register.reading_type,
+        "obis": name_of(register.reading_type),
         "unit": UNITS.get(register.unit, register.unit),
         "digits": register.total_digits,
         "decimals": register.fraction_digits,
@@ -150,8 +152,7 @@ def is_in_place(body: bytes, place: Place) -> bool:
 
 def decoder(settings: Settings, row: Row) -> Decode:
     """Return what decodes the messages of one head end, with the names that the tables have for it."""
-    names = Names(channels=ChannelMap.of(settings, head_end=row), events=EventMap.of(settings, head_end=row))
-    return partial(decode, names=names)
+    return partial(decode, names=Names.of(settings, row))
 
 
 def decode(delivery: RawDelivery, *, names: Names) -> Iterator[FieldEvent]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from mdus.domain.channel_map import ChannelMap
 from mdus.domain.channel_name import OtherName
@@ -22,6 +22,8 @@ from mdus.domain.quantities import NOTHING_SAID, Qualities
 from mdus.domain.reading_type import times
 from mdus.domain.unmapped import UnmappedSource
 from mdus.headends import _members as members
+from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 #: What names of concentrators are of, in the tables' columns for names.
 SOURCE: Final = "mqtt"
@@ -43,10 +45,15 @@ class Channel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Names:
-    """What the tables make of the names that one head end tells."""
+    """What the tables make of the names that one head end tells, and is told."""
 
     channels: ChannelMap
     events: EventMap
+
+    @classmethod
+    def of(cls, settings: Settings, row: Row) -> Self:
+        """Return the names of a head end."""
+        return cls(channels=ChannelMap.of(settings, head_end=row), events=EventMap.of(settings, head_end=row))
 
     def channel(self, name: str, *, at: datetime) -> Channel | None:
         """Return the channel that a name meant at an instant, None where nobody says."""
@@ -58,6 +65,15 @@ class Names:
                 return None
             return Channel(reading_type=found.reading_type, unit=found.unit, factor=found.factor)
         return Channel(reading_type=printed(name))
+
+    def name_of(self, reading_type: str, *, at: datetime) -> str:
+        """Return what a concentrator calls a channel: the name that a row has, else its OBIS code.
+
+        A name that is an OBIS code itself is never looked up when it is told, so it is not told either.
+        """
+        name = self.channels.to_name(SOURCE, reading_type, at=at) or reading_type
+        told = self.channel(name, at=at)
+        return name if told is not None and told.reading_type == printed(reading_type) else reading_type
 
     def event(self, code: str, *, at: datetime) -> str | None:
         """Return the event that a code meant at an instant, None where nobody says."""

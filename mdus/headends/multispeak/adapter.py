@@ -47,6 +47,7 @@ from mdus.headends.multispeak.requests import Request, Writer, needed
 from mdus.headends.multispeak.soap import NAMESPACES, Node, Received
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -334,8 +335,9 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
                 return not self._lists("InitiateCDStateRequest") and self._lists("GetCDMeterState")
 
 
-def connect(row: Row) -> MultiSpeakHeadEnd:
+def connect(settings: Settings, row: Row) -> MultiSpeakHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
+    del settings  # it is asked for no channel by name
     return MultiSpeakHeadEnd(row)
 
 

@@ -33,6 +33,7 @@ from mdus.domain.head_end import (
 from mdus.headends.rest import codec
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 #: Seconds to reach the head end at all; for the answer the row's `timeout_seconds` counts.
 _CONNECT_SECONDS = 5.0
@@ -185,8 +186,9 @@ class RestHeadEnd(SilentHeadEnd):
         return answer.content
 
 
-def connect(row: Row) -> RestHeadEnd:
+def connect(settings: Settings, row: Row) -> RestHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
+    del settings  # its channels are OBIS codes, both ways
     return RestHeadEnd(row)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from lxml import etree
 from mdus.contracts.envelope import BODY, ENVELOPE, SOAP
 from mdus.contracts.printable import printable
 from mdus.domain.capability import Capability
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.head_end import (
     Answer,
@@ -34,13 +36,14 @@ from mdus.domain.head_end import (
     Submission,
     options_of,
 )
-from mdus.headends.token_poll import codec, requests
+from mdus.headends.token_poll import codec, requests, values
 from mdus.headends.token_poll.actions import OPERATIONS, WITH_TOKEN, Operation, Options
 from mdus.headends.token_poll.calls import Calls, Refused
 from mdus.headends.token_poll.meter_id import NotAddressable
 from mdus.headends.token_poll.subscriptions import Subscriptions
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -51,19 +54,22 @@ _LOOK_AGAIN: Final = 0.5
 class TokenPollHeadEnd(SilentHeadEnd):
     """One head end of kind `token_poll`; may be used by several threads at once.
 
-    `monotonic` and `pause` are the real time that is waited for the voltage behind a breaker.
+    `channels` are the names that channels have there. `monotonic` and `pause` are the real time that is waited for the
+    voltage behind a breaker.
     """
 
     def __init__(
         self,
         row: Row,
         *,
+        channels: ChannelMap,
         monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = row.name
         self.batch_size = row.devices_per_call
         self._options = options_of(row, Options)
+        self._channels = channels
         self._callback_url = row.callback_url
         self._patience = row.timeout_seconds
         self._calls = Calls(row, self._options)
@@ -131,7 +137,12 @@ class TokenPollHeadEnd(SilentHeadEnd):
 
     def _ask_for(self, commands: Sequence[Command], batch: Batch, operation: Operation) -> Submission:
         body = requests.request(
-            commands, batch, operation=operation, options=self._options, callback_url=self._callback_url
+            commands,
+            batch,
+            operation=operation,
+            options=self._options,
+            callback_url=self._callback_url,
+            name_of=partial(values.told_as, channels=self._channels, at=batch.at),
         )
         try:
             answer = self._calls.act(operation, body).message
@@ -234,9 +245,9 @@ def _busy(command: Command, text: str) -> Rejection:
     return Rejection(command_key=command.command_key, code="BUSY", text=text)
 
 
-def connect(row: Row) -> TokenPollHeadEnd:
+def connect(settings: Settings, row: Row) -> TokenPollHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
-    return TokenPollHeadEnd(row)
+    return TokenPollHeadEnd(row, channels=ChannelMap.of(settings, head_end=row))
 
 
 # ---- what its pushes are answered ------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -45,9 +45,15 @@ class Body:
 
 
 def request(
-    commands: Sequence[Command], batch: Batch, *, operation: Operation, options: Options, callback_url: str | None
+    commands: Sequence[Command],
+    batch: Batch,
+    *,
+    operation: Operation,
+    options: Options,
+    callback_url: str | None,
+    name_of: Callable[[str], str] = str,
 ) -> etree._Element:
-    """Return the body that asks for commands of a batch, all of one operation.
+    """Return the body that asks for commands of a batch, all of one operation; `name_of` names channels.
 
     Switches expire when the first of them does, anything else when the last does: a read that comes too late harms
     nobody. A head end that has been asked twice is told by the reference that it was.
@@ -67,7 +73,7 @@ def request(
         if batch.kind in _DATA_SETS:
             _add_period(body, endpoint, command)
         elif batch.kind is CommandKind.PROVISION:
-            _add_definition(body, endpoint, command, batch)
+            _add_definition(body, endpoint, command, batch, name_of)
     return body.root
 
 
@@ -79,14 +85,16 @@ def _add_period(body: Body, endpoint: etree._Element, command: Command) -> None:
     body.add("EndTime", stamp(command.period_to), to=endpoint)
 
 
-def _add_definition(body: Body, endpoint: etree._Element, command: Command, batch: Batch) -> None:
+def _add_definition(
+    body: Body, endpoint: etree._Element, command: Command, batch: Batch, name_of: Callable[[str], str]
+) -> None:
     registers = batch.registers[command.sender_system, command.device_id]
     body.add("DeviceID", command.device_id, to=endpoint)
     body.add("MarketType", MARKETS[registers[0].reading_type[:1]], to=endpoint)
     defined = body.add("Registers", to=endpoint)
     for register in registers:
         each = body.add("Register", to=defined)
-        body.add("Quantity", register.reading_type, to=each)
+        body.add("Quantity", name_of(register.reading_type), to=each)
         body.add("Unit", UNITS.get(register.unit, register.unit), to=each)
         body.add("NumberOfDials", str(_digits(register)), to=each)
         body.add("Decimals", str(register.fraction_digits), to=each)

@@ -143,6 +143,11 @@ class Values:
         return next((quality for code, quality in self.qualities.items() if code in codes), None)
 
 
+def told_as(reading_type: str, *, channels: ChannelMap, at: datetime | None) -> str:
+    """Return what the head end calls a channel: the name that a row has, else its OBIS code."""
+    return channels.to_name(SOURCE, reading_type, at=at) or reading_type
+
+
 def _quantities(texts: Sequence[str], factor: Decimal) -> Quantities:
     """Return numbers times a factor, exact; an empty text is none."""
     numbers = plain_numbers("".join([f"{text}," for text in texts]).encode(), len(texts))

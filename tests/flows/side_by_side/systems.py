@@ -124,7 +124,7 @@ class SideBySide:
         self.mdus.app = create_app(self.mdus.runtime, routes=[push_route(self.mdus.runtime)])
         settings, self.database = self.mdus.runtime.settings, self.mdus.database
         shared: dict[str, Any] = {"database": self.database, "settings": settings, "clock": self.clock}
-        self._connected = [HEAD_END.connect(row) for row in settings.head_ends]
+        self._connected = [HEAD_END.connect(settings, row) for row in settings.head_ends]
         self._outbox = OutboxWorker(
             **shared, services=services, retry=_LATER, contract=catalog(), client=CisClient(settings)
         )

@@ -84,7 +84,7 @@ class Street:
         self.database = Database(url, settings=examined.settings)
         self.scripted = ScriptedHeadEnd()
         row = Row(name="city", kind="rest", url=self.scripted.url, time_zone=ZONE)
-        self.head_end = HEAD_END.connect(row)
+        self.head_end = HEAD_END.connect(self.settings, row)
         self.readings = ReadingsWorker(
             database=self.database,
             clock=self.clock,

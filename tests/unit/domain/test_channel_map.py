@@ -275,6 +275,18 @@ class TestThereAndBack:
         assert DELIVERED.to_cmep("1-0:99.9.9*255") is None
         assert DELIVERED.to_name("aclara", "1-0:1.8.0*255") is None
 
+    def test_registers_and_their_intervals_are_asked_for_apart(self) -> None:
+        of_registers = DELIVERED.mrids(
+            {ChannelKind.REGISTER, ChannelKind.DEMAND}, period_from=NEW_YEAR, period_to=NEW_YEAR
+        )
+        of_intervals = DELIVERED.mrids({ChannelKind.INTERVAL}, period_from=NEW_YEAR, period_to=NEW_YEAR)
+
+        named = {each.mrid: each.kind for each in ROWS if each.mrid is not None}
+        assert {named[mrid] for mrid in of_registers} == {ChannelKind.REGISTER, ChannelKind.DEMAND}
+        assert {named[mrid] for mrid in of_intervals} == {ChannelKind.INTERVAL}
+        rest = set(named) - {*of_registers, *of_intervals}
+        assert {named[mrid] for mrid in rest} == {ChannelKind.INSTANTANEOUS}
+
     def test_reading_types_of_rows_are_all_different(self) -> None:
         plain = [ReadingType.parse(each.mrid).plain for each in ROWS if each.mrid is not None]
         assert len(set(plain)) == len(plain)

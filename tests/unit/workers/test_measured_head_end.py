@@ -9,7 +9,7 @@ import pytest
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.head_end import Batch
-from mdus.headends.rest import HEAD_END
+from mdus.headends.rest.adapter import RestHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.telemetry.metrics import REGISTRY
 from mdus.workers.measured_head_end import MeasuredHeadEnd
@@ -28,7 +28,7 @@ def scripted() -> Iterator[ScriptedHeadEnd]:
 
 @pytest.fixture
 def measured(scripted: ScriptedHeadEnd) -> Iterator[MeasuredHeadEnd]:
-    connected = HEAD_END.connect(row(scripted.url))
+    connected = RestHeadEnd(row(scripted.url))
     yield MeasuredHeadEnd(connected)
     connected.close()
 
@@ -40,7 +40,7 @@ def calls(call: str, result: str) -> float:
 
 
 def test_takes_what_the_head_end_takes_now(scripted: ScriptedHeadEnd) -> None:
-    head_end = HEAD_END.connect(row(scripted.url))
+    head_end = RestHeadEnd(row(scripted.url))
     measured = MeasuredHeadEnd(head_end)
     head_end.batch_size = 7
 

@@ -67,7 +67,7 @@ class Chain:
         self.database = database = Database(url, settings=settings)
         self._scripted, self._settings, self._seed, self._orders = scripted, settings, 0, 0
         row = Row(name=orders.HEAD_END, kind="rest", url=scripted.url, time_zone="Europe/Berlin")
-        self._head_end = HEAD_END.connect(row)
+        self._head_end = HEAD_END.connect(settings, row)
         services = discover().services
         runtime = Runtime(settings=settings, database=database, clock=clock, catalog=catalog(), services=services)
         self._intake = Intake(runtime)

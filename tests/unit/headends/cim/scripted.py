@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from lxml import etree
 from pydantic import SecretStr
 
+from mdus.domain.channel_map import ChannelMap
 from mdus.headends.cim.adapter import CimHeadEnd
 from mdus.settings import HeadEnd as Row
-from tests.unit.headends.cim.messages import AT
+from tests.unit.headends.cim.messages import AT, tables
 
 
 class Scripted(NamedTuple):
@@ -93,8 +94,14 @@ def row(url: str, **changes: Any) -> Row:
 
 
 def connected(
-    scripted: ScriptedCim, *, devices_per_call: int = 1000, callback: bool = True, **options: Any
+    scripted: ScriptedCim,
+    *,
+    channels: ChannelMap | None = None,
+    devices_per_call: int = 1000,
+    callback: bool = True,
+    **options: Any,
 ) -> CimHeadEnd:
     """Return MDUS\'s side of the head end, with options of its own."""
     changes: dict[str, Any] = {"options": options, "devices_per_call": devices_per_call}
-    return CimHeadEnd(row(scripted.url, **changes | ({} if callback else {"callback_url": None})), now=lambda: AT)
+    found = row(scripted.url, **changes | ({} if callback else {"callback_url": None}))
+    return CimHeadEnd(found, channels=channels or ChannelMap.of(tables(), head_end=found), now=lambda: AT)

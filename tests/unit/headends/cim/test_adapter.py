@@ -34,6 +34,7 @@ from tests.unit.headends.cim.messages import (
 from tests.unit.headends.cim.scripted import ScriptedCim, connected, row
 
 OTHER = "11111111-2222-5333-8444-555555555555"
+VOLTAGE = "0.0.0.12.0.1.158.0.0.0.0.0.0.0.129.0.29.0"  # has a row, and no register
 ACKNOWLEDGED = reply("EndDeviceControls", errors=[error("0.3")])
 
 
@@ -351,7 +352,8 @@ class TestAsking:
             "<ConnectDisconnectFunction><isConnected>true</isConnected></ConnectDisconnectFunction>"
             "<MeterMultipliers><kind>transformerRatio</kind><value>40</value></MeterMultipliers>"
             "<SimpleEndDeviceFunction><Registers><Channels>"
-            f'<ReadingType ref="{ENERGY}"/></Channels></Registers></SimpleEndDeviceFunction>'
+            f'<ReadingType ref="{ENERGY}"/></Channels></Registers><Registers><Channels>'
+            f'<ReadingType ref="{VOLTAGE}"/></Channels></Registers></SimpleEndDeviceFunction>'
             "<status><dateTime>2026-03-29T01:00:04Z</dateTime><value>active</value></status></Meter>"
             "<Meter><serialNumber>9</serialNumber><status><value>unprovisioned</value></status></Meter>"
         )

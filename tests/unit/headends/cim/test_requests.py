@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mdus.bootstrap.discovery import discover
+from mdus.domain.channel_map import ChannelMap, ChannelRow
+from mdus.domain.channel_name import Mrid
 from mdus.domain.command import Command, CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import Batch
-from mdus.headends.cim.adapter import CimHeadEnd
+from mdus.headends.cim.adapter import HEAD_END, CimHeadEnd
+from mdus.settings import HeadEnd as Row
+from mdus.settings import load_settings
 from tests.unit.headends.cim.messages import (
     AT,
     COMMAND_KEY,
@@ -20,6 +26,7 @@ from tests.unit.headends.cim.messages import (
     DEVICE,
     ENERGY,
     KEY,
+    QUARTERS,
     SERIAL,
     batch,
     command,
@@ -27,11 +34,25 @@ from tests.unit.headends.cim.messages import (
     register,
     reply,
     switch,
+    tables,
 )
-from tests.unit.headends.cim.scripted import ScriptedCim, connected
+from tests.unit.headends.cim.scripted import ScriptedCim, connected, row
 
 OTHER = "11111111-2222-5333-8444-555555555555"
+SUMMATION = ENERGY.replace("0.0.0.1.", "0.0.0.9.")
 ACKNOWLEDGED = reply("EndDeviceControls", errors=[error("0.3")])
+
+
+def channel(obis: str, **facts: Any) -> ChannelRow:
+    """Return a row that is for the head end `city` alone."""
+    values = {"name": f"own {obis}", "obis": obis, "kind": "register", "unit": "kWh", "head_end": "city"}
+    return ChannelRow.model_validate(values | facts)
+
+
+def with_rows(*own: ChannelRow) -> ChannelMap:
+    """Return the names of `city` where it has rows beside those for all."""
+    city = Row(name="city", kind="cim", time_zone="Europe/Berlin")
+    return ChannelMap([*tables().rows("channels", ChannelRow), *own], head_end=city)
 
 
 class TestHeader:
@@ -217,6 +238,54 @@ class TestQuestions:
         mrids = [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
         assert ENERGY not in mrids
 
+    @pytest.mark.parametrize(
+        ("leaves", "named"),
+        [(AT - timedelta(microseconds=1), ENERGY), (AT, SUMMATION)],
+        ids=["before the row is valid", "from then on"],
+    )
+    def test_a_reading_is_asked_for_by_what_names_mean_when_it_leaves(
+        self, scripted: ScriptedCim, leaves: datetime, named: str
+    ) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        head_end = connected(scripted, channels=with_rows(channel("1-0:1.8.0", mrid=SUMMATION, valid_from=AT)))
+
+        head_end.submit(batch(command(CommandKind.READ_ON_DEMAND), at=leaves))
+
+        asked = [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
+        assert [each for each in asked if each in (ENERGY, SUMMATION)] == [named]
+
+    def test_stored_values_are_asked_for_by_all_that_names_meant_in_their_period(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        since = AT - timedelta(hours=1)
+        head_end = connected(scripted, channels=with_rows(channel("1-0:1.8.0", mrid=SUMMATION, valid_from=since)))
+
+        head_end.submit(batch(command(CommandKind.READ_REGISTERS)))
+
+        asked = [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
+        assert [each for each in asked if each in (ENERGY, SUMMATION)] == [ENERGY, SUMMATION]
+
+    def test_all_meters_are_asked_by_the_rows_of_the_head_end(self, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+        head_end = connected(scripted, channels=with_rows(channel("1-0:1.8.0", mrid=SUMMATION)))
+
+        list(head_end.snapshots(period_from=AT - timedelta(hours=1), period_to=AT))
+
+        asked = [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
+        assert [each for each in asked if each in (ENERGY, SUMMATION, QUARTERS)] == [SUMMATION]
+
+    def test_the_rows_are_those_of_the_settings(self, scripted: ScriptedCim, tmp_path: Path) -> None:
+        (tmp_path / "channels.toml").write_text(
+            f'[[channels]]\nname = "own"\nhead_end = "city"\nobis = "1-0:1.8.0"\nkind = "register"\nunit = "kWh"\n'
+            f'mrid = "{SUMMATION}"\n'
+        )
+        settings = load_settings({"MDUS_CONFIG": str(tmp_path)}, tables=discover().tables)
+        scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
+
+        HEAD_END.connect(settings, row(scripted.url)).submit(batch(command(CommandKind.READ_ON_DEMAND)))
+
+        asked = [each.text for each in scripted.elements("Request/GetMeterReadings/ReadingType/mRID")]
+        assert [each for each in asked if each in (ENERGY, SUMMATION)] == [SUMMATION]
+
     def test_reading_types_need_not_be_named(self, scripted: ScriptedCim) -> None:
         scripted.answer(reply("MeterReadings", errors=[error("0.3")]))
         connected(scripted, names_reading_types=False).submit(batch(command(CommandKind.READ_ON_DEMAND)))
@@ -258,19 +327,45 @@ class TestProvisioning:
         assert [each.text for each in scripted.elements(f"{registers}/leftDigitCount")] == ["6", "6"]
         assert scripted.elements(f"{registers}/Channels/ReadingType")[0].get("ref") == ENERGY
 
-    def test_names_channels_as_the_row_says(self, scripted: ScriptedCim) -> None:
+    def test_names_channels_by_the_rows_of_the_head_end(self, scripted: ScriptedCim) -> None:
         scripted.answer(reply("MeterConfig", errors=[error("0.3")]))
         own = {"1-0:1.8.0": ENERGY.replace("3.72", "0.72"), "1-0:99.99.99": ENERGY.replace(".12.0", ".99.0")}
+        rows = [channel(obis, unit="Wh", mrid=mrid) for obis, mrid in own.items()]
         registers = (register(), register(reading_type="1-0:99.99.99*255"))
-        connected(scripted, reading_types=own).submit(self.given(*registers))
+        connected(scripted, channels=with_rows(*rows)).submit(self.given(*registers))
 
         told = scripted.elements("Payload/MeterConfig/Meter/SimpleEndDeviceFunction/Registers/Channels/ReadingType")
         assert [each.get("ref") for each in told] == list(own.values())
 
+    def test_names_whatever_has_a_row(self, head_end: CimHeadEnd, scripted: ScriptedCim) -> None:
+        scripted.answer(reply("MeterConfig", errors=[error("0.3")]))
+        profiles = ("1-0:3.29.0*255", "1-0:9.29.0*255", "7-0:3.2.0*255")
+        head_end.submit(self.given(*(register(reading_type=each) for each in profiles)))
+
+        told = scripted.elements("Payload/MeterConfig/Meter/SimpleEndDeviceFunction/Registers/Channels/ReadingType")
+        channels = with_rows()
+        found = [channels.find(Mrid(str(each.get("ref")))) for each in told]
+        assert [each.reading_type for each in found if each is not None] == list(profiles)
+
+    def test_gives_no_register_a_name_that_means_another_here(self, scripted: ScriptedCim) -> None:
+        # Its values would come in under the other code, and a meter be billed by them.
+        head_end = connected(scripted, channels=with_rows(channel("1-0:1.9.0", mrid=ENERGY)))
+
+        taken = head_end.submit(self.given(register()))
+
+        assert [(each.code, each.text) for each in taken.rejections] == [
+            ("NOT_PROVISIONABLE", "no ReadingType is known for 1-0:1.8.0*255")
+        ]
+        assert scripted.sent == []
+
     @pytest.mark.parametrize(
         ("registers", "reason"),
-        [((), "no register"), ((register(reading_type="1-0:99.99.99*255"),), "no ReadingType is known for 1-0:99.99")],
-        ids=["without registers", "unknown register"],
+        [
+            ((), "no register"),
+            ((register(reading_type="1-0:99.99.99*255"),), "no ReadingType is known for 1-0:99.99"),
+            ((register(reading_type="1-0:32.7.0*255"),), "no ReadingType is known for 1-0:32.7.0"),
+        ],
+        ids=["without registers", "unknown register", "what is measured at an instant"],
     )
     def test_rejects_what_nobody_could_collect(
         self, head_end: CimHeadEnd, scripted: ScriptedCim, registers: Any, reason: str

@@ -12,7 +12,7 @@ import pytest
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.head_end import Batch
-from mdus.headends.file_drop.adapter import FileDropHeadEnd, connect
+from mdus.headends.file_drop.adapter import FileDropHeadEnd
 from mdus.headends.file_drop.requests import REQUESTABLE
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.unit.headends.file_drop.cmep_files import file, mepmd01
@@ -48,7 +48,7 @@ def batch(kind: CommandKind = CommandKind.READ_ON_DEMAND, *, correlation: str = 
 def asked(tmp_path: Path) -> FileDropHeadEnd:
     """A head end that takes requests."""
     (tmp_path / "ask").mkdir()
-    return connect(row(request_folder=tmp_path / "ask"))
+    return FileDropHeadEnd(row(request_folder=tmp_path / "ask"))
 
 
 def requests(folder: Path) -> list[dict[str, str]]:
@@ -97,7 +97,7 @@ class TestSubmit:
         assert list((tmp_path / "ask").iterdir()) == []
 
     def test_takes_nothing_without_a_folder_for_it(self) -> None:
-        (rejection,) = connect(row()).submit(batch()).rejections
+        (rejection,) = FileDropHeadEnd(row()).submit(batch()).rejections
         assert rejection.code == "NOT_SUPPORTED"
 
     def test_may_be_tried_again_where_nothing_was_left(self, asked: FileDropHeadEnd, tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ class TestFind:
 class TestProbe:
     def test_says_what_it_takes(self, asked: FileDropHeadEnd) -> None:
         assert asked.probe().takes == REQUESTABLE
-        assert connect(row()).probe().takes == frozenset()
+        assert FileDropHeadEnd(row()).probe().takes == frozenset()
 
     def test_looks_whether_the_folders_are_there(self, tmp_path: Path) -> None:
-        head_end = connect(row(folder=tmp_path / "drop", request_folder=tmp_path / "ask"))
+        head_end = FileDropHeadEnd(row(folder=tmp_path / "drop", request_folder=tmp_path / "ask"))
         for folder in ("drop", "ask"):
             with pytest.raises(TransientError, match=folder):
                 head_end.probe()
@@ -147,14 +147,16 @@ class TestProbe:
 
 class TestArrivals:
     def test_are_nothing_where_nothing_is_watched(self) -> None:
-        assert list(connect(row()).arrivals()) == []
+        assert list(FileDropHeadEnd(row()).arrivals()) == []
 
     def test_are_to_be_had_later_where_the_folder_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(TransientError, match="cannot be had"):
-            list(connect(row(folder=tmp_path / "drop")).arrivals())
+            list(FileDropHeadEnd(row(folder=tmp_path / "drop")).arrivals())
 
     def test_are_read_in_the_format_of_their_pattern(self, tmp_path: Path) -> None:
-        head_end = connect(row(folder=tmp_path, settled_seconds=0, patterns={"UTIL_*.txt": "cmep", "*.txt": "csv"}))
+        head_end = FileDropHeadEnd(
+            row(folder=tmp_path, settled_seconds=0, patterns={"UTIL_*.txt": "cmep", "*.txt": "csv"})
+        )
         for name in ("util_1.TXT", "other.txt", "any.dat"):
             (tmp_path / name).write_bytes(file(mepmd01(["1"])))
         read: list[str] = []

@@ -70,7 +70,7 @@ class Feed:
         """Look into the folder once, as a process that has just started; returns how many deliveries are new."""
         with self.database() as database:
             watch = HeadEndWatch(
-                HEAD_END.connect(self.row),
+                HEAD_END.connect(self.settings, self.row),
                 database=database,
                 clock=self.clock,
                 retry=RETRY,

@@ -8,22 +8,27 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import psutil
 import pytest
 
+from mdus.domain.channel_map import ChannelMap, ChannelRow
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
+from mdus.domain.event_map import EventMap
 from mdus.domain.head_end import Arrival, Batch, RawDelivery
 from mdus.headends.mqtt.adapter import HEAD_END, MqttHeadEnd, connect
+from mdus.headends.mqtt.values import Names
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
+from mdus.settings import load_settings
 from tests.unit.headends.mqtt.scripted_broker import ScriptedBroker
 from tests.unit.headends.mqtt.test_codec import AT, DEVICE, KEY, SERIAL, command, message, register
 
+SETTINGS = load_settings({})
 CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
 EXPIRY, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION_DATA = 0x02, 0x03, 0x08, 0x09
 
@@ -71,12 +76,12 @@ def version(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def impatient(broker: ScriptedBroker, version: str) -> MqttHeadEnd:
     """The head end with half a second for an answer."""
-    return connect(row(broker.port, version=version, timeout_seconds=0.5))
+    return connect(SETTINGS, row(broker.port, version=version, timeout_seconds=0.5))
 
 
 @pytest.fixture
 def head_end(broker: ScriptedBroker, version: str) -> Iterator[MqttHeadEnd]:
-    connected = connect(row(broker.port, version=version))
+    connected = connect(SETTINGS, row(broker.port, version=version))
     yield connected
     connected.close()
 
@@ -103,7 +108,7 @@ class TestSubmit:
         assert {(sent.qos, sent.retain) for sent in broker.sent} == {(1, False)}
 
     def test_says_where_to_answer_and_when_it_is_too_late(self, broker: ScriptedBroker) -> None:
-        head_end = connect(row(broker.port, version="5"))
+        head_end = connect(SETTINGS, row(broker.port, version="5"))
 
         head_end.submit(batch(CommandKind.SWITCH))
 
@@ -117,7 +122,7 @@ class TestSubmit:
         assert "replyTo" not in json.loads(sent.body)
 
     def test_says_so_in_the_message_where_the_protocol_cannot(self, broker: ScriptedBroker) -> None:
-        head_end = connect(row(broker.port, version="3.1.1"))
+        head_end = connect(SETTINGS, row(broker.port, version="3.1.1"))
 
         head_end.submit(batch(CommandKind.SWITCH))
 
@@ -156,7 +161,7 @@ class TestSubmit:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
-        head_end = connect(row(port, version=version))
+        head_end = connect(SETTINGS, row(port, version=version))
 
         with pytest.raises(TransientError, match="the broker of city cannot be reached"):
             head_end.submit(batch(CommandKind.SWITCH))
@@ -224,6 +229,30 @@ class TestSubmit:
         assert [each.code for each in (*unknown.rejections, *bare.rejections)] == ["NOT_PROVISIONABLE"] * 2
         assert whole.rejections == ()
         assert len(broker.sent) == 1
+
+    @pytest.mark.parametrize(
+        ("names", "valid_from", "told"),
+        [
+            pytest.param(["total energy"], AT, "total energy", id="a name of its own"),
+            pytest.param(["total energy"], AT + timedelta(seconds=1), "1-0:1.8.0*255", id="not yet"),
+            pytest.param(["1-0:1.9.0"], AT, "1-0:1.8.0*255", id="a name that is read as another channel"),
+        ],
+    )
+    def test_names_registers_as_what_is_told_of_them_is_read(
+        self, broker: ScriptedBroker, names: list[str], valid_from: datetime, told: str
+    ) -> None:
+        own = {"name": "own", "obis": "1-0:1.8.0", "kind": "register", "unit": "kWh", "head_end": "city"}
+        channel = ChannelRow.model_validate(own | {"names": {"mqtt": names}, "valid_from": valid_from})
+        city = row(broker.port)
+        head_end = MqttHeadEnd(
+            city, names=Names(channels=ChannelMap([channel], head_end=city), events=EventMap.of(SETTINGS))
+        )
+        given = {"concentrators": {SERIAL: "DC-1"}, "commands": [command(CommandKind.PROVISION)]}
+
+        head_end.submit(batch(CommandKind.PROVISION, **given, devices={KEY: DEVICE}, registers={KEY: [register()]}))
+
+        (sent,) = broker.sent
+        assert [each["obis"] for each in json.loads(sent.body)["args"]["registers"]] == [told]
 
 
 class TestRefusalsOfTheBroker:
@@ -313,7 +342,7 @@ class TestArrivals:
         assert list(head_end.arrivals()) == []
 
     def test_come_many_at_once_but_not_more_than_allowed(self, broker: ScriptedBroker, version: str) -> None:
-        head_end = connect(row(broker.port, version=version, options={"messages_at_once": 20}))
+        head_end = connect(SETTINGS, row(broker.port, version=version, options={"messages_at_once": 20}))
         for number in range(50):
             broker.outgoing.put(reading(number))
         sizes: list[int] = []
@@ -328,7 +357,7 @@ class TestArrivals:
         head_end.close()
 
     def test_have_the_correlation_data(self, broker: ScriptedBroker) -> None:
-        head_end = connect(row(broker.port))
+        head_end = connect(SETTINGS, row(broker.port))
         broker.outgoing.put((f"ami/v1/city/DC-1/{SERIAL}/rsp", json.dumps(message(status="ok")).encode(), b"cmd-77"))
 
         arrival = next_arrival(head_end)
@@ -359,7 +388,7 @@ class TestArrivals:
         assert [each.topic for each in told(next_arrival(head_end))] == ["rdg"]
 
     def test_have_correlation_data_that_a_database_holds(self, broker: ScriptedBroker) -> None:
-        head_end = connect(row(broker.port))
+        head_end = connect(SETTINGS, row(broker.port))
         data = b"a\0b" + b"c" * 200
         broker.outgoing.put((f"ami/v1/city/DC-1/{SERIAL}/rsp", json.dumps(message(status="ok")).encode(), data))
 
@@ -400,7 +429,7 @@ class TestArrivals:
         until(is_left)
 
     def test_end_after_a_while_however_many_there_are(self, broker: ScriptedBroker) -> None:
-        head_end = connect(row(broker.port, options={"messages_at_once": 1}))
+        head_end = connect(SETTINGS, row(broker.port, options={"messages_at_once": 1}))
         for number in range(30):
             broker.outgoing.put(reading(number))
 
@@ -434,7 +463,7 @@ class TestArrivals:
             port = closed.getsockname()[1]
 
         with pytest.raises(TransientError, match="cannot be reached"):
-            list(connect(row(port, version=version)).arrivals())
+            list(connect(SETTINGS, row(port, version=version)).arrivals())
 
 
 class TestProbe:

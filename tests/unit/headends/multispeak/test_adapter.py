@@ -13,7 +13,7 @@ from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import CommandResult, FieldAlarm, FieldIntervals, FieldReading, RawDelivery, Submission
 from mdus.headends.multispeak import soap
-from mdus.headends.multispeak.adapter import HEAD_END, MultiSpeakHeadEnd, connect
+from mdus.headends.multispeak.adapter import HEAD_END, MultiSpeakHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.head_ends.field import row
 from tests.unit.headends.multispeak.messages import AT, CORRELATION, OTHER, SERIAL, batch, command, decoded, envelope
@@ -39,7 +39,7 @@ def head_end(scripted: ScriptedSoap) -> Iterator[MultiSpeakHeadEnd]:
 
 def at(scripted: ScriptedSoap, **options: Any) -> MultiSpeakHeadEnd:
     options.setdefault("version", scripted.version)
-    return connect(row(f"{scripted.url}/ami", kind="multispeak", options=options))
+    return MultiSpeakHeadEnd(row(f"{scripted.url}/ami", kind="multispeak", options=options))
 
 
 def told(deliveries: tuple[RawDelivery, ...]) -> list[Any]:
@@ -499,4 +499,4 @@ class TestKind:
     )
     def test_refuses_options_that_mean_nothing(self, options: dict[str, Any]) -> None:
         with pytest.raises(ValueError):
-            connect(row("http://127.0.0.1:1", kind="multispeak", options=options))
+            MultiSpeakHeadEnd(row("http://127.0.0.1:1", kind="multispeak", options=options))

@@ -13,7 +13,7 @@ import pytest
 
 from mdus.domain.command import CommandKind
 from mdus.domain.head_end import Batch
-from mdus.headends.rest.adapter import RestHeadEnd, connect
+from mdus.headends.rest.adapter import RestHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.head_ends.field import row
 from tests.head_ends.scripted import ScriptedHeadEnd
@@ -31,7 +31,7 @@ def scripted() -> Iterator[ScriptedHeadEnd]:
 
 @pytest.fixture
 def head_end(scripted: ScriptedHeadEnd) -> Iterator[RestHeadEnd]:
-    connected = connect(row(scripted.url))
+    connected = RestHeadEnd(row(scripted.url))
     yield connected
     connected.close()
 
@@ -86,7 +86,7 @@ class TestSubmit:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        head_end = connect(row(url))
+        head_end = RestHeadEnd(row(url))
 
         with pytest.raises(TransientError, match="cannot be reached"):
             submit(head_end)
@@ -94,7 +94,7 @@ class TestSubmit:
 
     def test_is_uncertain_when_no_answer_comes_in_time(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            head_end = connect(row(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2))
+            head_end = RestHeadEnd(row(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.2))
 
             with pytest.raises(UncertainError, match="broke off"):
                 submit(head_end)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from mdus.domain.channel_map import ChannelMap
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDevice
 from mdus.domain.head_end import Batch
@@ -19,6 +20,9 @@ SERIAL = "0000001234"
 METER = f"2.16.840.1.114416.0.{SERIAL}"
 CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+
+#: A head end that calls channels by their OBIS codes.
+CHANNELS = ChannelMap(())
 
 DEVICE = EndDevice(
     sender_system=KEY[0], device_id=KEY[1], serial_id=SERIAL, material_id="M", valid_from=date(2026, 1, 1)
@@ -74,7 +78,7 @@ def register(**changes: Any) -> Register:
     return Register(**(values | changes))
 
 
-def batch(*commands: Command, registers: tuple[Register, ...] = ()) -> Batch:
+def batch(*commands: Command, registers: tuple[Register, ...] = (), at: datetime | None = None) -> Batch:
     """Return a batch of commands of one kind."""
     return Batch(
         kind=commands[0].kind,
@@ -82,6 +86,7 @@ def batch(*commands: Command, registers: tuple[Register, ...] = ()) -> Batch:
         commands=commands,
         devices={KEY: DEVICE},
         registers={KEY: registers},
+        at=at,
     )
 
 

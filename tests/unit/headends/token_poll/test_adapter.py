@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from mdus.domain.channel_map import ChannelMap, ChannelRow
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import RawDelivery, Submission
 from mdus.headends.token_poll import HEAD_END
 from mdus.headends.token_poll.adapter import TokenPollHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
-from tests.unit.headends.token_poll.samples import CORRELATION, METER, batch, command, endpoint, register, row
+from tests.unit.headends.token_poll.samples import (
+    AT,
+    CHANNELS,
+    CORRELATION,
+    METER,
+    batch,
+    command,
+    endpoint,
+    register,
+    row,
+)
 from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll, answer, fault
 
 DETECT = "DetectLoadSideVoltageByMeter"
@@ -30,7 +42,7 @@ def scripted() -> Iterator[ScriptedTokenPoll]:
 
 @pytest.fixture
 def head_end(scripted: ScriptedTokenPoll) -> Iterator[TokenPollHeadEnd]:
-    connected = TokenPollHeadEnd(row(scripted.url))
+    connected = TokenPollHeadEnd(row(scripted.url), channels=CHANNELS)
     yield connected
     connected.close()
 
@@ -114,6 +126,24 @@ class TestSubmit:
         assert codes(taken) == [("cmd-77", "NOT_PROVISIONABLE")]
         assert scripted.asked == []
 
+    @pytest.mark.parametrize(
+        ("valid_from", "named"),
+        [(AT, ["17"]), (AT + timedelta(microseconds=1), ["1-0:1.8.0*255"])],
+        ids=["since then", "not yet"],
+    )
+    def test_defines_registers_by_the_names_that_are_read_back_as_them(
+        self, scripted: ScriptedTokenPoll, valid_from: datetime, named: list[str]
+    ) -> None:
+        own = {"name": "own", "obis": "1-0:1.8.0", "kind": "register", "unit": "kWh", "head_end": "city"}
+        told = {"names": {"meter_reading_document": ["17"]}, "valid_from": valid_from}
+        channels = ChannelMap([ChannelRow.model_validate(own | told)], head_end=row(scripted.url))
+        head_end = TokenPollHeadEnd(row(scripted.url), channels=channels)
+
+        head_end.submit(batch(command(CommandKind.PROVISION), registers=(register(),), at=AT))
+
+        assert scripted.of("AddMeterDefinitions")[0].texts("Quantity") == named
+        head_end.close()
+
     def test_provisions_a_meter_with_registers(self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll) -> None:
         taken = head_end.submit(batch(command(CommandKind.PROVISION), registers=(register(),)))
 
@@ -121,7 +151,9 @@ class TestSubmit:
         assert scripted.of("AddMeterDefinitions")[0].texts("Quantity") == ["1-0:1.8.0*255"]
 
     def test_rejects_a_serial_number_that_could_not_be_read_back(self, scripted: ScriptedTokenPoll) -> None:
-        head_end = TokenPollHeadEnd(row(scripted.url, options={"meter_id": "1.{number}", "serial_digits": 10}))
+        head_end = TokenPollHeadEnd(
+            row(scripted.url, options={"meter_id": "1.{number}", "serial_digits": 10}), channels=CHANNELS
+        )
 
         taken = head_end.submit(
             batch(command(CommandKind.PING, command_key="cmd-78", serial_id="77"), command(CommandKind.PING))
@@ -152,7 +184,9 @@ class TestLoadSideVoltage:
             assert pauses >= 0, "waits for ever"
 
         options = {"load_side_voltage": "blocks"}
-        return TokenPollHeadEnd(row(scripted.url, options=options), monotonic=lambda: float(next(passed)), pause=pause)
+        return TokenPollHeadEnd(
+            row(scripted.url, options=options), channels=CHANNELS, monotonic=lambda: float(next(passed)), pause=pause
+        )
 
     def told(self, *endpoints: str) -> Scripted:
         return answer(
@@ -261,7 +295,7 @@ class TestFind:
         assert scripted.asked == []
 
     def test_returns_the_request_that_was_taken(self, scripted: ScriptedTokenPoll) -> None:
-        head_end = TokenPollHeadEnd(row(scripted.url, options={"finds_requests": True}))
+        head_end = TokenPollHeadEnd(row(scripted.url, options={"finds_requests": True}), channels=CHANNELS)
         name = "RetrieveRequestByCallerReference"
         inside = "<RequestToken>7f1c</RequestToken><Operation>DisconnectMeter</Operation>"
         scripted.script[name] = [answer(f"{name}Response", inside), answer(f"{name}Response")]
@@ -303,4 +337,4 @@ class TestOptions:
     )
     def test_are_refused_where_they_do_not_fit(self, options: dict[str, Any]) -> None:
         with pytest.raises(ValidationError):
-            TokenPollHeadEnd(row(options=options))
+            TokenPollHeadEnd(row(options=options), channels=CHANNELS)

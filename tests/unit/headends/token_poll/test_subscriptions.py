@@ -8,7 +8,7 @@ import pytest
 
 from mdus.headends.token_poll.adapter import TokenPollHeadEnd
 from mdus.messaging.retry import TransientError
-from tests.unit.headends.token_poll.samples import row
+from tests.unit.headends.token_poll.samples import CHANNELS, row
 from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll, answer, fault
 
 LIST = "RetrieveSubscriptionsBySystemName"
@@ -25,7 +25,7 @@ def scripted() -> Iterator[ScriptedTokenPoll]:
 
 @pytest.fixture
 def head_end(scripted: ScriptedTokenPoll) -> Iterator[TokenPollHeadEnd]:
-    connected = TokenPollHeadEnd(row(scripted.url))
+    connected = TokenPollHeadEnd(row(scripted.url), channels=CHANNELS)
     yield connected
     connected.close()
 
@@ -120,7 +120,7 @@ class TestProbe:
             head_end.probe()
 
     def test_subscribes_to_nothing_where_others_do(self, scripted: ScriptedTokenPoll) -> None:
-        head_end = TokenPollHeadEnd(row(scripted.url, options={"subscribes": False}))
+        head_end = TokenPollHeadEnd(row(scripted.url, options={"subscribes": False}), channels=CHANNELS)
 
         assert head_end.probe().text == "its subscriptions are made by others"
         assert scripted.asked == []
