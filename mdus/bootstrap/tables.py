@@ -23,9 +23,10 @@ from mdus.domain.event_map import FieldEventRow
 from mdus.domain.exception_routing import RoutingRule
 from mdus.domain.head_end import HeadEndKind
 from mdus.domain.mapping_level import MappingRow
+from mdus.domain.reading_type import ReadingType
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
 from mdus.domain.register_policy import ReadingTypeRow
-from mdus.domain.unit import UnitRow, ambiguous_texts, contradicting_codes
+from mdus.domain.unit import UnitRow, Units, ambiguous_texts, contradicting_codes
 from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
 from mdus.messaging.patterns import RequestSent, Service
 from mdus.settings import Problem, Settings
@@ -62,6 +63,7 @@ def table_problems(
     yield from _log_type_problems(settings)
     yield from _accepted_type_problems(settings, services)
     yield from _mapping_problems(settings)
+    yield from _channel_unit_problems(settings)
     yield from _reading_type_problems(settings)
     yield from _recurrence_problems(settings)
     yield from _unit_problems(settings)
@@ -198,6 +200,24 @@ def _mapping_problems(settings: Settings) -> Iterator[Problem]:
                         where=f"{table}.{row.name}.{column}",
                         mend=f"name one of head_ends: {', '.join(sorted(known)) or 'none'}",
                     )
+
+
+def _channel_unit_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield channels whose ReadingType is of another unit than they are kept in: their values would be off by that.
+
+    Not where a name of `mrids` says in which unit values under this very type are told.
+    """
+    units = Units.of(settings)
+    for row in settings.rows("channels", ChannelRow):
+        if row.mrid is None or not row.unit or any(each.mrid == row.mrid for each in row.mrids):
+            continue
+        told = ReadingType.parse(row.mrid).unit_text
+        if told is not None and units.ratio(told=told, wanted=row.unit) != 1:
+            yield Problem(
+                what=f"values told as {row.mrid} are in {told}, and the channel is kept in {row.unit}",
+                where=f"channels.{row.name}.unit",
+                mend=f"make it {told}, or say in mrids, with kept_as, in which unit this head end tells them",
+            )
 
 
 def _recurrence_problems(settings: Settings) -> Iterator[Problem]:

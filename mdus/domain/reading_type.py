@@ -44,6 +44,9 @@ UNITS: Final[Mapping[int, str]] = {
     134: "l",
 }
 
+#: Prefixes of units, by the power of ten they stand for.
+_PREFIXES: Final[Mapping[int, str]] = {0: "", 3: "k", 6: "M", 9: "G"}
+
 #: Units of the same kind: a channel told in one of them is the channel told in another.
 _VOLUMES: Final = frozenset({42, 119, 128, 134})
 
@@ -150,6 +153,12 @@ class ReadingType:
         if known.kind in (_VOLTAGE, _CURRENT):
             known = replace(known, phase={128: 129, 64: 65, 32: 33}.get(known.phase, known.phase))
         return replace(known, multiplier=0, unit=42 if known.unit in _VOLUMES else known.unit)
+
+    @property
+    def unit_text(self) -> str | None:
+        """Return the unit of values told under it, with its prefix; None of one that no table here has."""
+        prefix, unit = _PREFIXES.get(self.multiplier), UNITS.get(self.unit)
+        return None if prefix is None or unit is None else prefix + unit
 
     @property
     def described(self) -> str:

@@ -63,6 +63,42 @@ class TestMapping:
         assert value in problem.mend
 
 
+class TestUnitsOfChannels:
+    WH = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.0.72.0"
+    KWH = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
+
+    def row(self, mrid: str, unit: str, more: str = "") -> str:
+        of = "head_end = 'city'\nobis = '1-0:1.8.0'\nkind = 'register'"
+        return f"[[channels]]\nname = 'a'\n{of}\nmrid = '{mrid}'\nunit = '{unit}'\n{more}"
+
+    @pytest.mark.parametrize(
+        ("mrid", "unit", "more"),
+        [
+            pytest.param(KWH, "kWh", "", id="the same"),
+            pytest.param(KWH, "KWH", "", id="as SAP writes it"),
+            pytest.param(WH, "Wh", "", id="without a prefix"),
+            pytest.param(WH, "", "", id="whatever the register is in"),
+            pytest.param(WH, "kWh", f"mrids = [{{ mrid = '{WH}', kept_as = 'kWh' }}]\n", id="said to be told so"),
+            pytest.param(KWH.replace(".72.0", ".167.0"), "m3", "", id="of no unit we know"),
+        ],
+    )
+    def test_that_are_those_of_their_reading_types_pass(self, tmp_path: Path, mrid: str, unit: str, more: str) -> None:
+        assert problems(tmp_path, self.row(mrid, unit, more)) == []
+
+    @pytest.mark.parametrize(
+        ("mrid", "unit", "told"),
+        [
+            pytest.param(WH, "kWh", "Wh", id="a thousand times too much"),
+            pytest.param(KWH, "Wh", "kWh", id="a thousandth"),
+            pytest.param(KWH, "m3", "kWh", id="another quantity"),
+        ],
+    )
+    def test_that_are_others_are_named(self, tmp_path: Path, mrid: str, unit: str, told: str) -> None:
+        [problem] = problems(tmp_path, self.row(mrid, unit))
+        assert problem.where == "channels.a.unit"
+        assert f"are in {told}, and the channel is kept in {unit}" in problem.what
+
+
 SENDER = "[[senders]]\nname = '{0}'\nuser = '{0}'\npassword = 'p'\nsystems = ['{0}']\ndefault_system = '{0}'\n"
 
 
