@@ -308,6 +308,7 @@ class HeadEnd(Section):
     vendor: str | None = None
     time_zone: Zone  # the installation's when the row says nothing
     timeout_seconds: Seconds = 30.0
+    max_answer_bytes: Whole = 64 * 1024 * 1024
     devices_per_call: Whole = 1000
     calls: Whole = 4
     outstanding: Whole | None = None

@@ -9,12 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+_ENDLESS = b"and so on"
+
 
 class ScriptedHeadEnd:
     """Takes jobs as `script` says, one entry per submit, then accepts everything.
 
     Entries: `accept`; `reject CODE` (each device); `503`, `422` ... (that status, nothing done); `cut` (connection
-    closed, nothing done); `done, then cut` (carried out, connection closed); `nonsense` (202 with an unreadable body).
+    closed, nothing done); `done, then cut` (carried out, connection closed); `nonsense` (202 with an unreadable body);
+    `done, then endless` (carried out, answered by what says that it is a terabyte).
     """
 
     def __init__(self) -> None:
@@ -52,7 +55,7 @@ class ScriptedHeadEnd:
             def _answer(self, status: int, content: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Content-Length", str(len(content) if content != _ENDLESS else 10**12))
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -89,6 +92,8 @@ class ScriptedHeadEnd:
         }
         if step == "done, then cut":
             return None
+        if step == "done, then endless":
+            return 202, _ENDLESS
         if step == "nonsense":
             return 202, b"<html>it works</html>"
         return 202, json.dumps(self.jobs[token]).encode()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,38 @@ class TestBacklog:
         assert sorted(set(ids)) == sorted(f"m-{number}" for number in range(1000))
         events = [event for some in batches for each in some for event in decode(each)]
         assert {type(event) for event in events} == {Heard}
+
+
+class TestAMessageThatIsTooLarge:
+    def test_holds_up_none_behind_it(self, site: Site) -> None:
+        site.head_end.close()
+        site.head_end = connect(
+            SETTINGS, row(site.broker.port, site.version).model_copy(update={"max_answer_bytes": 2000})
+        )
+        site.concentrator.come()
+        site.concentrator.publish(topic("rdg"), message(1, heard="2026-03-29T01:00:00Z", text="x" * 3000))
+        site.concentrator.publish(topic("rdg"), message(2, heard="2026-03-29T01:00:00Z"))
+        found: list[RawDelivery] = []
+        reasons: list[str] = []
+
+        def is_there() -> bool:
+            with suppress(TransientError):
+                for arrival in site.head_end.arrivals():
+                    try:
+                        found.extend(arrival.deliveries)
+                    except ValueError as error:
+                        reasons.append(str(error))
+                        arrival.failed(str(error))
+                    else:
+                        arrival.taken()
+            return bool(found)
+
+        until(is_there, "the message behind it")
+
+        assert [json.loads(each.body)["id"] for each in found] == ["m-2"]
+        # A broker of MQTT 5 is told, and keeps it from us; else it is shown here.
+        assert len(reasons) == (0 if site.version == "5" else 1)
+        site.concentrator.leave()
 
 
 _DIES_BEFORE_IT_STORES = """

@@ -5,7 +5,7 @@ not connected, 401, 403, 404, 405, 408, 429, 503   nothing was done            -
 200 or 202 with a message, a fault with its code    what the message says       -> its reader decides
 202 with nothing                                    accepted                    -> an acknowledgement
 400, 413, 415, 422 without a message                this batch never passes     -> a reply FAILED, as if by the head end
-200 with nothing, an HTML page, broken off, 5xx     it may have been done       -> UncertainError
+200 with nothing, HTML, too large, broken off, 5xx  it may have been done       -> UncertainError
 ```
 """
 
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from mdus.contracts.printable import printable
+from mdus.headends._http import call
 from mdus.headends.cim import message
 from mdus.headends.cim.message import Message
 from mdus.headends.cim.reply_codes import ReplyError
@@ -51,6 +52,7 @@ class Transport:
 
     def __init__(self, row: Row, *, path: str, zone: ZoneInfo | None) -> None:
         self._name = row.name
+        self._row = row
         self._url = f"{(row.url or '').rstrip('/')}{path}"
         self._zone = zone
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
@@ -68,7 +70,7 @@ class Transport:
         """
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{action}"'}
         try:
-            answer = self._client.post(self._url, content=body, headers=headers)
+            answer = call(self._client, "POST", self._url, row=self._row, content=body, headers=headers)
         except _NEVER_SENT as error:
             raise TransientError(f"{self._name} cannot be reached: {error!r}") from error
         except httpx.RequestError as error:

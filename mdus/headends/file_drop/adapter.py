@@ -23,6 +23,7 @@ from mdus.domain.head_end import (
     options_of,
 )
 from mdus.headends.file_drop import codec
+from mdus.headends.file_drop.compressed import TooLarge
 from mdus.headends.file_drop.folder import Claim, DropFolder
 from mdus.headends.file_drop.formats import Format
 from mdus.headends.file_drop.options import Options
@@ -42,6 +43,7 @@ class FileDropHeadEnd(SilentHeadEnd):
         options = options_of(row, Options)
         self._folder = options.folder
         self._patterns = [(pattern.lower(), told) for pattern, told in options.patterns.items()]
+        self._most_bytes = options.max_file_bytes
         self._drop = _drop_folder(options)
         self._requests: RequestFolder | None = None
         if options.request_folder is not None and options.taken is not None:
@@ -87,8 +89,11 @@ class FileDropHeadEnd(SilentHeadEnd):
         name = claim.name.lower()
         told = next((found for pattern, found in self._patterns if fnmatchcase(name, pattern)), None)
         try:
-            for part in part_file(claim.file, None if told is None else Format(told).value):
+            for part in part_file(claim.file, None if told is None else Format(told).value, most=self._most_bytes):
                 yield RawDelivery(topic=part.topic, correlation="", body=part.body)
+        except TooLarge as error:
+            setting = f"head_ends.{self.name}.options.max_file_bytes"
+            raise ValueError(f"the file {claim.name}: {error} ({setting})") from error
         except ValueError as error:
             raise ValueError(f"the file {claim.name}: {error}") from error
         except OSError as error:

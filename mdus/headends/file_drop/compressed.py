@@ -20,7 +20,15 @@ _LARGEST: Final = 64 * 1024 * 1024
 
 #: A file grows by so much at most: meters' values shrink to a tenth or a fiftieth, not to a thousandth.
 _MOST_TIMES: Final = 400
+
+#: What a file becomes at most that is expanded part by part, where nobody says another size: days of a large utility.
+LARGEST_FILE: Final = 4 * 1024**3
+
 _CHUNK: Final = 1024 * 1024
+
+
+class TooLarge(ValueError):
+    """The file becomes larger than it may."""
 
 
 def is_compressed(beginning: bytes) -> bool:
@@ -58,17 +66,20 @@ def opened(file: BinaryIO) -> BinaryIO:
     return gzip.GzipFile(fileobj=file) if is_compressed(beginning) else file  # type: ignore[return-value]
 
 
-def check_whole(file: BinaryIO) -> None:
+def check_whole(file: BinaryIO, *, most: int = LARGEST_FILE) -> None:
     """Expand all of a compressed file once, keeping nothing of it. Raises ValueError where it is damaged or too large.
 
     The file stands at its beginning before and after.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    left = max(_LARGEST, size * _MOST_TIMES)
+    likely = max(_LARGEST, size * _MOST_TIMES)
+    expanded_to = 0
     with readable(), gzip.GzipFile(fileobj=file) as source:
         while chunk := source.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
+            expanded_to += len(chunk)
+            if expanded_to > most:
+                raise TooLarge(f"compressed, {size} bytes, and more than {most} bytes when it is expanded")
+            if expanded_to > likely:
                 raise ValueError(f"compressed, and more than {_MOST_TIMES} times as large when it is expanded")
     file.seek(0)

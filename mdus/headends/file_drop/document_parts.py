@@ -15,6 +15,9 @@ from mdus.contracts.meter_reading_document import ROOT
 _CHANNEL: Final = "Channel"
 _CHANNELS: Final = "Channels"
 
+#: Bytes from one channel's end to the next at most: so much is held as a tree, which takes several times as much.
+_LONGEST: Final = 32 * 1024 * 1024
+
 #: Where the channels of a part go.
 _PLACE: Final = b"<!--channels-->"
 
@@ -76,11 +79,31 @@ def _shell(source: BinaryIO) -> bytes:
     return etree.tostring(root, encoding="UTF-8", xml_declaration=True, with_tail=False)
 
 
+class _Measured:
+    """Reads a document, and no further than it may be to the end of a channel."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.since_channel = 0  # bytes read since the last one ended
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes; raises ValueError where no channel has ended for too long."""
+        chunk = self._source.read(size)
+        self.since_channel += len(chunk)
+        if self.since_channel > _LONGEST:
+            raise ValueError(f"more than {_LONGEST} bytes of it are one channel, or none")
+        return chunk
+
+
 def _elements(source: BinaryIO) -> Iterator[etree._Element]:
-    """Yield the channels as they are complete, and last the document. Raises ValueError for one with a DTD."""
+    """Yield the channels as they are complete, and last the document.
+
+    Raises ValueError for one with a DTD, or with a channel that does not end.
+    """
     tags = [f"{{*}}{name}" for name in (ROOT, _CHANNEL)]
+    measured = _Measured(source)
     for _, element in etree.iterparse(
-        source,
+        measured,
         events=("end",),
         tag=tags,
         resolve_entities=False,
@@ -92,6 +115,7 @@ def _elements(source: BinaryIO) -> Iterator[etree._Element]:
     ):
         if element.getroottree().docinfo.internalDTD is not None:
             raise ValueError("a document type declaration is not taken")
+        measured.since_channel = 0
         yield element
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mdus.headends.file_drop.compressed import LARGEST_FILE
 from mdus.headends.file_drop.formats import Format
 from mdus.settings import Section, Zone
 
@@ -20,10 +21,11 @@ _TAKEN: Final = "taken"
 class Options(Section):
     """The settings of one feed. Without `folder` nothing is watched; without `request_folder` it takes no command.
 
-    `patterns` are formats by patterns of file names (`*_IntervalReport_*.txt`), the first that fits; else a file is in
-    the format it looks like. `cmep_time_zone` is that of the times in CMEP, UTC when not said; `cmep_meter_field` the
-    field of CMEP in which the meter stands where field 8 is empty. `reading_time_format` is that of ReadingTime in a
-    CSV of registers (strptime); ISO 8601 when not said. `document_meter` is how a MeterReadingDocument names a meter,
+    A compressed file that is larger than `max_file_bytes` when it is expanded is moved to `failed_folder`. `patterns`
+    are formats by patterns of file names (`*_IntervalReport_*.txt`), the first that fits; else a file is in the format
+    it looks like. `cmep_time_zone` is that of the times in CMEP, UTC when not said; `cmep_meter_field` the field of
+    CMEP in which the meter stands where field 8 is empty. `reading_time_format` is that of ReadingTime in a CSV of
+    registers (strptime); ISO 8601 when not said. `document_meter` is how a MeterReadingDocument names a meter,
     `document_qualities` are IEC 61968-9 qualities by its status codes: of several codes the one named first counts, and
     an empty quality says nothing.
     """
@@ -32,6 +34,7 @@ class Options(Section):
     done_folder: Path | None = None
     failed_folder: Path | None = None
     settled_seconds: Annotated[float, Field(ge=0)] = 10.0
+    max_file_bytes: Annotated[int, Field(ge=1)] = LARGEST_FILE
     patterns: Mapping[str, Format] = {}
     request_folder: Path | None = None
     taken_folder: Path | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from mdus.domain.head_end import FilePart
-from mdus.headends.file_drop.compressed import check_whole, opened, readable
+from mdus.headends.file_drop.compressed import LARGEST_FILE, check_whole, opened, readable
 from mdus.headends.file_drop.document_parts import parts
 from mdus.headends.file_drop.formats import ANY_FORMAT, BEGINNING, Format, check_header, format_of
 
@@ -24,17 +24,19 @@ _BYTES: Final = 4 * 1024 * 1024
 _LONGEST_LINE: Final = 1024 * 1024
 
 
-def part_file(file: BinaryIO, told: str | None, *, lines: int | None = None) -> Iterator[FilePart]:
+def part_file(
+    file: BinaryIO, told: str | None, *, lines: int | None = None, most: int = LARGEST_FILE
+) -> Iterator[FilePart]:
     """Yield a file in parts of whole lines, never more of it in memory than one; of CSV each begins with the header.
 
     The same file always falls into the same parts. Rows of one result stay together. Raises ValueError where the file
-    is in no known format, or compressed and not whole.
+    is in no known format, or compressed and not whole or larger than `most` bytes when it is expanded.
     """
     with readable():
         source = opened(file)
         found = format_of(told or ANY_FORMAT, source.read(BEGINNING))
         if source is not file:
-            check_whole(file)
+            check_whole(file, most=most)
             source = opened(file)
         source.seek(0)
         done = 0

@@ -65,6 +65,9 @@ _LONGEST_LIFE: Final = 2**32 - 1
 #: More characters of correlation data are not kept.
 _LONGEST_CORRELATION: Final = 100
 
+#: More characters of a topic are not shown.
+_LONGEST_TOPIC: Final = 200
+
 #: Reason code of MQTT 5: the broker has taken the message, and has nobody to give it to.
 _NOBODY_THERE: Final = 16
 
@@ -87,6 +90,7 @@ class MqttHeadEnd(SilentHeadEnd):
         self._seconds = row.timeout_seconds
         self._session_seconds = options.session_seconds
         self._messages_at_once = options.messages_at_once
+        self._most_bytes = row.max_answer_bytes
         self._listening: Connection | None = None
         self._held: list[Incoming] = []  # handed over, and not taken yet
 
@@ -169,13 +173,22 @@ class MqttHeadEnd(SilentHeadEnd):
     def arrivals(self) -> Iterator[Arrival]:
         """Yield what concentrators told, several messages together, until a moment passes without any, or enough came.
 
-        What is not taken is handed over again, and no more is read meanwhile. Raises TransientError without connection.
+        What is not taken is handed over again, and no more is read meanwhile. A message that is too large fails by
+        itself: it is acknowledged then, lest it come again and again before all others. Raises TransientError without
+        connection.
         """
         for _ in range(_ARRIVALS):
             if not self._held:
                 self._held = self._receive()
             if not self._held:
                 return
+            for message in [each for each in self._held if each.size > self._most_bytes]:
+                leave_out = partial(self._leave_out, message)
+                yield Arrival(deliveries=self._deliveries([message]), taken=partial(leave_out, ""), failed=leave_out)
+                if message in self._held:
+                    return  # another time
+            if not self._held:
+                continue
             together = self._held
             yield Arrival(
                 deliveries=list(self._deliveries(together)), taken=partial(self._take, together), failed=self._failed
@@ -205,6 +218,7 @@ class MqttHeadEnd(SilentHeadEnd):
             seconds=self._seconds,
             session_seconds=self._session_seconds,
             most_unacknowledged=self._messages_at_once,
+            most_bytes=self._most_bytes,
         )
         try:
             connection.subscribe(self._topics.filters, seconds=self._seconds)
@@ -216,6 +230,10 @@ class MqttHeadEnd(SilentHeadEnd):
 
     def _deliveries(self, messages: Sequence[Incoming]) -> Iterator[RawDelivery]:
         for message in messages:
+            if message.size > self._most_bytes:
+                setting = f"head_ends.{self.name}.max_answer_bytes is {self._most_bytes}"
+                what = f"a message under {printable(message.topic)[:_LONGEST_TOPIC]} has {message.size} bytes"
+                raise ValueError(f"{what}, and {setting}: it is not kept")
             place = self._topics.place(message.topic)
             if place is None or not message.body:
                 # Retained messages are taken back by empty ones.
@@ -237,6 +255,11 @@ class MqttHeadEnd(SilentHeadEnd):
         except Exception:
             log.exception("message_not_looked_at", head_end=self.name, topic=message.topic)
             return True
+
+    def _leave_out(self, message: Incoming, reason: str) -> None:
+        log.error("message_left_out", head_end=self.name, topic=message.topic, reason=reason)
+        self._held.remove(message)
+        message.acknowledge()
 
     def _take(self, messages: Sequence[Incoming]) -> None:
         self._held = []

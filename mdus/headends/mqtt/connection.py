@@ -30,6 +30,9 @@ _CONNECT_SECONDS: Final = 5.0
 #: Messages that are sent before the first of them is acknowledged, where the broker allows as many.
 _WINDOW: Final = 100
 
+#: The most bytes a packet of MQTT can have: its length is written in 28 bits.
+_LARGEST: Final = 2**28 - 1
+
 #: Seconds without a message after which those received so far are handed over.
 _LULL: Final = 0.005
 
@@ -66,10 +69,14 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incoming:
-    """A message received, to be acknowledged on the connection it came on; on a broken one that does nothing."""
+    """A message received, to be acknowledged on the connection it came on; on a broken one that does nothing.
+
+    Of one that is too large the body is not kept.
+    """
 
     topic: str
     body: bytes
+    size: int
     correlation: bytes
     number: int
     qos: int
@@ -87,8 +94,9 @@ class Broken(Exception):
 class Connection:
     """A connection to a broker that is there once this is made; TransientError where it cannot be had.
 
-    With `session_seconds` the broker keeps what comes for `client_id` while it is not connected; without, nothing. It
-    sends no more than `most_unacknowledged` messages that are not acknowledged, where it can be told so (MQTT 5).
+    With `session_seconds` the broker keeps what comes for `client_id` while it is not connected; without, nothing.
+    Where it can be told so (MQTT 5), it sends no more than `most_unacknowledged` messages that are not acknowledged,
+    and none larger than `most_bytes`.
     """
 
     def __init__(
@@ -99,8 +107,10 @@ class Connection:
         seconds: float,
         session_seconds: int | None = None,
         most_unacknowledged: int = _WINDOW,
+        most_bytes: int = _LARGEST,
     ) -> None:
         self._broker = broker
+        self._most_bytes = most_bytes
         self._messages: deque[Incoming] = deque()
         self._answers: dict[int, ReasonCode] = {}  # by packet number: how messages sent were acknowledged
         self._welcome: ReasonCode | None = None
@@ -116,6 +126,7 @@ class Connection:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = session_seconds or 0
             properties.ReceiveMaximum = most_unacknowledged
+            properties.MaximumPacketSize = min(most_bytes, _LARGEST)
             wishes = {"clean_start": session_seconds is None, "properties": properties}
         deadline = time.monotonic() + seconds
         try:
@@ -235,14 +246,15 @@ class Connection:
     def receive(self, most: int, *, seconds: float) -> list[Incoming]:
         """Return messages that came: when there are `most`, or no more follow; none where none came for so long.
 
-        Raises TransientError where the connection is broken, or we may not read.
+        Nor are more taken from the broker once they have as many bytes as a single one may have. Raises TransientError
+        where the connection is broken, or we may not read.
         """
         deadline = time.monotonic() + seconds
         try:
             while not self._messages and time.monotonic() < deadline:
                 self._pump(deadline - time.monotonic())
             known = 0
-            while known < len(self._messages) < most:
+            while known < len(self._messages) < most and self._bytes_held < self._most_bytes:
                 known = len(self._messages)
                 self._pump(_LULL)
         except Broken as error:
@@ -250,6 +262,10 @@ class Connection:
             raise self._broke(error) from error
         self._check_right()
         return [self._messages.popleft() for _ in range(min(most, len(self._messages)))]
+
+    @property
+    def _bytes_held(self) -> int:
+        return sum(len(message.body) for message in self._messages)
 
     def _broke(self, error: Broken) -> TransientError:
         return TransientError(f"the connection to the broker of {self._broker.name} broke: {error}")
@@ -300,10 +316,12 @@ class Connection:
 
     def _on_message(self, client: Client, userdata: object, message: MQTTMessage) -> None:
         del userdata
+        size = len(message.payload)
         self._messages.append(
             Incoming(
                 topic=message.topic,
-                body=bytes(message.payload),
+                body=bytes(message.payload) if size <= self._most_bytes else b"",
+                size=size,
                 correlation=getattr(message.properties, "CorrelationData", b""),
                 number=message.mid,
                 qos=message.qos,

@@ -3,8 +3,9 @@
 ```
 not connected, 401, 403, 404, 408, 429, 503      nothing was done          -> TransientError
 a fault or error that says login or overload     nothing was done          -> TransientError
-sent, but no answer; an empty one, HTML, another it may have been done     -> UncertainError
-message; a fault of the server; other 5xx
+sent, but no answer; an empty one, one too       it may have been done     -> UncertainError
+large, HTML, another message; a fault of the
+server; other 5xx
 a fault of the request; 400, 413, 422 ...        this batch never passes   -> every command rejected, with the reason
 an error of overload that names none of several  some may have been done   -> UncertainError
 meters that are to be switched
@@ -39,6 +40,7 @@ from mdus.domain.head_end import (
     Submission,
     options_of,
 )
+from mdus.headends._http import call
 from mdus.headends.multispeak import answers, soap
 from mdus.headends.multispeak.callbacks import CALLBACKS, header_of
 from mdus.headends.multispeak.decoding import decoder
@@ -85,6 +87,7 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
 
     def __init__(self, row: Row) -> None:
         self.name = row.name
+        self._row = row
         self.batch_size = min(row.devices_per_call, _BATCH)
         self._options = options_of(row, Options)
         self._errors = Errors(self._options)
@@ -220,8 +223,19 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
     def _answered(self, request: Request) -> list[Received]:
         """Make a call whose answer is the result; returns its pages."""
         if any(node.name == "lastReceived" for node in request.message.children):
-            return [page for _, page in self._pages(lambda cursor: _from(request, cursor))]
+            return self._all_pages(request)
         return [self._read(request) if request.method.startswith("Get") else self._act(request)]
+
+    def _all_pages(self, request: Request) -> list[Received]:
+        """Return the pages of an answer that is one result; together they are no larger than one answer may be."""
+        found, size, most = [], 0, self._row.max_answer_bytes
+        for _, page in self._pages(lambda cursor: _from(request, cursor)):
+            size += page.size
+            if size > most:
+                setting = f"head_ends.{self.name}.max_answer_bytes is {most}"
+                raise TransientError(f"the pages of an answer of {self.name} have {size} bytes so far, and {setting}")
+            found.append(page)
+        return found
 
     def _told(self, what: str, period_from: datetime, period_to: datetime) -> Iterator[RawDelivery]:
         pages = self._pages(lambda cursor: self._writer.page(what, period_from, period_to, cursor))
@@ -269,9 +283,8 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
             "SOAPAction": f'"{NAMESPACES[version]}/{request.method}"',
         }
         try:
-            answer = client.post(
-                self._url + getattr(self._options.paths, request.service), content=body, headers=headers
-            )
+            url = self._url + getattr(self._options.paths, request.service)
+            answer = call(client, "POST", url, row=self._row, content=body, headers=headers)
         except _NEVER_SENT as error:
             raise TransientError(f"{self.name} cannot be reached: {error!r}") from error
         except httpx.RequestError as error:

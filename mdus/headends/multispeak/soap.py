@@ -58,10 +58,11 @@ Attributes = Mapping[str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A message out of an envelope, with what its header says."""
+    """A message out of an envelope of so many bytes, with what its header says."""
 
     header: Attributes
     message: etree._Element
+    size: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +95,7 @@ def received(body: bytes) -> Received:
     if len(messages) != 1:
         raise ValueError(f"the SOAP Body holds {len(messages)} messages")
     header = child(child(envelope, "Header"), HEADER)
-    return Received(header=attributes(header), message=messages[0])
+    return Received(header=attributes(header), message=messages[0], size=len(body))
 
 
 def without_passwords(body: bytes) -> bytes:

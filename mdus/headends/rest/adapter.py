@@ -30,6 +30,7 @@ from mdus.domain.head_end import (
     SilentHeadEnd,
     Submission,
 )
+from mdus.headends._http import call
 from mdus.headends.rest import codec
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
@@ -58,6 +59,7 @@ class RestHeadEnd(SilentHeadEnd):
 
     def __init__(self, row: Row) -> None:
         self.name = row.name
+        self._row = row
         self.batch_size = min(row.devices_per_call, 1000)
         self._callback_url = row.callback_url
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
@@ -164,7 +166,8 @@ class RestHeadEnd(SilentHeadEnd):
 
     def _post_job(self, body: bytes) -> httpx.Response:
         try:
-            return self._acting.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            return call(self._acting, "POST", "/v1/jobs", row=self._row, content=body, headers=headers)
         except _NEVER_SENT as error:
             raise TransientError(f"{self.name} cannot be reached: {error!r}") from error
         except httpx.RequestError as error:
@@ -175,9 +178,11 @@ class RestHeadEnd(SilentHeadEnd):
 
     def _ask(self, path: str, query: Mapping[str, str]) -> httpx.Response:
         try:
-            return self._reading.get(path, params=dict(query))
+            return call(self._reading, "GET", path, row=self._row, params=query)
         except httpx.RequestError as error:
             raise TransientError(f"{self.name} did not answer: {error!r}") from error
+        except UncertainError as error:
+            raise TransientError(str(error)) from error
 
     def _content(self, answer: httpx.Response, path: str) -> bytes:
         if answer.status_code != httpx.codes.OK:

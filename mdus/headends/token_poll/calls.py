@@ -22,6 +22,7 @@ from lxml import etree
 
 from mdus.contracts.envelope import ENVELOPE, SOAP, EnvelopeError, parse
 from mdus.contracts.printable import printable
+from mdus.headends._http import call
 from mdus.headends.token_poll.actions import Operation, Options
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
@@ -65,6 +66,7 @@ class Calls:
 
     def __init__(self, row: Row, options: Options) -> None:
         self._name = row.name
+        self._row = row
         self._options = options
         self._user = row.user
         self._password = row.password.get_secret_value() if row.password is not None else ""
@@ -142,7 +144,8 @@ class Calls:
         }
         content = self._envelope(body, session)
         try:
-            answer = client.post(self._options.path(operation), content=content, headers=headers)
+            path = self._options.path(operation)
+            answer = call(client, "POST", path, row=self._row, content=content, headers=headers)
         except _NEVER_SENT as error:
             raise TransientError(f"{self._name} cannot be reached: {error!r}") from error
         except httpx.RequestError as error:

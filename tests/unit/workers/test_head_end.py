@@ -716,9 +716,12 @@ class TestFailedCalls:
 
 
 class TestUncertainCalls:
-    def test_goes_on_with_the_token_of_a_call_that_was_taken(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+    @pytest.mark.parametrize("step", ["done, then cut", "done, then endless"])
+    def test_goes_on_with_the_token_of_a_call_that_was_taken(
+        self, field: Field, scripted: ScriptedHeadEnd, step: str
+    ) -> None:
         field.device()
-        scripted.script = ["done, then cut"]
+        scripted.script = [step]
         _, command = field.switch()
 
         field.worker.turn()
@@ -743,6 +746,7 @@ class TestUncertainCalls:
             pytest.param("cut", True, id="cannot be asked"),
             pytest.param("500", False, id="server error"),
             pytest.param("done, then cut", True, id="taken, but cannot be asked"),
+            pytest.param("done, then endless", True, id="answered by more than is read"),
         ],
     )
     def test_never_submits_a_switch_again(self, field: Field, scripted: ScriptedHeadEnd, step: str, down: bool) -> None:

@@ -99,9 +99,14 @@ def connected(
     channels: ChannelMap | None = None,
     devices_per_call: int = 1000,
     callback: bool = True,
+    max_answer_bytes: int = 64 * 1024 * 1024,
     **options: Any,
 ) -> CimHeadEnd:
     """Return MDUS\'s side of the head end, with options of its own."""
-    changes: dict[str, Any] = {"options": options, "devices_per_call": devices_per_call}
+    changes: dict[str, Any] = {
+        "options": options,
+        "devices_per_call": devices_per_call,
+        "max_answer_bytes": max_answer_bytes,
+    }
     found = row(scripted.url, **changes | ({} if callback else {"callback_url": None}))
     return CimHeadEnd(found, channels=channels or ChannelMap.of(tables(), head_end=found), now=lambda: AT)

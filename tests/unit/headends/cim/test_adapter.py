@@ -302,6 +302,24 @@ class TestFinding:
         assert scripted.sent == []
 
 
+class TestAnAnswerThatIsTooLarge:
+    def test_leaves_a_switch_in_doubt_and_a_smaller_one_is_read(self, scripted: ScriptedCim) -> None:
+        head_end = connected(scripted, max_answer_bytes=5000)
+        scripted.answer(reply("EndDeviceControls", errors=[error("0.3")]) + b" " * 3000)
+        assert head_end.submit(batch(switch())).rejections == ()
+
+        scripted.answer(reply("EndDeviceControls", errors=[error("0.3")]) + b" " * 5000)
+        with pytest.raises(UncertainError, match=r"city has \d+ bytes, and head_ends.city.max_answer_bytes is 5000"):
+            head_end.submit(batch(switch()))
+
+    def test_is_asked_for_again_where_nothing_was_to_be_done(self, scripted: ScriptedCim) -> None:
+        head_end = connected(scripted, max_answer_bytes=5000)
+        scripted.answer(reply("MeterReadings", meter_reading(reading())) + b" " * 5000)
+
+        with pytest.raises(TransientError, match="max_answer_bytes"):
+            list(head_end.snapshots(period_from=TestAsking.FROM, period_to=TestAsking.TO))
+
+
 class TestAsking:
     FROM, TO = datetime(2026, 3, 27, tzinfo=UTC), datetime(2026, 3, 28, 12, tzinfo=UTC)
 

@@ -200,6 +200,19 @@ class TestFiles:
         assert f"the file {name}: " in note
         assert reason in note
 
+    @pytest.mark.parametrize(("larger", "place"), [(0, "done"), (1, "failed")], ids=["just", "too large"])
+    def test_that_grow_larger_than_they_may_are_set_aside_and_shown(self, feed: Feed, larger: int, place: str) -> None:
+        body = file(*DAY)
+        feed.row = row(folder=feed.root, settled_seconds=0, max_file_bytes=len(body) - larger)
+        feed.put("day.gz", gzip.compress(body))
+        feed.watch()
+        assert feed.places()[place] == ["day.gz"]
+        if larger:
+            reason = (feed.root / "failed" / "day.gz.reason").read_text()
+            assert f"more than {len(body) - 1} bytes" in reason
+            assert "(head_ends.files.options.max_file_bytes)" in reason
+            assert [kind for kind, _ in feed.cases()] == ["delivery_unreadable"]
+
     def test_that_cannot_be_read_are_each_shown(self, feed: Feed) -> None:
         feed.put("a.xls", b"x")
         feed.put("b.xls", b"y")

@@ -7,7 +7,8 @@ from io import BytesIO
 
 import pytest
 
-from mdus.headends.file_drop import compressed, parting
+from mdus.headends.file_drop import compressed, document_parts, parting
+from mdus.headends.file_drop.compressed import TooLarge
 from mdus.headends.file_drop.formats import Format
 from mdus.headends.file_drop.interval_csv import HEADER
 from mdus.headends.file_drop.parting import part_file
@@ -92,6 +93,13 @@ class TestCompressed:
         with pytest.raises(ValueError, match="40 times as large"):
             next(part_file(BytesIO(body), None))
 
+    def test_gives_nothing_where_it_grows_larger_than_it_may(self) -> None:
+        body = gzip.compress(FIVE)
+        assert list(part_file(BytesIO(body), None, most=len(FIVE)))
+
+        with pytest.raises(TooLarge, match=f"{len(body)} bytes, and more than {len(FIVE) - 1} bytes"):
+            next(part_file(BytesIO(body), None, most=len(FIVE) - 1))
+
     def test_of_nothing_is_empty(self) -> None:
         with pytest.raises(ValueError, match="the file is empty"):
             next(part_file(BytesIO(gzip.compress(b"")), None))
@@ -99,6 +107,24 @@ class TestCompressed:
     def test_of_several_pieces_is_one_file(self) -> None:
         (part,) = part_file(BytesIO(gzip.compress(FIVE) + gzip.compress(FIVE)), None)
         assert part.body == FIVE + FIVE
+
+
+class TestDocument:
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(document_parts, "_LONGEST", 200_000)
+        monkeypatch.setattr(parting, "_BYTES", 50_000)
+
+    def document(self, size: int) -> BytesIO:
+        channel = f'<Channel Note="{"x" * size}"/>'
+        return BytesIO(f"<MeterReadingDocument><Channels>{channel * 5}</Channels></MeterReadingDocument>".encode())
+
+    def test_may_be_as_large_as_it_likes(self) -> None:
+        assert len(list(part_file(self.document(100_000), None))) == 5
+
+    def test_is_given_up_where_a_channel_does_not_end(self) -> None:
+        with pytest.raises(ValueError, match="more than 200000 bytes of it are one channel, or none"):
+            list(part_file(self.document(250_000), None))
 
 
 def test_formats_have_limits() -> None:

@@ -37,6 +37,7 @@ class ScriptedBroker:
         self.messages: list[str] = []
         self.clients: list[str] = []  # client ids, in the order they came
         self.clean: list[bool] = []
+        self.wishes: list[dict[int, int]] = []  # numbers among the properties of CONNECT (MQTT 5)
         self.sent: list[Sent] = []
         self.filters: list[str] = []
         self.acknowledged: list[int] = []
@@ -94,6 +95,7 @@ class ScriptedBroker:
         rest = packet[10:]
         if is_5:
             length, used = _number(rest)
+            self.wishes.append(_wishes(rest[used : used + length]))
             rest = rest[used + length :]
         self.clients.append(_text(rest)[0])
         step = self.connections.pop(0) if self.connections else "let in"
@@ -192,6 +194,15 @@ def _number(data: bytes) -> tuple[int, int]:
 def _text(data: bytes) -> tuple[str, bytes]:
     (length,) = struct.unpack(">H", data[:2])
     return data[2 : 2 + length].decode(), data[2 + length :]
+
+
+def _wishes(data: bytes) -> dict[int, int]:
+    """Return the properties of a connection by their number: of those a client of MDUS sends."""
+    found: dict[int, int] = {}
+    while data:
+        name, size = data[0], 2 if data[0] == 0x21 else 4  # receive maximum; session expiry, maximum packet size
+        found[name], data = int.from_bytes(data[1 : 1 + size], "big"), data[1 + size :]
+    return found
 
 
 def _properties(data: bytes) -> dict[int, bytes]:

@@ -37,9 +37,10 @@ def head_end(scripted: ScriptedSoap) -> Iterator[MultiSpeakHeadEnd]:
     connected.close()
 
 
-def at(scripted: ScriptedSoap, **options: Any) -> MultiSpeakHeadEnd:
+def at(scripted: ScriptedSoap, *, max_answer_bytes: int = 64 * 1024 * 1024, **options: Any) -> MultiSpeakHeadEnd:
     options.setdefault("version", scripted.version)
-    return MultiSpeakHeadEnd(row(f"{scripted.url}/ami", kind="multispeak", options=options))
+    changes: dict[str, Any] = {"options": options, "max_answer_bytes": max_answer_bytes}
+    return MultiSpeakHeadEnd(row(f"{scripted.url}/ami", kind="multispeak", **changes))
 
 
 def told(deliveries: tuple[RawDelivery, ...]) -> list[Any]:

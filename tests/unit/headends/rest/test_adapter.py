@@ -62,7 +62,9 @@ class TestSubmit:
         with pytest.raises(TransientError, match=f"city takes nothing now: HTTP {status}: scripted"):
             submit(head_end)
 
-    @pytest.mark.parametrize("step", ["500", "502", "504", "200", "302", "cut", "done, then cut", "nonsense"])
+    @pytest.mark.parametrize(
+        "step", ["500", "502", "504", "200", "302", "cut", "done, then cut", "done, then endless", "nonsense"]
+    )
     def test_is_uncertain_when_it_may_have_been_done(
         self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd, step: str
     ) -> None:
@@ -70,6 +72,29 @@ class TestSubmit:
 
         with pytest.raises(UncertainError, match="city"):
             submit(head_end)
+
+    def test_is_uncertain_when_the_answer_is_too_large_and_else_it_is_read(self, scripted: ScriptedHeadEnd) -> None:
+        head_end = RestHeadEnd(row(scripted.url, max_answer_bytes=5000))
+        scripted.script, scripted.says = ["reject BUSY", "reject BUSY"], "x" * 4000
+        assert [each.code for each in submit(head_end).rejections] == ["BUSY"]
+
+        scripted.says = "x" * 5000
+        with pytest.raises(
+            UncertainError, match=r"answer of city has \d+ bytes, and head_ends.city.max_answer_bytes is"
+        ):
+            submit(head_end)
+        head_end.close()
+
+    def test_may_be_asked_for_again_when_what_is_told_is_too_large(self, scripted: ScriptedHeadEnd) -> None:
+        period = {"period_from": datetime(2026, 3, 27, tzinfo=UTC), "period_to": datetime(2026, 3, 28, tzinfo=UTC)}
+        head_end = RestHeadEnd(row(scripted.url, max_answer_bytes=5000))
+        scripted.events = [{"text": "x" * 4000}]
+        assert len(list(head_end.events(**period))) == 1
+
+        scripted.events = [{"text": "x" * 5000}]
+        with pytest.raises(TransientError, match="max_answer_bytes"):
+            list(head_end.events(**period))
+        head_end.close()
 
     @pytest.mark.parametrize("status", ["400", "413", "422"])
     def test_rejects_every_command_of_a_batch_that_never_passes(

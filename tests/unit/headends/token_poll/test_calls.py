@@ -169,6 +169,18 @@ class TestAct:
         with pytest.raises(Refused, match="city"):
             act(calls)
 
+    def test_is_uncertain_when_the_answer_is_too_large(self, scripted: ScriptedTokenPoll) -> None:
+        calls = Calls(row(scripted.url, user=None, max_answer_bytes=5000), Options())
+        scripted.script[PING] = [answer(f"{PING}Response", "<RequestToken>t</RequestToken>" + " " * 4000)]
+        assert act(calls) == "t"
+
+        scripted.script[PING] = [answer(f"{PING}Response", "<RequestToken>t</RequestToken>" + " " * 5000)] * 2
+        with pytest.raises(UncertainError, match=r"city has \d+ bytes, and head_ends.city.max_answer_bytes is 5000"):
+            act(calls)
+        with pytest.raises(TransientError, match="max_answer_bytes"):
+            calls.ask(Operation.PING, PING, etree.Element(PING))
+        calls.close()
+
     def test_may_be_tried_again_when_nobody_listens(self) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))

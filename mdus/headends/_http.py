@@ -1,0 +1,89 @@
+"""Calls over HTTP whose answer is read as far as the head end's row allows, and no further.
+
+No head end, but what kinds share that call one. An answer is held in memory, so one without an end would take all there
+is: `max_answer_bytes` of the row counts, for what is sent and for what it grows to when it is compressed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Final
+
+import httpx
+
+from mdus.messaging.retry import UncertainError
+from mdus.settings import HeadEnd as Row
+
+#: The one coding that is asked for, and how zlib is told of it.
+_CODING: Final = "gzip"
+_GZIP: Final = zlib.MAX_WBITS | 16
+
+_AS_IT_IS: Final = frozenset({"", "identity"})
+
+
+def call(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    *,
+    row: Row,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    """Make a call and return its answer: status and whole body, expanded.
+
+    Raises httpx.RequestError where the call goes wrong, and UncertainError for an answer that is too large or cannot be
+    expanded: whatever was asked may have been done.
+    """
+    request = client.build_request(
+        method, url, content=content, params=params, headers={"Accept-Encoding": _CODING} | dict(headers or {})
+    )
+    answer = client.send(request, stream=True)
+    with closing(answer):
+        body = _body(answer, row)
+    return httpx.Response(answer.status_code, content=body, request=request)
+
+
+def _body(answer: httpx.Response, row: Row) -> bytes:
+    told = answer.headers.get("content-length", "")
+    if told.isdigit() and int(told) > row.max_answer_bytes:
+        raise _too_large(f"has {told} bytes", row)
+    coding = answer.headers.get("content-encoding", "").strip().lower()
+    if coding in _AS_IT_IS:
+        return _joined(answer.iter_raw(), row)
+    # Of several codings, one inside the other, a small piece grows beyond all bounds before it can be measured.
+    if coding != _CODING:
+        raise UncertainError(f"an answer of {row.name} is in the coding {coding[:100]!r}: only {_CODING} is taken")
+    return _joined(_expanded(answer.iter_raw(), row), row)
+
+
+def _joined(pieces: Iterator[bytes], row: Row) -> bytes:
+    held, size = [], 0
+    for piece in pieces:
+        size += len(piece)
+        if size > row.max_answer_bytes:
+            raise _too_large(f"has more than {row.max_answer_bytes} bytes", row)
+        held.append(piece)
+    return b"".join(held)
+
+
+def _expanded(pieces: Iterator[bytes], row: Row) -> Iterator[bytes]:
+    """Yield what was compressed, each piece of it by no more than one byte larger than an answer may be."""
+    expander = zlib.decompressobj(_GZIP)
+    is_empty = True
+    try:
+        for piece in pieces:
+            is_empty = False
+            yield expander.decompress(piece, row.max_answer_bytes + 1)
+    except zlib.error as error:
+        raise UncertainError(f"an answer of {row.name} cannot be expanded: {error}") from error
+    if not (expander.eof or is_empty):
+        raise UncertainError(f"an answer of {row.name} breaks off before its compressed end")
+
+
+def _too_large(what: str, row: Row) -> UncertainError:
+    setting = f"head_ends.{row.name}.max_answer_bytes is {row.max_answer_bytes}"
+    return UncertainError(f"an answer of {row.name} {what}, and {setting}: it was not read on")
