@@ -70,6 +70,7 @@ class Concentrator:
         self._client: Client | None = None
         self._is_there = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[int]] = {}  # by packet number: messages not acknowledged yet
+        self._early: list[tuple[Told, Callable[[], Any]]] = []  # commands that came when nothing could be answered yet
         self._loop = asyncio.get_running_loop()
 
     async def come(self) -> None:
@@ -153,7 +154,7 @@ class Concentrator:
                 response_topic=getattr(message.properties, "ResponseTopic", None),
                 correlation=None if correlation is None else correlation.decode(),
             )
-            in_loop(self._commanded, self.name, command, partial(client.ack, message.mid, message.qos))
+            in_loop(self._told, client, command, partial(client.ack, message.mid, message.qos))
 
         client.on_connect = connected
         client.on_message = told
@@ -175,6 +176,17 @@ class Concentrator:
         if client is self._client:
             self._is_there.set()
             self._arrived(self.name)
+            early, self._early = self._early, []
+            for command, acknowledge in early:
+                self._commanded(self.name, command, acknowledge)
+
+    def _told(self, client: Client, command: Told, acknowledge: Callable[[], Any]) -> None:
+        if client is not self._client:
+            return  # not acknowledged: it comes again
+        if self._is_there.is_set():
+            self._commanded(self.name, command, acknowledge)
+        else:
+            self._early.append((command, acknowledge))
 
     def _lost(self, client: Client) -> None:
         if client is self._client:
@@ -182,6 +194,7 @@ class Concentrator:
 
     def _gone(self) -> None:
         self._is_there.clear()
+        self._early.clear()  # not acknowledged: they come again
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_result(255)

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import uuid4
 
 from simulators.clock import stamp
+from simulators.fleet.core import chunks
 from simulators.fleet.deliveries import Push
 from simulators.fleet.face import Face, Kind
 from simulators.fleet.headend import Misanswered, Overloaded
@@ -27,12 +28,12 @@ from simulators.fleet.tasks import ends_all
 from simulators.headend_mqtt import messages
 from simulators.headend_mqtt.brokers import broker
 from simulators.headend_mqtt.concentrator import Concentrator, Topics
-from simulators.headend_mqtt.faults import BIRTH, FAULTS, RESPONSE, TELLING
+from simulators.headend_mqtt.faults import BIRTH, FAULTS, RESPONSE, TELLING, VALUES
 from simulators.headend_mqtt.messages import Message, NotUnderstood, Ordered, Told
 
-_AWAY = timedelta(minutes=10)  # of a concentrator that a fault takes away
 _BORN_AGAIN = timedelta(minutes=5)  # after a birth message that was lost
 _TOGETHER = 200  # commands in one job of the fleet
+_AT_ONCE = 20  # messages of one telling on their way to the broker
 _BIRTH = "birth"  # the task of a birth message
 
 
@@ -135,10 +136,11 @@ class Mqtt(Face):
     # --- commands -----------------------------------------------------------------------------------------------------
 
     async def _obey(self) -> None:
+        most = min(_TOGETHER, self.head_end.behaviour.network.batch or _TOGETHER)
         while True:
             some = [await self._received.get()]
             with self.head_end.answering():
-                while len(some) < _TOGETHER and not self._received.empty():
+                while len(some) < most and not self._received.empty():
                     some.append(self._received.get_nowait())
                 await self._take(some)
 
@@ -216,12 +218,8 @@ class Mqtt(Face):
     # --- tellings -----------------------------------------------------------------------------------------------------
 
     async def deliver(self, push: Push) -> bool:
-        """This will publish what meters told, a message for each, on the connections of their concentrators."""
+        """This will publish what meters told, on the connections of their concentrators."""
         fault = await self.head_end.misfortune(TELLING, concentrator=push.concentrator)
-        if fault == "concentrator_offline_then_backlog" and push.concentrator is not None:
-            await self.head_end.set_concentrator(push.concentrator, is_online=False)
-            self._begin(self._come_back(push.concentrator), name="coming back")
-            return False
         if fault == "broker_restarted":
             await self._broker.stop()
             await self._broker.start()
@@ -230,19 +228,17 @@ class Mqtt(Face):
             told = [each for result in push.body["results"] for each in await self._responses(push, result, now)]
         else:
             told = [
-                (meter, self._message(meter, kind, content, id_=f"{push.delivery_id}-{meter}", now=now))
-                for meter, kind, content in messages.told_of_meters(push.topic, push.body)
+                (meter, self._message(meter, kind, content, id_=f"{push.delivery_id}-{number}", now=now))
+                for number, (meter, kind, content) in enumerate(messages.told_of_meters(push.topic, push.body))
             ]
         if fault == "duplicate_message" and told:
             told.append(told[0])
-        published = await asyncio.gather(*(self._of(meter).publish(message) for meter, message in told))
-        if all(published):
-            self._stamps.pop(push.delivery_id, None)
-        return all(published)
-
-    async def _come_back(self, name: str) -> None:
-        await self.head_end.clock.sleep_until(self.head_end.clock.now() + _AWAY)
-        await self.head_end.set_concentrator(name, is_online=True)
+        # In a flood there are ten thousand: each has its time to be acknowledged from when it leaves.
+        for some in chunks(told, _AT_ONCE):
+            if not all(await asyncio.gather(*(self._of(meter).publish(message) for meter, message in some))):
+                return False
+        self._stamps.pop(push.delivery_id, None)
+        return True
 
     async def _responses(self, push: Push, result: dict[str, Any], now: str) -> list[tuple[str, Message]]:
         """This will write the response of a command, spoiled by what a fault makes of it."""
@@ -252,7 +248,10 @@ class Mqtt(Face):
         id_ = f"{push.delivery_id}-{order.reference}"
         body = self._body(self._of(order.serial).name, id_, result["serial"], now=now) | content
         message = Message(topic=order.wish["reply_to"], body=body, cid=order.wish["cid"])
-        match await self.head_end.misfortune(RESPONSE, references=[order.reference], serial=order.serial):
+        hit = {"references": [order.reference], "serial": order.serial}
+        if messages.can_part(body) and await self.head_end.misfortune(VALUES, **hit) == "response_in_parts":
+            return [(order.serial, replace(message, body=part)) for part in messages.parts(body)]
+        match await self.head_end.misfortune(RESPONSE, **hit):
             case "message_without_cid":
                 return [(order.serial, replace(message, cid=None))]
             case "response_to_unknown_cid":

@@ -1,33 +1,36 @@
-"""How concentrators may misbehave: of the shared faults those that can be seen through a broker, and their own."""
+"""How concentrators may misbehave: the shared faults that can be seen through a broker, and those only they know."""
 
-from simulators.fleet.faults import Fault, table
+from simulators.fleet.faults import SHARED, Fault, table
 
-#: Where faults of their own fire: a response is published, anything is told, a birth message is due.
+#: Where faults of their own fire: a response is published, one with several values, anything is told, a birth message
+#: is due.
 RESPONSE = "response"
+VALUES = "response with values"
 TELLING = "telling"
 BIRTH = "birth"
 
+#: A command is published: the broker acknowledges it to the client, and whatever a concentrator does spoils nothing of
+#: that. One that takes no command says BUSY of each by itself, which is `per_meter_reject`.
+_OF_ANSWERS = {
+    "never_answers",
+    "ambiguous_submit",
+    "callback_before_acknowledgement",
+    "overloaded",
+    "login_refused_once",
+    "maintenance_window",
+    "max_pending",
+}
+
+#: Each command has a response of its own, under its own id: what these do to the results of a job is done to that by
+#: faults of our own.
+_OF_JOBS = {
+    "split_callbacks",  # response_in_parts
+    "callback_unknown_token",  # response_to_unknown_cid
+    "callback_empty_correlation",  # message_without_cid
+}
+
 FAULTS = table(
-    "accepts_then_silence",
-    "duplicate_callback",
-    "duplicate_callback_other_value",
-    "wrong_meter_in_callback",
-    "stuck_relay",
-    "late_result",
-    "intervals_late",
-    "interval_gap",
-    "interval_revised",
-    "duplicate_block",
-    "event_storm",
-    "duplicate_event",
-    "per_meter_reject",
-    "no_response_is_no_outage",
-    "meter_clock_drift",
-    "stamp_of_1970",
-    "relay_stuck_but_acknowledged",
-    "arm_only_meter",
-    "load_side_voltage_blocks_close",
-    "disconnect_refused",
+    *(name for name in SHARED if name not in _OF_ANSWERS | _OF_JOBS),
     own=(
         Fault(
             name="message_without_cid",
@@ -45,13 +48,13 @@ FAULTS = table(
             kinds=(RESPONSE,),
         ),
         Fault(
-            name="duplicate_message",
-            description="A message is published twice.",
-            kinds=(TELLING,),
+            name="response_in_parts",
+            description="The values of a response come in two messages; only the second is final.",
+            kinds=(VALUES,),
         ),
         Fault(
-            name="concentrator_offline_then_backlog",
-            description="A concentrator loses its connection, and tells ten minutes later what it has kept.",
+            name="duplicate_message",
+            description="A message is published twice.",
             kinds=(TELLING,),
         ),
         Fault(

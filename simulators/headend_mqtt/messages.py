@@ -131,6 +131,21 @@ def response(result: dict[str, Any], *, kind: str) -> dict[str, Any]:
     }
 
 
+def can_part(body: dict[str, Any]) -> bool:
+    """This will tell whether a response has values enough for two messages."""
+    return max(len(body["reads"]), len(body["blocks"])) > 1
+
+
+def parts(body: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """This will part the values of a response into two messages, of which the second is final."""
+    for number, is_final in enumerate((False, True), start=1):
+        part = body | {"id": f"{body['id']}-{number}", "final": is_final}
+        for name in ("reads", "blocks"):
+            middle = (len(body[name]) + 1) // 2
+            part[name] = body[name][middle:] if is_final else body[name][:middle]
+        yield part
+
+
 def refusal(code: str, text: str, at: str) -> dict[str, Any]:
     """This will write that a command is not carried out."""
     return {"status": "failed", "code": code, "text": text, "at": at, "reads": [], "blocks": [], "final": True}
@@ -165,7 +180,12 @@ def event(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def told_of_meters(topic: str, body: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:
-    """This will write a telling of the fleet meter by meter: the serial number, the kind of message, its content."""
+    """This will write a telling of the fleet as messages: the serial number, the kind of message, its content.
+
+    What was collected of a meter is one message, each event one of its own: it is told as it happens.
+    """
+    if topic == "events":
+        return [(row["serial"], "evt", {"events": [event(row)]}) for row in body["events"]]
     by_meter: dict[str, dict[str, Any]] = {}
     match topic:
         case "readings":
@@ -177,10 +197,6 @@ def told_of_meters(topic: str, body: dict[str, Any]) -> Iterable[tuple[str, str,
         case "heard":
             for row in body["meters"]:
                 by_meter[row["serial"]] = {"heard": row["at"]}
-        case "events":
-            for row in body["events"]:
-                by_meter.setdefault(row["serial"], {"events": []})["events"].append(event(row))
         case _:
             raise ValueError(f"concentrators tell nothing under {topic}")
-    kind = "evt" if topic == "events" else "rdg"
-    return [(serial, kind, content) for serial, content in by_meter.items()]
+    return [(serial, "rdg", content) for serial, content in by_meter.items()]

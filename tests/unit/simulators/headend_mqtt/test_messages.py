@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulators.headend_mqtt.messages import NotUnderstood, Told, read, told_of_meters
+from simulators.headend_mqtt.messages import NotUnderstood, Told, can_part, parts, read, told_of_meters
 
 BODY = {"v": 1, "id": "c-1", "src": "mdus", "meter": "7", "cmd": "ping", "args": {}, "expires": "2026-03-27T12:00:00Z"}
 
@@ -96,9 +96,29 @@ class TestTelling:
             ("8", "rdg", 1),
         ]
 
-    def test_of_events_has_a_topic_of_its_own(self) -> None:
-        row = {"serial": "7", "event_id": "e", "code": "3.26.0.85", "at": "x", "text": None, "properties": {}}
+    def test_of_events_has_a_topic_of_its_own_and_a_message_for_each(self) -> None:
+        row = {"serial": "7", "code": "3.26.0.85", "at": "x", "text": None, "properties": {}}
+        rows = [row | {"event_id": "e-1"}, row | {"event_id": "e-2"}]
 
-        [(serial, kind, content)] = told_of_meters("events", {"events": [row]})
+        told = list(told_of_meters("events", {"events": rows}))
 
-        assert (serial, kind, content["events"][0]["id"]) == ("7", "evt", "e")
+        assert [(serial, kind) for serial, kind, _ in told] == [("7", "evt")] * 2
+        assert [[each["id"] for each in content["events"]] for _, _, content in told] == [["e-1"], ["e-2"]]
+
+
+class TestParting:
+    def test_leaves_nothing_out(self) -> None:
+        whole = {"id": "m", "status": "ok", "reads": [1, 2, 3], "blocks": [], "final": True}
+
+        first, second = parts(whole)
+
+        assert first == {"id": "m-1", "status": "ok", "reads": [1, 2], "blocks": [], "final": False}
+        assert second == {"id": "m-2", "status": "ok", "reads": [3], "blocks": [], "final": True}
+
+    @pytest.mark.parametrize(
+        ("reads", "blocks", "can"),
+        [([], [], False), ([1], [], False), ([1, 2], [], True), ([], [1, 2], True)],
+        ids=["nothing", "one-value", "two-readings", "two-blocks"],
+    )
+    def test_needs_two_values(self, reads: list[int], blocks: list[int], can: bool) -> None:
+        assert can_part({"reads": reads, "blocks": blocks}) is can

@@ -150,16 +150,37 @@ class TestFaults:
 
         site.until(lambda: site.states("DC-001") == ["online"], "the repetition")
 
-    def test_a_concentrator_may_vanish_and_come_back_with_what_it_kept(self, site: Site) -> None:
+    def test_a_response_may_come_in_parts(self, site: Site) -> None:
+        meter = next(each for each in site.meters() if len(each["registers"]) > 1)
+        site.install(meter)
+        site.arm("response_in_parts")
+        whole = len(site.answer(site.command(meter, "ping"))["reads"])  # no values to be parted
+        assert (whole, site.get("faults")["fired"]["response_in_parts"]["count"]) == (0, 0)
+
+        key = site.command(meter, "read_on_demand")
+
+        site.answer(key, count=2)
+        first, second = site.answers(key)
+        assert (first["final"], second["final"]) == (False, True)
+        assert first["id"] != second["id"]
+        read = [row["obis"] for row in first["reads"] + second["reads"]]
+        assert read == [row["obis"] for row in meter["registers"]]
+        assert first["reads"]
+
+    def test_a_concentrator_may_vanish_with_a_command_and_come_back_with_what_it_kept(self, site: Site) -> None:
         meter = site.meter()
-        site.arm("concentrator_offline_then_backlog")
-        site.post("event", {"serial": meter["serial"], "code": "3.12.29.39"})
+        site.arm("concentrator_offline")
+        lost = site.command(meter, "switch", args={"state": "disconnected"})
         site.until(lambda: site.states(meter["concentrator"])[-1] == "offline", "the last will")
+        site.post("event", {"serial": meter["serial"], "code": "3.12.29.39"})
+        site.advance(minutes=9)
         assert not [each for each in site.reader.told if each.kind == "evt"]
 
-        site.advance(minutes=10)
+        site.advance(hours=6)
 
         site.until(lambda: [each for each in site.reader.told if each.kind == "evt"], "what was kept")
+        assert site.answer(site.command(meter, "switch_state"))["state"] == "connected"
+        assert site.answers(lost) == []
 
     def test_the_broker_may_start_again(self, site: Site) -> None:
         site.arm("broker_restarted")
