@@ -37,6 +37,10 @@ _AT_ONCE = 20  # messages of one telling on their way to the broker
 _BIRTH = "birth"  # the task of a birth message
 
 
+#: A message, and the meter whose concentrator publishes it.
+Written = tuple[str, Message]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
     """A command that came, and what acknowledges it to the broker."""
@@ -61,7 +65,7 @@ class Mqtt(Face):
         self._concentrators: dict[str, Concentrator] = {}
         self._received: asyncio.Queue[Received] = asyncio.Queue()
         self._jobs: dict[str, Job] = {}  # by the key of a command
-        self._stamps: dict[str, str] = {}  # when a telling was first tried, lest the next try says something else
+        self._written: dict[str, list[Written]] = {}  # tellings that were tried, lest the next try says something else
         self._tasks: set[asyncio.Task[None]] = set()
 
     def row(self, url: str) -> dict[str, Any]:
@@ -219,28 +223,30 @@ class Mqtt(Face):
 
     async def deliver(self, push: Push) -> bool:
         """This will publish what meters told, on the connections of their concentrators."""
-        fault = await self.head_end.misfortune(TELLING, concentrator=push.concentrator)
-        if fault == "broker_restarted":
-            await self._broker.stop()
-            await self._broker.start()
-        now = self._stamps.setdefault(push.delivery_id, stamp(self.head_end.clock.now()))
-        if push.topic == "results":
-            told = [each for result in push.body["results"] for each in await self._responses(push, result, now)]
-        else:
-            told = [
-                (meter, self._message(meter, kind, content, id_=f"{push.delivery_id}-{number}", now=now))
-                for number, (meter, kind, content) in enumerate(messages.told_of_meters(push.topic, push.body))
-            ]
-        if fault == "duplicate_message" and told:
-            told.append(told[0])
+        if push.delivery_id not in self._written:
+            fault = await self.head_end.misfortune(TELLING, concentrator=push.concentrator)
+            if fault == "broker_restarted":
+                await self._broker.stop()
+                await self._broker.start()
+            written = await self._write(push)
+            self._written[push.delivery_id] = written + written[: fault == "duplicate_message"]
         # In a flood there are ten thousand: each has its time to be acknowledged from when it leaves.
-        for some in chunks(told, _AT_ONCE):
+        for some in chunks(self._written[push.delivery_id], _AT_ONCE):
             if not all(await asyncio.gather(*(self._of(meter).publish(message) for meter, message in some))):
                 return False
-        self._stamps.pop(push.delivery_id, None)
+        self._written.pop(push.delivery_id)
         return True
 
-    async def _responses(self, push: Push, result: dict[str, Any], now: str) -> list[tuple[str, Message]]:
+    async def _write(self, push: Push) -> list[Written]:
+        now = stamp(self.head_end.clock.now())
+        if push.topic == "results":
+            return [each for result in push.body["results"] for each in await self._responses(push, result, now)]
+        return [
+            (meter, self._message(meter, kind, content, id_=f"{push.delivery_id}-{number}", now=now))
+            for number, (meter, kind, content) in enumerate(messages.told_of_meters(push.topic, push.body))
+        ]
+
+    async def _responses(self, push: Push, result: dict[str, Any], now: str) -> list[Written]:
         """This will write the response of a command, spoiled by what a fault makes of it."""
         job = self.head_end.state.jobs[push.body["token"]]
         order = job.orders[result["reference"]]

@@ -101,6 +101,27 @@ class TestBothVersions:
         site.until(lambda: sum(each.kind == "evt" for each in site.reader.told) == 3, "the backlog")
         assert site.states(name)[-1] == "online"
 
+    def test_answer_what_waited_for_them_at_the_broker(self, start: Start, variant: str) -> None:
+        site = start(variant)
+        meter = site.meter()
+        site.install(meter)
+        site.post("concentrators", {"name": meter["concentrator"], "online": False})
+        key = site.command(meter, "switch", args={"state": "disconnected"})
+        site.until(lambda: any(each.body.get("id") == key for each in site.reader.told), "the command at the broker")
+
+        site.advance(minutes=61)
+        site.post("concentrators", {"name": meter["concentrator"], "online": True})
+
+        assert site.answer(key)["code"] == "EXPIRED"
+        assert site.get("switches")[meter["serial"]]["state"] == "connected"
+
+    def test_take_more_commands_than_their_network_bears_at_once(self, start: Start, variant: str) -> None:
+        site = start(variant, "--profile", "plc", "--meters", "150", "--concentrators", "1")
+
+        keys = [site.command(meter, "ping") for meter in site.meters()]
+
+        assert {site.answer(key)["code"] for key in keys} == {"NOT_PROVISIONED"}
+
 
 class TestFaults:
     @pytest.fixture
