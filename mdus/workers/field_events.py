@@ -75,7 +75,8 @@ def take_in(
 ) -> dict[int, list[str]]:
     """Write what these deliveries tell; returns, by delivery, what found no place yet and why.
 
-    Values in a result that belongs to no command are taken, as if told unasked, once its delivery is `given_up`.
+    Values in a result that belongs to no command are taken, as if told unasked, once its delivery is `given_up`; not
+    those of a meter that was not asked in the call the result names.
     Commands are held before device statuses are written, always in this order, so that workers do not wait in a circle.
     """
     batch, began = _Batch(), time.time_ns()
@@ -158,11 +159,14 @@ def _named(uow: UnitOfWork, results: Sequence[tuple[Told, CommandResult]]) -> li
 
     named, of_all = [], []
     for each, result in results:
-        if result.command_key is not None:
+        if result.command_key is not None or not of_call(each, result):
             named.append((each, result))
-        elif result.serial_id or not of_call(each, result):
+        elif result.serial_id:
             one = of_call(each, result).get(result.serial_id)
-            named.append((each, result if one is None else replace(result, command_key=one.command_key)))
+            if one is not None:
+                named.append((each, replace(result, command_key=one.command_key)))
+            else:  # Values of a meter that was not asked: they are another's, and nobody knows whose.
+                named.append((each, replace(result, readings=(), intervals=())))
         else:
             of_all.append((each, result))
     told = {result.command_key for _, result in named}

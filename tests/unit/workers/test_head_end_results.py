@@ -10,17 +10,21 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from mdus.domain.channel import Channel
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import SwitchState
+from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import (
     CommandResult,
     ConcentratorTold,
     FieldEvent,
+    FieldIntervals,
     FieldReading,
     RawDelivery,
     ResultsReady,
     Submission,
 )
+from mdus.domain.quantities import Quantities
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage import delivery
@@ -125,6 +129,35 @@ class TestADelivery:
         turn(field)
         assert [each.value for each in field.all(MeterReading, origin=ReadingOrigin.SNAPSHOT)] == [Decimal("7.5")]
         assert field.deliveries() == ["dead"]
+
+    @pytest.mark.parametrize("names", ["correlation", "token"])
+    def test_that_names_a_meter_its_call_has_not_never_tells_its_values(
+        self, field: Field, head_end: RehearsedHeadEnd, names: str
+    ) -> None:
+        field.device("2", "102", registers=False)
+        field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        named = {"correlation": head_end.batches[0].correlation, "token": "t-1"}[names]
+        at = field.clock.now()
+        reading = FieldReading(serial_id="2", reading_type=ENERGY, measured_at=at, value=Decimal("7.5"), unit="kWh")
+        block = FieldIntervals(
+            serial_id="2",
+            reading_type="1-0:1.29.0*255",
+            unit="kWh",
+            interval_minutes=15,
+            start_at=at,
+            values=Quantities.of([Decimal(1)]),
+        )
+        head_end.tells["stray"] = [result(serial_id="2", readings=(reading,), intervals=(block,), **{names: named})]
+        push(field, "stray")
+        turn(field)
+        field.clock.advance(hours=25)
+        turn(field)
+
+        assert field.all(MeterReading) == []
+        assert field.all(Channel) == []
+        assert field.deliveries() == ["dead"]
+        assert [case.kind for case in field.all(ExceptionCase)] == ["delivery_unmatched"]
 
 
 class TestByCall:
