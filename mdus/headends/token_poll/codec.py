@@ -12,6 +12,7 @@ A token here is the operation with the head end's token, `DisconnectMeter/7f1c`:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -134,11 +135,18 @@ class _Reader:
             yield from self._told(message, body)
 
     def _told(self, message: messages.Message, body: bytes) -> Iterator[FieldEvent]:
-        """Yield the results of the meters that have ended, each with its values, and all that belongs to none."""
+        """Yield the results of the meters that have ended, each with its values, and all that belongs to none.
+
+        Of a meter that stands there twice neither the results nor the values are believed: one of them is another's.
+        """
         readings: dict[str, list[FieldReading]] = {}
         intervals: dict[str, list[FieldIntervals]] = {}
         found: list[CommandResult] = []
+        doubted = _doubted(message, self.ids)
         for endpoint in message.endpoints:
+            if _serial(endpoint, self.ids) in doubted:
+                yield UnreadableLine(line=endpoint.line, reason=f"Endpoint: {_twice(endpoint)}")
+                continue
             try:
                 result = self._result(endpoint, message)
             except ValueError as error:
@@ -153,6 +161,8 @@ class _Reader:
                     readings.setdefault(event.serial_id, []).append(event)
                 case FieldIntervals() if event.serial_id in awaited:
                     intervals.setdefault(event.serial_id, []).append(event)
+                case FieldReading() | FieldIntervals() if event.serial_id in doubted:
+                    pass  # shown above; the delivery is kept
                 case _:
                     yield event
         for result in found:
@@ -257,11 +267,32 @@ def operation_of(kind: CommandKind, wanted: SwitchState | None) -> Operation | N
 def voltages(body: bytes, ids: MeterIds) -> Iterator[tuple[str, bool | None]]:
     """Yield what is told of the voltage behind breakers: the serial number, and whether there is any (None: not known).
 
-    A meter that is pending is not told of.
+    A meter that is pending is not told of. Of one that stands there twice nothing is known: one of them is another's.
     """
-    for endpoint in messages.read(body).endpoints:
+    message = messages.read(body)
+    doubted = _doubted(message, ids)
+    for endpoint in message.endpoints:
         outcome, voltage = endpoint.optional("Outcome"), endpoint.optional("LoadSideVoltage")
         if outcome == "Pending":
             continue
-        known = voltage in ("Present", "Absent") and outcome == "Success"
-        yield ids.serial(endpoint.text("ElectronicSerialNumber")), voltage == "Present" if known else None
+        serial = ids.serial(endpoint.text("ElectronicSerialNumber"))
+        known = voltage in ("Present", "Absent") and outcome == "Success" and serial not in doubted
+        yield serial, voltage == "Present" if known else None
+
+
+def _doubted(message: messages.Message, ids: MeterIds) -> frozenset[str]:
+    """Return the serial numbers that stand in a result twice: a request has no meter twice."""
+    counted = Counter(_serial(endpoint, ids) for endpoint in message.endpoints)
+    return frozenset(serial for serial, number in counted.items() if serial is not None and number > 1)
+
+
+def _serial(endpoint: messages.Entry, ids: MeterIds) -> str | None:
+    """Return the serial number of an endpoint, None where it cannot be read."""
+    try:
+        return ids.serial(endpoint.text("ElectronicSerialNumber"))
+    except ValueError:
+        return None
+
+
+def _twice(endpoint: messages.Entry) -> str:
+    return f"{endpoint.text('ElectronicSerialNumber')} stands there twice, one of them is another meter's"

@@ -223,6 +223,7 @@ class TestLoadSideVoltage:
             pytest.param((endpoint(outcome="Pending"),), id="pending"),
             pytest.param((endpoint(outcome="Failure", Code="EndpointDidNotRespond"),), id="no answer"),
             pytest.param((endpoint(LoadSideVoltage="Perhaps"),), id="another word"),
+            pytest.param((endpoint(LoadSideVoltage="Present"), endpoint(LoadSideVoltage="Absent")), id="told twice"),
         ],
     )
     def test_that_nobody_knows_leaves_the_breaker_open_for_now(

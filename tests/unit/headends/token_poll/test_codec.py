@@ -223,7 +223,7 @@ class TestResults:
         assert (loose.serial_id, found.readings) == (SERIAL + "5", ())
 
     def test_are_taken_around_a_meter_that_cannot_be_read(self) -> None:
-        body = result("PingByEndpoints", endpoint("1.2.3"), endpoint(outcome="Maybe"), endpoint())
+        body = result("PingByEndpoints", endpoint("1.2.3"), endpoint(METER + "5", "Maybe"), endpoint())
 
         first, second, third = read("results", body)
 
@@ -232,6 +232,36 @@ class TestResults:
         assert isinstance(second, UnreadableLine)
         assert "Outcome is 'Maybe'" in second.reason
         assert isinstance(third, CommandResult)
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            pytest.param(endpoint(SwitchState="Disconnected"), id="alike"),
+            pytest.param(endpoint(outcome="Failure", Code="SwitchDidNotMove"), id="another outcome"),
+            pytest.param(endpoint(outcome="Pending"), id="pending"),
+        ],
+    )
+    def test_of_a_meter_that_stands_there_twice_are_not_believed(self, first: str) -> None:
+        body = result("DisconnectMeter", first, endpoint(SwitchState="Disconnected"), endpoint(METER + "5"))
+
+        once, again, other = read("results", body)
+
+        assert isinstance(once, UnreadableLine)
+        assert isinstance(again, UnreadableLine)
+        assert f"{METER} stands there twice" in once.reason
+        assert isinstance(other, CommandResult)
+        assert other.serial_id == SERIAL + "5"
+
+    def test_of_a_meter_that_stands_there_twice_leave_their_values_out(self) -> None:
+        data = document(register(), register(value="1.00"), profile(), register(meter=METER + "5"))
+        body = result("ContingencyReadByEndpoints", endpoint(), endpoint(), endpoint(METER + "5"), data=data)
+
+        once, again, other = read("results", body)
+
+        assert isinstance(once, UnreadableLine)
+        assert isinstance(again, UnreadableLine)
+        assert isinstance(other, CommandResult)
+        assert [each.serial_id for each in other.readings] == [SERIAL + "5"]
 
     def test_of_nothing_we_ask_for_are_unreadable(self) -> None:
         with pytest.raises(ValueError, match="found GetRebootResultResponse"):
@@ -403,3 +433,9 @@ class TestVoltages:
         found = dict(codec.voltages(body, MeterIds(template="2.16.840.1.114416.0.{serial}")))
 
         assert found == {SERIAL + "1": True, SERIAL + "2": False, SERIAL + "3": None}
+
+    def test_are_not_known_of_a_meter_that_stands_there_twice(self) -> None:
+        told = (endpoint(LoadSideVoltage="Present"), endpoint(LoadSideVoltage="Absent"))
+        body = result("DetectLoadSideVoltageByMeter", *told)
+
+        assert list(codec.voltages(body, MeterIds(template="2.16.840.1.114416.0.{serial}"))) == [(SERIAL, None)] * 2
