@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import BinaryIO, Final, Protocol, TypeVar
 
@@ -234,10 +234,15 @@ class FieldMeter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """What a head end says of itself: the commands it takes (None: it does not say), and its name and version."""
+    """What a head end says of itself: the commands it takes (None: it does not say), and its name and version.
+
+    It is asked again after `again_after` (real time), where that is sooner than usual: when it has forgotten what it is
+    to tell us, it tells nothing until then.
+    """
 
     takes: frozenset[CommandKind] | None = None
     text: str = ""
+    again_after: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

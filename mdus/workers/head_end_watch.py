@@ -1,4 +1,4 @@
-"""Watches one head end: asks it what it can do, at the start and daily, and stores what arrives by itself.
+"""Watches one head end: asks what it can do, at the start and daily or as it wants, and stores what arrives by itself.
 
 ```
 messages of a broker, files in a folder --> stored, many at a time --> acknowledged, moved away
@@ -30,7 +30,7 @@ from mdus.telemetry.metrics import DELIVERIES, topic_label
 
 log = structlog.get_logger(__name__)
 
-#: How often a head end is asked what it can do (real time).
+#: How often a head end is asked what it can do (real time), where it does not want to be asked sooner.
 _PROBED_EVERY: Final = timedelta(days=1)
 
 #: How long the lease of who listens lasts, in seconds of real time, and when it is renewed.
@@ -117,7 +117,7 @@ class HeadEndWatch:
             log.warning("head_end_not_probed", head_end=name, reason=str(error))
             return
         self._failures = 0
-        self._probe_at = self._monotonic() + _PROBED_EVERY.total_seconds()
+        self._probe_at = self._monotonic() + (probe.again_after or _PROBED_EVERY).total_seconds()
         left = self._takes if probe.takes is None else self._takes & probe.takes
         self._limit_to(left)
         if left != self._takes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from mdus.domain.command import CommandKind
 from mdus.domain.head_end import Arrival, Batch, FieldEvent, Probe, RawDelivery, SilentHeadEnd, Submission
@@ -22,6 +23,7 @@ class RehearsedHeadEnd(SilentHeadEnd):
     tells: dict[str, list[FieldEvent]] = field(default_factory=dict)
     offers: frozenset[CommandKind] | None = None
     probed: int = 0
+    probed_after: timedelta | None = None
     fails: Exception | None = None
     arriving: list[Arrival] = field(default_factory=list)
 
@@ -41,7 +43,7 @@ class RehearsedHeadEnd(SilentHeadEnd):
         self.probed += 1
         if self.fails is not None:
             raise self.fails
-        return Probe(takes=self.offers, text="rehearsed 1")
+        return Probe(takes=self.offers, text="rehearsed 1", again_after=self.probed_after)
 
     def arrivals(self) -> Iterator[Arrival]:
         while self.arriving:

@@ -313,6 +313,23 @@ class TestEvents:
             assert sorted(fetched, key=str) == sorted(lost, key=str)
 
 
+@pytest.mark.tells(Capability.EVENTS)
+@pytest.mark.has("subscription_lost")
+class TestSubscriptions:
+    def test_that_are_lost_are_made_again_within_the_hour(self, city: City) -> None:
+        device = city.install(city.meter())
+        city.simulated.arm("subscription_lost")
+        city.simulated.raise_event(device.serial_id, "3.26.0.85")
+        city.until(city.simulated.is_quiet, what="an event that goes nowhere")
+        city.real += 3600
+        city.watch.turn()
+
+        city.simulated.raise_event(device.serial_id, "3.26.0.216")
+
+        city.until(lambda: city.told(FieldAlarm), what="an event")
+        assert [alarm.event_type for alarm in city.told(FieldAlarm)] == ["3.26.0.216"]
+
+
 @pytest.mark.takes(CommandKind.SWITCH)
 class TestSwitching:
     def test_moves_the_breaker_and_reads_it_back(self, city: City) -> None:

@@ -135,6 +135,7 @@ class Options(Section):
         "Communication",
     )
     subscribes: bool = True  # False: subscriptions are made by others
+    subscriptions_checked_minutes: _Whole = 15  # how often it is looked whether they are still there, in real time
     finds_requests: bool = False  # True: a request can be looked for by our reference
     load_side_voltage: Literal["unchecked", "blocks"] = "unchecked"  # blocks: it is looked for before a breaker closes
     signs_of_life: Texts = ("Endpoint Registered",)  # names of exceptions that say no more than that a meter was heard

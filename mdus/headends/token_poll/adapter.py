@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -124,10 +125,11 @@ class TokenPollHeadEnd(SilentHeadEnd):
         return [RawDelivery(topic="results", correlation=token, body=answer.body)]
 
     def probe(self) -> Probe:
-        """Make the subscriptions that are missing: without them nothing is pushed."""
+        """Make the subscriptions that are missing: without them nothing is pushed, and nobody says that one is lost."""
         if not self._options.subscribes:
             return Probe(text="its subscriptions are made by others")
-        return Probe(text=self._subscriptions.renewed())
+        again_after = timedelta(minutes=self._options.subscriptions_checked_minutes)
+        return Probe(text=self._subscriptions.renewed(), again_after=again_after)
 
     def close(self) -> None:
         """Close all connections."""

@@ -48,6 +48,18 @@ class TestProbe:
             kept = probes(uow.connection)["city"]
         assert (kept.probe.takes, kept.probe.text, kept.at) == (head_end.offers, "rehearsed 1", field.clock.now())
 
+    def test_is_asked_sooner_where_the_head_end_wants_it(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        head_end.probed_after = timedelta(minutes=15)
+        watch = field.new_watch()
+        watch.turn()
+        field.real += 14 * 60
+        watch.turn()
+        assert head_end.probed == 1
+
+        field.real += 60
+        watch.turn()
+        assert head_end.probed == 2
+
     def test_leaves_only_the_commands_it_names(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         head_end.offers = frozenset({CommandKind.READ_ON_DEMAND})
         field.new_watch().turn()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from mdus.domain.head_end import Probe
 from mdus.headends.token_poll.adapter import TokenPollHeadEnd
 from mdus.messaging.retry import TransientError
 from tests.unit.headends.token_poll.samples import CHANNELS, row
@@ -76,6 +78,14 @@ class TestProbe:
 
         assert done(scripted) == []
 
+    @pytest.mark.parametrize("options", [{}, {"subscriptions_checked_minutes": 5}])
+    def test_wants_to_be_asked_again_soon(self, scripted: ScriptedTokenPoll, options: dict[str, int]) -> None:
+        head_end = TokenPollHeadEnd(row(scripted.url, options=options), channels=CHANNELS)
+        scripted.script[LIST] = [there()]
+
+        assert head_end.probe().again_after == timedelta(minutes=options.get("subscriptions_checked_minutes", 15))
+        head_end.close()
+
     def test_makes_the_one_that_was_lost(self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll) -> None:
         scripted.script[LIST] = [there(subscription("1", "Data"))]
 
@@ -122,6 +132,6 @@ class TestProbe:
     def test_subscribes_to_nothing_where_others_do(self, scripted: ScriptedTokenPoll) -> None:
         head_end = TokenPollHeadEnd(row(scripted.url, options={"subscribes": False}), channels=CHANNELS)
 
-        assert head_end.probe().text == "its subscriptions are made by others"
+        assert head_end.probe() == Probe(text="its subscriptions are made by others")
         assert scripted.asked == []
         head_end.close()
