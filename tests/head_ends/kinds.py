@@ -8,6 +8,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -179,6 +180,11 @@ class SimulatedHeadEnd:
         """
         counts = self._get("switch_counts").values()
         return [(count["received"], count["executed"]) for count in counts if count["received"]]
+
+    def executed(self) -> Counter[tuple[str, str]]:
+        """Return how often each breaker was moved by a command, by serial number and the state it was moved to."""
+        counts = self._get("switch_counts").values()
+        return Counter((count["serial"], count["state"]) for count in counts for _ in range(count["executed"]))
 
     def commands(self, **which: str) -> list[dict[str, Any]]:
         """Return the device orders it took, oldest first."""

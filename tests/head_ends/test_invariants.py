@@ -184,9 +184,11 @@ class TestUnderEveryFault:
         self._each_command_has_ended_once(played)
         if city.takes(CommandKind.SWITCH):
             self._no_switch_was_given_twice(played)
+            self._no_switch_is_done_that_was_not(played, denied=fired.get("relay_stuck_but_acknowledged", ()))
             self._breakers_are_known_as_they_stand(played)
         if Capability.REMOTE_READING in city.kind.tells:
             self._no_reading_is_lost(played, spoilt=_serials(fired, _FALSIFY) | _to_come(fired, city.clock.now()))
+        self._no_value_is_anothers(played, spoilt=_serials(fired, _FALSIFY))
         self._no_concentrator_had_too_much(city)
         assert "dead" not in city.deliveries() or city.deliveries().count("dead") <= _strays(fired)
 
@@ -211,6 +213,17 @@ class TestUnderEveryFault:
         for received, executed in played.city.simulated.switches():
             assert received <= 1
             assert executed <= 1
+
+    def _no_switch_is_done_that_was_not(self, played: Play, *, denied: Sequence[dict[str, Any]]) -> None:
+        """No order is done by what another meter did; `denied` are lies of the meter itself."""
+        done: Counter[tuple[str, str]] = Counter()
+        for command in played.commands:
+            if command.kind is CommandKind.SWITCH and played.is_done(command):
+                assert command.wanted_state is not None
+                done[command.serial_id, command.wanted_state.value] += 1
+        lies = Counter(hit["serial"] for hit in denied)
+        too_many = done - played.city.simulated.executed()
+        assert Counter(serial for serial, _ in too_many.elements()) - lies == Counter()
 
     def _breakers_are_known_as_they_stand(self, played: Play) -> None:
         read = played.order(played.switchable, CommandKind.SWITCH_STATE)
@@ -245,6 +258,23 @@ class TestUnderEveryFault:
             elif values != [true]:
                 wrong.append((serial, register.reading_type, values, true))
         assert missing == []
+        assert wrong == []
+
+    def _no_value_is_anothers(self, played: Play, *, spoilt: set[str]) -> None:
+        """Whatever is kept of a meter is what it truly showed, also of one that a result was told of for another's."""
+        city = played.city
+        counting = {meter["serial"]: {each["obis"] for each in meter["registers"]} for meter in city.simulated.meters()}
+        serials = {device.device_id: device.serial_id for device in played.devices}
+        wrong = []
+        for reading in city.all(MeterReading):
+            serial, reading_type, at = serials[reading.device_id], reading.reading_type, reading.measured_at
+            if serial in spoilt:
+                continue
+            true = None
+            if reading_type in counting[serial]:
+                true = Decimal(city.simulated.true_value(serial, reading_type, at))
+            if reading.value != true:
+                wrong.append((serial, reading_type, at, reading.value, true))
         assert wrong == []
 
     def _no_concentrator_had_too_much(self, city: City) -> None:
