@@ -59,7 +59,7 @@ def tellings(
         case "duplicate_callback":
             return [push(results, copies=2)]
         case "duplicate_callback_other_value":
-            return [push(results), push([_another(result) for result in results], 1)]
+            return [push(results), push([another(result) for result in results], 1)]
         case "split_callbacks" if len(results) > 1:
             middle = len(results) // 2
             return [push(results[:middle], more=True), push(results[middle:], 1)]
@@ -74,7 +74,7 @@ def tellings(
             return [push(results)]
 
 
-def _another(result: Result) -> Result:
+def another(result: Result) -> Result:
     """This will make a result with other values of the same instants."""
     other = copy.deepcopy(result)
     for reading in other["readings"]:

@@ -253,6 +253,10 @@ class HeadEnd:
             await self._core.keep({"t": "hit", "hits": [[name, account]]})
         return name
 
+    async def tell(self, topic: str, body: dict[str, Any]) -> None:
+        """This will tell something under a topic of the face's own, until it is safely there."""
+        await self._core.keep({"t": "pushed"}, self._core.push(topic, body))
+
     def _draw(self, submission: Submission, orders: Sequence[Order]) -> Plan:
         states = {order.wish["state"] for order in orders} if submission.kind == "switch" else set()
         references = [order.reference for order in orders]

@@ -219,7 +219,7 @@ class State:
             stranger=stranger,
             has_more=any(order.result is None or order.told_at is not None for order in job.orders.values()),
         )
-        if pushes and job.callback_fault in SPOILING:
+        if (pushes or self._completion is Completion.POLL) and job.callback_fault in SPOILING:
             self.faults.told(job.callback_fault, job.token, _spoiled(job.callback_fault, results, stranger))
         job.callback_fault = None
         behind = {self.meters[result["serial"]].concentrator for result in results}

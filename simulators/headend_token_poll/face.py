@@ -16,11 +16,18 @@ from simulators.headend_token_poll import soap
 from simulators.headend_token_poll.contract import HEARD, INTERROGATE, OF_PUSHES, exception_of, meter_id, operation_of
 from simulators.headend_token_poll.documents import document
 from simulators.headend_token_poll.faults import ANNOUNCEMENT, FAULTS, STATUS, TELLING
-from simulators.headend_token_poll.service import Service, operation
+from simulators.headend_token_poll.results import AGAIN, add_head, add_results, operation
+from simulators.headend_token_poll.service import Service
 from simulators.headend_token_poll.subscriptions import Subscriptions
 
 #: What is told to which subscribers.
-_SUBSCRIBERS = {"readings": "Data", "intervals": "Data", "events": "Exceptions", "heard": "Exceptions"}
+_SUBSCRIBERS = {
+    "readings": "Data",
+    "intervals": "Data",
+    AGAIN: "Data",
+    "events": "Exceptions",
+    "heard": "Exceptions",
+}
 
 
 class TokenPoll(CallingFace):
@@ -75,6 +82,13 @@ class TokenPoll(CallingFace):
 
     def _told(self, push: Push) -> soap.Element:
         rows = push.body
+        if push.topic == AGAIN:
+            message, job = soap.Message(OF_PUSHES, "DataArrived"), self.head_end.state.jobs[rows["token"]]
+            add_head(message, job.token, job.correlation_id)
+            message.add("Operation", operation(job))
+            orders = [job.orders[result["reference"]] for result in rows["results"]]
+            add_results(message, orders, rows["results"], now=self.head_end.clock.now())
+            return message.root
         if push.topic in ("readings", "intervals"):
             message = soap.Message(OF_PUSHES, "DataArrived")
             now = stamp(self.head_end.clock.now())
@@ -111,9 +125,7 @@ class TokenPoll(CallingFace):
 
 
 def _add_request(message: soap.Message, push: Push, operation: str) -> None:
-    message.add("RequestToken", push.body["token"])
-    if push.body["correlation_id"]:
-        message.add("CallerReference", push.body["correlation_id"])
+    add_head(message, push.body["token"], push.body["correlation_id"])
     message.add("Operation", operation)
 
 

@@ -1,6 +1,9 @@
-"""How this head end may misbehave: of the shared faults those it can show, and its own."""
+"""How this head end may misbehave: it can show all shared faults, and has some of its own.
 
-from simulators.fleet.faults import ANY_KIND, Answer, Fault, table
+Those of callbacks are of results that are fetched, too: `results` says which fetch is spoiled, and how.
+"""
+
+from simulators.fleet.faults import ANY_KIND, SHARED, Answer, Fault, table
 
 #: Places of faults that only this head end has.
 LOGIN, SESSION, STATUS, ANNOUNCEMENT, TELLING, VOLTAGE = (
@@ -13,34 +16,7 @@ LOGIN, SESSION, STATUS, ANNOUNCEMENT, TELLING, VOLTAGE = (
 )
 
 FAULTS = table(
-    "never_answers",
-    "ambiguous_submit",
-    "callback_before_acknowledgement",
-    "duplicate_callback",
-    "overloaded",
-    "accepts_then_silence",
-    "stuck_relay",
-    "late_result",
-    "intervals_late",
-    "interval_gap",
-    "interval_revised",
-    "duplicate_block",
-    "event_storm",
-    "duplicate_event",
-    "login_refused_once",
-    "maintenance_window",
-    "max_pending",
-    "per_meter_reject",
-    "split_callbacks",
-    "callback_unknown_token",
-    "callback_empty_correlation",
-    "no_response_is_no_outage",
-    "meter_clock_drift",
-    "stamp_of_1970",
-    "relay_stuck_but_acknowledged",
-    "arm_only_meter",
-    "load_side_voltage_blocks_close",
-    "disconnect_refused",
+    *SHARED,
     own=(
         Fault(
             name="soap_fault",

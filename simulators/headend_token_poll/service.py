@@ -3,16 +3,15 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulators.clock import stamp
 from simulators.fleet.callbacks import Completion
 from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
-from simulators.fleet.jobs import Job, Order
 from simulators.fleet.process import cut
 from simulators.headend_token_poll import requests, soap
 from simulators.headend_token_poll.contract import (
@@ -20,18 +19,17 @@ from simulators.headend_token_poll.contract import (
     INTERROGATE,
     NAMESPACES,
     OPERATIONS,
-    STATES,
     WORDS,
     meter_id,
-    operation_of,
 )
-from simulators.headend_token_poll.documents import document
 from simulators.headend_token_poll.faults import LOGIN, SESSION, STATUS, VOLTAGE
+from simulators.headend_token_poll.results import AGAIN, Results, add_head, add_results, operation
 
 if TYPE_CHECKING:
     from simulators.headend_token_poll.face import TokenPoll
 
-Handler = Callable[[soap.Element, soap.Message], Awaitable[None]]
+#: Adds to the answer of a request; what it returns is done once that is sent.
+Handler = Callable[[soap.Element, soap.Message], Awaitable[BackgroundTask | None]]
 
 _HTML = b"<html><head><title>Runtime Error</title></head><body><h1>Server Error in '/' Application.</h1></body></html>"
 
@@ -51,6 +49,7 @@ class Service:
         self._head_end = face.head_end
         self._credentials = (user, password)
         self._sessions: set[str] = set()
+        self._results = Results(face)
         self._detections: dict[str, list[str]] = {}  # serial numbers by token
         self._actions: dict[tuple[str, str], Handler] = {("SessionService", "Login"): self._log_in}
         for name, asked in OPERATIONS.items():
@@ -76,7 +75,7 @@ class Service:
         async def endpoint(request: Request) -> Response:
             with self._head_end.answering():
                 try:
-                    answer = await self._answer(service, request)
+                    answer, afterwards = await self._answer(service, request)
                 except soap.Fault as error:
                     return _response(error.body(), 500)
                 except TooLarge as error:
@@ -86,11 +85,11 @@ class Service:
                     return Response("try later\n", status_code=503, headers={"Retry-After": "2"})
                 except Misanswered as error:
                     return await self._misanswer(error.fault, request)
-                return _response(soap.envelope(answer), 200)
+                return _response(soap.envelope(answer), 200, afterwards)
 
         return endpoint
 
-    async def _answer(self, service: str, request: Request) -> soap.Element:
+    async def _answer(self, service: str, request: Request) -> tuple[soap.Element, BackgroundTask | None]:
         session, root = soap.read(await request.body())
         name = soap.local(root)
         handler = self._actions.get((service, name))
@@ -102,8 +101,8 @@ class Service:
         if service != "SessionService":
             await self._check_session(session)
         message = soap.Message(NAMESPACES[service], f"{name}Response")
-        await handler(root, message)
-        return message.root
+        afterwards = await handler(root, message)
+        return message.root, afterwards
 
     async def _misanswer(self, fault: str, request: Request) -> Response:
         match fault:
@@ -162,24 +161,20 @@ class Service:
         return take
 
     def _fetching(self, name: str) -> Handler:
-        async def fetch(root: soap.Element, answer: soap.Message) -> None:
+        async def fetch(root: soap.Element, answer: soap.Message) -> BackgroundTask | None:
             job = self._head_end.state.jobs.get(soap.text(root, "RequestToken"))
             if job is None or operation(job) != name:
                 raise soap.Fault("TokenUnknown", f"no {name} has this token", of_sender=True)
             now = self._head_end.clock.now()
-            answer.add("RequestToken", job.token)
-            answer.add("CallerReference", job.correlation_id)
-            answer.add("Status", "Complete" if job.is_done(now) else "InProgress")
-            told = {result["reference"]: result for result in job.told(now)}
-            if told and self._face.completion is Completion.POLL:
+            fetched = self._results.fetch(job, now)
+            if fetched.results and self._face.completion is Completion.POLL:
                 await self._head_end.misfortune(STATUS)  # it never is told: so once is as good as always
-            endpoints = answer.add("Endpoints")
-            for order in job.orders.values():
-                _add_endpoint(answer, endpoints, order, told.get(order.reference))
-            readings = [{"serial": each["serial"], **row} for each in told.values() for row in each["readings"]]
-            blocks = [{"serial": each["serial"], **row} for each in told.values() for row in each["blocks"]]
-            if readings or blocks:
-                answer.add("Data").append(document(readings, blocks, created_at=stamp(now)))
+            add_head(answer, fetched.token, fetched.reference)
+            answer.add("Status", "Complete" if fetched.is_done else "InProgress")
+            add_results(answer, list(job.orders.values()), fetched.results, now=now)
+            if not fetched.again:
+                return None
+            return BackgroundTask(self._head_end.tell, AGAIN, {"token": job.token, "results": fetched.again})
 
         return fetch
 
@@ -242,30 +237,5 @@ class Service:
         self._face.subscriptions.cancel(soap.text(root, "SubscriptionID"))
 
 
-def operation(job: Job) -> str:
-    """This will return the operation that a job came by."""
-    order = next(iter(job.orders.values()), None)
-    return operation_of(job.kind, {} if order is None else order.wish)
-
-
-def _add_endpoint(answer: soap.Message, endpoints: soap.Element, order: Order, result: dict[str, Any] | None) -> None:
-    endpoint = answer.add("Endpoint", to=endpoints)
-    answer.add("ElectronicSerialNumber", meter_id(order.serial if result is None else result["serial"]), to=endpoint)
-    if result is None:
-        answer.add("Outcome", "Pending", to=endpoint)
-        return
-    is_armed = result["code"] == "ARMED"
-    answer.add("Outcome", "Success" if result["status"] == "ok" or is_armed else "Failure", to=endpoint)
-    if result["code"] is not None and not is_armed:
-        answer.add("Code", WORDS[result["code"]], to=endpoint)
-    if result["text"]:
-        answer.add("Text", result["text"], to=endpoint)
-    answer.add("CompletedWhen", result["completed_at"], to=endpoint)
-    if result["switch_state"] is not None:
-        answer.add("SwitchState", "Armed" if is_armed else STATES[result["switch_state"]], to=endpoint)
-    if result["switched_at"] is not None:
-        answer.add("SwitchedWhen", result["switched_at"], to=endpoint)
-
-
-def _response(body: bytes, status: int) -> Response:
-    return Response(body, status_code=status, media_type="text/xml; charset=utf-8")
+def _response(body: bytes, status: int, afterwards: BackgroundTask | None = None) -> Response:
+    return Response(body, status_code=status, media_type="text/xml; charset=utf-8", background=afterwards)
