@@ -42,6 +42,7 @@ from mdus.storage.session import UnitOfWork
 from mdus.storage.submission import Claimed, Ended
 from mdus.telemetry import tracing
 from mdus.telemetry.metrics import COMMANDS, HEAD_END_ANSWER_SECONDS
+from mdus.workers.doubted_results import doubted
 from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
 from mdus.workers.register_news import contradicted, look_again
@@ -108,9 +109,12 @@ def take_in(
                     assert_never(event)
     positions: list[_Position] = []
     ours: list[Told] = []  # results that belong to a command of ours
+    in_doubt = doubted(results, commands)
     for each, result in results:
         claimed = commands.get(result.command_key or "")
         reason = _mismatch(each, result, claimed, correlations)
+        if (each.delivery_id, result.command_key) in in_doubt:
+            reason = f"serial number {result.serial_id} is told of twice: one of them is another meter's"
         if claimed is None or reason is not None:
             batch.taken.note_unplaced(each.delivery_id, reason or "")
             if claimed is None and each.delivery_id in given_up:

@@ -55,15 +55,20 @@ class Tellings:
         kind, transaction, results = body["kind"], body["correlation_id"], body["results"]
         named = element("transactionID", transaction)
         if kind == "read_on_demand":
-            rows = [{"serial": one["serial"], **row} for one in results for row in one["readings"]]
-            failed = {one["serial"]: _text(one) for one in results if one["status"] != "ok"}
-            reads = element("changedMeterReads", *content.meter_reads(self._version, rows, failed))
+            told = [read for one in results for read in self._reads(one)]
+            reads = element("changedMeterReads", *told)
             yield Telling(message=element("ReadingChangedNotification", reads, named))
         elif kind == "ping":
             events = [self._ping(one) for one in results]
             yield Telling(message=element("ODEventNotification", element("ODEvents", *events), named))
         else:
             yield from self._positions([self._position(kind, one) for one in results], transaction)
+
+    def _reads(self, result: Row) -> list[Element]:
+        """This will tell of one result by itself: where it names another meter, that one is told of twice."""
+        rows = [{"serial": result["serial"], **row} for row in result["readings"]]
+        failed = {} if result["status"] == "ok" else {result["serial"]: _text(result)}
+        return content.meter_reads(self._version, rows, failed)
 
     def _ping(self, result: Row) -> Element:
         kind = "PowerOn" if result["status"] == "ok" else "NoResponse"

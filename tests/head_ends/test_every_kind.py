@@ -15,7 +15,7 @@ import pytest
 
 from mdus.domain.capability import Capability
 from mdus.domain.channel import Channel
-from mdus.domain.command import CommandKind, CommandStatus
+from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.end_device_event import EndDeviceEvent, LateFailure
@@ -176,6 +176,21 @@ class TestReading:
         command = city.order(device, CommandKind.READ_ON_DEMAND)
 
         assert city.settle(command) == [CommandStatus.DONE]
+
+    @pytest.mark.takes(CommandKind.READ_ON_DEMAND)
+    @pytest.mark.has("wrong_meter_in_callback")
+    def test_takes_no_value_of_another_meter(self, city: City) -> None:
+        devices = [city.install(meter) for meter in city.simulated.meters()[:3]]  # neighbours: told of for each other
+        city.clock.advance(hours=5)
+        city.simulated.arm("wrong_meter_in_callback")
+        commands = [city.order(device, CommandKind.READ_ON_DEMAND) for device in devices]
+        city.until(lambda: len(_ended(city, commands)) >= 1, what="the results that are right")
+        city.until(lambda: city.simulated.is_quiet() and "ready" not in city.deliveries(), what="all results")
+
+        serials = {device.device_id: device.serial_id for device in devices}
+        for reading in city.all(MeterReading, origin=ReadingOrigin.ON_DEMAND):
+            shown = city.simulated.true_value(serials[reading.device_id], reading.reading_type, reading.measured_at)
+            assert reading.value == Decimal(shown)
 
 
 @pytest.mark.tells(Capability.LOAD_PROFILE)
@@ -449,6 +464,10 @@ class TestOutage:
         city.clock.advance(minutes=1)  # it may have been killed before the meter was asked: then it is late from now on
 
         assert city.settle(command) == [CommandStatus.DONE]
+
+
+def _ended(city: City, commands: Iterable[Command]) -> list[Command]:
+    return [command for command in commands if city.stored(command).has_ended]
 
 
 def _turned(city: City, switch: object) -> bool:

@@ -207,6 +207,55 @@ class TestByCall:
         assert field.stored(command).status is CommandStatus.ACCEPTED
 
 
+class TestTwiceOfOneMeter:
+    """In one delivery: a call has no meter twice, so that one of the results is another meter's."""
+
+    def reading(self, field: Field, value: str) -> FieldReading:
+        at = field.clock.now()
+        return FieldReading(serial_id=SERIAL, reading_type=ENERGY, measured_at=at, value=Decimal(value), unit="kWh")
+
+    @pytest.mark.parametrize("is_together", [False, True], ids=["apart", "put together by the codec"])
+    def test_are_not_believed_where_their_values_differ(
+        self, field: Field, head_end: RehearsedHeadEnd, is_together: bool
+    ) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        one, other = self.reading(field, "7.5"), self.reading(field, "80000.1")
+        apart = [result(token="t-1", readings=(one,)), result(token="t-1", readings=(other,))]
+        head_end.tells["twice"] = [result(token="t-1", readings=(one, other))] if is_together else apart
+        push(field, "twice")
+        turn(field)
+        assert (field.stored(command).status, field.deliveries()) == (CommandStatus.ACCEPTED, ["unmatched"])
+
+        head_end.tells["right"] = [result(token="t-1", readings=(one,))]
+        push(field, "right")
+        field.clock.advance(hours=25)
+        turn(field)
+        assert field.stored(command).status is CommandStatus.DONE
+        assert [each.value for each in field.all(MeterReading)] == [Decimal("7.5")]
+        assert field.deliveries() == ["dead", "done"]
+
+    def test_are_one_where_they_agree(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = field.command(CommandKind.READ_ON_DEMAND)
+        turn(field)
+        alike = [self.reading(field, value) for value in ("7.5", "7.50")]
+        head_end.tells["twice"] = [result(token="t-1", readings=(each,)) for each in alike]
+        push(field, "twice")
+        turn(field)
+
+        assert (field.stored(command).status, field.deliveries()) == (CommandStatus.DONE, ["done"])
+
+    def test_leave_a_switch_open_where_their_outcomes_differ(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        _, command = field.switch()
+        turn(field)
+        failed = result(token="t-1", succeeded=False, code="RELAY_STUCK", switch_state=SwitchState.CONNECTED)
+        head_end.tells["twice"] = [result(token="t-1", switch_state=SwitchState.DISCONNECTED), failed]
+        push(field, "twice")
+        turn(field)
+
+        assert (field.stored(command).status, field.deliveries()) == (CommandStatus.ACCEPTED, ["unmatched"])
+
+
 class TestForAllOfACall:
     def test_are_of_every_command_not_told_of_by_itself(self, field: Field, head_end: RehearsedHeadEnd) -> None:
         commands = [field.command(CommandKind.PING)]
