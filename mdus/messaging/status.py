@@ -80,6 +80,7 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
                 CommandStatus.SUBMITTING,
                 CommandStatus.DONE,  # a call thought lost was carried out: its result came before the next attempt
                 CommandStatus.FAILED,
+                CommandStatus.UNCERTAIN,  # it leaves no more, but an attempt of it may have been carried out
                 CommandStatus.CANCELLED,
             }
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -18,15 +18,19 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     bindparam,
+    case,
     insert,
+    literal,
     literal_column,
+    or_,
     select,
     text,
     update,
 )
 
-from mdus.domain.command import ENDED, Command, CommandStatus, OwnerKind
+from mdus.domain.command import ENDED, HARMS_WHEN_LATE, Command, CommandStatus, OwnerKind
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus
 from mdus.storage.column_types import UtcInstant
@@ -137,13 +141,23 @@ COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('
 DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')")
 
 _TABLE = COMMAND.table
+
+#: An attempt may have been carried out, and may do harm: of such a command nobody can say that it did nothing.
+COMMAND_IS_DOUBTFUL: Final[ColumnElement[bool]] = and_(
+    or_(*(_TABLE.c.kind == kind.value for kind in sorted(HARMS_WHEN_LATE))),  # an IN list takes one row at a time only
+    select(COMMAND_INTENT.c.id)
+    .where(COMMAND_INTENT.c.command_id == _TABLE.c.id, COMMAND_INTENT.c.outcome == "uncertain")
+    .exists(),
+)
+
 _IS_AWAITING = ITEM.c.status == ItemStatus.AWAITING
 
 
 def save_commands(connection: Connection, commands: Collection[Command]) -> None:
     """Store new commands and take back those marked CANCELLED that have not been submitted yet.
 
-    A known key keeps its stored command; a command that has left is not taken back.
+    A known key keeps its stored command; a command that has left is not taken back. Where an attempt may have been
+    carried out and do harm, what is taken back ends UNCERTAIN.
     """
     fresh = [command for command in commands if command.status is CommandStatus.READY]
     if fresh:
@@ -154,7 +168,9 @@ def save_commands(connection: Connection, commands: Collection[Command]) -> None
             update(_TABLE)
             .where(_TABLE.c.command_key == bindparam("b_key"), _TABLE.c.status == CommandStatus.READY)
             .values(
-                status=CommandStatus.CANCELLED,
+                status=case(
+                    (COMMAND_IS_DOUBTFUL, _status(CommandStatus.UNCERTAIN)), else_=_status(CommandStatus.CANCELLED)
+                ),
                 ended_at=bindparam("b_ended_at", type_=UtcInstant()),
                 result_text=bindparam("b_text"),
             ),
@@ -164,6 +180,10 @@ def save_commands(connection: Connection, commands: Collection[Command]) -> None
             ],
         )
         wake_owners(connection, [command.command_key for command in taken_back])
+
+
+def _status(status: CommandStatus) -> ColumnElement[Any]:
+    return literal(status, _TABLE.c.status.type)
 
 
 def commands_of(

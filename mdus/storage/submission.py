@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -15,11 +15,13 @@ from mdus.domain.command import HARMS_WHEN_LATE, Command, CommandKind, CommandSt
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.register import Register
+from mdus.domain.repeatable_command import CANNOT
 from mdus.messaging.status import sources_of
 from mdus.storage.column_types import database_now
 from mdus.storage.command import (
     COMMAND,
     COMMAND_INTENT,
+    COMMAND_IS_DOUBTFUL,
     COMMAND_IS_READY,
     COMMAND_IS_UNDER_WAY,
     DELIVERY_IS_OPEN,
@@ -337,8 +339,15 @@ def give_back(
     add_events_of(connection, [each.command.command_key for each in claimed], at=now, note=note[:500])
 
 
-def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> None:
-    """Store how commands ended, where that may follow their present status, and wake their owners."""
+def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> list[Ended]:
+    """Store how commands ended, where that may follow their present status, and wake their owners; returns how.
+
+    What failed has not been carried out. Of a restraint of which an earlier attempt may have been, nobody can say so:
+    it is UNCERTAIN, unless its head end says that the meter cannot do it at all.
+    """
+    failed = [each.id for each in ended if each.status is CommandStatus.FAILED and each.code not in CANNOT]
+    in_doubt = doubtful(connection, failed)
+    ended = [_uncertain(each) if each.id in in_doubt else each for each in ended]
     for status in sorted({each.status for each in ended}):
         some = [each for each in ended if each.status is status]
         before = ", ".join(f"'{source.value}'" for source in sorted(sources_of(status)))
@@ -357,15 +366,20 @@ def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> Non
             keys = [each.command_key for each in some if (each.code or "") == code]
             add_events_of(connection, keys, at=now, note=code or None)
     wake_owners(connection, [each.command_key for each in ended])
+    return list(ended)
 
 
-def doubtful(connection: Connection, claimed: Sequence[Claimed]) -> frozenset[int]:
-    """Return the commands of which an attempt may have been carried out, by id."""
-    if not claimed:
+def _uncertain(ended: Ended) -> Ended:
+    text = "; ".join(part for part in (ended.text, "an earlier attempt may have been carried out") if part)
+    return replace(ended, status=CommandStatus.UNCERTAIN, text=text)
+
+
+def doubtful(connection: Connection, command_ids: Collection[int]) -> frozenset[int]:
+    """Return those of the commands of which an attempt may have been carried out, where that does harm, by id."""
+    if not command_ids:
         return frozenset()
-    is_one = among(connection, [COMMAND_INTENT.c.command_id], [(each.id,) for each in claimed])
-    query = select(COMMAND_INTENT.c.command_id).where(is_one, COMMAND_INTENT.c.outcome == "uncertain").distinct()
-    return frozenset(connection.scalars(query))
+    is_one = among(connection, [_TABLE.c.id], [(each,) for each in command_ids])
+    return frozenset(connection.scalars(select(_TABLE.c.id).where(is_one, COMMAND_IS_DOUBTFUL)))
 
 
 def close_intents(

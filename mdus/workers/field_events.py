@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, assert_never
 
-from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.command import HARMS_WHEN_LATE, Command, CommandKind, CommandStatus
 from mdus.domain.contradiction import ToldPosition, contradiction
 from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
@@ -316,7 +316,8 @@ def ending(claimed: Claimed, result: CommandResult) -> CommandStatus | None:
     """Return how a command that has not ended yet ends by this result; None when it does not.
 
     A failure told for an earlier attempt ends nothing: a newer one is under way or about to be. A switch of which the
-    head end cannot say whether the meter acted is UNCERTAIN, so its owner reads the state.
+    head end cannot say whether the meter acted is UNCERTAIN, so its owner reads the state; a restraint too, for it may
+    be in force.
     """
     if result.succeeded:
         return CommandStatus.DONE
@@ -324,7 +325,7 @@ def ending(claimed: Claimed, result: CommandResult) -> CommandStatus | None:
     newest = result.correlation is None or claimed.correlation is None or result.correlation == claimed.correlation
     if not newest or (command.status is CommandStatus.READY and command.kind is not CommandKind.SWITCH):
         return None
-    doubtful = result.uncertain and command.kind is CommandKind.SWITCH and command.status is not CommandStatus.READY
+    doubtful = result.uncertain and command.kind in HARMS_WHEN_LATE and command.status is not CommandStatus.READY
     return CommandStatus.UNCERTAIN if doubtful else CommandStatus.FAILED
 
 

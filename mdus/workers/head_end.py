@@ -28,7 +28,7 @@ from typing import Final
 import structlog
 
 from mdus.domain.clock import Clock
-from mdus.domain.command import HARMS_WHEN_LATE, CommandKind, CommandStatus
+from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device import SwitchState
 from mdus.domain.end_device_control import GovernorRules
 from mdus.domain.head_end import Batch, HeadEnd, RawDelivery, Submission
@@ -402,30 +402,25 @@ class HeadEndWorker:
         log.warning("head_end_unreachable", head_end=self.head_end.name, commands=len(ours), reason=reason)
 
     def _settle_uncertain(self, call: Call, *, reason: str) -> None:
-        """Give back what is safe to repeat; a switch ends UNCERTAIN and is never sent again."""
+        """Give back what is safe to repeat; a switch ends UNCERTAIN and is never sent again.
+
+        What was given too often has failed, but for a restraint: that may be in force.
+        """
         now = self._clock.now()
         with self._database.begin() as uow:
             ours = submission.still_ours(uow.connection, call.commands, lease_token=call.lease_token)
+            submission.close_intents(uow.connection, call.batch.correlation, outcome="uncertain", now=now)
             if call.batch.kind is CommandKind.SWITCH:
                 text = f"it is not known whether the head end took it: {reason}"[:500]
                 self._end(uow, ours, status=CommandStatus.UNCERTAIN, now=now, code="UNCERTAIN", text=text)
             else:
-                self._try_again(uow, ours, now=now, reason=reason, is_uncertain=True)
-            submission.close_intents(uow.connection, call.batch.correlation, outcome="uncertain", now=now)
+                self._try_again(uow, ours, now=now, reason=reason)
 
-    def _try_again(
-        self, uow: UnitOfWork, ours: Sequence[Claimed], *, now: datetime, reason: str, is_uncertain: bool = False
-    ) -> None:
+    def _try_again(self, uow: UnitOfWork, ours: Sequence[Claimed], *, now: datetime, reason: str) -> None:
         # `attempts` was read before this attempt was counted.
         exhausted = [each for each in ours if self._retry.is_exhausted(each.attempts + 1)]
         text = f"given up after {self._retry.attempts} attempts: {reason}"[:500]
-        doubtful = {each.id for each in exhausted} if is_uncertain else submission.doubtful(uow.connection, exhausted)
-        for in_doubt, status in ((False, CommandStatus.FAILED), (True, CommandStatus.UNCERTAIN)):
-            # A read that came to nothing is a failure whatever the meter did; a restraint may be in force.
-            some = [
-                each for each in exhausted if (each.id in doubtful and each.command.kind in HARMS_WHEN_LATE) is in_doubt
-            ]
-            self._end(uow, some, status=status, now=now, code="UNREACHABLE", text=text)
+        self._end(uow, exhausted, status=CommandStatus.FAILED, now=now, code="UNREACHABLE", text=text)
         again = [each for each in ours if not self._retry.is_exhausted(each.attempts + 1)]
         # One pause for all with the same number of attempts: the batch stays together.
         pauses = {attempts: self._retry.delay(attempts + 1) for attempts in {each.attempts for each in again}}
@@ -478,9 +473,9 @@ class HeadEndWorker:
             Ended(id=each.id, command_key=each.command.command_key, status=status, code=code, text=text)
             for each in commands
         ]
-        submission.end(uow.connection, ended, now=now)
-        for each in commands:
-            self._count(each.command.kind, status.value, 1)
+        kinds = {each.id: each.command.kind for each in commands}
+        for one in submission.end(uow.connection, ended, now=now):
+            self._count(kinds[one.id], one.status.value, 1)
 
     def _count(self, kind: CommandKind, outcome: str, number: int) -> None:
         if number:

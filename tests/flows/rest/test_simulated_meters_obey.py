@@ -133,7 +133,7 @@ class TestALimit:
         street.until(lambda: len(attempts()) == 2, what="another attempt")
         street.clock.advance(minutes=1)
         street.until(lambda: street.all(DeviceLimit), what="the limit")
-        assert [each.status for each in attempts()] == [CommandStatus.FAILED, CommandStatus.DONE]
+        assert [each.status for each in attempts()] == [CommandStatus.UNCERTAIN, CommandStatus.DONE]
         assert Decimal(street.held(device)["limit_kw"]) == Decimal("3.5")
 
     def test_of_a_meter_that_knows_none_is_refused(self, street: Street) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
-from mdus.domain.repeatable_command import ATTEMPTS, PAUSE, again, is_in_doubt
+from mdus.domain.repeatable_command import ATTEMPTS, PAUSE, again, is_in_doubt, may_have_acted
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -80,10 +80,32 @@ class TestAgain:
     [
         (CommandStatus.TIMED_OUT, "TIMED_OUT", True),
         (CommandStatus.UNCERTAIN, "UNCERTAIN", True),
+        (CommandStatus.UNCERTAIN, "EXPIRED", True),
+        (CommandStatus.TIMED_OUT, "NO_HEAD_END", True),
+        (CommandStatus.FAILED, "EXPIRED", False),
+        (CommandStatus.DONE, None, False),
         (CommandStatus.FAILED, "NO_RESPONSE", True),
         (CommandStatus.FAILED, "NOT_SUPPORTED", False),
         (CommandStatus.FAILED, "KILL_SWITCH", False),
     ],
 )
-def test_a_failure_leaves_doubt_where_the_meter_may_have_acted(status: CommandStatus, code: str, doubt: bool) -> None:
+def test_a_failure_leaves_doubt_where_the_meter_may_have_acted(
+    status: CommandStatus, code: str | None, doubt: bool
+) -> None:
     assert is_in_doubt(replace(SILENT, status=status, result_code=code)) is doubt
+
+
+@pytest.mark.parametrize(
+    ("codes", "may"),
+    [
+        pytest.param(["NO_RESPONSE"], True, id="silent"),
+        pytest.param(["NO_RESPONSE", "EXPIRED"], True, id="silent, then expired"),
+        pytest.param(["NO_RESPONSE", "BUSY", "BUSY"], True, id="silent, then busy"),
+        pytest.param(["NO_RESPONSE", "NOT_SUPPORTED"], False, id="silent, then told that the meter cannot"),
+        pytest.param(["BUSY", "BUSY", "BUSY"], False, id="busy all the time"),
+        pytest.param(["EXPIRED"], False, id="never given"),
+    ],
+)
+def test_a_meter_may_have_acted_on_any_of_its_attempts(codes: list[str], may: bool) -> None:
+    attempts = [replace(SILENT, status=CommandStatus.FAILED, result_code=code) for code in codes]
+    assert may_have_acted(attempts) is may

@@ -26,7 +26,6 @@ from mdus.domain.head_end import (
 )
 from mdus.domain.quantities import Quantities
 from mdus.domain.reading import MeterReading, ReadingOrigin
-from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage import delivery
 from mdus.storage.command import COMMAND
 from mdus.storage.concentrator import CONCENTRATOR, concentrators_of
@@ -446,25 +445,3 @@ def _let_be_due(field: Field) -> None:
         uow.connection.execute(
             update(table).where(table.c.poll_at.is_not(None)).values(poll_at=field.clock.now().replace(year=2020))
         )
-
-
-class TestARestraint:
-    def test_that_may_be_in_force_is_not_told_as_refused(self, field: Field, head_end: RehearsedHeadEnd) -> None:
-        command = field.command(CommandKind.LIMIT_DEMAND, parameters=(("limit_kw", "3"),))
-        head_end.fails = UncertainError("no answer")
-        for _ in range(6):
-            field.real += 3600
-            field.worker.turn()
-
-        stored = field.stored(command)
-        assert (stored.status, stored.result_code) == (CommandStatus.UNCERTAIN, "UNREACHABLE")
-
-    def test_that_never_reached_the_head_end_has_failed(self, field: Field, head_end: RehearsedHeadEnd) -> None:
-        command = field.command(CommandKind.LIMIT_DEMAND, parameters=(("limit_kw", "3"),))
-        head_end.fails = TransientError("down")
-        for _ in range(6):
-            field.real += 3600
-            field.worker.turn()
-
-        stored = field.stored(command)
-        assert (stored.status, stored.result_code) == (CommandStatus.FAILED, "UNREACHABLE")
