@@ -1,10 +1,11 @@
-"""How much power a meter lets through at most, as it has confirmed, and how MDUS takes a limit away in time.
+"""How much power a meter lets through at most, as far as MDUS knows, and how it takes a limit away in time.
 
 ```
-limit confirmed --valid_until--> LIMIT_DEMAND without a limit --done--> gone
-                                                              --failed--> a case, and again after a while
+confirmed, or in doubt --valid_until--> LIMIT_DEMAND without a limit --done--> gone
+                                                                     --failed--> a case, and again after a while
 ```
 A meter is given one such command after the other, never two at once: which of them it carries out last would be chance.
+A limit of which nobody knows whether the meter took it may be in force, so it ends like one that was confirmed.
 """
 
 from __future__ import annotations
@@ -55,13 +56,15 @@ class LimitRules(Value):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceLimit(Value):
-    """The demand limit that a meter has confirmed; a device without one may draw what its connection bears.
+    """A demand limit that a meter has confirmed, or may have; a device without one may draw what its connection bears.
 
-    At `valid_until` MDUS takes it away itself, None: it stays. `look_at` is when MDUS next sees to that. `item_id` and
-    `client` are those of the request that set it.
+    A device has at most one that is confirmed, and those that are `in_doubt`: nobody knows whether the meter took them.
+    `set_at` is when the meter took it, or when it came to be in doubt. At `valid_until` MDUS takes it away itself,
+    None: it stays. `look_at` is when MDUS next sees to that. `item_id` and `client` are those of the request that set
+    it.
     """
 
-    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id")
+    KEY: ClassVar[tuple[str, ...]] = ("sender_system", "device_id", "item_id")
 
     sender_system: str
     device_id: str
@@ -72,11 +75,21 @@ class DeviceLimit(Value):
     look_at: datetime | None = None
     item_id: int
     client: str | None = None
+    in_doubt: bool = False
+
+    @property
+    def device_key(self) -> tuple[str, str]:
+        """Return the key of the device that is limited."""
+        return self.sender_system, self.device_id
 
     @property
     def owner_key(self) -> str:
         """Return the name under which it owns the commands that take it away."""
         return str(self.item_id)
+
+    def lifted_by(self, command: Command) -> bool:
+        """Tell whether a command is one of those that take it away."""
+        return command.owner_kind is OwnerKind.LIMIT and command.owner_key == self.owner_key
 
     @property
     def case_key(self) -> str:
@@ -95,6 +108,7 @@ def next_step(
     *,
     device: EndDevice | None,
     lifts: Sequence[Command],
+    others: Sequence[DeviceLimit],
     is_busy: bool,
     cases: Sequence[ExceptionCase],
     rules: LimitRules,
@@ -102,15 +116,15 @@ def next_step(
 ) -> tuple[Change, ...]:
     """Return what changes when MDUS looks at a limit whose time is up.
 
-    `lifts` are the commands that were to take it away, oldest first; `is_busy` says that another command about the
-    device's limit is under way, `cases` are those of the device that `doubt` opens.
+    `lifts` are the commands that were to take it away, oldest first; `others` are the device's other limits; `is_busy`
+    says that another command about them is under way, `cases` are those of the device that `doubt` opens.
     """
-    gone: tuple[Change, ...] = (Remove(DeviceLimit, limit.key), *closed(cases, now=now))
     if device is None or device.serial_id != limit.serial_id:
-        return gone  # the meter that was limited hangs there no more
+        # The meter that was limited hangs there no more.
+        return _gone(limit, [each for each in others if each.serial_id == limit.serial_id], others, cases, now=now)
     newest = lifts[-1] if lifts else None
     if newest is not None and newest.succeeded:
-        return gone
+        return _gone(limit, [each for each in others if _ended_with(each, newest)], others, cases, now=now)
     if newest is not None and not newest.has_ended and now < newest.expires_at + rules.timeout:
         return (replace(limit, look_at=newest.expires_at + rules.timeout),)
     if is_busy:
@@ -125,6 +139,36 @@ def next_step(
         return replace(limit, look_at=now + rules.interval), doubt(limit, note=note, now=now)
     lift = _lift(limit, device, attempt=len(lifts) + 1, rules=rules, now=now)
     return lift, replace(limit, look_at=lift.expires_at + rules.timeout)
+
+
+def _ended_with(other: DeviceLimit, lift: Command) -> bool:
+    """Tell whether a limit has ended with the command that took another of its device away.
+
+    One that is confirmed came before: when it did, it took the place of all there were. One in doubt may have come
+    since.
+    """
+    return not other.in_doubt or other.set_at <= lift.not_before
+
+
+def _gone(
+    limit: DeviceLimit,
+    with_it: Sequence[DeviceLimit],
+    others: Sequence[DeviceLimit],
+    cases: Sequence[ExceptionCase],
+    *,
+    now: datetime,
+) -> tuple[Change, ...]:
+    gone = tuple(Remove(DeviceLimit, each.key) for each in (limit, *with_it))
+    return gone if len(with_it) < len(others) else (*gone, *closed(cases, now=now))
+
+
+def doubted(limit: DeviceLimit, others: Sequence[DeviceLimit]) -> tuple[Change, ...]:
+    """Return what changes when a limit comes to be in doubt; `others` are the limits its device has.
+
+    Of those in doubt that have no end, nothing is to be done about any but the newest.
+    """
+    passed = [each for each in others if each.in_doubt and each.valid_until is None and each.key != limit.key]
+    return (limit, *(Remove(DeviceLimit, each.key) for each in passed))
 
 
 def case_key(sender_system: str, device_id: str) -> str:

@@ -2,10 +2,12 @@
 
 ```
 ORDERED --confirmed by the meter--> SCHEDULED --cancelled, confirmed--> CANCELLED
-        --not to be had, refused--> FAILED
+        --refused, not to be had--> FAILED
+        --perhaps carried out--> UNCERTAIN --ordered once more, cancelled: confirmed--> SCHEDULED, CANCELLED
         --taken back before it left--> CANCELLED
 ```
 What the meter has is what it confirmed: SCHEDULED until the event is over, or until it has confirmed that it is not.
+What it may have stays UNCERTAIN until it has confirmed one or the other, or until the event is over: the meter ends it.
 """
 
 from __future__ import annotations
@@ -37,14 +39,15 @@ class LoadControlStatus(StrEnum):
     SCHEDULED = "scheduled"  # the meter has it
     CANCELLED = "cancelled"  # the meter has it no more, or never had it
     FAILED = "failed"  # the meter refused it, or could not be had
+    UNCERTAIN = "uncertain"  # nobody knows whether the meter has it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadControlEvent(Value):
     """An event at one device: from `start_at` on for `minutes` only `percent` of the load is left.
 
-    `settled_at` is when the status came to be, `note` why it failed. `item_id` and `client` are those of the request
-    that scheduled it.
+    `settled_at` is when the status came to be, None while it is ordered (once more, where it is UNCERTAIN); `note` is
+    why it failed. `item_id` and `client` are those of the request that scheduled it.
     """
 
     KEY: ClassVar[tuple[str, ...]] = ("sender_system", "event_id", "device_id")
@@ -68,8 +71,13 @@ class LoadControlEvent(Value):
 
     @property
     def stands(self) -> bool:
-        """Tell whether the meter has it, or may have it any moment."""
-        return self.status in (LoadControlStatus.ORDERED, LoadControlStatus.SCHEDULED)
+        """Tell whether the meter has it, may have it, or may have it any moment."""
+        return self.status in (LoadControlStatus.ORDERED, LoadControlStatus.SCHEDULED, LoadControlStatus.UNCERTAIN)
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether nothing more comes of the order that it is of."""
+        return self.settled_at is not None
 
     def is_same_as(self, other: LoadControlEvent) -> bool:
         """Tell whether two events of one name ask for the same."""

@@ -1,7 +1,7 @@
 """What a REST client orders of one meter: to let through no more than so much power, or as much as it likes again.
 
 SAP has no message for it. The limit is what the meter has confirmed, shown with the device; at the end of a limit MDUS
-takes it away itself (`workers/device_limits.py`).
+takes it away itself (`workers/device_limits.py`), also of one of which nobody knows whether the meter took it.
 
 ```
 client --POST /demand-limits-->    device unknown, not capable, limit too low for this client ...: refused at once
@@ -14,7 +14,7 @@ MDUS   --no limit--> head end      at `valid_until`, again and again until it is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -28,12 +28,13 @@ from mdus.domain.device_limit import (
     LimitRules,
     case_key,
     doubt,
+    doubted,
     limit_text,
 )
 from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_control import disguised
 from mdus.domain.exception_case import ExceptionCase, closed
-from mdus.domain.repeatable_command import again, is_in_doubt, what_came
+from mdus.domain.repeatable_command import again, may_have_acted, what_came
 from mdus.domain.value import Remove
 from mdus.messaging.commanded_device import able, check_real
 from mdus.messaging.known import Known
@@ -96,7 +97,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     return Known(
         [LimitRules.of(uow.settings), Capabilities.of(uow.settings)],
         uow.load(EndDevice, EndDevice.KEY, devices, lock=False),
-        uow.load(DeviceLimit, DeviceLimit.KEY, devices),
+        uow.load(DeviceLimit, EndDevice.KEY, devices),
         uow.load_open_commands(CommandKind.LIMIT_DEMAND, devices),
         uow.load_commands([request.origin.item_id for request in requests]),
         uow.load_clients({request.origin.client for request in requests if request.origin.client}),
@@ -110,14 +111,15 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Refused at once: a device that cannot be limited, an end that has passed, a limit that is a disconnection in
       disguise when the client may order none. The governor asks again when the command would leave.
     - While another command about the device's limit is under way, this one waits.
-    - A command without a result is given again, three times in all; then a case says that the limit is in doubt.
+    - A command without a result is given again, three times in all; then a case says that the limit is in doubt. It is
+      also where one of the three may have been carried out, whatever became of the last; and it ends like any other.
     """
     origin, rules = request.origin, known.one(LimitRules) or LimitRules()
     device = known.one(EndDevice, origin.sender_system, request.device_id)
     given = known.find(Command, owner_kind=OwnerKind.ITEM, owner_key=str(origin.item_id))
     if not given:
         device = _limitable(request, device, known, rules=rules, now=now)
-        if any(not command.has_ended for command in _commands_of(request, known)):
+        if _is_busy(request, known):
             return Await(commands=(), until=now + AFTER_ANOTHER)
         return _awaited(_command(request, device, rules=rules, now=now), rules)
     command = given[-1]
@@ -125,14 +127,13 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return _awaited(command, rules)
     if command.succeeded:
         return _confirmed(request, command, known, now=now)
-    repeated = again(given, lasts=rules.timeout, until=request.valid_until, now=now)
-    if repeated is not None and command.has_ended:
-        return _awaited(repeated, rules)
-    if not is_in_doubt(command) and command.has_ended:
+    repeated = again(given, lasts=rules.timeout, until=request.valid_until, now=now) if command.has_ended else None
+    if repeated is not None:
+        # Whether it is given at all was decided by what came: it waits as the first one did.
+        return Await(commands=(), until=now + AFTER_ANOTHER) if _is_busy(request, known) else _awaited(repeated, rules)
+    if command.has_ended and not may_have_acted(given):
         raise LimitNotConfirmed(f"The meter has not confirmed it ({what_came(command)})"[:200])
-    error = LimitNotConfirmed(f"It is not known whether the meter took it ({what_came(command)})"[:200])
-    case = doubt(command, note=f"{_asked(request)}: {error}", now=now)
-    return Done(changes=(case,), result=Answer(problems=(error.problem,)))
+    return _doubted(request, command, known, now=now)
 
 
 def _limitable(
@@ -155,8 +156,10 @@ def _limitable(
     return found
 
 
-def _commands_of(request: Request, known: Known) -> tuple[Command, ...]:
-    return known.find(Command, sender_system=request.origin.sender_system, device_id=request.device_id)
+def _is_busy(request: Request, known: Known) -> bool:
+    """Tell whether a command about the device's limit is under way."""
+    of_device = known.find(Command, sender_system=request.origin.sender_system, device_id=request.device_id)
+    return any(not command.has_ended for command in of_device)
 
 
 def _command(request: Request, device: EndDevice, *, rules: LimitRules, now: datetime) -> Command:
@@ -188,26 +191,45 @@ def _awaited(command: Command, rules: LimitRules) -> Await:
 
 
 def _confirmed(request: Request, command: Command, known: Known, *, now: datetime) -> Done:
-    """Keep what the meter has confirmed; whatever was in doubt about its limit is so no more."""
-    origin, at = request.origin, command.acted_at or now
-    key = (origin.sender_system, request.device_id)
-    change: Change = Remove(DeviceLimit, key)
-    if request.limit_kw is not None:
-        change = DeviceLimit(
-            sender_system=origin.sender_system,
-            device_id=request.device_id,
-            serial_id=command.serial_id,
-            limit_kw=request.limit_kw,
-            set_at=at,
-            valid_until=request.valid_until,
-            look_at=request.valid_until,
-            item_id=origin.item_id,
-            client=origin.client,
-        )
-    case = known.one(ExceptionCase, LIMIT_DOUBTFUL, case_key(*key))
+    """Keep what the meter has confirmed; whatever else was, or may have been, its limit is so no more."""
+    at = command.acted_at or now
+    limit = _limit(request, command, at=at)
+    gone = [Remove(DeviceLimit, each.key) for each in _limits(request, known) if limit is None or each.key != limit.key]
+    case = known.one(ExceptionCase, LIMIT_DOUBTFUL, case_key(request.origin.sender_system, request.device_id))
     settled = () if case is None else closed([case], now=now)
     result = Answer(limit_kw=request.limit_kw, valid_until=request.valid_until, confirmed_at=at)
-    return Done(changes=(change, *settled), result=result)
+    return Done(changes=(*gone, *([] if limit is None else [limit]), *settled), result=result)
+
+
+def _doubted(request: Request, command: Command, known: Known, *, now: datetime) -> Done:
+    """Have somebody see to a limit of which nobody knows whether the meter took it, and end it as if it had."""
+    error = LimitNotConfirmed(f"It is not known whether the meter took it ({what_came(command)})"[:200])
+    changes: list[Change] = [doubt(command, note=f"{_asked(request)}: {error}", now=now)]
+    limit = _limit(request, command, at=now)
+    if limit is not None:
+        changes += doubted(replace(limit, in_doubt=True), _limits(request, known))
+    return Done(changes=tuple(changes), result=Answer(problems=(error.problem,)))
+
+
+def _limits(request: Request, known: Known) -> tuple[DeviceLimit, ...]:
+    return known.find(DeviceLimit, sender_system=request.origin.sender_system, device_id=request.device_id)
+
+
+def _limit(request: Request, command: Command, *, at: datetime) -> DeviceLimit | None:
+    """Return the limit of a meter that has carried the command out; None where it takes one away."""
+    if request.limit_kw is None:
+        return None
+    return DeviceLimit(
+        sender_system=request.origin.sender_system,
+        device_id=request.device_id,
+        serial_id=command.serial_id,
+        limit_kw=request.limit_kw,
+        set_at=at,
+        valid_until=request.valid_until,
+        look_at=request.valid_until,
+        item_id=request.origin.item_id,
+        client=request.origin.client,
+    )
 
 
 def _asked(request: Request) -> str:

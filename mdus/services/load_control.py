@@ -5,7 +5,7 @@ SAP has no message for it. An event has the client's own id; at each device it i
 ```
 client --schedule-->               passed, another event of this id, device unknown, not capable: refused at once
 MDUS   --event--> head end         per device; repeated while nobody answers, until the event is over
-client <--GET /requests/{id}--     per device: scheduled, or why not
+client <--GET /requests/{id}--     per device: scheduled, why not, or that nobody knows
 client --cancel-->                 the event unknown, over: told; not left yet: taken back; else
 MDUS   --event off--> head end     per device
 ```
@@ -14,7 +14,7 @@ MDUS   --event off--> head end     per device
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,7 +29,7 @@ from mdus.domain.load_control_event import (
     LoadControlStatus,
 )
 from mdus.domain.meter_reading_selection import ReadingPolicies
-from mdus.domain.repeatable_command import again, what_came
+from mdus.domain.repeatable_command import again, may_have_acted, what_came
 from mdus.messaging.commanded_device import able, check_real
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Problem, Received, Result
@@ -114,6 +114,12 @@ class EventTakenBack(BusinessError):
     type_id = "356(MDUS)"
 
 
+class EventUncertain(BusinessError):
+    """It is not known whether the meter has it."""
+
+    type_id = "357(MDUS)"
+
+
 @dataclass(kw_only=True, slots=True)
 class _Progress:
     """What one look at an event finds, device by device."""
@@ -164,8 +170,9 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
 def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     """Schedule or cancel the event device by device; done when it is settled at each.
 
-    - To schedule: an event that is over is refused, and so is another one under an id that stands at a device. The same
-      again is answered as it stands. A device that is unknown, out of service or not capable is told, the others go on.
+    - To schedule: an event that is over is refused, and so is another one under an id that stands, or may stand, at a
+      device. The same again is answered as it stands, or ordered once more where nobody knows. A device that is
+      unknown, out of service or not capable is told, the others go on.
     - To cancel: an id that nobody has scheduled is told; so is an event that is over. A command that has not left is
       taken back, one that is under way is waited for.
     """
@@ -200,10 +207,13 @@ def _scheduled(request: Request, known: Known, *, now: datetime) -> Outcome:
             _begin(progress, request, wanted, known, now=now)
         elif not stored.is_same_as(wanted):
             progress.settle(device_id, stored.status, EventDiffers())
+        elif not stored.is_settled:
+            progress.until.append(now + AFTER_ANOTHER)  # whoever ordered the same before is answered first
         elif stored.status is LoadControlStatus.SCHEDULED:
             progress.settle(device_id, stored.status)
         else:
-            progress.until.append(now + AFTER_ANOTHER)  # whoever ordered the same before is answered first
+            # The meter may have it, and goes on so should this order come to nothing.
+            _begin(progress, request, replace(wanted, status=stored.status, note=stored.note), known, now=now)
     return progress.outcome(now=now)
 
 
@@ -223,22 +233,30 @@ def _begin(progress: _Progress, request: Request, wanted: LoadControlEvent, know
 def _follow(progress: _Progress, request: Request, event: LoadControlEvent, known: Known, *, now: datetime) -> None:
     """See how an event stands that this very item has begun."""
     device_id = event.device_id
-    if event.status is LoadControlStatus.ORDERED:
-        command = _next(progress, _given(request, device_id, known), event, known, now=now)
+    if not event.is_settled:
+        given = _given(request, device_id, known)
+        command = _next(progress, given, event, known, now=now)
         if command is None:
             return
-        if command.status is CommandStatus.CANCELLED:
-            event = event.settled(LoadControlStatus.CANCELLED, now=now)
-        elif command.succeeded:
-            event = event.settled(LoadControlStatus.SCHEDULED, now=command.acted_at or now)
-        else:
-            event = event.settled(LoadControlStatus.FAILED, now=now, note=what_came(command)[:500])
+        event = _ended(event, command, may_have_it=may_have_acted(given), now=now)
         progress.changes.append(event)
     errors: Mapping[LoadControlStatus, BusinessError] = {
         LoadControlStatus.CANCELLED: EventTakenBack(),
         LoadControlStatus.FAILED: _unconfirmed(event.note or ""),
+        LoadControlStatus.UNCERTAIN: EventUncertain(f"It is not known whether the meter has it ({event.note})"[:160]),
     }
     progress.settle(device_id, event.status, errors.get(event.status))
+
+
+def _ended(event: LoadControlEvent, command: Command, *, may_have_it: bool, now: datetime) -> LoadControlEvent:
+    """Return the event as the last of its commands leaves it; `may_have_it` says that one may have been carried out."""
+    if command.succeeded:
+        return event.settled(LoadControlStatus.SCHEDULED, now=command.acted_at or now)
+    if may_have_it or not command.has_ended or event.status is LoadControlStatus.UNCERTAIN:
+        return event.settled(LoadControlStatus.UNCERTAIN, now=now, note=what_came(command)[:500])
+    if command.status is CommandStatus.CANCELLED:
+        return event.settled(LoadControlStatus.CANCELLED, now=now)
+    return event.settled(LoadControlStatus.FAILED, now=now, note=what_came(command)[:500])
 
 
 # -- to cancel --------------------------------------------------------------------------------------------------------

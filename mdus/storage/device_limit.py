@@ -1,4 +1,4 @@
-"""The demand limits that meters have confirmed, and which of them are to be taken away."""
+"""The demand limits that meters have confirmed or may have, and which of them are to be taken away."""
 
 from __future__ import annotations
 
@@ -58,19 +58,18 @@ def _any_due() -> Any:
     return select(select(_TABLE.c.id).where(LIMIT_ENDS, _TABLE.c.look_at <= bindparam("now")).exists())
 
 
-def due(connection: Connection, *, now: datetime, limit: int) -> list[DeviceLimit]:
-    """Claim limits that are to be looked at, those that end first leading, until the transaction ends."""
-    return DEVICE_LIMIT.fetch(connection, _due(), {"now": now, "most": limit})
+def due_devices(connection: Connection, *, now: datetime, limit: int) -> set[tuple[str, str]]:
+    """Return devices (sender system, device id) with limits to be looked at, those that end first leading."""
+    return {(row.sender_system, row.device_id) for row in connection.execute(_due(), {"now": now, "most": limit})}
 
 
 @cache
 def _due() -> Any:
     return (
-        DEVICE_LIMIT.select()
+        select(_TABLE.c.sender_system, _TABLE.c.device_id)
         .where(LIMIT_ENDS, _TABLE.c.look_at <= bindparam("now"))
         .order_by(_TABLE.c.look_at, _TABLE.c.id)
         .limit(bindparam("most", type_=Integer))
-        .with_for_update(skip_locked=True)
     )
 
 

@@ -115,7 +115,7 @@ def connection_controls(connection: Connection, page: Page, **filters: Any) -> S
 
 
 def demand_limits(connection: Connection, page: Page, **filters: Any) -> Sequence[Row[Any]]:
-    """Return the demand limits that meters have confirmed."""
+    """Return the demand limits that meters have confirmed, or may have."""
     table = DEVICE_LIMIT.table
     return _page(connection, select(table), table, page, filters, _LIMIT_WAYS)
 

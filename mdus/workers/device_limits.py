@@ -3,7 +3,7 @@
 One turn is one claim and one transaction:
 
 ```
-claim limits to be looked at -> their devices, commands and cases -> next_step (pure) -> save
+hold the limits of devices with one to be looked at -> their devices, commands, cases -> next_step (pure) -> save
 ```
 """
 
@@ -13,10 +13,11 @@ from typing import Final
 
 from mdus.domain.clock import Clock
 from mdus.domain.command import Command, CommandKind, OwnerKind
-from mdus.domain.device_limit import LIMIT_DOUBTFUL, LimitRules, next_step
+from mdus.domain.device_limit import LIMIT_DOUBTFUL, DeviceLimit, LimitRules, next_step
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
-from mdus.messaging.outcome import Change
+from mdus.messaging.known import Known
+from mdus.messaging.outcome import Change, Done
 from mdus.settings import Settings
 from mdus.storage import device_limit as limits
 from mdus.storage.command import commands_of
@@ -45,30 +46,39 @@ class DeviceLimitWorker:
 
     def _look(self, uow: UnitOfWork) -> int:
         now = self._clock.now()
-        due = limits.due(uow.connection, now=now, limit=_AT_ONCE)
-        keys = {(limit.sender_system, limit.device_id) for limit in due}
+        keys = limits.due_devices(uow.connection, now=now, limit=_AT_ONCE)
+        # All limits of a device are held, in the order in which whoever orders another holds them.
+        known = Known(uow.load(DeviceLimit, EndDevice.KEY, keys))
+        due = [limit for limit in known.find(DeviceLimit) if limit.look_at is not None and limit.look_at <= now]
         devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, keys, lock=False)}
         # Not held: whoever ends a command has it looked at again, and waits for the limit meanwhile.
         owners = [limit.owner_key for limit in due]
         lifts: dict[str, list[Command]] = {}
         for command in commands_of(uow.connection, owner_kind=OwnerKind.LIMIT, owner_keys=owners):
             lifts.setdefault(command.owner_key, []).append(command)
-        others = uow.load_open_commands(CommandKind.LIMIT_DEMAND, keys)
-        busy = {(each.sender_system, each.device_id) for each in others if each.owner_kind is not OwnerKind.LIMIT}
+        under_way = Known(uow.load_open_commands(CommandKind.LIMIT_DEMAND, keys))
         names = {(LIMIT_DOUBTFUL, limit.case_key) for limit in due}
         cases: dict[str, list[ExceptionCase]] = {}
         for case in uow.load(ExceptionCase, ExceptionCase.KEY, names):
             cases.setdefault(case.case_key, []).append(case)
         changes: list[Change] = []
         for limit in due:
-            changes += next_step(
+            of_device = {"sender_system": limit.sender_system, "device_id": limit.device_id}
+            there = known.find(DeviceLimit, **of_device)
+            if limit not in there:
+                continue  # it went with another of its device just now
+            steps = next_step(
                 limit,
-                device=devices.get(limit.key),
+                device=devices.get(limit.device_key),
                 lifts=lifts.get(limit.owner_key, ()),
-                is_busy=limit.key in busy,
+                others=[each for each in there if each != limit],
+                is_busy=any(not limit.lifted_by(each) for each in under_way.find(Command, **of_device)),
                 cases=cases.get(limit.case_key, ()),
                 rules=self._rules,
                 now=now,
             )
+            known.after(Done(changes=steps))
+            under_way.after(Done(changes=tuple(each for each in steps if isinstance(each, Command))))
+            changes += steps
         uow.save(changes)
         return len(due)

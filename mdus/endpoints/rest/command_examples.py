@@ -44,6 +44,6 @@ HELD: Final[Mapping[str, Any]] = {"demand_limit": _LIMIT, "load_control_events":
 
 #: What is listed of it, by the name of the shape.
 RESTRAINTS: Final[Mapping[str, dict[str, Any]]] = {
-    "DeviceLimitShown": {**_LIMIT, **_OF_DEVICE},
+    "DeviceLimitShown": {**_LIMIT, **_OF_DEVICE, "in_doubt": False},
     "DeviceEventShown": {**_EVENT, **_OF_DEVICE},
 }

@@ -21,11 +21,12 @@ DeviceFilter = Annotated[str | None, Query(description="Only of this device id, 
 
 
 class DeviceLimitShown(DemandLimit):
-    """The demand limit of a device."""
+    """A demand limit of a device; one `in_doubt` may be in force: nobody knows whether the meter took it."""
 
     id: int
     sender_system: str
     device_id: str
+    in_doubt: bool
 
 
 class DeviceEventShown(LoadControlEventShown):
@@ -49,7 +50,7 @@ def add_restraints(router: APIRouter, runtime: Runtime, access: Access) -> None:
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Listed[DeviceLimitShown]:
-        """List the demand limits that meters have now, as they have confirmed them."""
+        """List the demand limits that meters have now: as they have confirmed them, or `in_doubt`."""
         page = _BY_ID.page(sort, cursor=cursor, limit=limit, systems=caller.systems)
         filters = {"sender_system": sender_system, "device_id": device_id}
         with runtime.database.read() as uow:

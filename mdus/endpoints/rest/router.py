@@ -148,10 +148,11 @@ def _add_devices(router: APIRouter, runtime: Runtime, caller: Any, who: Any) -> 
                 )
             [known] = uow.load(EndDevice, EndDevice.KEY, {(sender_system, device_id)}, lock=False)
             parts = listing.parts_of_device(uow.connection, sender_system, device_id)
-            limits = uow.load(DeviceLimit, DeviceLimit.KEY, {(sender_system, device_id)}, lock=False)
+            limits = uow.load(DeviceLimit, EndDevice.KEY, {(sender_system, device_id)}, lock=False)
             events = events_of_device(uow.connection, sender_system, device_id, now=runtime.clock.now())
         able = sorted(Capabilities.of(runtime.settings).of_device(known))
-        told = {"capabilities": able, "demand_limit": next(iter(limits), None), "load_control_events": events}
+        limit = next((each for each in limits if not each.in_doubt), None)
+        told = {"capabilities": able, "demand_limit": limit, "load_control_events": events}
         shown = DeviceDetail.model_validate({**row._mapping, **parts, **told}, from_attributes=True)
         if reader.sees_personal:
             return shown

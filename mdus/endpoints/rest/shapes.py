@@ -120,7 +120,8 @@ class DemandLimit(Shown):
 class LoadControlEventShown(Shown):
     """An event at a device: from `start_at` on for `minutes` only `percent` of the load it controls is left.
 
-    The meter has it when its status is `scheduled`; `ordered`: a command is under way.
+    The meter has it when its status is `scheduled`; `ordered`: a command is under way; `uncertain`: nobody knows
+    whether the meter has it.
     """
 
     event_id: str

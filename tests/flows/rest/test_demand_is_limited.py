@@ -178,6 +178,96 @@ class TestALimit:
         assert news["content"]["state"] == "settled"
 
 
+class TestALimitInDoubt:
+    """Nobody knows whether the meter took it: it may be in force."""
+
+    def doubted(self, sides: BothSides, client: Client, **changes: Any) -> int:
+        """Let the head end tell of silence until nobody is asked any more."""
+        number = client.order("demand-limits", LIMIT | changes)
+        for _ in range(3):
+            confirm(sides, status="failed", code="NO_RESPONSE", text="silence")
+            sides.clock.move(minutes=1)
+        sides.rest()
+        assert "It is not known whether the meter took it" in told(client, number)
+        return number
+
+    def test_is_taken_away_at_its_end(self, sides: BothSides, client: Client) -> None:
+        self.doubted(sides, client, valid_until=END.isoformat())
+        [case] = sides.all(ExceptionCase)
+        assert (case.kind, case.closed_at) == (LIMIT_DOUBTFUL, None)
+        [one] = client.get("demand-limits")["items"]
+        assert (one["in_doubt"], shown(client)) == (True, None)
+
+        sides.clock.instant = END - timedelta(seconds=1)
+        sides.rest()
+        assert given(sides) == ["3.5"] * 3
+        sides.clock.move(seconds=1)
+        confirm(sides)
+        assert given(sides) == ["3.5"] * 3 + [None]
+        assert sides.all(DeviceLimit) == []
+        [case] = sides.all(ExceptionCase)
+        assert case.closed_at == END
+
+    def test_is_taken_away_however_often_that_takes(self, sides: BothSides, client: Client) -> None:
+        self.doubted(sides, client, valid_until=END.isoformat())
+        sides.clock.instant = END
+        for _ in range(2):
+            confirm(sides, status="failed", code="NO_RESPONSE", text="silence")
+            sides.clock.move(minutes=15)
+        confirm(sides)
+        assert given(sides) == ["3.5"] * 3 + [None] * 3
+        assert sides.all(DeviceLimit) == []
+
+    def test_ends_the_one_there_was_at_the_earlier_end(self, sides: BothSides, client: Client) -> None:
+        limited(sides, client, LIMIT | {"valid_until": (END + timedelta(hours=8)).isoformat()})
+        self.doubted(sides, client, limit_kw="2", valid_until=END.isoformat())
+        assert Decimal(shown(client)["limit_kw"]) == Decimal("3.5")
+        assert len(client.get("demand-limits")["items"]) == 2
+
+        sides.clock.instant = END
+        confirm(sides)
+        assert shown(client) is None
+        sides.clock.move(hours=9)
+        sides.rest()
+        assert given(sides) == ["3.5", "2", "2", "2", None]
+
+    def test_is_settled_by_the_next_that_is_confirmed(self, sides: BothSides, client: Client) -> None:
+        self.doubted(sides, client, valid_until=END.isoformat())
+        limited(sides, client, LIMIT | {"limit_kw": "5"})
+        [limit] = sides.all(DeviceLimit)
+        assert (limit.limit_kw, limit.in_doubt) == (Decimal(5), False)
+        sides.clock.instant = END
+        sides.rest()
+        assert given(sides) == ["3.5"] * 3 + ["5"]
+
+    def test_is_one_that_expired_after_a_call_that_broke_off(self, sides: BothSides, client: Client) -> None:
+        end = START + timedelta(minutes=5)
+        number = client.order("demand-limits", LIMIT | {"valid_until": end.isoformat()})
+        sides.decide()
+        sides.head_end.script, sides.head_end.down = ["cut"], True
+        sides.commands.turn()
+        [command] = sides.all(Command)
+        assert command.status is CommandStatus.READY
+
+        sides.head_end.down = False
+        sides.clock.instant = end
+        sides.rest()
+        assert "EXPIRED" in told(client, number)
+        assert len(sides.all(ExceptionCase)) == 1
+        assert given(sides) == ["3.5", None]
+        confirm(sides)
+        assert sides.all(DeviceLimit) == []
+
+    def test_is_none_that_expired_before_it_left(self, sides: BothSides, client: Client) -> None:
+        end = START + timedelta(minutes=5)
+        number = client.order("demand-limits", LIMIT | {"valid_until": end.isoformat()})
+        sides.decide()
+        sides.clock.instant = end
+        sides.rest()
+        assert "EXPIRED" in told(client, number)
+        assert (sides.all(ExceptionCase), sides.all(DeviceLimit), given(sides)) == ([], [], [])
+
+
 class TestTheGovernor:
     def test_lets_no_limit_leave_while_switching_is_stopped(self, sides: BothSides, client: Client) -> None:
         stop(sides)

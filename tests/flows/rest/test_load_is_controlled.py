@@ -114,6 +114,34 @@ class TestAnEvent:
         assert only_item(client, number)["state"] == "failed"
         assert actions(sides) == []
 
+    def test_that_may_have_been_given_is_uncertain_when_it_expires(self, sides: BothSides, client: Client) -> None:
+        number = client.order("load-control-events", SCHEDULE)
+        sides.decide()
+        sides.head_end.script, sides.head_end.down = ["cut"], True
+        sides.commands.turn()
+        sides.head_end.down = False
+        sides.clock.move(hours=8)
+        sides.rest()
+        assert {each["type_id"] for each in only_item(client, number)["problems"]} == {"357(MDUS)"}
+        events = client.get("load-control-events", status="uncertain")["items"]
+        assert [(one["device_id"], one["note"].partition(":")[0]) for one in reversed(events)] == [
+            (METER, "EXPIRED"),
+            (NEW_METER, "EXPIRED"),
+        ]
+
+    def test_that_may_have_been_given_is_uncertain_until_it_is_cancelled(
+        self, sides: BothSides, client: Client
+    ) -> None:
+        client.order("load-control-events", SCHEDULE)
+        for _ in range(3):
+            confirm(sides, status="failed", code="NO_RESPONSE", text="silence")
+            sides.clock.move(minutes=1)
+        sides.rest()
+        assert (shown(client), shown(client, NEW_METER)) == (["uncertain"], ["uncertain"])
+        client.order("load-control-events", CANCEL | {"device_ids": [METER]})
+        confirm(sides)
+        assert (shown(client), shown(client, NEW_METER)) == (["cancelled"], ["uncertain"])
+
     def test_that_nobody_knows_is_not_cancelled(self, sides: BothSides, client: Client) -> None:
         number = client.order("load-control-events", CANCEL)
         sides.rest()

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
-from mdus.domain.device_limit import AFTER_ANOTHER, LIMIT_DOUBTFUL, DeviceLimit, LimitRules, limit_text, next_step
+from mdus.domain.device_limit import (
+    AFTER_ANOTHER,
+    LIMIT_DOUBTFUL,
+    DeviceLimit,
+    LimitRules,
+    doubted,
+    limit_text,
+    next_step,
+)
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.value import Remove, Value
@@ -42,8 +50,8 @@ GONE = Remove(DeviceLimit, LIMIT.key)
 
 
 def step(now: datetime = END, **facts: Any) -> tuple[Value | Remove, ...]:
-    usual: dict[str, Any] = {"device": DEVICE, "lifts": (), "is_busy": False, "cases": (), "rules": RULES}
-    return next_step(LIMIT, now=now, **{**usual, **facts})
+    usual: dict[str, Any] = {"device": DEVICE, "lifts": (), "others": (), "is_busy": False, "cases": (), "rules": RULES}
+    return next_step(facts.pop("limit", LIMIT), now=now, **{**usual, **facts})
 
 
 def lift(**ended: Any) -> Command:
@@ -109,6 +117,41 @@ class TestALimitWhoseTimeIsUp:
     )
     def test_is_gone_with_its_meter(self, device: EndDevice | None, lifts: Sequence[Command]) -> None:
         assert step(device=device, lifts=lifts) == (GONE,)
+
+
+class TestALimitInDoubt:
+    DOUBTED = replace(LIMIT, item_id=8, in_doubt=True, set_at=END - timedelta(hours=1))
+
+    def test_is_taken_away_like_one_that_was_confirmed(self) -> None:
+        command, looked_at = step(limit=self.DOUBTED)
+        assert isinstance(command, Command)
+        assert (command.parameters, command.owner_key) == (None, "8")
+        assert looked_at == replace(self.DOUBTED, look_at=END + 2 * RULES.timeout)
+
+    def test_ends_with_another_that_is_taken_away(self) -> None:
+        done = lift(status=CommandStatus.DONE, ended_at=END)
+        gone = step(lifts=[done], others=[self.DOUBTED], cases=[CASE])
+        assert gone == (GONE, Remove(DeviceLimit, self.DOUBTED.key), replace(CASE, closed_at=END))
+
+    def test_takes_with_it_the_one_that_was_confirmed(self) -> None:
+        done = replace(lift(status=CommandStatus.DONE, ended_at=END), owner_key="8")
+        assert step(limit=self.DOUBTED, lifts=[done], others=[LIMIT]) == (Remove(DeviceLimit, self.DOUBTED.key), GONE)
+
+    def test_that_came_since_stays_with_its_case(self) -> None:
+        done = lift(status=CommandStatus.DONE, ended_at=END)
+        at_once, since = replace(self.DOUBTED, set_at=END), replace(self.DOUBTED, set_at=END + timedelta(seconds=1))
+        assert step(lifts=[done], others=[since], cases=[CASE]) == (GONE,)
+        assert len(step(lifts=[done], others=[at_once], cases=[CASE])) == 3
+
+    def test_goes_with_the_meter_that_may_have_it(self) -> None:
+        of_another = replace(self.DOUBTED, serial_id="0000005678")
+        assert step(device=None, others=[self.DOUBTED]) == (GONE, Remove(DeviceLimit, self.DOUBTED.key))
+        assert step(device=replace(DEVICE, serial_id="0000005678"), others=[of_another]) == (GONE,)
+
+    def test_without_an_end_makes_room_for_the_next(self) -> None:
+        endless = replace(self.DOUBTED, valid_until=None, look_at=None)
+        newest = replace(endless, item_id=9)
+        assert doubted(newest, [LIMIT, self.DOUBTED, endless]) == (newest, Remove(DeviceLimit, endless.key))
 
 
 @pytest.mark.parametrize(

@@ -169,10 +169,12 @@ class TestAMeterThatStaysSilent:
         assert isinstance(outcome, Done)
         assert outcome.result is not None
         assert outcome.result.failed
-        [case] = outcome.changes
+        case, limit = outcome.changes
         assert isinstance(case, ExceptionCase)
         assert (case.kind, case.case_key, case.closed_at) == (LIMIT_DOUBTFUL, CASE.case_key, None)
         assert case.note.startswith("To be limited to 3.5 kW: It is not known whether the meter took it")
+        assert isinstance(limit, DeviceLimit)
+        assert (limit.limit_kw, limit.item_id, limit.in_doubt) == (Decimal("3.5"), 7, True)
 
     def test_is_not_told_again_once_the_limit_would_be_over(self) -> None:
         asked = request(valid_until=NOW + PAUSE)
@@ -185,7 +187,64 @@ class TestAMeterThatStaysSilent:
         assert isinstance(decide(request(), known(lost), now=NOW + 2 * HOUR + PAUSE), Done)
 
 
+class TestALimitInDoubt:
+    """Of which nobody knows whether the meter took it: it may be in force."""
+
+    def doubted(self, asked: Request, *values: Value, codes: tuple[str, ...] = ("NO_RESPONSE",) * ATTEMPTS) -> Done:
+        """What becomes of a request whose attempts end with these codes."""
+        attempts: list[Command] = []
+        for code in codes:
+            command = only(decide(asked, known(*values, *attempts), now=NOW))
+            attempts.append(ended(command, CommandStatus.FAILED, result_code=code))
+        outcome = decide(asked, known(*values, *attempts), now=NOW)
+        assert isinstance(outcome, Done)
+        return outcome
+
+    def test_ends_when_it_was_to_end(self) -> None:
+        end = NOW + 5 * HOUR
+        _, limit = self.doubted(request(valid_until=end)).changes
+        assert isinstance(limit, DeviceLimit)
+        assert (limit.in_doubt, limit.valid_until, limit.look_at) == (True, end, end)
+
+    def test_stands_beside_the_one_that_was_confirmed(self) -> None:
+        _, *limits = self.doubted(request(), STORED).changes
+        assert [type(each) for each in limits] == [DeviceLimit]
+
+    def test_is_one_where_an_earlier_attempt_was_uncertain(self) -> None:
+        case, limit = self.doubted(request(), codes=("NO_RESPONSE", "KILL_SWITCH")).changes
+        assert isinstance(case, ExceptionCase)
+        assert isinstance(limit, DeviceLimit)
+
+    def test_is_one_where_its_command_expired_after_an_uncertain_attempt(self) -> None:
+        expired = ended(first(request()), CommandStatus.UNCERTAIN, result_code="EXPIRED")
+        outcome = decide(request(), known(expired), now=NOW)
+        assert isinstance(outcome, Done)
+        assert [type(change) for change in outcome.changes] == [ExceptionCase, DeviceLimit]
+
+    def test_is_none_where_a_limit_was_to_be_taken_away(self) -> None:
+        assert [type(change) for change in self.doubted(request(None), STORED).changes] == [ExceptionCase]
+
+    def test_is_gone_with_whatever_the_meter_confirms(self) -> None:
+        perhaps = replace(STORED, item_id=5, in_doubt=True)
+        for asked, kept in ((request(), 1), (request(None), 0)):
+            outcome = decide(asked, known(STORED, perhaps, ended(first(asked))), now=NOW)
+            assert isinstance(outcome, Done)
+            assert outcome.changes[:2] == (Remove(DeviceLimit, STORED.key), Remove(DeviceLimit, perhaps.key))
+            assert len(outcome.changes) == 2 + kept
+
+    def test_is_not_told_again_while_another_command_about_it_is_under_way(self) -> None:
+        silent = ended(first(request()), **SILENT)
+        lift = replace(silent, command_key="lift", owner_kind=OwnerKind.LIMIT, status=CommandStatus.ACCEPTED)
+        assert decide(request(), known(silent, lift), now=NOW) == Await(commands=(), until=NOW + AFTER_ANOTHER)
+        assert only(decide(request(), known(silent, ended(lift)), now=NOW)).owner_kind is OwnerKind.ITEM
+
+
 class TestWhatIsRefused:
+    def test_by_expiry_before_it_was_tried_leaves_no_doubt(self) -> None:
+        expired = ended(first(request()), CommandStatus.FAILED, result_code="EXPIRED")
+        with pytest.raises(LimitNotConfirmed):
+            decide(request(), known(expired), now=NOW)
+
     @pytest.mark.parametrize("code", ["KILL_SWITCH", "NOT_SUPPORTED", "LIMIT_TOO_LOW"])
     def test_by_governor_or_head_end_leaves_no_doubt(self, code: str) -> None:
         failed = ended(first(request()), CommandStatus.FAILED, result_code=code, result_text="why")

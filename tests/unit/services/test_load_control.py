@@ -25,6 +25,7 @@ from mdus.services.load_control import (
     EventIsOver,
     EventNotConfirmed,
     EventTakenBack,
+    EventUncertain,
     EventUnknown,
     Request,
     decide,
@@ -35,6 +36,7 @@ HOUR = timedelta(hours=1)
 METERS = ("000000000000000042", "000000000000000043", "000000000000000044")
 ORDERED, SCHEDULED = LoadControlStatus.ORDERED, LoadControlStatus.SCHEDULED
 CANCELLED, FAILED = LoadControlStatus.CANCELLED, LoadControlStatus.FAILED
+UNCERTAIN = LoadControlStatus.UNCERTAIN
 
 
 def schedule(*device_ids: str, item_id: int = 7, **facts: Any) -> Request:
@@ -232,6 +234,97 @@ class TestTheSameAgain:
         outcome = store.decide(schedule(item_id=9, percent=10))
         assert isinstance(outcome, Await)
         assert len(outcome.commands) == 1
+
+
+class TestAnEventInDoubt:
+    """Nobody knows whether the meter has it: it may be in force."""
+
+    def doubted(self, store: Store, *codes: str) -> Outcome:
+        """Let the attempts of an event end with these codes; returns what becomes of its request."""
+        outcome = store.decide(schedule())
+        for code in codes:
+            store.end(store.commands()[-1], CommandStatus.FAILED, result_code=code)
+            outcome = store.decide(schedule())
+        return outcome
+
+    @pytest.mark.parametrize(
+        ("codes", "status"),
+        [
+            pytest.param(["NO_RESPONSE"] * 3, UNCERTAIN, id="silent"),
+            pytest.param(["NO_RESPONSE", "KILL_SWITCH"], UNCERTAIN, id="silent, then refused"),
+            pytest.param(["NO_RESPONSE", "EXPIRED"], UNCERTAIN, id="silent, then expired"),
+            pytest.param(["NO_RESPONSE", "NOT_SUPPORTED"], FAILED, id="silent, then told that the meter cannot"),
+            pytest.param(["EXPIRED"], FAILED, id="never given"),
+        ],
+    )
+    def test_has_not_failed(self, codes: list[str], status: LoadControlStatus) -> None:
+        store = Store()
+        outcome = self.doubted(store, *codes)
+        assert store.status() is status
+        error = EventUncertain if status is UNCERTAIN else EventNotConfirmed
+        assert problems(outcome) == [(METERS[0], error.type_id)]
+
+    def test_is_one_whose_command_expired_after_an_uncertain_attempt(self) -> None:
+        store = Store()
+        store.decide(schedule())
+        store.end(store.commands()[0], CommandStatus.UNCERTAIN, result_code="EXPIRED")
+        store.decide(schedule())
+        assert store.status() is UNCERTAIN
+
+    def test_lets_no_other_take_its_name(self) -> None:
+        store = Store()
+        self.doubted(store, *["NO_RESPONSE"] * 3)
+        assert problems(store.decide(schedule(item_id=9, percent=10))) == [(METERS[0], EventDiffers.type_id)]
+        store.now = NOW + timedelta(days=1)
+        assert isinstance(store.decide(schedule(item_id=10, start_at=store.now + HOUR)), Await)
+
+    def test_is_ordered_once_more_by_the_same_again(self) -> None:
+        store = Store()
+        self.doubted(store, *["NO_RESPONSE"] * 3)
+        again = schedule(item_id=9)
+        assert isinstance(store.decide(again), Await)
+        assert store.decide(schedule(item_id=10)) == Await(commands=(), until=NOW + AFTER_ANOTHER)
+        store.end(store.commands(9)[0])
+        assert answer(store.decide(again)).problems == ()
+        assert store.status() is SCHEDULED
+
+    def test_stays_so_when_that_is_refused(self) -> None:
+        store = Store()
+        self.doubted(store, *["NO_RESPONSE"] * 3)
+        again = schedule(item_id=9)
+        store.decide(again)
+        store.end(store.commands(9)[0], CommandStatus.FAILED, result_code="KILL_SWITCH")
+        assert problems(store.decide(again)) == [(METERS[0], EventUncertain.type_id)]
+        assert store.status() is UNCERTAIN
+
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [
+            pytest.param(None, CANCELLED, id="confirmed"),
+            pytest.param("UNKNOWN_EVENT", CANCELLED, id="never had"),
+            pytest.param("NOT_SUPPORTED", UNCERTAIN, id="refused"),
+        ],
+    )
+    def test_is_cancelled_by_what_the_meter_says(self, code: str | None, status: LoadControlStatus) -> None:
+        store = Store()
+        self.doubted(store, *["NO_RESPONSE"] * 3)
+        store.decide(cancel())
+        ended = CommandStatus.DONE if code is None else CommandStatus.FAILED
+        store.end(store.commands(8)[0], ended, result_code=code)
+        store.decide(cancel())
+        assert store.status() is status
+
+    def test_is_not_cancelled_by_what_is_only_called_back(self) -> None:
+        store = Store()
+        store.decide(schedule())
+        store.end(store.commands()[0], CommandStatus.FAILED, result_code="NO_RESPONSE")
+        store.decide(schedule())
+        store.decide(cancel())
+        assert [command.status for command in store.commands()] == [CommandStatus.FAILED, CommandStatus.CANCELLED]
+        store.end(store.commands(8)[0], CommandStatus.FAILED, result_code="NOT_SUPPORTED")
+        store.decide(cancel())
+        assert problems(store.decide(schedule())) == [(METERS[0], EventUncertain.type_id)]
+        assert store.status() is UNCERTAIN
 
 
 class TestACancellation:
