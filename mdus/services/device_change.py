@@ -20,7 +20,6 @@ from mdus.contracts.binding import wire
 from mdus.contracts.log import Log
 from mdus.domain.command import Command, CommandStatus, called_back_anew
 from mdus.domain.end_device import EndDevice, device_arrival
-from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation
 from mdus.domain.value import Value
@@ -28,6 +27,7 @@ from mdus.messaging.addressed_device import DeviceUnknown
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
+from mdus.messaging.provisioned_device import provisioning
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -117,7 +117,7 @@ class Policy(Value):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the devices of a batch, those with the same serial number where they move, what they have, the policy."""
+    """Fetch the devices, those of their serial numbers where they move, what they have, provisionings, the policy."""
     policy = Policy.of(uow.settings)
     by_id = ("sender_system", "device_id")
     keys = {(request.origin.sender_system, request.device_id) for request in requests}
@@ -129,6 +129,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         uow.load(Register, by_id, keys),
         uow.load(DeviceLocation, by_id, keys),
         uow.load(Command, (*by_id, "status"), {(*key, CommandStatus.READY.value) for key in keys}, lock=False),
+        uow.load_provisionings(keys),
     )
 
 
@@ -158,9 +159,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
         return Done()
     registers = known.find(Register, sender_system=sender, device_id=request.device_id)
     _check(device, stored=stored, registers=registers, known=known)
-    # The command's key says what the head end is told: unless that is new, the store has the command already.
-    command = provision(device, registers, test_data=request.origin.test_data, now=now)
-    changes: list[Change] = [device] if command is None else [device, command]
+    changes: list[Change] = [device, *provisioning(device, registers, known, origin=request.origin, now=now)]
     if device.head_end != stored.head_end:
         waiting = known.find(Command, sender_system=sender, device_id=request.device_id, head_end=stored.head_end)
         changes += called_back_anew(waiting, reason=f"The device is served by {device.head_end} now", now=now)

@@ -20,12 +20,12 @@ from datetime import date, datetime
 from mdus.contracts.binding import wire, wire_end
 from mdus.contracts.log import Log
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
-from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.domain.value import Value
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
+from mdus.messaging.provisioned_device import provisioning
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -118,7 +118,7 @@ class Policy(Value):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the devices of a batch by id and by serial number, their status and registers, and the policy."""
+    """Fetch the devices of a batch by id and serial number, their status, registers, provisionings, and the policy."""
     policy = Policy.of(uow.settings)
     keys = {(request.origin.sender_system, request.device_id) for request in requests}
     serials = {(name, request.serial_id) for request in requests for name in policy.head_ends.values()}
@@ -129,6 +129,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         uow.load(EndDevice, ("head_end", "serial_id"), serials),
         uow.load(EndDeviceStatus, by_id, keys),
         uow.load(Register, by_id, keys),
+        uow.load_provisionings(keys),
     )
 
 
@@ -170,9 +171,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     changes: list[Change] = [device]
     if known.one(EndDeviceStatus, sender, request.device_id) is None:
         changes.append(EndDeviceStatus(sender_system=sender, device_id=request.device_id))
-    command = provision(device, registers, test_data=request.origin.test_data, now=now)
-    if command is not None:
-        changes.append(command)
+    changes += provisioning(device, registers, known, origin=request.origin, now=now)
     return Done(changes=tuple(changes))
 
 

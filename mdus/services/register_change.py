@@ -25,7 +25,6 @@ from mdus.contracts.binding import wire, wire_end
 from mdus.contracts.log import Log
 from mdus.domain.end_device import EndDevice
 from mdus.domain.local_time import local_day
-from mdus.domain.provisioning import provision
 from mdus.domain.register import Register, register_arrival
 from mdus.domain.register_history import ContentMissing, Listed, conflicts, difference, listed_anew
 from mdus.domain.register_policy import DatesReversed, ReadingTypeRow, RegisterFault, RegisterPolicy, described
@@ -35,6 +34,7 @@ from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
+from mdus.messaging.provisioned_device import provisioning
 from mdus.settings import Section, Settings
 from mdus.storage.session import UnitOfWork
 
@@ -149,7 +149,7 @@ class Policy(Value):
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the devices of a batch, their registers and those with the same numbers, assignments, and the policies."""
+    """Fetch devices, their registers and provisionings, registers with the same numbers, assignments, the policies."""
     by_id = ("sender_system", "device_id")
     devices = {(request.origin.sender_system, request.device_id) for request in requests}
     tasks = {(r.origin.sender_system, sent.measurement_task_id) for r in requests for sent in r.registers}
@@ -161,6 +161,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         uow.load(Register, by_id, devices),
         uow.load(Register, ("sender_system", "measurement_task_id"), tasks),
         uow.load(UsagePoint, by_id, reversed_),
+        uow.load_provisionings(devices),
     )
 
 
@@ -203,8 +204,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if problems:
         return Done(result=Result(problems=problems))
     changes = difference(stored, found.registers)
-    command = provision(device, found.registers, test_data=origin.test_data, now=now) if changes else None
-    return Done(changes=(*changes, *(() if command is None else (command,))))
+    told = provisioning(device, found.registers, known, origin=origin, now=now) if changes else ()
+    return Done(changes=(*changes, *told))
 
 
 @dataclass(kw_only=True, slots=True)

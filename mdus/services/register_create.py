@@ -23,13 +23,13 @@ from typing import Final
 from mdus.contracts.binding import wire, wire_end
 from mdus.contracts.log import Log
 from mdus.domain.end_device import EndDevice
-from mdus.domain.provisioning import provision
 from mdus.domain.register import Register, holder_elsewhere, taken
 from mdus.domain.register_policy import ReadingTypeRow, RegisterFault, RegisterPolicy, described
 from mdus.messaging.addressed_device import awaited, check_system
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
+from mdus.messaging.provisioned_device import provisioning
 from mdus.settings import Section
 from mdus.storage.session import UnitOfWork
 
@@ -88,7 +88,7 @@ TABLES: Final[Mapping[str, type[Section]]] = {"reading_types": ReadingTypeRow}
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the devices of a batch, their registers, those with the same logical register numbers, and the policy."""
+    """Fetch the devices, their registers and provisionings, registers with the same numbers, and the policy."""
     devices = {(request.origin.sender_system, request.device_id) for request in requests}
     tasks = {(r.origin.sender_system, sent.measurement_task_id) for r in requests for sent in r.registers}
     return Known(
@@ -96,6 +96,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         uow.load(EndDevice, ("sender_system", "device_id"), devices),
         uow.load(Register, ("sender_system", "device_id"), devices),
         uow.load(Register, ("sender_system", "measurement_task_id"), tasks),
+        uow.load_provisionings(devices),
     )
 
 
@@ -146,9 +147,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     if problems:
         return Done(result=Result(problems=tuple(problems)))
     changes: list[Change] = [*fresh]
-    command = provision(device, present, test_data=origin.test_data, now=now) if fresh else None
-    if command is not None:
-        changes.append(command)
+    if fresh:
+        changes += provisioning(device, present, known, origin=origin, now=now)
     return Done(changes=tuple(changes))
 
 

@@ -30,6 +30,7 @@ from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import IntervalBlock, Layer
 from mdus.domain.load_control_event import LoadControlEvent
 from mdus.domain.meter_reading_document import MeterReadingDocument
+from mdus.domain.provisioning import registry_owner
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.reading_verdict import ReadingVerdict
@@ -162,6 +163,12 @@ class UnitOfWork:
     def load_commands_of_documents(self, owner_keys: Collection[str]) -> list[Command]:
         """Return the commands that meter reading documents own, by `document_owner` of each."""
         return self._commands_of(OwnerKind.DOCUMENT, owner_keys)
+
+    def load_provisionings(self, devices: Collection[tuple[str, str]]) -> list[Command]:
+        """Return what head ends were told of devices (sender system, device id), oldest first."""
+        keys = [registry_owner(*device) for device in devices]
+        owned = commands_of(self.connection, owner_kind=OwnerKind.REGISTRY, owner_keys=keys) if keys else []
+        return [command for command in owned if command.kind is CommandKind.PROVISION]
 
     def _commands_of(self, kind: OwnerKind, keys: Collection[str]) -> list[Command]:
         return commands_of(self.connection, owner_kind=kind, owner_keys=keys, lock=self._holds) if keys else []

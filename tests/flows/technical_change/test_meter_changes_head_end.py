@@ -58,9 +58,9 @@ def sides(database_url: str, tmp_path: Path) -> Iterator[SideBySide]:
     made.close()
 
 
-def move(sides: SideBySide) -> None:
-    """Let SAP name the new metering system of the device."""
-    sides.tell("P11", CHANGE_DEVICE, changed_device(NEW))
+def move(sides: SideBySide, system: str = NEW) -> None:
+    """Let SAP name another metering system of the device."""
+    sides.tell("P11", CHANGE_DEVICE, changed_device(system))
     sides.rest()
 
 
@@ -103,6 +103,17 @@ class TestAMeterThatMoves:
 
         [old], [new] = (sides.head_ends[name].orders(CommandKind.PROVISION) for name in ("city", "village"))
         assert (new["serial"], new["device_id"], new["registers"]) == (SERIAL, DEVICE, old["registers"])
+
+    def test_is_made_known_once_more_where_it_comes_back(self, sides: SideBySide) -> None:
+        for system in (NEW, OLD, NEW):
+            for head_end in ("city", "village"):
+                sides.answer(head_end, CommandKind.PROVISION)
+            sides.rest()
+            move(sides, system)
+
+        given = {name: sides.head_ends[name].orders(CommandKind.PROVISION) for name in ("city", "village")}
+        assert [len(orders) for orders in given.values()] == [2, 2]
+        assert len({order["reference"] for orders in given.values() for order in orders}) == 4
 
     def test_is_not_asked_again_where_it_was_asked_before(self, sides: SideBySide) -> None:
         """What the old head end was asked in time it may still answer."""

@@ -225,6 +225,20 @@ class TestTheMeteringSystem:
         assert before is not None
         command = only(decide(change_request(manufacturer_id="M2"), known_device(), known_register()), Command)
         assert command.command_key == before.command_key
+        assert (
+            of_kind(decide(change_request(manufacturer_id="M2"), known_device(), known_register(), before), Command)
+            == []
+        )
+
+    def test_that_comes_back_is_told_to_its_head_end_once_more(self) -> None:
+        first = provision(known_device(), [known_register()], now=NOW)
+        assert first is not None
+        first = replace(first, status=CommandStatus.DONE, ended_at=NOW)
+        there = only(decide(change_request(ams_id="AM02"), known_device(), known_register(), first), Command)
+        there = replace(there, status=CommandStatus.DONE, ended_at=NOW)
+        moved = known_device(head_end="north", ams_id="AM02")
+        back = only(decide(change_request(ams_id="AM01"), moved, known_register(), first, there), Command)
+        assert (back.head_end, back.command_key == first.command_key) == ("city", False)
 
     def test_that_no_head_end_stands_for_is_refused(self) -> None:
         with pytest.raises(device_change.SystemUnknown, match="AM03"):
@@ -360,6 +374,19 @@ class TestABatch:
         assert sorted(device.device_id for device in devices) == [request.device_id for request in requests]
         assert sorted(command.device_id for command in commands) == [request.device_id for request in requests]
         assert run(database, requests) == [Done()] * 3
+
+    @pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after the other"])
+    def test_tells_a_head_end_anew_of_a_meter_that_comes_back(self, database: Database, together: bool) -> None:
+        (away,) = self.store(database, range(1))
+        back = replace(away, ams_id="AM01")
+        moves = [back, away, back, away]
+        run(database, [replace(away, ams_id="AM02")])
+        for requests in [moves] if together else [[each] for each in moves]:
+            run(database, requests)
+        with database.read() as uow:
+            commands = uow.load(Command, ("device_id",), [(away.device_id,)], lock=False)
+        assert [command.head_end for command in commands] == ["north", "city", "north", "city", "north"]
+        assert [command.status for command in commands] == [CommandStatus.CANCELLED] * 4 + [CommandStatus.READY]
 
     def test_takes_as_many_statements_for_many_items_as_for_few(self, database: Database) -> None:
         few, many = self.store(database, range(2)), self.store(database, range(2, 202))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mdus.domain.command import Command
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.domain.value import Value
@@ -96,7 +97,7 @@ def last_command(known: Known) -> str:
     """The key of the command that tells the head end of all registers."""
     device = known.one(EndDevice, "P11", DEVICE)
     assert device is not None
-    command = device_create.provision(device, known.find(Register), now=NOW + timedelta(days=1))
+    command = provision(device, known.find(Register), now=NOW + timedelta(days=1))
     assert command is not None
     return command.command_key
 
