@@ -300,6 +300,7 @@ def items_of_confirmation(connection: Connection, message_id: int) -> Sequence[A
             ITEM.c.uuid,
             ITEM.c.header_id,
             ITEM.c.test_data,
+            MESSAGE.c.client,
             MESSAGE.c.root,
             MESSAGE.c.content_hash,
         )
