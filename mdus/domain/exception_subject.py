@@ -28,7 +28,12 @@ _DOCUMENTS: Final = frozenset(
 )
 _OF_PROFILES: Final = "profile_"
 #: The kinds whose keys begin with a head end: deliveries without a place, meters SAP never told of, unknown codes.
-_OF_HEAD_ENDS: Final = ("delivery_un", "meter_unknown", *(each.case_kind for each in UnmappedSource))
+_OF_HEAD_ENDS: Final = (
+    "delivery_un",
+    "meter_unknown",
+    "meter_left_behind",
+    *(each.case_kind for each in UnmappedSource),
+)
 
 #: The kinds that are about no one device: the key's first part is the sender system at most.
 _OF_SYSTEMS: Final = frozenset({"sap_silent", "delivery_stuck", "request_unconfirmed", "changed_duplicate"})

@@ -5,6 +5,7 @@
 | not provisioned, other device id, other registers  | a PROVISION command, unless one is under way     |
 | the same, and the last PROVISION failed            | the command again, and a case `provisioning_failed` |
 | a device of ours the head end does not have        | a case `meter_missing`                           |
+| one provisioned there that another serves now      | a case `meter_left_behind`                       |
 | a meter provisioned there that SAP never told of   | a case `meter_unknown`                           |
 
 What is found in order closes its case. First communications and breakers come along: a lost push is made good here. So
@@ -31,7 +32,8 @@ from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage.command import commands_of
 from mdus.storage.concentrator import note_concentrators
 from mdus.storage.mapping import chunks
-from mdus.storage.registry import MeterRecord, note_breakers, note_heard, note_told
+from mdus.storage.paging import sender_systems
+from mdus.storage.registry import END_DEVICE, MeterRecord, note_breakers, note_heard, note_told
 from mdus.storage.session import Database, UnitOfWork
 from mdus.workers.validation_told import look_again_at_others
 
@@ -39,7 +41,10 @@ log = structlog.get_logger(__name__)
 
 MISSING = "meter_missing"
 UNKNOWN = "meter_unknown"
+LEFT_BEHIND = "meter_left_behind"
 FAILED = "provisioning_failed"
+
+_KINDS = (MISSING, UNKNOWN, LEFT_BEHIND, FAILED)
 
 #: Devices compared in one transaction.
 _DEVICES = 200
@@ -68,10 +73,11 @@ def run(database: Database, head_ends: Mapping[str, HeadEnd], *, now: datetime, 
             parts.append(f"{name}: {error}")
             continue
         findings = _compare(database, name, meters, now=now, day=day)
-        counted = {kind: sum(found == kind for found, _ in findings.cases) for kind in (MISSING, UNKNOWN, FAILED)}
+        counted = {kind: sum(found == kind for found, _ in findings.cases) for kind in _KINDS}
         parts.append(
             f"{name}: {findings.devices} devices compared, {findings.provisioned} to be provisioned, "
-            f"{counted[MISSING]} missing, {counted[UNKNOWN]} unknown, {counted[FAILED]} failed to provision"
+            f"{counted[MISSING]} missing, {counted[UNKNOWN]} unknown, {counted[LEFT_BEHIND]} left behind, "
+            f"{counted[FAILED]} failed to provision"
         )
     return "; ".join(parts) or "no head end is configured"
 
@@ -84,10 +90,18 @@ def _compare(
         devices = uow.load(EndDevice, ("head_end",), [(head_end,)], lock=False)
     _note_concentrators(database, head_end, meters, now=now)
     known = {device.serial_id for device in devices}
-    for serial, meter in meters.items():
-        if meter.provisioned and serial not in known:
+    strangers = {serial: meter for serial, meter in meters.items() if meter.provisioned and serial not in known}
+    with database.read() as uow:
+        moved = _moved(uow, head_end, strangers)
+    for serial in strangers:
+        if (device := moved.get(serial)) is None:
             findings.cases[UNKNOWN, f"{head_end}/{serial}"] = (
                 f"{head_end} serves the meter {serial}, SAP never told of it"
+            )
+        else:
+            findings.cases[LEFT_BEHIND, f"{head_end}/{serial}"] = (
+                f"{head_end} still serves the meter {serial} (device {device.device_id}), "
+                f"{device.head_end or 'no head end'} does by what SAP told"
             )
     for some in chunks([device for device in devices if device.is_valid_on(day)], _DEVICES):
         with database.begin() as uow:
@@ -95,6 +109,25 @@ def _compare(
     with database.begin() as uow:
         uow.save(_cases(uow, head_end, findings.cases, now=now))
     return findings
+
+
+def _moved(uow: UnitOfWork, head_end: str, meters: Mapping[str, FieldMeter]) -> dict[str, EndDevice]:
+    """Return the devices, by serial number, whose meters a head end serves though SAP has moved them to another.
+
+    A serial number alone says little: another manufacturer's meter may have it. The device is meant where the head end
+    calls the meter by its id or, telling none, was once asked about it.
+    """
+    systems = sender_systems(uow.connection, END_DEVICE.table) if meters else []
+    names = {(system, serial) for system in systems for serial in meters}
+    devices = uow.load(EndDevice, ("sender_system", "serial_id"), names, lock=False)
+    nameless = {(*device.key, head_end) for device in devices if meters[device.serial_id].device_id is None}
+    asked = uow.load(Command, (*EndDevice.KEY, "head_end"), nameless, lock=False)
+    was_there = {(command.sender_system, command.device_id, command.serial_id) for command in asked}
+    return {
+        device.serial_id: device
+        for device in devices
+        if device.is_called(meters[device.serial_id].device_id) or (*device.key, device.serial_id) in was_there
+    }
 
 
 def _note_concentrators(database: Database, head_end: str, meters: Mapping[str, FieldMeter], *, now: datetime) -> None:
@@ -250,7 +283,7 @@ def _cases(
     uow: UnitOfWork, head_end: str, found: Mapping[tuple[str, str], str], *, now: datetime
 ) -> list[ExceptionCase]:
     """Return the cases to open, and to close because what they told is mended."""
-    kinds = [(kind,) for kind in (MISSING, UNKNOWN, FAILED)]
+    kinds = [(kind,) for kind in _KINDS]
     stored = {(case.kind, case.case_key): case for case in uow.load(ExceptionCase, ("kind",), kinds)}
     cases = []
     for (kind, key), note in found.items():

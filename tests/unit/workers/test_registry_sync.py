@@ -59,7 +59,7 @@ class TestRun:
         scripted.meters = [meter()]
 
         assert sync(field) == (
-            "city: 1 devices compared, 0 to be provisioned, 0 missing, 0 unknown, 0 failed to provision"
+            "city: 1 devices compared, 0 to be provisioned, 0 missing, 0 unknown, 0 left behind, 0 failed to provision"
         )
         assert provisionings(field) == []
         assert field.all(ExceptionCase) == []
@@ -175,6 +175,45 @@ class TestRun:
         sync(field)
 
         assert [case.case_key for case in field.all(ExceptionCase)] == ["city/0000005678"]
+
+    @pytest.mark.parametrize(
+        ("called", "was_asked", "kind"),
+        [
+            pytest.param(DEVICE, False, registry_sync.LEFT_BEHIND, id="it names the device"),
+            pytest.param(DEVICE.lstrip("0"), False, registry_sync.LEFT_BEHIND, id="without its zeros"),
+            pytest.param(None, True, registry_sync.LEFT_BEHIND, id="it was asked about it"),
+            pytest.param(None, False, registry_sync.UNKNOWN, id="nothing but the serial number is the same"),
+            pytest.param("000000000000099999", True, registry_sync.UNKNOWN, id="it names another device"),
+        ],
+    )
+    def test_shows_a_meter_that_moved_and_is_still_served(
+        self, field: Field, scripted: ScriptedHeadEnd, called: str | None, was_asked: bool, kind: str
+    ) -> None:
+        device = field.device()
+        if was_asked:
+            field.command(CommandKind.READ_ON_DEMAND)
+        field.save(replace(device, head_end="village"))
+        scripted.meters = [meter(device_id=called)]
+
+        said = sync(field)
+
+        (case,) = field.all(ExceptionCase)
+        assert (case.kind, case.case_key) == (kind, f"city/{SERIAL}")
+        is_known = kind == registry_sync.LEFT_BEHIND
+        assert ("1 left behind" in said, "SAP never told of it" in case.note) == (is_known, not is_known)
+
+    def test_shows_it_until_it_is_served_no_more(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        device = field.device()
+        field.save(replace(device, head_end="village"))
+        scripted.meters = [meter()]
+        sync(field)
+        (case,) = field.all(ExceptionCase)
+        assert "village does by what SAP told" in case.note
+
+        scripted.meters = [meter(provisioned=False)]
+        sync(field, days=1)
+        (case,) = field.all(ExceptionCase)
+        assert case.closed_at == NOON + timedelta(days=1)
 
     def test_makes_lost_signs_of_life_good(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         field.device()
