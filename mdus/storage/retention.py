@@ -5,33 +5,40 @@
 | body of a message     | `payload_days` after it was stored   | a message with its bytes is under way or unconfirmed  |
 | body of a delivery    | `payload_days` after it was received | it has no place yet, or tells what no table explains  |
 | message with its keys | `key_days` after it was stored       | an item of it is open, or an order or device needs it |
+| command with intents  | `key_days` after it ended            | its item, its open reading order or its limit is here |
+| load control event    | `key_days` after it was over         | it is not settled                                     |
 | closed case           | `case_days` after it was closed      | it is a group with members                            |
 | deeds                 | `audit_days`                         |                                                       |
 | figures of days       | `kpi_days`                           |                                                       |
 
-Of a body its hash stays as long as the keys do, so that a late repeat is known to be one.
+Of a body its hash stays as long as the keys do, so that a late repeat is known to be one. All other tables are in
+`KEPT`, each with the reason why nothing of it goes here: a test wants every table in one of the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, literal_column, or_, select, update
 
+from mdus.domain.command import ENDED, OwnerKind
 from mdus.domain.end_device_control import ControlStatus
+from mdus.domain.load_control_event import LONGEST_MINUTES
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.audit import AUDIT
-from mdus.storage.command import HEAD_END_DELIVERY
+from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY
 from mdus.storage.delivery import DeliveryStatus
+from mdus.storage.device_limit import DEVICE_LIMIT
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
 from mdus.storage.exception_work import EXCEPTION_HISTORY
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.figures import first_since
 from mdus.storage.keys import among
 from mdus.storage.kpi import KPI_DAY
+from mdus.storage.load_control_event import LOAD_CONTROL_EVENT
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.registry import END_DEVICE, END_DEVICE_STATUS
@@ -53,8 +60,96 @@ _OPEN_DOCUMENTS: Final = (
     DocumentStatus.RESULT_SENT,
 )
 _EMPTY: Final = b""
+
+#: How many calls tell which commands there were at an instant: they are given in another order than they are made in.
+_CALLS_LOOKED_AT: Final = 1000
 _CASE, _DEVICE, _STATUS = EXCEPTION_CASE.table, END_DEVICE.table, END_DEVICE_STATUS.table
 _DOCUMENT, _CONTROL = METER_READING_DOCUMENT.table, END_DEVICE_CONTROL.table
+_COMMAND, _LIMIT, _EVENT = COMMAND.table, DEVICE_LIMIT.table, LOAD_CONTROL_EVENT.table
+
+#: The tables of which something is forgotten here.
+FORGOTTEN: Final[tuple[Table, ...]] = (
+    AUDIT,
+    BODY,
+    _COMMAND,
+    COMMAND_INTENT,
+    _CASE,
+    EXCEPTION_HISTORY,
+    HEAD_END_DELIVERY,
+    KPI_DAY,
+    _EVENT,
+    MESSAGE,
+    MESSAGE_EVENT,
+    ITEM,
+)
+
+_REGISTRY: Final = "what SAP has told of its devices and where they hang, with the spans that bills rest on"
+_VALUES: Final = "what meters showed, and what was made of it for bills: never deleted here"
+_PROOF: Final = "proves what became of an order, an event or a value that SAP was told of"
+_BOUNDED: Final = "a row per meter, head end, client or process: it does not grow with time"
+_BY_HAND: Final = "made by people, few, and bills or cases rest on them"
+_ITSELF: Final = "its worker deletes what is done, or over"
+
+#: The tables of which nothing is forgotten here, with the reason.
+KEPT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (
+            "channel",
+            "device_location",
+            "end_device",
+            "logical_location",
+            "register",
+            "time_series_assignment",
+            "usage_point",
+        ),
+        _REGISTRY,
+    ),
+    **dict.fromkeys(
+        ("billing_part", "day_temperature", "determinant", "interval_block", "meter_reading", "quality_set"), _VALUES
+    ),
+    **dict.fromkeys(
+        (
+            "end_device_control",
+            "end_device_event",
+            "exception_storm",
+            "interval_edit",
+            "meter_reading_document",
+            "reading_verdict",
+            "registration_resend",
+            "switching_order",
+            "time_series_day",
+            "time_series_upload",
+        ),
+        _PROOF,
+    ),
+    **dict.fromkeys(
+        (
+            "access_token",
+            "concentrator",
+            "concentrator_meter",
+            "end_device_status",
+            "head_end_probe",
+            "lease",
+            "simulated_clock",
+            "webhook",
+        ),
+        _BOUNDED,
+    ),
+    **dict.fromkeys(("determinant_set_assignment", "exception_rule_set", "mapping_version", "rule_set"), _BY_HAND),
+    **dict.fromkeys(
+        (
+            "device_limit",
+            "event_window",
+            "idempotency_key",
+            "news",
+            "time_series_look",
+            "validation_look",
+        ),
+        _ITSELF,
+    ),
+    "unmapped_value": "waits for a table that explains it, and goes when it is read again or given up by a person",
+    "job_run": "a few rows a day; says for good which slots of a job are done, so that none is done twice",
+}
 
 
 def _is_settled(message: Any, confirmed: Collection[str]) -> ColumnElement[bool]:
@@ -203,6 +298,74 @@ def _delete_messages(connection: Connection, messages: Sequence[int]) -> None:
 
 
 _HAS_ITEM: Final[ColumnElement[bool]] = literal_column("message_event.item_id IS NOT NULL")
+
+
+def last_command(connection: Connection, *, before: datetime) -> int:
+    """Return an identity up to which commands were made before an instant, as far as the calls of then tell."""
+    end = first_since(connection, COMMAND_INTENT.c.at, before)
+    lately = COMMAND_INTENT.c.id.between(end - _CALLS_LOOKED_AT, end - 1)
+    return connection.scalar(select(func.max(COMMAND_INTENT.c.command_id)).where(lately)) or 0
+
+
+def forget_commands(
+    connection: Connection, *, before: datetime, after: int, upto: int, limit: int
+) -> tuple[int, int | None]:
+    """Delete the next commands, as far as an identity, that ended before an instant, with their intents and events.
+
+    Those stay whose owner may look at them again. Returns how many went, and the identity to go on `after`, None where
+    there are no more.
+    """
+    rows = connection.execute(
+        select(_COMMAND.c.id, _COMMAND.c.owner_kind, _COMMAND.c.owner_key)
+        .where(
+            _COMMAND.c.id > after,
+            _COMMAND.c.id <= upto,
+            _COMMAND.c.ended_at < before,
+            _COMMAND.c.status.in_([status.value for status in sorted(ENDED)]),
+        )
+        .order_by(_COMMAND.c.id)
+        .limit(limit)
+    ).all()
+    owners: dict[OwnerKind, set[str]] = {}
+    for row in rows:
+        owners.setdefault(row.owner_kind, set()).add(row.owner_key)
+    looking = _looking(connection, owners)
+    gone = {(row.id,) for row in rows if (row.owner_kind, row.owner_key) not in looking}
+    if gone:
+        for table, column in (
+            (MESSAGE_EVENT, MESSAGE_EVENT.c.command_id),
+            (COMMAND_INTENT, COMMAND_INTENT.c.command_id),
+        ):
+            connection.execute(delete(table).where(among(connection, [column], gone), column.is_not(None)))
+        connection.execute(delete(_COMMAND).where(among(connection, [_COMMAND.c.id], gone)))
+    return len(gone), rows[-1].id if len(rows) == limit else None
+
+
+def _looking(connection: Connection, owners: Mapping[OwnerKind, Collection[str]]) -> set[tuple[OwnerKind, str]]:
+    """Return those of the owners of commands that may look at them again."""
+    items = {(int(key),) for key in owners.get(OwnerKind.ITEM, ())}
+    limits = {(int(key),) for key in owners.get(OwnerKind.LIMIT, ())}
+    documents = {tuple(key.split("/", 1)) for key in owners.get(OwnerKind.DOCUMENT, ())}
+    found: set[tuple[OwnerKind, str]] = set()
+    if items:
+        there = connection.scalars(select(ITEM.c.id).where(among(connection, [ITEM.c.id], items)))
+        found |= {(OwnerKind.ITEM, str(item)) for item in there}
+    if limits:
+        there = connection.scalars(select(_LIMIT.c.item_id).where(among(connection, [_LIMIT.c.item_id], limits)))
+        found |= {(OwnerKind.LIMIT, str(item)) for item in there}
+    if documents:
+        by = [_DOCUMENT.c.sender_system, _DOCUMENT.c.document_id]
+        is_open = _DOCUMENT.c.status.in_(_OPEN_DOCUMENTS)
+        open_ones = connection.execute(select(*by).where(among(connection, by, documents), is_open))
+        found |= {(OwnerKind.DOCUMENT, f"{system}/{document}") for system, document in open_ones}
+    return found
+
+
+def forget_load_control(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete events of load control that were over before an instant and are settled."""
+    is_over = _EVENT.c.start_at < before - timedelta(minutes=LONGEST_MINUTES)
+    old = select(_EVENT.c.id).where(is_over, _EVENT.c.settled_at.is_not(None)).order_by(_EVENT.c.id).limit(limit)
+    return connection.execute(delete(_EVENT).where(_EVENT.c.id.in_(old))).rowcount
 
 
 def forget_cases(connection: Connection, *, before: datetime, limit: int) -> int:

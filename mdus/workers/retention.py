@@ -72,12 +72,16 @@ def run(
             message = retention.first_message(uow.connection, since=again)
             if not unmapped.was_mended(uow.connection, since=since):
                 delivery = retention.first_delivery(uow.connection, since=again)
+    with database.read() as uow:
+        upto = retention.last_command(uow.connection, before=before(keep.key_days))
     counts = {
         "bodies of messages": walked(
             partial(retention.forget_bodies, confirmed=confirmed), keep.payload_days, after=message
         ),
         "bodies of deliveries": walked(retention.forget_deliveries, keep.payload_days, after=delivery),
         "messages": walked(partial(retention.forget_messages, confirmed=confirmed), keep.key_days),
+        "commands": walked(partial(retention.forget_commands, upto=upto), keep.key_days),
+        "load control events": emptied(retention.forget_load_control, before=before(keep.key_days)),
         "closed cases": emptied(retention.forget_cases, before=before(keep.case_days)),
         "deeds": emptied(retention.forget_deeds, before=before(keep.audit_days)),
         "figures": emptied(retention.forget_kpis, before=day - timedelta(days=keep.kpi_days)),

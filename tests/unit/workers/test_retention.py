@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import pkgutil
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, func, insert, select, update
+from sqlalchemy import Table, event, func, insert, select, update
 
+from mdus import storage
 from mdus.bootstrap.discovery import discover
+from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
+from mdus.domain.device_limit import DeviceLimit
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.load_control_event import LoadControlEvent, LoadControlStatus
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.services.device_create import SERVICE as DEVICE_CREATE
 from mdus.services.device_registered import SERVICE as REGISTERED
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import load_settings
+from mdus.storage import retention as storage_retention
 from mdus.storage.audit import AUDIT
-from mdus.storage.command import HEAD_END_DELIVERY
+from mdus.storage.command import COMMAND, COMMAND_INTENT, HEAD_END_DELIVERY
 from mdus.storage.exception_work import EXCEPTION_HISTORY, note_history
 from mdus.storage.facts import EXCEPTION_CASE
 from mdus.storage.intake import body_of_message
 from mdus.storage.kpi import KPI_DAY
+from mdus.storage.load_control_event import LOAD_CONTROL_EVENT
+from mdus.storage.mapping import METADATA
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, store_body
 from mdus.storage.session import Database
 from mdus.workers import retention
@@ -275,3 +287,168 @@ class TestTheRest:
         told = forget(database)
         assert "1 deeds" in told
         assert "1 figures" in told
+
+
+def command(owner_kind: OwnerKind, owner_key: str, age: timedelta | None, **facts: Any) -> Command:
+    """A command that ended so long ago, or (None) has not ended."""
+    ended_at = None if age is None else NOW - age
+    values: dict[str, Any] = {
+        "command_key": f"{owner_kind}/{owner_key}/{age}",
+        "owner_kind": owner_kind,
+        "owner_key": owner_key,
+        "sender_system": "P11",
+        "device_id": "1",
+        "serial_id": "1",
+        "head_end": "city",
+        "kind": CommandKind.READ_ON_DEMAND,
+        "purpose": "x",
+        "not_before": NOW - KEYS - SECOND,
+        "expires_at": NOW,
+    }
+    ended = {"status": CommandStatus.DONE, "ended_at": ended_at} if age is not None else {}
+    return Command(**values | ended | facts)
+
+
+def keep_commands(database: Database, *commands: Command) -> None:
+    """Store commands as they ended, each with a call and an event, and one of today that no retention reaches."""
+    today = command(OwnerKind.REGISTRY, "P11/2", None, command_key="today", not_before=NOW)
+    with database.begin() as uow:
+        uow.save([*(replace(each, status=CommandStatus.READY) for each in commands), today])
+        for each in (*commands, today):
+            is_one = COMMAND.table.c.command_key == each.command_key
+            uow.connection.execute(
+                update(COMMAND.table).where(is_one).values(status=each.status, ended_at=each.ended_at)
+            )
+            command_id = uow.connection.scalars(select(COMMAND.table.c.id).where(is_one)).one()
+            at = each.not_before
+            call = {"command_id": command_id, "attempt": 1, "head_end": "city", "correlation": "x", "at": at}
+            uow.connection.execute(insert(COMMAND_INTENT).values(**call))
+            uow.connection.execute(insert(MESSAGE_EVENT).values(command_id=command_id, status="x", at=at))
+
+
+class TestCommands:
+    def test_go_with_their_calls_and_events(self, database: Database) -> None:
+        ages = (KEYS + SECOND, KEYS, None)
+        keep_commands(database, *(command(OwnerKind.REGISTRY, "P11/1", age) for age in ages))
+        assert "1 commands" in forget(database)
+        assert [count(database, table) for table in (COMMAND.table, COMMAND_INTENT, MESSAGE_EVENT)] == [3, 3, 3]
+        assert "0 commands" in forget(database)
+
+    def test_go_in_batches_past_those_that_stay(self, database: Database) -> None:
+        stored(database, KEYS)
+        with database.read() as uow:
+            item_id = uow.connection.scalars(select(ITEM.c.id)).one()
+        old = KEYS + SECOND
+        owners = [(OwnerKind.ITEM, str(item_id)), *((OwnerKind.REGISTRY, f"P11/{each}") for each in range(5))]
+        keep_commands(database, *(command(*owner, old) for owner in owners))
+        assert "5 commands" in forget(database, at_once=2)
+
+    @pytest.mark.parametrize(("age", "goes"), [(KEYS + SECOND, True), (KEYS, False)], ids=["gone", "kept"])
+    def test_go_with_their_item(self, database: Database, age: timedelta, *, goes: bool) -> None:
+        stored(database, age)
+        with database.read() as uow:
+            item_id = uow.connection.scalars(select(ITEM.c.id)).one()
+        keep_commands(database, command(OwnerKind.ITEM, str(item_id), KEYS + SECOND))
+        assert f"{int(goes)} commands" in forget(database)
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_stay_while_the_limit_is_here_that_they_take_away(self, database: Database, there: bool) -> None:
+        limit = DeviceLimit(
+            sender_system="P11",
+            device_id="1",
+            serial_id="1",
+            limit_kw=Decimal(3),
+            set_at=NOW - timedelta(days=900),
+            item_id=7,
+        )
+        with database.begin() as uow:
+            uow.save([limit] if there else [])
+        keep_commands(database, command(OwnerKind.LIMIT, "7", KEYS + SECOND))
+        assert f"{int(not there)} commands" in forget(database)
+
+    @pytest.mark.parametrize(
+        ("status", "goes"), [(DocumentStatus.ORDERED, False), (DocumentStatus.FAILED, True)], ids=["open", "ended"]
+    )
+    def test_stay_while_their_reading_order_is_open(
+        self, database: Database, status: DocumentStatus, *, goes: bool
+    ) -> None:
+        made = MeterReadingDocument(
+            sender_system="P11",
+            document_id="9",
+            device_id="1",
+            measurement_task_id="1",
+            obis_text="x",
+            reading_type="x",
+            reason_code="01",
+            scheduled_on=DAY,
+            time_zone="UTC",
+            due_at=NOW,
+            window_from=NOW,
+            window_until=NOW,
+            next_try_at=NOW,
+            on_demand=True,
+            order_item_id=1,
+            status=status,
+        )
+        with database.begin() as uow:
+            uow.save([made])
+        keep_commands(database, command(OwnerKind.DOCUMENT, "P11/9", KEYS + SECOND))
+        assert f"{int(goes)} commands" in forget(database)
+
+
+class TestEventsOfLoadControl:
+    @pytest.mark.parametrize(
+        ("start", "settled", "goes"),
+        [
+            pytest.param(KEYS + timedelta(days=1) + SECOND, True, True, id="long over"),
+            pytest.param(KEYS + timedelta(days=1), True, False, id="perhaps over since"),
+            pytest.param(KEYS + timedelta(days=1) + SECOND, False, False, id="not settled"),
+        ],
+    )
+    def test_go_when_they_are_long_over(
+        self, database: Database, start: timedelta, settled: bool, *, goes: bool
+    ) -> None:
+        planned = LoadControlEvent(
+            sender_system="P11",
+            event_id="peak",
+            device_id="1",
+            start_at=NOW - start,
+            minutes=1440,
+            percent=40,
+            status=LoadControlStatus.SCHEDULED,
+            settled_at=NOW - start if settled else None,
+            item_id=1,
+        )
+        with database.begin() as uow:
+            uow.save([planned])
+        assert f"{int(goes)} load control events" in forget(database)
+        assert count(database, LOAD_CONTROL_EVENT.table) == int(not goes)
+
+
+class TestEveryTable:
+    def test_is_forgotten_of_or_kept_for_a_reason(self) -> None:
+        for module in pkgutil.iter_modules(storage.__path__, "mdus.storage."):
+            importlib.import_module(module.name)  # declares its tables
+        forgotten = {table.name for table in storage_retention.FORGOTTEN}
+        kept = set(storage_retention.KEPT)
+        assert forgotten & kept == set()
+        assert sorted(forgotten | kept) == sorted(METADATA.tables), "a new table: what of it goes, when, or why none?"
+        assert all(storage_retention.KEPT.values())
+
+    def test_that_is_forgotten_of_is_written_by_a_run(self, database: Database) -> None:
+        """Of old rows of all kinds, each table loses some, or their bodies."""
+        stored(database, KEYS + SECOND)
+        keep_commands(database, command(OwnerKind.REGISTRY, "P11/1", KEYS + SECOND))
+        written: list[str] = []
+        event.listen(database.engine, "before_cursor_execute", lambda *args: written.append(args[2]))
+        with database.begin() as uow:
+            old = ExceptionCase(kind="x", case_key="x", opened_at=NOW, closed_at=NOW - timedelta(days=731), note="x")
+            uow.save([old])
+            values = {"head_end": "city", "topic": "x", "content_hash": b"1", "correlation": "", "data": b"data"}
+            made = insert(HEAD_END_DELIVERY).values(**values, received_at=NOW - KEYS, status="done", attempts=0)
+            uow.connection.execute(made)
+        written.clear()
+        forget(database)
+        for table in storage_retention.FORGOTTEN:
+            told = (f"DELETE FROM {table.name} ", f"UPDATE {table.name} SET ")
+            assert any(statement.startswith(told) for statement in written), table.name
