@@ -194,6 +194,30 @@ SHARED: dict[str, Fault] = {
             answer=Answer.LOST,
         ),
         Fault(
+            name="html_error_page",
+            description="A submit is answered 500 with a page of HTML and nothing was done.",
+            kinds=ANY_KIND,
+            answer=Answer.LOST,
+        ),
+        Fault(
+            name="html_error_page_after_acceptance",
+            description="A submit is carried out, and answered 500 with a page of HTML.",
+            kinds=ANY_KIND,
+            answer=Answer.DONE,
+        ),
+        Fault(
+            name="empty_200",
+            description="A submit is carried out, and answered 200 with nothing.",
+            kinds=ANY_KIND,
+            answer=Answer.DONE,
+        ),
+        Fault(
+            name="soap_fault",
+            description="A submit is answered 500 with a SOAP fault of the server and nothing was done.",
+            kinds=ANY_KIND,
+            answer=Answer.LOST,
+        ),
+        Fault(
             name="per_meter_reject",
             description="One device order of a submit is refused at once (BUSY), the others are taken.",
             kinds=(*READS, "switch"),

@@ -12,24 +12,6 @@ FAULTS = table(
     *(name for name in SHARED if name not in _NEVER),
     own=(
         Fault(
-            name="soap_fault",
-            description="A submit is answered with a SOAP fault that says nothing, and nothing was done.",
-            kinds=ANY_KIND,
-            answer=Answer.LOST,
-        ),
-        Fault(
-            name="html_error_page",
-            description="A submit is carried out, and answered with a page of HTML.",
-            kinds=("switch", "read_on_demand"),
-            answer=Answer.DONE,
-        ),
-        Fault(
-            name="empty_200",
-            description="A submit is carried out, and answered 200 with nothing.",
-            kinds=("switch", "read_on_demand"),
-            answer=Answer.DONE,
-        ),
-        Fault(
             name="too_many_items",
             description="A submit is refused as having too many items (3.1), one of a single item as busy (5.1).",
             kinds=ANY_KIND,

@@ -132,7 +132,7 @@ class Service:
                 return self._failed(asked, BUSY, "high activity")
             case "soap_fault":
                 return _xml(self._writer.fault("java.lang.NullPointerException"), 500)
-            case "html_error_page":
+            case "html_error_page" | "html_error_page_after_acceptance":
                 return Response("<html><h1>500 Internal Server Error</h1></html>", 500, media_type="text/html")
             case "empty_200":
                 return Response(b"", 200)

@@ -19,6 +19,10 @@ _OF_ANSWERS = {
     "login_refused_once",
     "maintenance_window",
     "max_pending",
+    "html_error_page",
+    "html_error_page_after_acceptance",
+    "empty_200",
+    "soap_fault",
 }
 
 #: Each command has a response of its own, under its own id: what these do to the results of a job is done to that by

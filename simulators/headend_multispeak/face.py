@@ -291,7 +291,7 @@ class MultiSpeak(CallingFace):
             case "soap_fault":
                 text = "Object reference not set to an instance of an object."
                 return Response(fault(text, is_theirs=False), status_code=500, media_type=_XML)
-            case "html_error_page":
+            case "html_error_page" | "html_error_page_after_acceptance":
                 return Response(_ERROR_PAGE, status_code=500, media_type="text/html")
             case "empty_200":
                 return Response(b"", status_code=200, media_type=_XML)

@@ -23,27 +23,11 @@ _OF_CALLBACKS = (
     "callback_empty_correlation",
     "wrong_meter_in_callback",
     "late_result",
+    "html_error_page_after_acceptance",
+    "empty_200",
 )
 
 _OWN = (
-    Fault(
-        name="soap_fault",
-        description="A submit is answered by a SOAP fault of the server (HTTP 500) and nothing was done.",
-        kinds=ANY_KIND,
-        answer=Answer.LOST,
-    ),
-    Fault(
-        name="html_error_page",
-        description="A submit is answered by a page of HTML (HTTP 500) and nothing was done.",
-        kinds=ANY_KIND,
-        answer=Answer.LOST,
-    ),
-    Fault(
-        name="empty_200",
-        description="A submit is carried out, and answered by 200 with an empty body.",
-        kinds=CALLED_BACK,
-        answer=Answer.DONE,
-    ),
     Fault(
         # Of breakers this is ambiguous_submit.
         name="sync_timeout_after_acceptance",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from simulators.clock import instant, stamp
@@ -23,6 +23,9 @@ from simulators.headend_rest.jobs import MOST_DEVICES, NotAJob, TooManyDevices, 
 
 #: Of the API: from this one on it says what it takes.
 _VERSION = "2.1"
+
+#: What is in front of it says when it is in trouble.
+_ERROR_PAGE = "<html><body><h1>500 Internal Server Error</h1></body></html>"
 
 _MOST_ON_A_PAGE = 1000
 _PAGE = 200
@@ -76,6 +79,10 @@ class Api:
                     raise _overloaded() from error
                 case "login_refused_once":
                     raise _unauthorized() from error
+                case "html_error_page" | "html_error_page_after_acceptance":
+                    return HTMLResponse(_ERROR_PAGE, status_code=500)
+                case "empty_200":
+                    return Response()
             return await cut(request)
         await asyncio.sleep(self._head_end.behaviour.answer_delay)
         answer = {"token": job.token, "accepted": len(job.orders), "rejected": job.rejected}

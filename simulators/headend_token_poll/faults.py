@@ -3,7 +3,7 @@
 Those of callbacks are of results that are fetched, too: `results` says which fetch is spoiled, and how.
 """
 
-from simulators.fleet.faults import ANY_KIND, SHARED, Answer, Fault, table
+from simulators.fleet.faults import SHARED, Fault, table
 
 #: Places of faults that only this head end has.
 LOGIN, SESSION, STATUS, ANNOUNCEMENT, TELLING, VOLTAGE = (
@@ -18,24 +18,6 @@ LOGIN, SESSION, STATUS, ANNOUNCEMENT, TELLING, VOLTAGE = (
 FAULTS = table(
     *SHARED,
     own=(
-        Fault(
-            name="soap_fault",
-            description="A request is answered by a fault of the server; nothing was done.",
-            kinds=ANY_KIND,
-            answer=Answer.LOST,
-        ),
-        Fault(
-            name="html_error_page",
-            description="A request is answered 500 with a page of HTML; nothing was done.",
-            kinds=ANY_KIND,
-            answer=Answer.LOST,
-        ),
-        Fault(
-            name="empty_200",
-            description="A request is carried out, but answered 200 with an empty body.",
-            kinds=ANY_KIND,
-            answer=Answer.DONE,
-        ),
         Fault(
             name="session_expires",
             description="The session is over in the middle of work: the call is refused, nothing was done.",

@@ -114,7 +114,7 @@ class Service:
                 return _response(soap.Fault("TooManyPendingRequests", "too many requests are pending").body(), 500)
             case "soap_fault":
                 return _response(soap.Fault("InternalError", "object reference not set to an instance").body(), 500)
-            case "html_error_page":
+            case "html_error_page" | "html_error_page_after_acceptance":
                 return Response(_HTML, status_code=500, media_type="text/html")
             case "empty_200":
                 return Response(status_code=200)

@@ -265,6 +265,7 @@ class TestForms:
             pytest.param("empty_200", 1, id="carried out, an empty answer"),
             pytest.param("soap_fault", 0, id="a fault"),
             pytest.param("html_error_page", 0, id="a page"),
+            pytest.param("html_error_page_after_acceptance", 1, id="carried out, a page"),
         ],
     )
     def test_that_leave_it_open_make_a_switch_uncertain(self, multispeak: City, fault: str, executed: int) -> None:

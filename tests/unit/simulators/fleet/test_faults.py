@@ -98,10 +98,10 @@ class TestDraw:
 
 class TestTable:
     def test_holds_what_a_kind_chooses_and_its_own(self) -> None:
-        own = Fault(name="soap_fault", description="A fault.", kinds=ANY_KIND, answer=Answer.LOST)
+        own = Fault(name="token_expired", description="A fault.", kinds=ANY_KIND, answer=Answer.LOST)
         faults = table("stuck_relay", "never_answers", own=[own])
-        assert list(faults) == ["stuck_relay", "never_answers", "soap_fault"]
-        assert faults["soap_fault"] is own
+        assert list(faults) == ["stuck_relay", "never_answers", "token_expired"]
+        assert faults["token_expired"] is own
 
     def test_refuses_a_shared_fault_that_is_not(self) -> None:
         with pytest.raises(KeyError):

@@ -237,14 +237,15 @@ class TestFaults:
         assert client.simulated.commands(kind="read_on_demand") == []
 
     @pytest.mark.parametrize(
-        ("fault", "status", "body"),
+        ("fault", "status", "body", "wanted"),
         [
-            ("overloaded", 503, b"Service unavailable"),
-            ("html_error_page", 500, b"<h1>"),
-            ("empty_200", 200, b""),
+            ("overloaded", 503, b"Service unavailable", "connected"),
+            ("html_error_page", 500, b"<h1>", "connected"),
+            ("html_error_page_after_acceptance", 500, b"<h1>", "disconnected"),
+            ("empty_200", 200, b"", "disconnected"),
         ],
     )
-    def test_are_no_messages(self, client: Client, fault: str, status: int, body: bytes) -> None:
+    def test_are_no_messages(self, client: Client, fault: str, status: int, body: bytes, wanted: str) -> None:
         client.provision(client.serials[0])
         client.simulated.arm(fault)
 
@@ -252,7 +253,6 @@ class TestFaults:
 
         assert answer.status_code == status
         assert body in answer.content
-        wanted = "connected" if fault == "overloaded" else "disconnected"
         until(lambda: client.simulated.breaker(client.serials[0]) == wanted)  # after its answer, or without one
 
     def test_part_what_was_read(self, client: Client, receiver: Receiver) -> None:

@@ -72,6 +72,31 @@ class TestOverloaded:
         assert fired(head_end, "overloaded")["count"] == 1
 
 
+class TestErrorPage:
+    @pytest.mark.parametrize(
+        ("fault", "status", "content", "executed"),
+        [
+            pytest.param("html_error_page", 500, "<h1>", 0, id="nothing was done"),
+            pytest.param("html_error_page_after_acceptance", 500, "<h1>", 1, id="carried out"),
+            pytest.param("empty_200", 200, "", 1, id="carried out, and nothing said"),
+        ],
+    )
+    def test_says_nothing_of_what_was_done(
+        self, head_end: Any, meter: dict[str, Any], fault: str, status: int, content: str, executed: int
+    ) -> None:
+        head_end.control("faults", name=fault)
+        correlation = str(uuid4())
+        answer = head_end.submit("switch", disconnect(meter), correlation_id=correlation)
+        assert answer.status_code == status
+        assert content in answer.text
+        head_end.idle()
+        assert state(head_end, meter) == ("disconnected" if executed else "connected")
+        assert len(head_end.get("/v1/jobs", correlation_id=correlation)["jobs"]) == executed
+        count = head_end.get("/control/switch_counts")["r"]
+        assert (count["received"], count["executed"], count["lost"]) == (executed, executed, 1 - executed)
+        assert head_end.submit("switch", disconnect(meter, "again")).status_code == 202
+
+
 class TestAcceptsThenSilence:
     def test_does_nothing_and_tells_nothing(self, head_end: Any, meter: dict[str, Any], receiver: Any) -> None:
         head_end.control("faults", name="accepts_then_silence")

@@ -25,6 +25,7 @@ class TestAnswers:
         [
             ("soap_fault", 500, b"InternalError", False),
             ("html_error_page", 500, b"<html>", False),
+            ("html_error_page_after_acceptance", 500, b"<html>", True),
             ("empty_200", 200, b"", True),
             ("max_pending", 500, b"TooManyPendingRequests", False),
             ("maintenance_window", 503, b"later", False),
