@@ -19,6 +19,7 @@ Event = dict[str, Any]
 POWER_FAILED = "3.26.0.85"
 POWER_RESTORED = "3.26.0.216"
 VOLTAGE_SAG = "3.26.79.223"
+CLOCK_SET, CLOCK_SET_OF_OTHERS = "3.36.0.24", "0.36.0.24"
 RELAY_OPENED = "3.31.0.68"
 RELAY_CLOSED = "3.31.0.42"
 
@@ -30,6 +31,8 @@ TEXTS = {
     "3.12.29.39": "cover opened",
     "3.12.66.257": "magnetic tamper",
     "3.7.0.24": "meter reprogrammed",
+    CLOCK_SET: "clock set",
+    CLOCK_SET_OF_OTHERS: "clock set",
     RELAY_OPENED: "relay opened",
     RELAY_CLOSED: "relay closed",
     "0.12.0.257": "tamper detected",
@@ -66,6 +69,12 @@ def outage(serial: str, at: datetime, seconds: int) -> tuple[Event, Event]:
         event(serial, POWER_FAILED, at),
         event(serial, POWER_RESTORED, at + timedelta(seconds=seconds), properties=restored),
     )
+
+
+def clock_set(meter: Meter, at: datetime) -> Event:
+    """This will make the event of a meter whose clock is set, with the seconds it was ahead before."""
+    code = CLOCK_SET if meter.commodity == "electricity" else CLOCK_SET_OF_OTHERS
+    return event(meter.serial, code, at, properties={"seconds": meter.clock_offset})
 
 
 def operated(serial: str, state: str, at: datetime, *, reference: str) -> Event:

@@ -256,7 +256,7 @@ SHARED: dict[str, Fault] = {
         ),
         Fault(
             name="meter_clock_drift",
-            description="The instant of a meter's reading is 120 seconds ahead.",
+            description="The instant of a meter's reading is up to 120 seconds ahead or behind.",
             kinds=("read_on_demand",),
             one_device=True,
         ),
@@ -317,6 +317,11 @@ SHARED: dict[str, Fault] = {
         Fault(
             name="event_flood",
             description="After the daily collection up to 10,000 events come in a minute; most last gasps are lost.",
+            kinds=("collection",),
+        ),
+        Fault(
+            name="time_sync_storm",
+            description="After the daily collection all meters of an area tell within a minute that their clocks were set.",
             kinds=("collection",),
         ),
         Fault(

@@ -1,5 +1,6 @@
 """What happens out there: one device order is carried out by one meter."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,7 +48,7 @@ _OF_STATE = {
 }
 
 _ACTS = ("switch", "limit_demand", "control_load", "set_time", "show_text")
-_DRIFT = timedelta(seconds=120)
+_MOST_DRIFT = 120  # seconds
 _JUMP = timedelta(hours=1)
 _1970, _2000 = (datetime(year, 1, 1, tzinfo=UTC) for year in (1970, 2000))
 _ROLLS_OVER_AFTER = (timedelta(hours=6), timedelta(hours=30))
@@ -119,7 +120,7 @@ def carry_out(
         elif job.kind == "read_on_demand":
             # The clock of a meter knows whole seconds; value and instant belong together.
             at = now.replace(microsecond=0)
-            wrong = {"meter_clock_drift": at + _DRIFT, "meter_clock_jump": at - _JUMP}
+            wrong = {"meter_clock_drift": at + _drift(meter, at), "meter_clock_jump": at - _JUMP}
             said = (wrong | {"stamp_of_1970": _1970, "stamp_of_2000": _2000}).get(order.outcome or "", at)
             result["readings"] = list(meter.readings(at, stamp(said)))
         elif job.kind == "read_registers":
@@ -171,6 +172,11 @@ def _has_registers(meter: Meter, wish: dict[str, Any]) -> bool:
     own = {register.obis: register.unit for register in meter.registers}
     own |= {channel.obis: channel.unit for channel in meter.channels}
     return all(own.get(register["obis"]) == register["unit"] for register in wish["registers"])
+
+
+def _drift(meter: Meter, at: datetime) -> timedelta:
+    share = 2 * fraction(meter.serial, stamp(at), "drift") - 1
+    return timedelta(seconds=math.copysign(math.ceil(abs(share) * _MOST_DRIFT), share))
 
 
 def _breaker(meter: Meter) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """How the head end comes to hear of events: by themselves, of a storm, or because somebody asks for one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from simulators.clock import instant, stamp
 from simulators.fleet.core import Core
 from simulators.fleet.deliveries import Push
-from simulators.fleet.events import POWER_RESTORED, VOLTAGE_SAG, Event, event, happening, outage, told_at
-from simulators.fleet.meters import MEMORY, fraction, midnight
+from simulators.fleet.events import POWER_RESTORED, VOLTAGE_SAG, Event, clock_set, event, happening, outage, told_at
+from simulators.fleet.meters import MEMORY, Meter, fraction, midnight
 
 PUSH_SIZE = 1000  # events in one push
 STORM_SECONDS = 60  # within which an area loses power
@@ -126,13 +127,28 @@ class Happenings:
             elif name == "meter_exchanged":
                 await self._exchange(serial, now, name)
         if plan.job == "event_storm":
-            serials = [meter.serial for meter in heard]
-            begin = int(fraction(self._core.behaviour.seed, stamp(now), "area") * max(1, len(serials) - _STORM_METERS))
-            area = serials[begin : begin + _STORM_METERS]
+            area = [meter.serial for meter in self._area(heard, now)]
             hit = self._hit(meters=len(area), first=area[0], serials=area)
             await self.storm(area, seconds=_DARK_SECONDS, at=now, hits=[["event_storm", hit]])
+        elif plan.job == "time_sync_storm":
+            await self._set_clocks(self._area(heard, now), now)
         elif plan.job == "event_flood" and powered:
             await self._flood(powered[:FLOOD_EVENTS], now)
+
+    def _area(self, heard: Sequence[Meter], now: datetime) -> Sequence[Meter]:
+        begin = int(fraction(self._core.behaviour.seed, stamp(now), "area") * max(1, len(heard) - _STORM_METERS))
+        return heard[begin : begin + _STORM_METERS]
+
+    async def _set_clocks(self, meters: Sequence[Meter], now: datetime) -> None:
+        """Let the clocks of meters be set, which each of them tells of within a minute."""
+        told = []
+        for meter in meters:
+            seconds = int(fraction(self._core.behaviour.seed, meter.serial, stamp(now), "set") * STORM_SECONDS)
+            told.append(clock_set(meter, now + timedelta(seconds=seconds)))
+        serials = [meter.serial for meter in meters]
+        hit = self._hit(meters=len(serials), first=serials[0], serials=serials)
+        clocks_set = {"t": "clocks_set", "serials": serials, "at": stamp(now)}
+        await self._keep_planned(told, [["time_sync_storm", hit]], with_it=clocks_set)
 
     async def _flood(self, serials: Sequence[str], now: datetime) -> None:
         """Let the voltage sag again and again, then fail; no more than so many events come within a minute."""
@@ -187,13 +203,15 @@ class Happenings:
     def _longer(self, serial: str, at: datetime, seconds: int) -> int:
         return int(seconds * (1 + fraction(self._core.behaviour.seed, serial, stamp(at), "longer") / 2))
 
-    async def _keep_planned(self, events: Iterable[Event], hits: Sequence[Any]) -> None:
+    async def _keep_planned(
+        self, events: Iterable[Event], hits: Sequence[Any], *, with_it: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         planned: list[Planned] = []
         for each in events:
             at = instant(each["at"]).replace(microsecond=0)
             planned.append((at + timedelta(seconds=_STORM_TOLD_ON - at.second % _STORM_TOLD_ON), each))
         telling = Telling(events=[], planned=planned, hits=list(hits))
-        await self._core.keep({"t": "planned", **telling.record()})
+        await self._core.keep({"t": "planned", **telling.record(), **with_it})
         self.plan(planned)
 
     def _plan(self, day: date) -> None:

@@ -141,6 +141,9 @@ class State:
             case "late_days":
                 for serial, late_day, collected_on in record["made"]:
                     self.meters[serial].late_days[date.fromisoformat(late_day)] = date.fromisoformat(collected_on)
+            case "clocks_set":
+                for serial in record["serials"]:
+                    obey(self.meters[serial], "set_time", {}, instant(record["at"]))
             case "exchanged":
                 for serial in record["serials"]:
                     self.meters[serial].exchanged_at.append(instant(record["at"]))

@@ -60,6 +60,7 @@ _LOGGED = {
     "12.66.257": "Tamper attempt detected",
     "12.0.257": "Tamper attempt detected",
     "7.0.24": "Meter reprogrammed",
+    "36.0.24": "Time changed, new time",
     "2.22.150": "Low battery detected",
 }
 READ_ACCESS = "Meter accessed for read"

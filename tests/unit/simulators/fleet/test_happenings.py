@@ -159,6 +159,42 @@ class TestStorm:
         asyncio.run(play())
 
 
+class TestTimeSyncStorm:
+    def test_is_told_by_all_meters_of_an_area_within_a_minute(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm("time_sync_storm", 1)
+                before = {meter.serial: meter.clock_offset for meter in city.meters}
+                await to_the_collection(city)
+                await city.advance(minutes=2)
+                [hit] = hits(city, "time_sync_storm")
+                events = told(city)
+                assert sorted(each["serial"] for each in events) == sorted(hit["serials"])
+                assert hit["meters"] == len(hit["serials"]) == 20
+                codes = {(each["serial"], each["code"]) for each in events}
+                powered = {meter.serial for meter in city.meters if meter.commodity == "electricity"}
+                assert codes == {(serial, "3.36.0.24" if serial in powered else "0.36.0.24") for serial in before}
+                assert {each["serial"]: each["properties"]["seconds"] for each in events} == before
+                moments = [instant(each["at"]) for each in events]
+                assert timedelta(0) < max(moments) - min(moments) < timedelta(minutes=1)
+                assert {meter.clock_offset for meter in city.head_end.state.meters.values()} == {"0"}
+                await city.advance(hours=20)
+                assert len(told(city)) == 20
+
+        asyncio.run(play())
+
+    def test_is_remembered(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm("time_sync_storm", 1)
+                await to_the_collection(city)
+
+        asyncio.run(play())
+        assert {meter.clock_offset for meter in stage().meters} == {"0"}
+
+
 class TestRestorationWithoutOutage:
     def test_tells_only_that_power_is_back(self, stage: Callable[..., Any]) -> None:
         async def play() -> None:

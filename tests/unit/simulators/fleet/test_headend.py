@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from simulators.clock import instant
 from simulators.fleet.callbacks import Completion
 from simulators.fleet.headend import Misanswered, TooLarge
 from simulators.fleet.resources import controls
@@ -212,7 +213,6 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("fault", "at"),
         [
-            pytest.param("meter_clock_drift", "2026-03-27T10:02:00Z", id="drift"),
             pytest.param("meter_clock_jump", "2026-03-27T09:00:00Z", id="jump"),
             pytest.param("stamp_of_1970", "1970-01-01T00:00:00Z", id="1970"),
             pytest.param("stamp_of_2000", "2000-01-01T00:00:00Z", id="2000"),
@@ -229,6 +229,21 @@ class TestFaults:
                 first, second = (body["results"][0]["readings"][0] for body in city.face.of("results"))
                 assert (first["at"], second["at"]) == (at, "2026-03-27T10:00:00Z")
                 assert first["value"] == second["value"]
+
+        asyncio.run(play())
+
+    def test_let_clocks_drift_both_ways(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                for meter in city.meters:
+                    await city.head_end.arm("meter_clock_drift", 1)
+                    await city.submit("read_on_demand", [meter.serial])
+                    await city.idle()
+                said = [body["results"][0]["readings"][0]["at"] for body in city.face.of("results")[-len(city.meters) :]]
+                ahead = [(instant(at) - city.now).total_seconds() for at in said]
+                assert all(1 <= abs(seconds) <= 120 for seconds in ahead)
+                assert min(ahead) < 0 < max(ahead)
 
         asyncio.run(play())
 
@@ -271,6 +286,27 @@ class TestFaults:
                         )
                     )
                     assert 0 <= passed < 5_000_000
+
+        asyncio.run(play())
+
+    @pytest.mark.parametrize(("commodity", "digits"), [("electricity", 6), ("gas", 5), ("water", 5)])
+    def test_let_registers_of_five_and_of_six_dials_roll_over(
+        self, stage: Callable[..., Any], commodity: str, digits: int
+    ) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.head_end.arm("register_rollover", 1)
+                meter = next(each for each in city.meters if each.commodity == commodity)
+                registers = [{"obis": each.obis, "unit": each.unit} for each in meter.registers]
+                own = {"device_id": meter.serial, "commodity": commodity, "registers": registers}
+                await city.submit("provision", [meter.serial], **own)
+                await city.idle()
+                at, register = meter.rolls_over_at, meter.registers[0]
+                before, after = (
+                    register.shown(meter.true(register, at + timedelta(hours=hours))) for hours in (-1, 1)
+                )
+                assert (len(before.partition(".")[0]), before[: digits - 2]) == (digits, "9" * (digits - 2))
+                assert float(after) < 100
 
         asyncio.run(play())
 
