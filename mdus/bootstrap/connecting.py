@@ -32,6 +32,15 @@ _INTERFACE: Final = "UtilitiesDeviceERPSmartMeterCreateConfirmation_In"
 #: Answers of whatever stands before SAP and finds nothing behind it.
 _NOBODY_THERE: Final = frozenset({502, 503, 504})
 
+#: What helps against a certificate that is not trusted for another reason than its authority, by OpenSSL's number.
+_WRONG_HOST: Final = "correct the host in {setting}, or let its certificate name that host"
+_CERTIFICATES: Final = {
+    9: "correct the clock of this machine: its certificate is not valid yet",
+    10: "renew its certificate, or correct the clock of this machine",
+    62: _WRONG_HOST,
+    64: _WRONG_HOST,
+}
+
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -178,7 +187,8 @@ def _mend_head_end(error: BaseException, row: HeadEnd) -> str:
     setting = f"head_ends.{row.name}"
     status = re.search(r"\bHTTP (\d{3})\b", str(error))
     if status is None:
-        return _mend(error, setting=f"{setting}.url", authority="let this machine trust its certificate authority")
+        authority = f"name a file with its certificate authority in {setting}.ca_file"
+        return _mend(error, setting=f"{setting}.url", authority=authority)
     if status[1] in ("401", "403"):
         return f"correct user and password of {setting}"
     return f"something answers there, but not as a head end of kind {row.kind}: correct {setting}.url, or look there"
@@ -187,7 +197,9 @@ def _mend_head_end(error: BaseException, row: HeadEnd) -> str:
 def _mend(error: BaseException, *, setting: str, authority: str) -> str:
     """Return what helps against a connection that failed."""
     reason = _root(error)
-    if isinstance(reason, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(reason):
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return _CERTIFICATES.get(reason.verify_code, "{authority}").format(setting=setting, authority=authority)
+    if "CERTIFICATE_VERIFY_FAILED" in str(reason):
         return authority
     if isinstance(reason, ssl.SSLError):
         return f"does it speak TLS there? correct http or https, and the port, in {setting}"

@@ -7,6 +7,7 @@ where a row may leave it out. To add a section: its class and field here, its de
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -43,6 +44,14 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _authorities(file: Path) -> Path:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(f"{file} holds no certificate authorities in PEM: {error}") from None
+    return file
+
+
 def _split_commas(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
@@ -60,6 +69,7 @@ def _not_collected(code: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]  # in the environment: separated by commas
+CaFile = Annotated[FilePath, AfterValidator(_authorities)]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]")]
 HeadEndUrl = Annotated[str, Field(pattern=r"^(https?|mqtts?)://[^/\s]")]
 DatabaseUrl = Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://")]
@@ -115,7 +125,7 @@ class Cis(Section):
     connections: Whole
     bulk_size: Whole
     bulk_bytes: Annotated[int, Field(ge=10_000)]
-    ca_file: FilePath | None = None
+    ca_file: CaFile | None = None
 
 
 class Http(Section):
@@ -304,6 +314,7 @@ class HeadEnd(Section):
     callback_url: HttpUrl | None = None
     callback_user: str | None = None
     callback_password: SecretStr | None = None
+    ca_file: CaFile | None = None
     ams_ids: Texts = ()
     vendor: str | None = None
     time_zone: Zone  # the installation's when the row says nothing

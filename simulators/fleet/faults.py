@@ -31,9 +31,14 @@ ANY_KIND = (
 )
 READS = ("read_registers", "read_intervals", "read_on_demand")
 
-#: Places beside the kinds of jobs: meters provisioned for the first time, and meters behind a concentrator.
+#: Places beside the kinds of jobs: meters provisioned for the first time, meters behind a concentrator, and the
+#: beginning of a connection by TLS.
 FIRST_PROVISION = "first_provision"
 CONCENTRATOR = "concentrator"
+HANDSHAKE = "handshake"
+
+#: The fault that only a head end has which speaks TLS (--tls).
+ROLLOVER = "tls_certificate_rollover"
 
 MOST_TIMES = 3  # a fault fires 1 to this many times unless told otherwise
 
@@ -53,6 +58,7 @@ _WORDS = {
     "show_text": "texts",
     FIRST_PROVISION: "device initialization",
     CONCENTRATOR: "any",
+    HANDSHAKE: "any",
     "snapshots": "daily meter readings",
     "intervals": "profile upload",
     "events": "smart meter events",
@@ -321,7 +327,7 @@ SHARED: dict[str, Fault] = {
         ),
         Fault(
             name="time_sync_storm",
-            description="After the daily collection all meters of an area tell within a minute that their clocks were set.",
+            description="After the daily collection an area's clocks are set: all its meters tell it within a minute.",
             kinds=("collection",),
         ),
         Fault(
@@ -358,6 +364,11 @@ SHARED: dict[str, Fault] = {
             name="concentrator_offline",
             description="A concentrator is away for ten minutes to six hours, then tells all it has in a burst.",
             kinds=(CONCENTRATOR,),
+        ),
+        Fault(
+            name=ROLLOVER,
+            description="For a minute the certificate is of an authority the client does not know: no call is made.",
+            kinds=(HANDSHAKE,),
         ),
     )
 }

@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uvicorn
@@ -29,13 +30,16 @@ from simulators.clock import Clock
 from simulators.fleet.control import Control
 from simulators.fleet.core import Behaviour
 from simulators.fleet.face import Kind
-from simulators.fleet.faults import FaultPlan, UnknownFault, parse
+from simulators.fleet.faults import ROLLOVER, FaultPlan, UnknownFault, parse
 from simulators.fleet.headend import HeadEnd
 from simulators.fleet.journal import Journal, JournalDamaged
 from simulators.fleet.meters import population
 from simulators.fleet.network import NETWORKS, Network
 from simulators.fleet.problem import Problem, problem_response
 from simulators.fleet.state import StateMismatch
+
+if TYPE_CHECKING:
+    from simulators.fleet.tls import Front
 
 _LATENCY = 3.0  # of meters in no particular network, seconds
 _FAILURE_RATE = 0.01
@@ -152,6 +156,14 @@ def arguments(kind: Kind) -> argparse.ArgumentParser:
         help="how often meters deliver interval values: as their model does, or all daily (default %(default)s)",
     )
     add("--max-outstanding", type=int, default=200_000, metavar="N", help="device orders until 503 (default 200000)")
+    if ROLLOVER in kind.faults:
+        add(
+            "--tls",
+            type=Path,
+            metavar="FOLDER",
+            help="speak TLS too, to this machine: clients trust FOLDER/ca.pem, which is made when it is not there",
+        )
+        add("--tls-port", type=int, default=0, help="port to speak TLS on, 0 for a free one (default %(default)s)")
     starter.add_option(parser)
     kind.add_options(parser)
     return parser
@@ -187,7 +199,9 @@ def behaviour(options: argparse.Namespace) -> Behaviour:
 
 def build(kind: Kind, options: argparse.Namespace) -> Starlette:
     """This will wire a head end from the command line; ValueError and the errors of its parts where that is wrong."""
-    faults = FaultPlan(parse(options.faults, kind.faults), table=kind.faults, seed=options.seed)
+    speaks_tls = getattr(options, "tls", None) is not None
+    table = {name: fault for name, fault in kind.faults.items() if speaks_tls or name != ROLLOVER}
+    faults = FaultPlan(parse(options.faults, table), table=table, seed=options.seed)
     clock = Clock(options.clock)
     head_end = HeadEnd(
         population(seed=options.seed, size=options.meters, first=options.first),
@@ -198,13 +212,20 @@ def build(kind: Kind, options: argparse.Namespace) -> Starlette:
         face=kind.face(options),
     )
     head_end.restore()
+    front = _front(head_end, options) if speaks_tls else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await head_end.start()
         if app.state.url is not None:
-            print(json.dumps({"listening": app.state.url, "head_end": head_end.face.row(app.state.url)}), flush=True)
+            if front is None:
+                row = head_end.face.row(app.state.url)
+            else:
+                row = head_end.face.row(front.start(app.state.url)) | {"ca_file": str(front.ca_file)}
+            print(json.dumps({"listening": app.state.url, "head_end": row}), flush=True)
         yield
+        if front is not None:
+            await front.stop()
         await head_end.stop()
         clock.close()
 
@@ -216,6 +237,12 @@ def build(kind: Kind, options: argparse.Namespace) -> Starlette:
     app.state.head_end = head_end
     app.state.url = None  # where it listens: said on standard output once the face has begun
     return app
+
+
+def _front(head_end: HeadEnd, options: argparse.Namespace) -> "Front":
+    from simulators.fleet.tls import Front
+
+    return Front(head_end, folder=options.tls, port=options.tls_port)
 
 
 async def serve(app: Starlette, *, host: str, port: int) -> None:

@@ -60,7 +60,12 @@ def city(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> I
     """A running simulated head end of each kind, on each database."""
     if request.param.program is not None:
         require_program(request.param.program, purpose=f"the head end {request.param}")
-    options = {name: value for mark in request.node.iter_markers("run_with") for name, value in mark.kwargs.items()}
+    given = (each for mark in request.node.iter_markers("run_with") for each in mark.kwargs.items())
+    options = {
+        name: value.format(folder=tmp_path)
+        for name, value in given
+        if name != "tls" or "tls_certificate_rollover" in request.param.faults
+    }
     city = City(request.param, database_url, tmp_path, **options)
     yield city
     city.close()

@@ -11,8 +11,6 @@ not connected, 401, 403, 404, 405, 408, 429, 503   nothing was done            -
 
 from __future__ import annotations
 
-import ssl
-from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -20,6 +18,7 @@ import httpx
 
 from mdus.contracts.printable import printable
 from mdus.headends._http import call
+from mdus.headends._trust import trust, unreachable
 from mdus.headends.cim import message
 from mdus.headends.cim.message import Message
 from mdus.headends.cim.reply_codes import ReplyError
@@ -61,7 +60,7 @@ class Transport:
         # A kept connection may be closed by the other side in the moment it is used again; the call would then be
         # uncertain for nothing. Messages hold many meters: each gets a connection of its own.
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.Client(auth=auth, timeout=timeout, verify=_trust(), limits=fresh)
+        self._client = httpx.Client(auth=auth, timeout=timeout, verify=trust(row), limits=fresh)
 
     def post(self, body: bytes, *, action: str) -> Answered:
         """Send a message and return what was answered.
@@ -72,7 +71,7 @@ class Transport:
         try:
             answer = call(self._client, "POST", self._url, row=self._row, content=body, headers=headers)
         except _NEVER_SENT as error:
-            raise TransientError(f"{self._name} cannot be reached: {error!r}") from error
+            raise TransientError(unreachable(self._name, error)) from error
         except httpx.RequestError as error:
             raise UncertainError(f"the call to {self._name} broke off: {error!r}") from error
         return self._answered(answer)
@@ -104,9 +103,3 @@ class Transport:
 
 def _words(found: Message) -> str:
     return "; ".join(error.words for error in found.errors)
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Return the system's certificate authorities, read once per process: there are many."""
-    return httpx.create_ssl_context()

@@ -285,7 +285,8 @@ def _broker(row: Row, options: Options) -> Broker:
     address = urlsplit(row.url or "")
     tls = None
     if address.scheme == "mqtts":
-        tls = ssl.create_default_context(cafile=None if options.ca is None else str(options.ca))
+        authorities = options.ca or row.ca_file
+        tls = ssl.create_default_context(cafile=None if authorities is None else str(authorities))
         if options.cert is not None:
             tls.load_cert_chain(options.cert, options.key)
     return Broker(

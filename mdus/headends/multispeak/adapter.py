@@ -17,10 +17,8 @@ What is only read is asked for again, whatever was wrong with the answer.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Final
 
 import httpx
@@ -41,6 +39,7 @@ from mdus.domain.head_end import (
     options_of,
 )
 from mdus.headends._http import call
+from mdus.headends._trust import trust, unreachable
 from mdus.headends.multispeak import answers, soap
 from mdus.headends.multispeak.callbacks import CALLBACKS, header_of
 from mdus.headends.multispeak.decoding import decoder
@@ -98,11 +97,11 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
         self._methods: frozenset[str] | None = None  # as the head end lists them, once it was asked
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
         auth = httpx.BasicAuth(self._user, self._password) if self._options.http_basic else None
-        self._reading = httpx.Client(auth=auth, timeout=timeout, verify=_trust())
+        self._reading = httpx.Client(auth=auth, timeout=timeout, verify=trust(row))
         # A kept connection may be closed by the other side in the moment it is used again; the call would then be
         # uncertain for nothing.
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self._acting = httpx.Client(auth=auth, timeout=timeout, verify=_trust(), limits=fresh)
+        self._acting = httpx.Client(auth=auth, timeout=timeout, verify=trust(row), limits=fresh)
 
     def submit(self, batch: Batch) -> Submission:
         """Give the batch to the head end: in one call, in one for each meter, or in one each for on and off.
@@ -286,7 +285,7 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
             url = self._url + getattr(self._options.paths, request.service)
             answer = call(client, "POST", url, row=self._row, content=body, headers=headers)
         except _NEVER_SENT as error:
-            raise TransientError(f"{self.name} cannot be reached: {error!r}") from error
+            raise TransientError(unreachable(self.name, error)) from error
         except httpx.RequestError as error:
             raise UncertainError(f"the call to {self.name} broke off: {error!r}") from error
         return self._received(answer, request)
@@ -374,12 +373,6 @@ def _rejection(command: Command, code: str, text: str) -> Rejection:
 def _excerpt(body: bytes) -> str:
     """Return the beginning of a body for a text that people read: peers send back the header we sent."""
     return printable(" ".join(soap.without_passwords(body[:300]).decode("utf-8", "replace").split()))
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Return the system's certificate authorities, read once per process: there are many."""
-    return httpx.create_ssl_context()
 
 
 HEAD_END = HeadEndKind(

@@ -10,10 +10,9 @@ sent, but no readable answer; other 5xx       it may have been done    -> Uncert
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -31,6 +30,7 @@ from mdus.domain.head_end import (
     Submission,
 )
 from mdus.headends._http import call
+from mdus.headends._trust import trust, unreachable
 from mdus.headends.rest import codec
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
@@ -65,11 +65,11 @@ class RestHeadEnd(SilentHeadEnd):
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
         password = row.password.get_secret_value() if row.password is not None else ""
         auth = httpx.BasicAuth(row.user, password) if row.user is not None else None
-        self._reading = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=_trust())
+        self._reading = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=trust(row))
         # A kept connection may be closed by the other side in the moment it is used again; the call would then be
         # uncertain for nothing. Jobs are few: each gets a connection of its own.
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self._acting = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=_trust(), limits=fresh)
+        self._acting = httpx.Client(base_url=row.url or "", auth=auth, timeout=timeout, verify=trust(row), limits=fresh)
 
     def submit(self, batch: Batch) -> Submission:
         """Give the batch to the head end as one job.
@@ -169,7 +169,7 @@ class RestHeadEnd(SilentHeadEnd):
             headers = {"Content-Type": "application/json"}
             return call(self._acting, "POST", "/v1/jobs", row=self._row, content=body, headers=headers)
         except _NEVER_SENT as error:
-            raise TransientError(f"{self.name} cannot be reached: {error!r}") from error
+            raise TransientError(unreachable(self.name, error)) from error
         except httpx.RequestError as error:
             raise UncertainError(f"the call to {self.name} broke off: {error!r}") from error
 
@@ -179,6 +179,8 @@ class RestHeadEnd(SilentHeadEnd):
     def _ask(self, path: str, query: Mapping[str, str]) -> httpx.Response:
         try:
             return call(self._reading, "GET", path, row=self._row, params=query)
+        except _NEVER_SENT as error:
+            raise TransientError(unreachable(self.name, error)) from error
         except httpx.RequestError as error:
             raise TransientError(f"{self.name} did not answer: {error!r}") from error
         except UncertainError as error:
@@ -208,12 +210,6 @@ def _refused_here(batch: Batch) -> list[Rejection]:
         if reason is not None:
             refused.append(Rejection(command_key=command.command_key, code="NOT_PROVISIONABLE", text=reason))
     return refused
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Return the system's certificate authorities, read once per process: there are many."""
-    return httpx.create_ssl_context()
 
 
 def _read(reader: Callable[[bytes], T], body: bytes, name: str) -> T:

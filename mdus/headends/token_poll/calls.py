@@ -12,9 +12,7 @@ no session to be had                                nothing was done        -> T
 
 from __future__ import annotations
 
-import ssl
 import threading
-from functools import cache
 from typing import Final, NamedTuple
 
 import httpx
@@ -23,6 +21,7 @@ from lxml import etree
 from mdus.contracts.envelope import ENVELOPE, SOAP, EnvelopeError, parse
 from mdus.contracts.printable import printable
 from mdus.headends._http import call
+from mdus.headends._trust import trust, unreachable
 from mdus.headends.token_poll.actions import Operation, Options
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
@@ -72,11 +71,11 @@ class Calls:
         self._password = row.password.get_secret_value() if row.password is not None else ""
         timeout = httpx.Timeout(row.timeout_seconds, connect=min(_CONNECT_SECONDS, row.timeout_seconds))
         address = (row.url or "").rstrip("/")
-        self._reading = httpx.Client(base_url=address, timeout=timeout, verify=_trust())
+        self._reading = httpx.Client(base_url=address, timeout=timeout, verify=trust(row))
         # A kept connection may be closed by the other side in the moment it is used again; the call would then be
         # uncertain for nothing. Requests are few: each gets a connection of its own.
         fresh = httpx.Limits(max_keepalive_connections=0)
-        self._acting = httpx.Client(base_url=address, timeout=timeout, verify=_trust(), limits=fresh)
+        self._acting = httpx.Client(base_url=address, timeout=timeout, verify=trust(row), limits=fresh)
         self._session: str | None = None
         self._logging_in = threading.Lock()
 
@@ -147,7 +146,7 @@ class Calls:
             path = self._options.path(operation)
             answer = call(client, "POST", path, row=self._row, content=content, headers=headers)
         except _NEVER_SENT as error:
-            raise TransientError(f"{self._name} cannot be reached: {error!r}") from error
+            raise TransientError(unreachable(self._name, error)) from error
         except httpx.RequestError as error:
             raise UncertainError(f"the call {name} to {self._name} broke off: {error!r}") from error
         return self._read(answer, name)
@@ -207,9 +206,3 @@ def _said_by(fault: etree._Element) -> tuple[str, str, bool]:
 def _shown(body: bytes) -> str:
     """Return the beginning of a body for people."""
     return printable(body[:200].decode("utf-8", "replace")) or "an empty body"
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Return the system's certificate authorities, read once per process: there are many."""
-    return httpx.create_ssl_context()

@@ -236,6 +236,14 @@ class TestACertificate:
         trusting = {"MDUS_CIS__URL": server.url, "MDUS_CIS__CA_FILE": str(certificate)}
         assert [one.note for one in saps(trusting)] == ["SAP (SAP) answers: HTTP 405"]
 
+    def test_for_another_host_is_told_with_the_host(self, answering: type[Answering], certificate: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server = answering(405, context=context)
+        elsewhere = {"MDUS_CIS__URL": f"https://127.0.0.1:{server.port}", "MDUS_CIS__CA_FILE": str(certificate)}
+        problem = only_problem(saps(elsewhere))
+        assert problem.mend == "correct the host in cis.url, or let its certificate name that host"
+
 
 class TestEveryHeadEnd:
     def tried(self, **urls: str) -> list[Tried]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import BaseModel
 
 from mdus.settings import HeadEnd, Problem, Section, Sender, Settings, SettingsError, data_folder, load_settings
@@ -24,6 +25,14 @@ def write(tmp_path: Path) -> Write:
         return {"MDUS_CONFIG": str(tmp_path)}
 
     return write_file
+
+
+@pytest.fixture
+def authorities(tmp_path: Path) -> Path:
+    """A file with a certificate authority."""
+    file = tmp_path / "authorities.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    return file
 
 
 def problems(environ: Mapping[str, str], **tables: type[BaseModel]) -> tuple[Problem, ...]:
@@ -102,16 +111,33 @@ class TestDefaults:
         for column in row.model_fields:
             assert f"#   {column} = " in text or f"#   {column}_file = " in text, f"{column} is missing"
 
-    def test_the_row_in_the_comment_of_a_file_is_valid(self, write: Write) -> None:
+    def test_the_row_in_the_comment_of_a_file_is_valid(self, write: Write, authorities: Path) -> None:
         for file in ("senders", "head_ends"):
             comment = (data_folder("config") / f"{file}.toml").read_text(encoding="utf-8").splitlines()
             row = "\n".join(line.removeprefix("#   ") for line in comment if line.startswith("#   "))
-            row = row.replace("password_file", "password")
+            row = row.replace("password_file", "password").replace("/etc/mdus/north_ca.pem", str(authorities))
             environ = write(f"{file}.toml", row)
             assert tomllib.loads(row)
         settings = load_settings(environ)
         assert [sender.name for sender in settings.senders] == ["prod"]
         assert [head_end.ams_ids for head_end in settings.head_ends] == [("AEML",)]
+
+
+class TestCertificateAuthorities:
+    @pytest.mark.parametrize(
+        "row", ["[cis]\n", '[[head_ends]]\nname = "north"\nkind = "rest"\n'], ids=["cis", "head_end"]
+    )
+    def test_are_in_a_file_in_pem(self, write: Write, tmp_path: Path, authorities: Path, row: str) -> None:
+        file = tmp_path / "ca.pem"
+        environ = write("any.toml", f'{row}ca_file = "{file}"\n')
+        with pytest.raises(SettingsError, match="ca_file"):
+            load_settings(environ)
+        file.write_text("not a certificate\n")
+        with pytest.raises(SettingsError, match="holds no certificate authorities in PEM"):
+            load_settings(environ)
+        file.write_bytes(authorities.read_bytes())
+        settings = load_settings(environ)
+        assert file in (settings.cis.ca_file, *(head_end.ca_file for head_end in settings.head_ends))
 
 
 class TestLayers:

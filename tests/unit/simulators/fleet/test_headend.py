@@ -240,7 +240,9 @@ class TestFaults:
                     await city.head_end.arm("meter_clock_drift", 1)
                     await city.submit("read_on_demand", [meter.serial])
                     await city.idle()
-                said = [body["results"][0]["readings"][0]["at"] for body in city.face.of("results")[-len(city.meters) :]]
+                said = [
+                    body["results"][0]["readings"][0]["at"] for body in city.face.of("results")[-len(city.meters) :]
+                ]
                 ahead = [(instant(at) - city.now).total_seconds() for at in said]
                 assert all(1 <= abs(seconds) <= 120 for seconds in ahead)
                 assert min(ahead) < 0 < max(ahead)
@@ -302,9 +304,7 @@ class TestFaults:
                 await city.submit("provision", [meter.serial], **own)
                 await city.idle()
                 at, register = meter.rolls_over_at, meter.registers[0]
-                before, after = (
-                    register.shown(meter.true(register, at + timedelta(hours=hours))) for hours in (-1, 1)
-                )
+                before, after = (register.shown(meter.true(register, at + timedelta(hours=hours))) for hours in (-1, 1))
                 assert (len(before.partition(".")[0]), before[: digits - 2]) == (digits, "9" * (digits - 2))
                 assert float(after) < 100
 
