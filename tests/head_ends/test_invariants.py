@@ -173,7 +173,7 @@ def played(city: City) -> Play:
     return play
 
 
-@pytest.mark.run_with(faults="all=1", concentrators="3")
+@pytest.mark.run_with(faults="all=1", concentrators="3", tls="{folder}/tls")
 @pytest.mark.timeout(600)
 class TestUnderEveryFault:
     def test_every_promise_is_kept(self, played: Play) -> None:
