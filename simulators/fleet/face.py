@@ -126,3 +126,8 @@ class Kind:
     add_options: Callable[[argparse.ArgumentParser], object] = _no_options
     port: int = 9100
     needs_password: bool = True
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether its protocol is HTTP."""
+        return getattr(self.face, "routes", None) is not Face.routes

@@ -37,9 +37,6 @@ FIRST_PROVISION = "first_provision"
 CONCENTRATOR = "concentrator"
 HANDSHAKE = "handshake"
 
-#: The fault that only a head end has which speaks TLS (--tls).
-ROLLOVER = "tls_certificate_rollover"
-
 MOST_TIMES = 3  # a fault fires 1 to this many times unless told otherwise
 
 _WORDS = {
@@ -365,13 +362,15 @@ SHARED: dict[str, Fault] = {
             description="A concentrator is away for ten minutes to six hours, then tells all it has in a burst.",
             kinds=(CONCENTRATOR,),
         ),
-        Fault(
-            name=ROLLOVER,
-            description="For a minute the certificate is of an authority the client does not know: no call is made.",
-            kinds=(HANDSHAKE,),
-        ),
     )
 }
+
+#: Whatever its kind, a head end has it that speaks TLS (--tls).
+ROLLOVER = Fault(
+    name="tls_certificate_rollover",
+    description="For a minute the certificate is of an authority the client does not know: no call is made.",
+    kinds=(HANDSHAKE,),
+)
 
 
 class UnknownFault(Exception):

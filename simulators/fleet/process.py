@@ -156,7 +156,7 @@ def arguments(kind: Kind) -> argparse.ArgumentParser:
         help="how often meters deliver interval values: as their model does, or all daily (default %(default)s)",
     )
     add("--max-outstanding", type=int, default=200_000, metavar="N", help="device orders until 503 (default 200000)")
-    if ROLLOVER in kind.faults:
+    if kind.speaks_http:
         add(
             "--tls",
             type=Path,
@@ -200,7 +200,7 @@ def behaviour(options: argparse.Namespace) -> Behaviour:
 def build(kind: Kind, options: argparse.Namespace) -> Starlette:
     """This will wire a head end from the command line; ValueError and the errors of its parts where that is wrong."""
     speaks_tls = getattr(options, "tls", None) is not None
-    table = {name: fault for name, fault in kind.faults.items() if speaks_tls or name != ROLLOVER}
+    table = {**kind.faults, ROLLOVER.name: ROLLOVER} if speaks_tls else kind.faults
     faults = FaultPlan(parse(options.faults, table), table=table, seed=options.seed)
     clock = Clock(options.clock)
     head_end = HeadEnd(
@@ -271,7 +271,7 @@ def main(kind: Kind, argv: list[str] | None = None) -> int:
     if options.list_faults:
         table = [
             {"name": fault.name, "description": fault.description, "process": fault.process}
-            for fault in kind.faults.values()
+            for fault in (*kind.faults.values(), *([ROLLOVER] if kind.speaks_http else []))
         ]
         print(json.dumps(table, indent=2))
         return 0

@@ -73,10 +73,10 @@ class Front:
     async def _context(self) -> ssl.SSLContext:
         """This will return what a new connection meets: for a minute after the fault fired, another certificate."""
         now = await self._head_end.clock.refresh()
-        hits = self._head_end.state.faults.hits.get(ROLLOVER, [])
+        hits = self._head_end.state.faults.hits.get(ROLLOVER.name, [])
         if hits and now < instant(hits[-1]["at"]) + _NOT_TRUSTED:
             return self._other
-        return self._other if await self._head_end.misfortune(HANDSHAKE) == ROLLOVER else self._usual
+        return self._other if await self._head_end.misfortune(HANDSHAKE) == ROLLOVER.name else self._usual
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)

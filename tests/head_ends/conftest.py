@@ -62,9 +62,7 @@ def city(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> I
         require_program(request.param.program, purpose=f"the head end {request.param}")
     given = (each for mark in request.node.iter_markers("run_with") for each in mark.kwargs.items())
     options = {
-        name: value.format(folder=tmp_path)
-        for name, value in given
-        if name != "tls" or "tls_certificate_rollover" in request.param.faults
+        name: value.format(folder=tmp_path) for name, value in given if name != "tls" or request.param.speaks_http
     }
     city = City(request.param, database_url, tmp_path, **options)
     yield city

@@ -27,6 +27,9 @@ CALLBACK = ("city-callback", "callback-secret")
 
 _PREFIX = "headend_"
 
+#: The fault of all that speak TLS.
+_OF_TLS = "tls_certificate_rollover"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -54,7 +57,12 @@ class Variant:
     def faults(self) -> frozenset[str]:
         """The faults its simulator can have."""
         table: dict[str, Any] = importlib.import_module(f"simulators.{_PREFIX}{self.kind}.faults").FAULTS
-        return frozenset(table)
+        return frozenset(table) | ({_OF_TLS} if self.speaks_http else frozenset())
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether it is called by HTTP, and may speak TLS."""
+        return bool(importlib.import_module(f"simulators.{_PREFIX}{self.kind}.__main__").KIND.speaks_http)
 
     def fetches(self, what: str) -> bool:
         """Tell whether MDUS can ask for `snapshots`, `intervals`, `events`, `meters`, or `find` a call it has lost."""

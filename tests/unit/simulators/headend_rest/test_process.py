@@ -26,7 +26,7 @@ class TestCommandLine:
     def test_lists_every_fault_with_a_sentence_and_its_process(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(KIND, ["--list-faults"]) == 0
         table = json.loads(capsys.readouterr().out)
-        assert [row["name"] for row in table] == list(FAULTS)
+        assert [row["name"] for row in table] == [*FAULTS, "tls_certificate_rollover"]
         assert all(row["description"].endswith(".") and row["process"] for row in table)
 
     @pytest.mark.parametrize(
