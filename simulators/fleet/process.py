@@ -240,7 +240,10 @@ def build(kind: Kind, options: argparse.Namespace) -> Starlette:
 
 
 def _front(head_end: HeadEnd, options: argparse.Namespace) -> "Front":
-    from simulators.fleet.tls import Front
+    try:
+        from simulators.fleet.tls import Front
+    except ImportError as error:
+        raise ValueError("--tls needs the package trustme, of the extra demo") from error
 
     return Front(head_end, folder=options.tls, port=options.tls_port)
 
