@@ -123,10 +123,11 @@ def take_in(
                     _take_reading(batch, each, reading, devices)
         else:
             ours.append(replace(each, events=result.intervals))
-            is_late = _take_result(batch, each, result, claimed, now=now)
+            at = _when(result, calls=correlations.get(claimed.id, {}), now=now)
+            is_late = _take_result(batch, each, result, claimed, at=at)
             if not is_late:
                 _note_answer(batch, result, claimed, correlations, now=now)
-            positions += _positions(batch, each, result, claimed.command, is_late=is_late, now=now)
+            positions += _positions(batch, each, result, claimed.command, is_late=is_late, at=at)
     _compare(uow, batch, positions, now=now)
     _take_ready(uow, batch)
     batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
@@ -251,9 +252,9 @@ def _mismatch(
     return None
 
 
-def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Claimed, *, now: datetime) -> bool:
+def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Claimed, *, at: datetime) -> bool:
     """Gather what one result changes; returns whether it came after its command had ended."""
-    command, at = claimed.command, _when(result, now=now)
+    command = claimed.command
     device = (command.sender_system, command.device_id)
     origin = ReadingOrigin.ON_DEMAND if command.kind is CommandKind.READ_ON_DEMAND else ReadingOrigin.SNAPSHOT
     batch.readings += [
@@ -329,12 +330,17 @@ def ending(claimed: Claimed, result: CommandResult) -> CommandStatus | None:
     return CommandStatus.UNCERTAIN if doubtful else CommandStatus.FAILED
 
 
-def _when(result: CommandResult, *, now: datetime) -> datetime:
-    """Return when a result says the meter acted; a meter whose clock is ahead cannot tell of the future.
+def _when(result: CommandResult, *, calls: Mapping[str, datetime], now: datetime) -> datetime:
+    """Return the instant of which a result is news: when the meter acted, but not before its call and not after now.
 
-    Its news would hold against all that comes later, and a position be trusted that has long changed.
+    A position that was read holds now, however long the breaker has stood in it, and a meter whose clock is behind has
+    acted all the same: either would be ignored as older than what it corrects. News of one whose clock is ahead would
+    hold against all that comes later. `calls` are those of its command, by their ids; what names none may answer any.
     """
-    return now if result.acted_at is None else min(result.acted_at, now)
+    if result.acted_at is None:
+        return now
+    left_at = calls.get((result.correlation or "").lower()) or min(calls.values(), default=result.acted_at)
+    return min(max(result.acted_at, left_at), now)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -348,7 +354,7 @@ class _Position:
 
 
 def _positions(
-    batch: _Batch, told: Told, result: CommandResult, command: Command, *, is_late: bool, now: datetime
+    batch: _Batch, told: Told, result: CommandResult, command: Command, *, is_late: bool, at: datetime
 ) -> list[_Position]:
     state = state_told(command, result)
     if command.control_key is None or state is None:
@@ -358,7 +364,7 @@ def _positions(
     return [
         _Position(
             delivery_id=told.delivery_id,
-            told=ToldPosition(command=command, state=state, succeeded=result.succeeded, at=_when(result, now=now)),
+            told=ToldPosition(command=command, state=state, succeeded=result.succeeded, at=at),
             is_late=is_late,
             agrees=is_late and result.succeeded and before == (CommandStatus.DONE, state),
         )

@@ -17,7 +17,7 @@ from mdus.domain.capability import Capability
 from mdus.domain.channel import Channel
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDevice, SwitchState
-from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
+from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl
 from mdus.domain.end_device_event import EndDeviceEvent, LateFailure
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import CommandResult, FieldAlarm, FieldEvent, FieldIntervals
@@ -358,6 +358,22 @@ class TestSwitching:
         assert city.settle(state) == [CommandStatus.DONE]
         assert city.stored(switch).acted_at == city.clock.now()
         assert city.stored(state).result_state is SwitchState.DISCONNECTED
+        assert city.simulated.breaker(device.serial_id) == "disconnected"
+        assert city.status(device).switch_state is SwitchState.DISCONNECTED
+
+    def test_believes_a_position_that_is_read_however_long_the_breaker_stood_in_it(self, city: City) -> None:
+        device = city.install(city.meter())
+        assert city.settle(city.switch_of(device)) == [CommandStatus.DONE]
+        (control,) = city.all(EndDeviceControl)
+        city.save(replace(control, status=ControlStatus.EXECUTED, processed_at=city.clock.now()))
+        city.clock.advance(hours=1)
+        city.simulated.script(device.serial_id, "switch", "lies")
+        assert city.settle(city.switch_of(device, category=ControlCategory.RECONNECT)) == [CommandStatus.DONE]
+        assert city.status(device).switch_state is SwitchState.CONNECTED
+        city.clock.advance(hours=1)
+
+        assert city.settle(city.order(device, CommandKind.SWITCH_STATE)) == [CommandStatus.DONE]
+
         assert city.simulated.breaker(device.serial_id) == "disconnected"
         assert city.status(device).switch_state is SwitchState.DISCONNECTED
 
