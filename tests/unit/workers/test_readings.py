@@ -681,6 +681,39 @@ class TestLateResults:
         status = field.status_of()
         assert (status.switch_state, status.switch_state_at) == (SwitchState.DISCONNECTED, field.clock.now())
 
+    def test_believes_a_meter_whose_clock_is_far_behind(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        field.with_breaker(True, switch_state=SwitchState.CONNECTED, switch_state_at=NOON - timedelta(days=1))
+        _, command = field.switch()
+        field.worker.turn()
+        behind = "1970-01-01T00:00:00Z"
+        correlation = scripted.submitted[0]["correlation_id"]
+        field.push("results", field.result(command, correlation=correlation, switched_at=behind, completed_at=behind))
+
+        field.readings.turn()
+
+        status = field.status_of()
+        assert (status.switch_state, status.switch_state_at) == (SwitchState.DISCONNECTED, NOON)
+
+    def test_does_not_take_an_old_position_told_late_for_a_new_one(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        field.device()
+        read = field.command(CommandKind.SWITCH_STATE)
+        field.worker.turn()
+        field.clock.advance(minutes=5)
+        moved_at = field.clock.now()
+        field.with_breaker(True, switch_state=SwitchState.DISCONNECTED, switch_state_at=moved_at)
+        field.clock.advance(minutes=5)
+        told = {"completed_at": (NOON + timedelta(minutes=1)).isoformat(), "switch_state": "connected"}
+        correlation = scripted.submitted[0]["correlation_id"]
+        field.push("results", field.result(read, correlation=correlation, **told))
+
+        field.readings.turn()
+
+        status = field.status_of()
+        assert (status.switch_state, status.switch_state_at) == (SwitchState.DISCONNECTED, moved_at)
+
     def test_makes_one_event_of_a_result_told_often(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         command, correlation = self._reported(field, scripted, success=False, status=ControlStatus.FAILED)
         for _ in range(2):
