@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from simulators.fleet.faults import ANY_KIND, SHARED, Answer, Fault, table
+from simulators.fleet.faults import SHARED, Answer, Fault, table
 
 #: Kinds whose results are called back; the others are answered at once, and have no callback to spoil.
 CALLED_BACK = ("read_on_demand", "switch", "switch_state", "ping", "limit_demand")
