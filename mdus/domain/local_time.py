@@ -1,17 +1,34 @@
-"""From the dates and times on SAP's wire, local to a named zone, to instants."""
+"""From dates and times on the wire, of SAP or of a head end, that are local to a named zone, to instants.
+
+When clocks are put back they show an hour twice (on Lord Howe half an hour). SAP's single times are then the first of
+the two: `instant`. Of the values of head ends a wrong hour would be a wrong value, so that they are told apart by the
+times around them, or not at all: `meanings` and `told_apart`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
+
+#: The instants at which clocks show a time, earlier ones first: one, two where they are put back, none where they skip.
+Meanings = tuple[datetime, ...]
 
 MIDNIGHT: Final = time(0)
 END_OF_DAY: Final = time.max  # how 24:00:00 is held: Python has no such time
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+_HOUR: Final = timedelta(hours=1)
+_NOTHING: Final = timedelta(0)
+_TICK: Final = timedelta.resolution
+
+#: How long after one common instant each meaning of a time is: so that lists can be read from both ends.
+_Spans = tuple[timedelta, ...]
 
 
 def instant(day: date, at: time, *, zone: str) -> datetime:
@@ -24,7 +41,7 @@ def instant(day: date, at: time, *, zone: str) -> datetime:
     try:
         if at == END_OF_DAY:
             day, at = day + timedelta(days=1), MIDNIGHT
-        return datetime.combine(day, at, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        return earliest(datetime.combine(day, at), zone=zone)
     except OverflowError:
         return _FIRST if day.year == 1 else _LAST
 
@@ -57,3 +74,123 @@ def hours_ahead(at: datetime, *, zone: str) -> Decimal:
     """Return what an IANA zone is ahead of UTC at an instant, in hours with two decimals."""
     offset = at.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
     return (Decimal(int(offset.total_seconds())) / 3600).quantize(Decimal("0.01"))
+
+
+def earliest(shown: datetime, *, zone: str) -> datetime:
+    """Return the first UTC instant that a local time may mean, of one that clocks skip as long after the change.
+
+    For times by which nothing is put in its place. Raises OverflowError beyond the calendar.
+    """
+    return shown.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+
+
+@lru_cache(maxsize=4096)
+def meanings(shown: datetime, *, zone: str) -> Meanings:
+    """Return the UTC instants at which clocks in an IANA zone show a time, earlier ones first.
+
+    There are two where clocks are put back, and none of a time they skip; but the first one skipped is the moment at
+    which they are put forward, since an interval may end there. Raises OverflowError beyond the calendar.
+    """
+    first, second = (shown.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first == second:
+        return (first,)
+    if first < second:
+        return first, second
+    just_before = (first - _TICK).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    return (first,) if just_before == shown - _TICK else ()
+
+
+# ---- times that are there twice --------------------------------------------------------------------------------------
+
+
+def told_apart(times: Sequence[Meanings], lengths: Sequence[timedelta] | None = None) -> list[datetime | None]:
+    """Return the instants of the times of a list, None of each that may be either of two and nothing says which.
+
+    Each has one or two meanings, and `lengths` says of each how long after it the next one is when none is missing
+    between (nothing where nobody knows); not told, it is the shortest distance in the list. The list may run backwards.
+    A time that is there twice is
+
+    - the one that follows the time before it, or is followed by the one after it, at just that length, from time to
+      time beginning with one that is there once;
+    - else the only one that is not before the end of the time before it, nor after the beginning of the one after it;
+    - where times follow each other at just that length through the whole hour up to the same time again: of the first
+      hour, and then of the second.
+
+    Where this says two things neither is believed: one hour of two is missing. Nor is anything of a list that cannot be
+    in order. A list that ends beside a gap of just the hour reads as if nothing was missing: nobody can see that.
+    """
+    known = [each[0] for each in times if len(each) == 1]
+    if len(known) == len(times):
+        return list(known)
+    spans = [tuple(each - _FIRST for each in meant) for meant in times]
+    if known[-1] < known[0] if len(set(known)) > 1 else len(times) > 2 and _rise(spans) < 0:
+        return told_apart(times[::-1], None if lengths is None else lengths[::-1])[::-1]
+    if lengths is None:
+        lengths = [_shortest_distance(times)] * len(times)
+    forwards = _followed(spans, lengths[:-1])
+    backwards = _followed([_mirrored(each) for each in spans[::-1]], lengths[-2::-1])[::-1]
+    may_be_ordered = _may_be_ordered(times)
+    found: list[datetime | None] = []
+    for meant, one, other in zip(times, forwards, map(_mirrored, backwards), strict=True):
+        common = [each for each in one if each in other]
+        if len(meant) == 1:
+            found.append(meant[0])
+        else:
+            found.append(_FIRST + common[0] if may_be_ordered and len(common) == 1 else None)
+    return found
+
+
+def _followed(times: Sequence[_Spans], distances: Sequence[timedelta]) -> list[_Spans]:
+    """Return what is left of the meanings of each time by the one before it."""
+    is_rising = _rise(times) > 0
+    left: list[_Spans] = []
+    for place, meant in enumerate(times):
+        if place and len(left[-1]) == 1 and len(meant) > 1:
+            before, distance = left[-1][0], distances[place - 1]
+            next_ = before + distance
+            if distance and next_ in meant:
+                meant = (next_,)
+            else:  # the same time may be told again
+                meant = tuple(each for each in meant if each >= next_ or each == before)
+        if len(meant) > 1 and is_rising and _fits_both_hours(times, distances, place):
+            meant = meant[:1]
+        left.append(meant)
+    return left
+
+
+def _fits_both_hours(times: Sequence[_Spans], distances: Sequence[timedelta], place: int) -> bool:
+    """Tell whether from a time of the first hour on others follow without a gap up to the same time of the second."""
+    at, second = times[place]
+    for distance, meant in zip(distances[place:], times[place + 1 :], strict=True):
+        at += distance
+        if not distance or at not in meant:
+            return False
+        if at >= second:
+            return True
+    return False
+
+
+def _rise(times: Sequence[_Spans]) -> int:
+    """Return how many times are later on the clock than the one before them, less those that are earlier."""
+    return sum((later[0] > earlier[0]) - (later[0] < earlier[0]) for earlier, later in pairwise(times))
+
+
+def _mirrored(meant: _Spans) -> _Spans:
+    return tuple(-each for each in meant[::-1])
+
+
+def _may_be_ordered(times: Sequence[Meanings]) -> bool:
+    """Tell whether the times may be such that none is before the one before it."""
+    at = _FIRST
+    for meant in times:
+        later = [each for each in meant if each >= at]
+        if not later:
+            return False
+        at = later[0]
+    return True
+
+
+def _shortest_distance(times: Sequence[Meanings]) -> timedelta:
+    """Return the shortest distance of neighbours, up to an hour, that does not depend on which hour is meant."""
+    gaps = [later[0] - earlier[0] for earlier, later in pairwise(times) if len(earlier) == len(later)]
+    return min((gap for gap in gaps if _NOTHING < gap <= _HOUR), default=_NOTHING)
