@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -92,8 +91,7 @@ class CimHeadEnd(SilentHeadEnd):
         self._payloads = PayloadWriter(self._names, self._options, channels)
         self._reasons = Reasons(self._options)
         self._reply_address = f"{row.callback_url.rstrip('/')}/cim" if row.callback_url is not None else None
-        zone = self._options.zone_of_local_times
-        self._zone = ZoneInfo(zone) if zone is not None else None
+        self._zone = self._options.zone_of_local_times
         self._transport = Transport(row, path=self._options.path, zone=self._zone)
         self._now = now
         self._lock = threading.Lock()
@@ -380,7 +378,7 @@ class CimHeadEnd(SilentHeadEnd):
         names = tuple(channel.reading_type for channel in known if channel is not None and channel.kind in SERVED)
         status = (elements.text(element, "status", "value") or "").lower()
         factor = _factor(element)
-        heard_at = self._instant(element, "status", "dateTime")
+        heard_at = elements.earliest(element, "status", "dateTime", zone=self._zone)
         return FieldMeter(
             serial_id=serial,
             device_id=device_of(element, self._options),
@@ -392,12 +390,6 @@ class CimHeadEnd(SilentHeadEnd):
             has_breaker=elements.child(element, "ConnectDisconnectFunction") is not None,
             factors=tuple((name, factor) for name in names if factor is not None),
         )
-
-    def _instant(self, element: etree._Element, *path: str) -> datetime | None:
-        try:
-            return elements.optional_instant(element, *path, zone=self._zone)
-        except ValueError:
-            return None  # of a meter nobody need know when it was heard
 
 
 def _words(errors: Sequence[ReplyError]) -> str:

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -72,7 +71,7 @@ class Decoder:
 
     def __init__(self, options: CimOptions, *, channels: ChannelMap, events: EventMap) -> None:
         self._options = options
-        self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
+        self._zone = options.zone_of_local_times
         self._readings = MeterReadingsReader(options, channels)
         self._events = EndDeviceEventsReader(options, events)
         self._reasons = Reasons(options)
@@ -223,7 +222,7 @@ class Decoder:
                         command_key=key if key is not None and is_key(key) else None,
                         succeeded_state=_POSITIONS.get(".".join(code[-3:])),
                         told_state=self._told_state(each),
-                        acted_at=elements.optional_instant(interval, "start", zone=self._zone),
+                        acted_at=elements.earliest(interval, "start", zone=self._zone),
                     )
 
     def _told_state(self, control: etree._Element) -> SwitchState | None:

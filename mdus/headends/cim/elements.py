@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
 from mdus.contracts.envelope import malformed, refuse_dtd
 from mdus.contracts.printable import printable
+from mdus.domain import local_time
+from mdus.domain.local_time import Meanings
 from mdus.headends.cim.names import local
 
 #: Years between which instants can be counted with, whatever their zone.
@@ -92,31 +93,58 @@ def number(told: str) -> Decimal:
     return value
 
 
-def instant(told: str, *, zone: ZoneInfo | None) -> datetime:
-    """Return an instant in UTC; one without an offset is local time of the zone, or refused where there is none.
+def instant(told: str, *, zone: str | None) -> datetime:
+    """Return an instant in UTC; one without an offset is local time of the zone, and must be there once."""
+    first, *others = instants(told, zone=zone)
+    if others:
+        raise ValueError(f"{told!r} is there twice in {zone}, and does not say which it is")
+    return first
 
-    Of a local time that is there twice it is the first.
+
+def instants(told: str, *, zone: str | None) -> Meanings:
+    """Return the instants that a time may mean, earlier ones first: two in the hour that is there twice.
+
+    One without an offset is local time of the zone, or refused where there is none.
     """
-    return instants(told, zone=zone)[0]
+    at = _shown(told)
+    if at.tzinfo is not None:
+        return (at.astimezone(UTC),)
+    if zone is None:
+        raise ValueError(f"{told!r} is an instant without zone")
+    found = local_time.meanings(at, zone=zone)
+    if not found:
+        raise ValueError(f"{told!r} is a time that no clock shows in {zone}")
+    return found
 
 
-def instants(told: str, *, zone: ZoneInfo | None) -> tuple[datetime, ...]:
-    """Return the instants that a time may mean, earlier ones first: two in the hour that is there twice."""
+def earliest(element: etree._Element | None, *path: str, zone: str | None) -> datetime | None:
+    """Return the first instant that a time at a path may mean, None where none is told or it cannot be read.
+
+    For times by which nothing is put in its place, of what must not be lost for their sake.
+    """
+    told = text(element, *path)
+    if told is None:
+        return None
+    try:
+        at = _shown(told)
+    except ValueError:
+        return None
+    if at.tzinfo is not None:
+        return at.astimezone(UTC)
+    return None if zone is None else local_time.earliest(at, zone=zone)
+
+
+def optional_instant(element: etree._Element | None, *path: str, zone: str | None) -> datetime | None:
+    """Return the instant at a path, None where none is told."""
+    told = text(element, *path)
+    return None if told is None else instant(told, zone=zone)
+
+
+def _shown(told: str) -> datetime:
     try:
         at = datetime.fromisoformat(told)
     except ValueError:
         raise ValueError(f"{told!r} is not an instant") from None
     if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
         raise ValueError(f"{told!r} is not an instant of a meter")
-    if at.tzinfo is not None:
-        return (at.astimezone(UTC),)
-    if zone is None:
-        raise ValueError(f"{told!r} is an instant without zone")
-    first, second = (at.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return (first, second) if first < second else (first,)  # in the hour that is skipped they are the other way round
-
-
-def optional_instant(element: etree._Element | None, *path: str, zone: ZoneInfo | None) -> datetime | None:
-    """Return the instant at a path, None where none is told."""
-    told = text(element, *path)
-    return None if told is None else instant(told, zone=zone)
+    return at

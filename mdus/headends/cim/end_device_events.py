@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -24,7 +23,7 @@ class EndDeviceEventsReader:
     def __init__(self, options: CimOptions, events: EventMap) -> None:
         self._options = options
         self._codes = events
-        self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
+        self._zone = options.zone_of_local_times
 
     def read(self, payload: etree._Element) -> Iterator[FieldEvent]:
         """Yield the events of a payload; one that cannot be read costs the others nothing."""

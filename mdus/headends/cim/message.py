@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -61,7 +60,7 @@ class Message:
         return self.verb == "reply" or self.result is not None
 
 
-def read(body: bytes, *, zone: ZoneInfo | None = None) -> Message:
+def read(body: bytes, *, zone: str | None = None) -> Message:
     """Read a message; raises ValueError for anything else."""
     envelope = elements.parse(body)
     if local(envelope) != "Envelope":
@@ -90,7 +89,7 @@ def failed(error: ReplyError) -> Message:
     )
 
 
-def _message(root: etree._Element, *, zone: ZoneInfo | None, is_fault: bool = False) -> Message:
+def _message(root: etree._Element, *, zone: str | None, is_fault: bool = False) -> Message:
     header, reply = elements.child(root, "Header"), elements.child(root, "Reply")
     if header is None and reply is None:
         raise ValueError(f"{local(root)} has neither Header nor Reply")
@@ -106,7 +105,7 @@ def _message(root: etree._Element, *, zone: ZoneInfo | None, is_fault: bool = Fa
         noun=noun,
         correlation=elements.text(header, "CorrelationID") or "",
         message_id=elements.text(header, "MessageID") or "",
-        at=_header_instant(header, zone=zone),
+        at=elements.earliest(header, "Timestamp", zone=zone),
         result=result.upper() if result is not None else None,
         errors=tuple(ReplyError.of(each) for each in elements.children(reply, "Error")) if reply is not None else (),
         ids=tuple(_texts(reply, "ID")),
@@ -115,20 +114,12 @@ def _message(root: etree._Element, *, zone: ZoneInfo | None, is_fault: bool = Fa
     )
 
 
-def _header_instant(header: etree._Element | None, *, zone: ZoneInfo | None) -> datetime | None:
-    """Return when a message says it was made: an instant that cannot be read is not told, the message is."""
-    try:
-        return elements.optional_instant(header, "Timestamp", zone=zone)
-    except ValueError:
-        return None
-
-
 def _texts(element: etree._Element | None, name: str) -> Iterator[str]:
     if element is not None:
         yield from (told for each in elements.children(element, name) if (told := elements.text(each)) is not None)
 
 
-def _fault(root: etree._Element, *, zone: ZoneInfo | None) -> Message:
+def _fault(root: etree._Element, *, zone: str | None) -> Message:
     """Read a SOAP fault: the FaultMessage in its detail, or one made of what the fault itself says."""
     detail = elements.child(root, "detail")
     if detail is None:

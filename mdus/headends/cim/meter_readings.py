@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -22,8 +21,9 @@ from mdus.domain.channel_map import ChannelKind, ChannelMap, Mapped
 from mdus.domain.channel_name import Mrid
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import FieldIntervals, FieldReading, Unmapped, UnreadableLine
+from mdus.domain.local_time import Meanings, told_apart
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
-from mdus.headends.cim import doubled_hour, elements
+from mdus.headends.cim import elements
 from mdus.headends.cim.names import local
 from mdus.headends.cim.naming import serial_of
 from mdus.headends.cim.options import CimOptions
@@ -35,6 +35,8 @@ _NO_VALUE: Final = frozenset({"", "NaN"})
 
 #: Minutes of intervals of which nothing says how long they are.
 _USUAL_MINUTES: Final = 60
+
+_A_DAY: Final = 1440
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,8 +70,8 @@ class _Value:
     text: str
     codes: tuple[str, ...]
     line: int
-    means: doubled_hour.Choice  # the instants that `at` may be: several in an hour that is there twice
-    starts: doubled_hour.Choice  # and of `start_at`
+    means: Meanings  # the instants that `at` may be: several in an hour that is there twice
+    starts: Meanings  # and of `start_at`
 
     @property
     def quality(self) -> str | None:
@@ -87,7 +89,7 @@ class MeterReadingsReader:
     def __init__(self, options: CimOptions, channels: ChannelMap) -> None:
         self._options = options
         self._channels = channels
-        self._zone = ZoneInfo(options.zone_of_local_times) if options.zone_of_local_times is not None else None
+        self._zone = options.zone_of_local_times
 
     def read(self, payload: etree._Element) -> tuple[list[MeterTold], list[UnreadableLine]]:
         """Return what a MeterReadings tells, by meter in the order they come, and what in it cannot be read."""
@@ -132,7 +134,7 @@ class MeterReadingsReader:
                 except ValueError as error:
                     mistakes.append(_mistake(each, str(error)))
             if any(len(value.means) > 1 or len(value.starts) > 1 for value in values):
-                values = list(_told_apart(values, mistakes))
+                values = list(self._told_apart(values, mistakes))
             yield from self._channelled(values, mistakes)
 
     def _channelled(
@@ -182,8 +184,34 @@ class MeterReadingsReader:
             starts=starts,
         )
 
-    def _instants(self, told: str | None) -> doubled_hour.Choice:
+    def _instants(self, told: str | None) -> Meanings:
         return () if told is None else elements.instants(told.strip(), zone=self._zone)
+
+    def _told_apart(self, values: Sequence[_Value], mistakes: list[UnreadableLine]) -> Iterator[_Value]:
+        """Yield values with the instants that their order says; one that may be of either hour is a mistake."""
+        by_mrid: dict[str, list[_Value]] = {}
+        for value in values:
+            by_mrid.setdefault(value.mrid, []).append(value)
+        for mrid, some in by_mrid.items():
+            lengths = self._lengths(mrid, some)
+            for value, at in zip(some, told_apart([value.means for value in some], lengths), strict=True):
+                if at is None:
+                    reason = f"a local time that is there twice: {' or '.join(map(str, value.means))}"
+                    mistakes.append(UnreadableLine(line=value.line, reason=reason))
+                    continue
+                # A period that begins in such an hour is the shortest one with this end.
+                start = max((each for each in value.starts if each < at), default=value.start_at)
+                yield replace(value, at=at, start_at=at if value.starts == value.means else start)
+
+    def _lengths(self, mrid: str, values: Sequence[_Value]) -> list[timedelta] | None:
+        """Return how long the intervals of a ReadingType are, None where it does not say."""
+        try:
+            channel = self._channels.find(Mrid(mrid), at=values[0].at)
+        except ValueError:
+            return None  # told with each value
+        if channel is None or not channel.minutes or channel.minutes % _A_DAY == 0:
+            return None
+        return [timedelta(minutes=channel.minutes)] * len(values)
 
     def _is_relay(self, mrid: str) -> bool:
         return bool(mrid) and mrid == self._options.relay_reading_type
@@ -193,22 +221,6 @@ class MeterReadingsReader:
         told.switch_state = self._options.position(value.text)
         if told.switch_state is None:
             told.unmapped.append(_unmapped(told, value))
-
-
-def _told_apart(values: Sequence[_Value], mistakes: list[UnreadableLine]) -> Iterator[_Value]:
-    """Yield values with the instants that their order says; one that may be of either hour is a mistake."""
-    by_mrid: dict[str, list[_Value]] = {}
-    for value in values:
-        by_mrid.setdefault(value.mrid, []).append(value)
-    for some in by_mrid.values():
-        for value, at in zip(some, doubled_hour.resolved([value.means for value in some]), strict=True):
-            if at is None:
-                reason = f"a local time that is there twice: {' or '.join(map(str, value.means))}"
-                mistakes.append(UnreadableLine(line=value.line, reason=reason))
-                continue
-            # A period that begins in such an hour is the shortest one with this end.
-            start = max((each for each in value.starts if each < at), default=value.start_at)
-            yield replace(value, at=at, start_at=at if value.starts == value.means else start)
 
 
 def _take_reading(told: MeterTold, value: _Value, channel: Mapped | None) -> None:

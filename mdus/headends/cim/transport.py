@@ -12,7 +12,6 @@ not connected, 401, 403, 404, 405, 408, 429, 503   nothing was done            -
 from __future__ import annotations
 
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -49,7 +48,7 @@ class Answered:
 class Transport:
     """Posts messages to one head end; may be used by several threads at once."""
 
-    def __init__(self, row: Row, *, path: str, zone: ZoneInfo | None) -> None:
+    def __init__(self, row: Row, *, path: str, zone: str | None) -> None:
         self._name = row.name
         self._row = row
         self._url = f"{(row.url or '').rstrip('/')}{path}"

@@ -47,7 +47,7 @@ from mdus.domain.channel_map import ChannelKind, Mapped
 from mdus.domain.channel_name import CmepName
 from mdus.domain.head_end import FieldEvent, FieldReading, Unmapped, UnreadableLine
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
-from mdus.headends.file_drop.cmep_tables import INTERVALS, CmepTables
+from mdus.headends.file_drop.cmep_tables import INTERVALS, THERE_TWICE, CmepTables
 from mdus.headends.file_drop.numbers import MOST_DIGITS, number
 from mdus.headends.file_drop.rows import BYTE_ORDER_MARK, split
 from mdus.headends.file_drop.runs import EPOCH, Run, blocks, runs
@@ -93,17 +93,19 @@ class _Flags(NamedTuple):
 class _Times(NamedTuple):
     """When the values of a record were: as runs of intervals, or as instants at which a register was read.
 
-    `ends` are the minutes they were told with.
+    `ends` are the minutes they were told with, `unclear` the places of those that may be either of two instants: their
+    values are in none of the others.
     """
 
     minutes: int
     runs: Sequence[Run]
     instants: Sequence[datetime]
     ends: Sequence[int]
+    unclear: frozenset[int]
 
 
 class _Record(NamedTuple):
-    """A record of MEPMD01 whose values are still texts."""
+    """A record of MEPMD01 whose values are still texts; `places` are theirs among the triplets."""
 
     line: int
     serial_id: str
@@ -111,6 +113,7 @@ class _Record(NamedTuple):
     flags: _Flags
     times: _Times
     texts: Sequence[bytes]
+    places: Sequence[int]
 
     def at(self, place: int) -> datetime:
         """Return the time a value was told with."""
@@ -141,7 +144,10 @@ def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
                 if not fields:
                     continue
             if fields[0] == INTERVALS:
-                waiting.append(_record(line, fields, tables, known))
+                record = _record(line, fields, tables, known)
+                waiting.append(record)
+                for place in sorted(record.times.unclear):
+                    yield UnreadableLine(line=line, reason=f"value {place + 1}: {THERE_TWICE}")
             else:
                 yield from _times_of_use(fields, tables)
         except ValueError as error:
@@ -172,14 +178,13 @@ def _record(line: int, fields: list[bytes], tables: CmepTables, known: _Known) -
     kind = known.kinds.get(named)
     if kind is None:
         kind = known.kinds[named] = _kind(named, tables)
-    return _Record(
-        line,
-        _serial(fields, tables),
-        kind,
-        _flags(fields[first + 1 : end : 3], tables, known),
-        _times(fields[first:end:3], kind, tables, known),
-        fields[first + 2 : end : 3],
-    )
+    times = _times(fields[first:end:3], kind, tables, known)
+    flags, texts = fields[first + 1 : end : 3], fields[first + 2 : end : 3]
+    places: Sequence[int] = range(count)
+    if times.unclear:
+        places = [place for place in places if place not in times.unclear]
+        flags, texts = ([some[place] for place in places] for some in (flags, texts))
+    return _Record(line, _serial(fields, tables), kind, _flags(flags, tables, known), times, texts, places)
 
 
 def _count(fields: Sequence[bytes], first: int) -> int:
@@ -210,7 +215,7 @@ def _serial(fields: Sequence[bytes], tables: CmepTables) -> str:
 def _kind(named: Sequence[bytes], tables: CmepTables) -> _Kind:
     purpose, commodity, unit, multiplier, interval = (each.decode("utf-8", "replace") for each in named[:5])
     minutes = _interval(interval)
-    (at,) = tables.instants([_minute(named[5], "value 1")], 0) if named[5] else (None,)
+    at = tables.earliest(_minute(named[5], "value 1")) if named[5] else None
     name = _name(purpose, commodity, unit, is_irregular=not minutes)
     channel = tables.channels.find(name, at=None if at is None else EPOCH + at * _MINUTE)
     return _Kind(name, channel, _factor(_multiplier(multiplier, 12), channel), minutes)
@@ -282,14 +287,18 @@ def _read_times(times: Sequence[bytes], kind: _Kind, tables: CmepTables) -> _Tim
         if not text and not (told and kind.minutes):
             raise ValueError(f"value {place}: a time is expected where neither a time nor an interval is before it")
         told.append(_minute(text, f"value {place}") if text else None)
-    ends = tables.instants(told, kind.minutes)
-    if max(ends, default=0) > _LATEST:
+    found = tables.instants(told, kind.minutes)
+    ends = [end for end in found if end is not None]
+    unclear = frozenset(place for place, end in enumerate(found) if end is None)
+    if not ends:
+        raise ValueError(THERE_TWICE)
+    if max(ends) > _LATEST:
         raise ValueError("times within the calendar are expected")
     if not kind.is_interval:
-        return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends), ends)
+        return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends), ends, unclear)
     minutes = kind.minutes or _apart(ends)
     _check_apart(ends, minutes)
-    return _Times(minutes, runs([end - minutes for end in ends], minutes), (), ends)
+    return _Times(minutes, runs([end - minutes for end in ends], minutes), (), ends, unclear)
 
 
 def _minute(text: bytes, where: str) -> int:
@@ -382,10 +391,10 @@ def _one_by_one(record: _Record) -> tuple[Quantities, list[UnreadableLine]]:
     """Return the values of a record in which not all are plain numbers, and which of them are none at all."""
     values: list[Decimal | None] = []
     mistakes = []
-    for place, text in enumerate(record.texts, start=1):
+    for place, text in zip(record.places, record.texts, strict=True):
         value = number(text.decode("utf-8", "replace")) if text else None
         if text and value is None:
-            reason = f"value {place}: a number is expected, found {_shown(text)}"
+            reason = f"value {place + 1}: a number is expected, found {_shown(text)}"
             mistakes.append(UnreadableLine(line=record.line, reason=reason))
         values.append(value)
     return Quantities.of(values), mistakes
@@ -397,7 +406,7 @@ def _times_of_use(fields: list[bytes], tables: CmepTables) -> Iterator[FieldEven
     count, serial_id = _count(fields, first), _serial(fields, tables)
     purpose, commodity, unit = (each.decode("utf-8", "replace") for each in fields[8:11])
     multiplier = _multiplier(fields[12].decode("utf-8", "replace"), 13)
-    (end,) = tables.instants([_minute(fields[14], "field 15")], 0)
+    end = tables.day_bound(_minute(fields[14], "field 15"), "field 15")
     at = EPOCH + end * _MINUTE
     for place in range(count):
         label, flag, text = (
@@ -431,7 +440,7 @@ def _times_of_use(fields: list[bytes], tables: CmepTables) -> Iterator[FieldEven
 def _day(
     begin: bytes, end: int, value: Decimal, quality: str, *, serial_id: str, channel: Mapped, tables: CmepTables
 ) -> Iterator[FieldEvent]:
-    (start,) = tables.instants([_minute(begin, "field 14")], 0)
+    start = tables.day_bound(_minute(begin, "field 14"), "field 14")
     if end - start not in _DAYS:
         raise ValueError(f"fields 14 and 15: a day is expected, found {end - start} minutes")
     yield from blocks(

@@ -15,6 +15,8 @@ from mdus.settings import Settings
 INTERVALS: Final = b"MEPMD01"
 TIMES_OF_USE: Final = b"MEPMD02"
 
+THERE_TWICE: Final = "a time is expected that is there once, or beside others that say which hour is meant"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CmepTables:
@@ -66,11 +68,27 @@ class CmepTables:
             raise ValueError(f"MEPMD01 or MEPMD02 is expected, found {found!r}")
         return [] if row.read_as == "nothing" else row.arranged(fields)
 
-    def instants(self, told: Sequence[int | None], step: int) -> list[int]:
-        """Return the times of a record in UTC; None is so many minutes after the one before it."""
+    def instants(self, told: Sequence[int | None], step: int) -> list[int | None]:
+        """Return the times of a record in UTC, None of one that may be either of two.
+
+        A time that is not told is `step` minutes after the one before it.
+        """
         if self.clock is not None:
             return self.clock.instants(told, step)
-        found: list[int] = []
+        found: list[int | None] = []
+        at = 0
         for each in told:
-            found.append(found[-1] + step if each is None else each)
+            at = at + step if each is None else each
+            found.append(at)
         return found
+
+    def earliest(self, told: int) -> int:
+        """Return the first instant that a time may mean, by which no value is put in its place."""
+        return told if self.clock is None else self.clock.earliest(told)
+
+    def day_bound(self, told: int, where: str) -> int:
+        """Return the instant at which a day begins or ends. Raises ValueError where it may be either of two."""
+        at = told if self.clock is None else self.clock.day_bound(told)
+        if at is None:
+            raise ValueError(f"{where}: {THERE_TWICE}")
+        return at

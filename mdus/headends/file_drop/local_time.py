@@ -1,61 +1,70 @@
 """Times of a feed that writes local time instead of UTC, in minutes since 1970, into UTC.
 
-An hour that is there twice, when summer time ends, is told apart by the order within a record: a time is the first one
-later than the time before it; and where the one after it follows at the record's interval, it is the one that this
-agrees with. So a record with nothing but one time of such an hour is of the first. An hour that is not there is a
-mistake, but for its beginning, which is the end of the interval before it.
+Which hour is meant where clocks show one twice is told by the times of a record, see `mdus.domain.local_time`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
 
+from mdus.domain import local_time
+from mdus.domain.local_time import Meanings
 from mdus.headends.file_drop.runs import EPOCH
 
-_MINUTE = timedelta(minutes=1)
+_MINUTE: Final = timedelta(minutes=1)
+_A_DAY: Final = 1440
 
 
 class LocalTime:
     """The clock on the wall of one zone."""
 
     def __init__(self, zone: str) -> None:
-        self._zone = ZoneInfo(zone)
+        self._zone = zone
 
-    def instants(self, told: Sequence[int | None], step: int) -> list[int]:
-        """Return the instants of the times of a record; None is so many minutes after the one before it.
+    def instants(self, told: Sequence[int | None], step: int) -> list[int | None]:
+        """Return the instants of the times of a record, None of one that may be either of two.
 
-        Raises ValueError for a time that is on no clock there.
+        A time not told is `step` minutes after the one before it. Raises ValueError for one that no clock shows.
         """
-        choices = [None if wall is None else self._choices(wall) for wall in told]
-        found: list[int] = []
-        for choice in choices:
-            before = found[-1] if found else None
-            if choice is not None:
-                found.append(next((each for each in choice if before is None or each > before), choice[-1]))
-            elif before is not None:
-                found.append(before + step)
-        for place in range(len(found) - 2, -1, -1):
-            agreeing = found[place + 1] - step
-            if step and agreeing in (choices[place] or ()):
-                found[place] = agreeing
+        walls = [(place, wall) for place, wall in enumerate(told) if wall is not None]
+        counts = [later - earlier for earlier, later in pairwise([*(place for place, _ in walls), len(told)])]
+        # A day is no length: they last 23 to 25 hours.
+        are_days = step > 0 and step % _A_DAY == 0
+        times = [self._day_bound(wall) if are_days else self._meanings(wall) for _, wall in walls]
+        lengths = None if are_days or not step else [count * step * _MINUTE for count in counts]
+        found: list[int | None] = []
+        for at, count in zip(local_time.told_apart(times, lengths), counts, strict=True):
+            begin = None if at is None else _minutes(at)
+            found += [None if begin is None else begin + step * place for place in range(count)]
         return found
 
-    def _choices(self, wall: int) -> list[int]:
-        """Return the instants at which the clock shows a time, earlier ones first."""
-        shown = (EPOCH + wall * _MINUTE).replace(tzinfo=None)
-        found = sorted({self._instant(shown, fold) for fold in (0, 1)})
-        there = [each for each in found if self._shown(each) == shown]
-        before = self._instant(shown, 0)
-        if not there and self._shown(before - 1) == shown - _MINUTE:
-            there = [before]  # the clock is put forward at this very moment
-        if not there:
-            raise ValueError(f"a time on the clocks of {self._zone.key} is expected, found {shown:%Y-%m-%d %H:%M}")
-        return there
+    def earliest(self, told: int) -> int:
+        """Return the first instant that a time may mean."""
+        return _minutes(local_time.earliest(_shown(told), zone=self._zone))
 
-    def _instant(self, shown: datetime, fold: int) -> int:
-        return (shown.replace(tzinfo=self._zone, fold=fold).astimezone(UTC) - EPOCH) // _MINUTE
+    def day_bound(self, told: int) -> int | None:
+        """Return the instant at which a day begins or ends, None of one that may be either of two."""
+        (at,) = local_time.told_apart([self._day_bound(told)])
+        return None if at is None else _minutes(at)
 
-    def _shown(self, instant: int) -> datetime:
-        return (EPOCH + instant * _MINUTE).astimezone(self._zone).replace(tzinfo=None)
+    def _day_bound(self, wall: int) -> Meanings:
+        # Some zones have midnight twice: a day begins at the first, which is where the one before it ends.
+        found = self._meanings(wall)
+        return found if wall % _A_DAY else found[:1]
+
+    def _meanings(self, wall: int) -> Meanings:
+        found = local_time.meanings(_shown(wall), zone=self._zone)
+        if not found:
+            raise ValueError(f"a time on the clocks of {self._zone} is expected, found {_shown(wall):%Y-%m-%d %H:%M}")
+        return found
+
+
+def _shown(wall: int) -> datetime:
+    return (EPOCH + wall * _MINUTE).replace(tzinfo=None)
+
+
+def _minutes(at: datetime) -> int:
+    return (at - EPOCH) // _MINUTE

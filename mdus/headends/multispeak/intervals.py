@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import Final
 
 from lxml import etree
 
 from mdus.domain.channel_name import MultiSpeakName
 from mdus.domain.head_end import FieldIntervals, Unmapped, UnreadableLine
+from mdus.domain.local_time import Meanings, told_apart
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
 from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.mapping import Tables
@@ -24,6 +24,8 @@ from mdus.headends.multispeak.readings import serial_of, service_of
 
 _MINUTE: Final = timedelta(minutes=1)
 _NOTHING: Final = timedelta(0)
+_A_DAY: Final = 1440
+_LONGEST: Final = 366 * _A_DAY
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -61,14 +63,10 @@ class IntervalsReader:
                 except ValueError as error:
                     yield UnreadableLine(line=soap.line(block), reason=f"block: {error}")
 
-    def _starts(self, blocks: Sequence[etree._Element], data: etree._Element | None) -> list[tuple[datetime, ...]]:
-        """Return the instants at which blocks may begin; of a local time that is there twice their order says which.
-
-        It is the one at the end of the block before it, or the only one not before that; else the one that ends where
-        the block after it begins.
-        """
-        starts = [self._choices(block) for block in blocks]
-        if all(len(choices) < 2 for choices in starts):
+    def _starts(self, blocks: Sequence[etree._Element], data: etree._Element | None) -> list[Meanings]:
+        """Return the instants at which blocks may begin: of a time that is there twice those around it say which."""
+        starts = [self._meanings(block) for block in blocks]
+        if all(len(meant) < 2 for meant in starts):
             return starts
         series: dict[tuple[str | None, ...], list[int]] = {}
         for place, block in enumerate(blocks):
@@ -76,38 +74,33 @@ class IntervalsReader:
             series.setdefault((serial_of(block), soap.text(block, "profileID"), *indices), []).append(place)
         lengths = [self._duration(block, data) for block in blocks]
         for places in series.values():
-            for before, place in pairwise(places):
-                if len(starts[before]) == 1 and len(starts[place]) > 1:
-                    apart = {each: each - starts[before][0] - lengths[before] for each in starts[place]}
-                    later = tuple(each for each, gap in apart.items() if gap >= _NOTHING)
-                    next_to = tuple(each for each, gap in apart.items() if gap == _NOTHING)
-                    starts[place] = next_to or (later if len(later) == 1 else starts[place])
-            for after, place in pairwise(reversed(places)):
-                if len(starts[after]) == 1 and len(starts[place]) > 1:
-                    agreeing = tuple(each for each in starts[place] if starts[after][0] - each == lengths[place])
-                    starts[place] = agreeing or starts[place]
+            known = [place for place in places if starts[place]]
+            found = told_apart([starts[place] for place in known], [lengths[place] for place in known])
+            for place, at in zip(known, found, strict=True):
+                starts[place] = starts[place] if at is None else (at,)
         return starts
 
-    def _choices(self, block: etree._Element) -> tuple[datetime, ...]:
+    def _meanings(self, block: etree._Element) -> Meanings:
         try:
             return soap.instants(soap.text(block, "intervalStart") or "", "intervalStart", zone=self._zone)
         except ValueError:
             return ()  # told when the block is read
 
     def _duration(self, block: etree._Element, data: etree._Element | None) -> timedelta:
-        """Return how long the intervals of a block last together, nothing where it cannot be read."""
+        """Return how long the intervals of a block last together, nothing where it cannot be read or they are days.
+
+        Days are not all as long as each other.
+        """
         try:
             minutes = self._profile(data, soap.text(block, "profileID")).minutes
         except ValueError:
             return _NOTHING
         between = _delimiter(data, "intervalDelimiter", ",")
         counts = [(soap.text(channel, "d") or "").count(between) + 1 for channel in soap.everywhere(block, "ch")]
-        try:
-            return minutes * max(counts, default=0) * _MINUTE
-        except OverflowError:
-            return _NOTHING
+        length = minutes * max(counts, default=0)
+        return _NOTHING if minutes % _A_DAY == 0 or length > _LONGEST else length * _MINUTE
 
-    def _block(self, block: etree._Element, data: etree._Element | None, starts: tuple[datetime, ...]) -> MeterBlock:
+    def _block(self, block: etree._Element, data: etree._Element | None, starts: Meanings) -> MeterBlock:
         serial = serial_of(block)
         if serial is None:
             raise ValueError("it names no meter")

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
-from zoneinfo import ZoneInfo
 
 from lxml import etree
 
 from mdus.contracts.envelope import SOAP, SOAP_1_2, malformed, refuse_dtd
 from mdus.contracts.printable import printable
+from mdus.domain import local_time
+from mdus.domain.local_time import Meanings
 
 NAMESPACES: Final[Mapping[str, str]] = {
     "3.0": "http://www.multispeak.org/Version_3.0",
@@ -207,7 +208,7 @@ def attribute(element: etree._Element | None, name: str) -> str | None:
 
 
 def instant(value: str, where: str, *, zone: str) -> datetime:
-    """Return the instant that a dateTime says; one without a zone is local in `zone`, and must be there once."""
+    """Return the instant that a dateTime says; one without an offset is local in `zone`, and must be there once."""
     first, *others = instants(value, where, zone=zone)
     if others:
         raise ValueError(f"{where} is {value!r}, which is there twice in {zone}, and does not say which it is")
@@ -215,22 +216,27 @@ def instant(value: str, where: str, *, zone: str) -> datetime:
 
 
 def earliest(value: str, where: str, *, zone: str) -> datetime:
-    """Return the instant that a dateTime says, the first one of a local time that is there twice."""
-    return instants(value, where, zone=zone)[0]
+    """Return the first instant that a dateTime may mean, whatever the clocks do there.
+
+    For what must not be lost for the sake of its time.
+    """
+    try:
+        at = datetime.fromisoformat(value)
+        return local_time.earliest(at, zone=zone) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{where} is {value!r}, not an instant") from None
 
 
-def instants(value: str, where: str, *, zone: str) -> tuple[datetime, ...]:
+def instants(value: str, where: str, *, zone: str) -> Meanings:
     """Return the instants that a dateTime may mean, earlier ones first: two when summer time ends, else one."""
     try:
         at = datetime.fromisoformat(value)
-        if at.tzinfo is not None:
-            return (at.astimezone(UTC),)
-        local_zone = ZoneInfo(zone)
-        first, second = (at.replace(tzinfo=local_zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-        is_twice = first < second  # an hour that is not there has them the other way round
+        found = local_time.meanings(at, zone=zone) if at.tzinfo is None else (at.astimezone(UTC),)
     except (ValueError, OverflowError):
         raise ValueError(f"{where} is {value!r}, not an instant") from None
-    return (first, second) if is_twice else (first,)
+    if not found:
+        raise ValueError(f"{where} is {value!r}, which no clock shows in {zone}")
+    return found
 
 
 def decimal(value: str, where: str) -> Decimal:

@@ -118,6 +118,21 @@ class TestReplies:
         assert (result.command_key, result.serial_id, result.succeeded) == (COMMAND_KEY, SERIAL, True)
         assert (result.switch_state, result.acted_at) == (SwitchState.DISCONNECTED, AT)
 
+    @pytest.mark.parametrize(
+        ("acted_at", "at"),
+        [
+            pytest.param("2026-10-25T02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC), id="there twice"),
+            pytest.param("2026-03-29T02:30:00", datetime(2026, 3, 29, 1, 30, tzinfo=UTC), id="skipped"),
+            pytest.param("yesterday", datetime(2026, 3, 29, 1, 0, 9, tzinfo=UTC), id="no time, but that of the reply"),
+        ],
+    )
+    def test_of_controls_are_not_lost_for_their_time(self, acted_at: str, at: datetime) -> None:
+        body = reply("EndDeviceControls", control(acted_at=acted_at))
+
+        (result,) = decode(body, zone_of_local_times="Europe/Berlin")
+
+        assert (result.succeeded, result.switch_state, result.acted_at) == (True, SwitchState.DISCONNECTED, at)
+
     def test_that_name_a_control_fail_it(self) -> None:
         body = reply(
             "EndDeviceControls", control(), result="FAILED", errors=[error("5.3", mrid=COMMAND_KEY, reason="timeout")]

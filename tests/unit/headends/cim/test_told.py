@@ -391,6 +391,29 @@ class TestDoubledHour:
         assert len(mistakes) == open_ones
         assert "a local time that is there twice" in mistakes[0].reason
 
+    def test_is_told_apart_by_the_length_of_its_channel(self) -> None:
+        (told,) = self.told("01:45", "02:00")
+
+        assert (told.start_at, len(told.values)) == (datetime(2025, 10, 25, 23, 30, tzinfo=UTC), 2)
+        assert {type(each) for each in self.told("01:30", "02:00")} == {UnreadableLine, FieldIntervals}
+
+    def test_of_a_lone_event_is_a_mistake(self) -> None:
+        body = created("EndDeviceEvents", event("3.31.0.68").replace("2026-03-29T01:12:44Z", "2025-10-26T02:30:00"))
+
+        (mistake,) = decode(body, zone_of_local_times=self.ZONE)
+
+        assert isinstance(mistake, UnreadableLine)
+        assert "is there twice in Europe/Berlin" in mistake.reason
+
+    @pytest.mark.parametrize(("at", "is_shown"), [("02:00:00", True), ("02:30:00", False)])
+    def test_has_a_skipped_one_beside_it_that_no_clock_shows(self, at: str, is_shown: bool) -> None:
+        body = created("MeterReadings", meter_reading(reading(at=f"2026-03-29T{at}")))
+
+        (told,) = decode(body, zone_of_local_times=self.ZONE)
+
+        assert isinstance(told, FieldReading) is is_shown
+        assert is_shown or "no clock shows in Europe/Berlin" in told.reason
+
     def test_of_a_lone_reading_is_a_mistake(self) -> None:
         body = created("MeterReadings", meter_reading(reading(at="2025-10-26T02:30:00")))
 

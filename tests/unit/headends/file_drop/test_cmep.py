@@ -239,6 +239,22 @@ class TestFeeds:
         assert wrong == []
         assert [(each.start_at, len(each.values)) for each in found] == [(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), 6)]
 
+    def test_in_local_time_lack_the_values_of_which_hour_nobody_knows(self) -> None:
+        ends = [f"20261025{each}" for each in ("0145", "0200", "0230", "0300", "0315")]
+        record = mepmd01(["1", "2", "x", "4", "y"], ends=ends, flags=["R", "E", "A", "R", "E"])
+        found, wrong = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(record))
+        (block,) = found
+        assert block.start_at == datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+        assert list(block.values) == [1, 2, *[None] * 7, 4, None]
+        assert list(block.qualities) == [None, "2.8.0", *[None] * 9]
+        assert [(line, reason[:7]) for line, reason in wrong] == [(1, "value 3"), (1, "value 5")]
+        assert "there once" in wrong[0][1]
+
+    def test_in_local_time_lack_a_record_of_which_hour_nobody_knows(self) -> None:
+        body = file(mepmd01(["1"] * 4, ends=["202610250215", "", "", ""]), mepmd01(["1"], ends=["202610250315"]))
+        found, wrong = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", body)
+        assert ([each.start_at.hour for each in found], [line for line, _ in wrong]) == ([2], [1])
+
     def test_in_local_time_name_an_hour_that_is_not_there(self) -> None:
         found, ((line, reason),) = told(
             decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(mepmd01(["1"], ends=["202603290230"]))
@@ -250,6 +266,18 @@ class TestFeeds:
         record = mepmd02([("TOTAL", "", "24")], unit="KWH", start="202603290000", end="202603300000")
         ((found,), wrong) = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(record))
         assert (found.start_at, wrong) == (datetime(2026, 3, 28, 23, 0, tzinfo=UTC), [])
+
+    def test_with_times_of_use_whose_end_is_there_twice(self) -> None:
+        body = file(
+            mepmd02([("TOTAL", "", "24")], end="202610250230"), mepmd02([("TOTAL", "", "24")], end="202610250330")
+        )
+        found, ((line, reason),) = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", body)
+        assert ([each.measured_at.hour for each in found], line, reason[:8]) == ([2], 1, "field 15")
+
+    def test_with_a_day_that_begins_at_a_midnight_that_is_there_twice(self) -> None:
+        record = mepmd02([("TOTAL", "", "24")], unit="KWH", start="202610250000", end="202610260000")
+        ((found,), wrong) = told(decoder(cmep_time_zone="Atlantic/Azores"), "cmep", file(record))
+        assert (found.start_at, wrong) == (datetime(2026, 10, 25, 0, 0, tzinfo=UTC), [])
 
 
 class TestRecords:

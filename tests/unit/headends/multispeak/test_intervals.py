@@ -97,6 +97,8 @@ class TestIntervals:
             pytest.param(["02:00", "03:00"], [1, 2], id="the second one alone"),
             pytest.param(["02:00"], [None], id="by nothing"),
             pytest.param(["00:00", "02:00"], [22, None], id="after a gap"),
+            pytest.param(["03:00", "02:00", "02:00", "01:00"], [2, 1, 0, 23], id="the newest first"),
+            pytest.param(["03:00", "01:00", "02:00"], [2, 23, None], id="in no order"),
         ],
     )
     def test_begin_at_the_hour_that_is_there_twice_by_their_order(
@@ -111,6 +113,19 @@ class TestIntervals:
             assert isinstance(each, FieldIntervals) or (
                 isinstance(each, UnreadableLine) and "twice in Europe/Berlin" in each.reason
             )
+
+    def test_begin_at_no_hour_that_is_skipped(self) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1</d></ch>").replace("2026-03-29T00:00:00Z", "2026-03-29T02:30:00")
+        (told,) = decoded(intervals_told(data))
+        assert isinstance(told, UnreadableLine)
+        assert "which no clock shows in Europe/Berlin" in told.reason
+
+    def test_of_days_that_begin_at_a_time_that_is_there_twice_are_open(self) -> None:
+        data = interval_data("<ch><idx>1</idx><d>1</d></ch>", length="1440")
+        block = data[data.index("<block>") : data.index("</blocks>")]
+        several = "".join(block.replace("2026-03-29T00:00:00Z", f"2026-10-{day}T02:00:00") for day in (24, 25, 26))
+        events = decoded(intervals_told(data.replace(block, several)))
+        assert [isinstance(each, UnreadableLine) for each in events] == [False, True, False]
 
     def test_of_two_channels_begin_at_the_same_hour(self) -> None:
         data = interval_data("<ch><idx>1</idx><d>1;2;3;4</d></ch>")
