@@ -1,84 +1,39 @@
-"""Messages as head ends write them, and commands as MDUS gives them."""
+"""Messages as head ends write them, and commands as MDUS gives them: by keys that are UUIDs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from mdus.bootstrap.discovery import discover
 from mdus.domain.channel_map import ChannelMap
-from mdus.domain.command import Command, CommandKind, OwnerKind
-from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import SwitchState
 from mdus.domain.event_map import EventMap
-from mdus.domain.head_end import Batch, RawDelivery
-from mdus.domain.register import Register
+from mdus.domain.head_end import RawDelivery
 from mdus.headends.cim.decoding import PUSHED, Decoder
 from mdus.headends.cim.options import CimOptions
 from mdus.settings import Settings, load_settings
+from tests.unit.headends import samples
+from tests.unit.headends.samples import CORRELATION, SERIAL
 
-AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
-KEY = ("SAP", "000000000000010042")
-SERIAL = "0000001234"
 COMMAND_KEY = "7a1e8a6e-6c5f-5b6f-9d5a-0d6f2f0c4d42"
-CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
 ENERGY = "0.0.0.1.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
 QUARTERS = "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 BASES = {"2011": "http://iec.ch/TC57/2011", "2010": "http://www.iec.ch/TC57/2010"}
 
-DEVICE = EndDevice(
-    sender_system=KEY[0], device_id=KEY[1], serial_id=SERIAL, material_id="M", valid_from=date(2026, 1, 1)
-)
-
 
 def command(kind: CommandKind, **changes: Any) -> Command:
     """Return a command to the meter."""
-    values: dict[str, Any] = {
-        "command_key": COMMAND_KEY,
-        "owner_kind": OwnerKind.ITEM,
-        "owner_key": "1",
-        "sender_system": KEY[0],
-        "device_id": KEY[1],
-        "serial_id": SERIAL,
-        "head_end": "city",
-        "kind": kind,
-        "purpose": "test",
-        "not_before": AT,
-        "expires_at": AT + timedelta(hours=1),
-    }
-    if kind in (CommandKind.READ_REGISTERS, CommandKind.READ_INTERVALS):
-        values |= {"period_from": AT - timedelta(days=1), "period_to": AT}
-    return Command(**(values | changes))
+    return samples.command(kind, **({"command_key": COMMAND_KEY} | changes))
 
 
 def switch(wanted: SwitchState = SwitchState.DISCONNECTED, **changes: Any) -> Command:
     """Return a command to the breaker."""
-    return command(CommandKind.SWITCH, wanted_state=wanted, **changes)
-
-
-def batch(*commands: Command, **named: Any) -> Batch:
-    """Return a call of these commands."""
-    return Batch(kind=commands[0].kind, correlation=CORRELATION, commands=commands, **named)
-
-
-def register(**changes: Any) -> Register:
-    """Return a register of the meter."""
-    values: dict[str, Any] = {
-        "sender_system": KEY[0],
-        "device_id": KEY[1],
-        "measurement_task_id": "1",
-        "valid_from": date(2026, 1, 1),
-        "reading_type": "1-0:1.8.0*255",
-        "unit": "KWH",
-        "total_digits": 8,
-        "fraction_digits": 2,
-        "factor": Decimal(1),
-    }
-    return Register(**(values | changes))
+    return samples.switch(wanted, **({"command_key": COMMAND_KEY} | changes))
 
 
 def soap(content: str) -> bytes:

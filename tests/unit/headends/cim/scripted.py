@@ -7,12 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 from lxml import etree
-from pydantic import SecretStr
 
 from mdus.domain.channel_map import ChannelMap
 from mdus.headends.cim.adapter import CimHeadEnd
 from mdus.settings import HeadEnd as Row
-from tests.unit.headends.cim.messages import AT, tables
+from tests.head_ends import field
+from tests.unit.headends.cim.messages import tables
+from tests.unit.headends.samples import AT
 
 
 class Scripted(NamedTuple):
@@ -80,17 +81,7 @@ class ScriptedCim:
 
 def row(url: str, **changes: Any) -> Row:
     """Return the configured head end `city`."""
-    values: dict[str, Any] = {
-        "name": "city",
-        "kind": "cim",
-        "url": url,
-        "user": "mdus",
-        "password": SecretStr("secret"),
-        "callback_url": "http://mdus/head-ends/city",
-        "time_zone": "Europe/Berlin",
-        "timeout_seconds": 5.0,
-    }
-    return Row(**(values | changes))
+    return field.row(url, **({"kind": "cim", "callback_url": "http://mdus/head-ends/city"} | changes))
 
 
 def connected(

@@ -15,11 +15,7 @@ from mdus.headends.cim.adapter import HEAD_END, CimHeadEnd
 from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.unit.headends.cim.messages import (
-    AT,
-    CORRELATION,
     ENERGY,
-    SERIAL,
-    batch,
     command,
     created,
     error,
@@ -32,6 +28,7 @@ from tests.unit.headends.cim.messages import (
     tables,
 )
 from tests.unit.headends.cim.scripted import ScriptedCim, connected, row
+from tests.unit.headends.samples import AT, CORRELATION, SERIAL, batch
 
 OTHER = "11111111-2222-5333-8444-555555555555"
 VOLTAGE = "0.0.0.12.0.1.158.0.0.0.0.0.0.0.129.0.29.0"  # has a row, and no register

@@ -8,7 +8,8 @@ from lxml import etree
 from mdus.headends.cim import message
 from mdus.headends.cim.adapter import HEAD_END
 from mdus.headends.cim.message import Message
-from tests.unit.headends.cim.messages import BASES, CORRELATION, created, event, meter_reading, reading, reply, soap
+from tests.unit.headends.cim.messages import BASES, created, event, meter_reading, reading, reply, soap
+from tests.unit.headends.samples import CORRELATION
 
 CALLBACKS = HEAD_END.callbacks
 

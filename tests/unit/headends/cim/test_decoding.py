@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,33 +13,11 @@ from mdus.domain.head_end import (
     FieldReading,
 )
 from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER, TOLD
-from tests.unit.headends.cim.messages import (
-    AT,
-    COMMAND_KEY,
-    CORRELATION,
-    SERIAL,
-    control,
-    created,
-    decode,
-    error,
-    meter_reading,
-    reading,
-    reply,
-)
+from tests.unit.headends.cim.messages import COMMAND_KEY, control, created, decode, error, meter_reading, reading, reply
+from tests.unit.headends.samples import AT, CORRELATION, SERIAL, stored_reading
 
 OTHER = "0000005678"
 MIDNIGHT = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
-
-
-def stored_reading(**changes: Any) -> FieldReading:
-    values: dict[str, Any] = {
-        "serial_id": SERIAL,
-        "reading_type": "1-0:1.8.0*255",
-        "measured_at": AT,
-        "value": Decimal("12345.67"),
-        "unit": "kWh",
-    }
-    return FieldReading(**(values | changes))
 
 
 class TestReplies:

@@ -19,24 +19,9 @@ from mdus.domain.head_end import Batch
 from mdus.headends.cim.adapter import HEAD_END, CimHeadEnd
 from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
-from tests.unit.headends.cim.messages import (
-    AT,
-    COMMAND_KEY,
-    CORRELATION,
-    DEVICE,
-    ENERGY,
-    KEY,
-    QUARTERS,
-    SERIAL,
-    batch,
-    command,
-    error,
-    register,
-    reply,
-    switch,
-    tables,
-)
+from tests.unit.headends.cim.messages import COMMAND_KEY, ENERGY, QUARTERS, command, error, reply, switch, tables
 from tests.unit.headends.cim.scripted import ScriptedCim, connected, row
+from tests.unit.headends.samples import AT, CORRELATION, DEVICE, KEY, SERIAL, batch, register
 
 OTHER = "11111111-2222-5333-8444-555555555555"
 SUMMATION = ENERGY.replace("0.0.0.1.", "0.0.0.9.")

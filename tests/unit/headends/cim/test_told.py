@@ -20,12 +20,9 @@ from mdus.domain.head_end import (
 )
 from mdus.domain.quantities import Quantities
 from tests.unit.headends.cim.messages import (
-    AT,
     BASES,
-    CORRELATION,
     ENERGY,
     QUARTERS,
-    SERIAL,
     block,
     created,
     decode,
@@ -35,20 +32,10 @@ from tests.unit.headends.cim.messages import (
     reply,
     soap,
 )
+from tests.unit.headends.samples import AT, CORRELATION, SERIAL, stored_reading
 
 OTHER = "0000005678"
 MIDNIGHT = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
-
-
-def stored_reading(**changes: Any) -> FieldReading:
-    values: dict[str, Any] = {
-        "serial_id": SERIAL,
-        "reading_type": "1-0:1.8.0*255",
-        "measured_at": AT,
-        "value": Decimal("12345.67"),
-        "unit": "kWh",
-    }
-    return FieldReading(**(values | changes))
 
 
 class TestStyles:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mdus.domain.command import Command, CommandKind, OwnerKind
+from mdus.domain.command import Command, CommandKind
 from mdus.domain.head_end import Batch
 from mdus.headends.file_drop.adapter import FileDropHeadEnd
 from mdus.headends.file_drop.requests import REQUESTABLE
 from mdus.messaging.retry import TransientError, UncertainError
+from tests.unit.headends import samples
 from tests.unit.headends.file_drop.cmep_files import file, mepmd01
 from tests.unit.headends.file_drop.feeds import row
 
@@ -22,26 +23,12 @@ NOON = datetime(2026, 3, 27, 11, 0, tzinfo=UTC)
 
 
 def command(number: int, kind: CommandKind, **changes: Any) -> Command:
-    values: dict[str, Any] = {
-        "command_key": f"key-{number}",
-        "owner_kind": OwnerKind.REGISTRY,
-        "owner_key": "P11/1",
-        "sender_system": "P11",
-        "device_id": f"D{number}",
-        "serial_id": f"000{number}",
-        "head_end": "files",
-        "kind": kind,
-        "purpose": "p",
-        "not_before": NOON,
-        "expires_at": NOON + timedelta(hours=1),
-    }
-    if kind in (CommandKind.READ_REGISTERS, CommandKind.READ_INTERVALS):
-        values |= {"period_from": NOON - timedelta(days=1), "period_to": NOON}
-    return Command(**(values | changes))
+    named = {"command_key": f"key-{number}", "device_id": f"D{number}", "serial_id": f"000{number}"}
+    return samples.command(kind, at=NOON, **(named | changes))
 
 
 def batch(kind: CommandKind = CommandKind.READ_ON_DEMAND, *, correlation: str = "c-1", count: int = 1) -> Batch:
-    return Batch(kind=kind, correlation=correlation, commands=[command(number, kind) for number in range(1, count + 1)])
+    return samples.batch(*(command(number, kind) for number in range(1, count + 1)), correlation=correlation)
 
 
 @pytest.fixture

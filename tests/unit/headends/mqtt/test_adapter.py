@@ -25,11 +25,12 @@ from mdus.headends.mqtt.values import Names
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
+from tests.unit.headends import samples
 from tests.unit.headends.mqtt.scripted_broker import ScriptedBroker
-from tests.unit.headends.mqtt.test_codec import AT, DEVICE, KEY, SERIAL, command, message, register
+from tests.unit.headends.mqtt.test_codec import message
+from tests.unit.headends.samples import AT, CORRELATION, DEVICE, KEY, SERIAL, command, register
 
 SETTINGS = load_settings({})
-CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
 EXPIRY, CONTENT_TYPE, RESPONSE_TOPIC, CORRELATION_DATA = 0x02, 0x03, 0x08, 0x09
 
 
@@ -51,14 +52,8 @@ def batch(*kinds: CommandKind, **changes: Any) -> Batch:
         command(kind, command_key=f"cmd-{at}", serial_id=f"{at:010d}", wanted_state=SwitchState.DISCONNECTED)
         for at, kind in enumerate(kinds, 1)
     ]
-    values: dict[str, Any] = {
-        "kind": kinds[0],
-        "correlation": CORRELATION,
-        "commands": commands,
-        "concentrators": {each.serial_id: "DC-1" for each in commands},
-        "at": AT,
-    }
-    return Batch(**(values | changes))
+    at_sites = {each.serial_id: "DC-1" for each in commands}
+    return samples.batch(*commands, **({"concentrators": at_sites, "at": AT} | changes))
 
 
 @pytest.fixture

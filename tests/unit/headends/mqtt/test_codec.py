@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import pytest
 
 from mdus.bootstrap.tables import SHARED_TABLES
-from mdus.domain.command import Command, CommandKind, OwnerKind
-from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import (
     CommandResult,
     ConcentratorTold,
@@ -27,19 +27,14 @@ from mdus.domain.head_end import (
     Unmapped,
     UnreadableLine,
 )
-from mdus.domain.register import Register
 from mdus.headends.mqtt import codec
 from mdus.headends.mqtt.topics import Kind, Place
 from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
+from tests.unit.headends.samples import AT, DEVICE, KEY, SERIAL, command, register, stored_reading
 
-AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
-KEY = ("SAP", "000000000000010042")
-SERIAL = "0000001234"
 READ = {"obis": "1-0:1.8.0*255", "value": "12345.60", "unit": "kWh", "ts": "2026-03-29T01:00:04Z", "q": None}
-READING = FieldReading(
-    serial_id=SERIAL, reading_type="1-0:1.8.0*255", measured_at=AT, value=Decimal("12345.60"), unit="kWh"
-)
+READING = stored_reading(value=Decimal("12345.60"))
 BLOCK = {
     "obis": "1-0:1.29.0*255",
     "unit": "kWh",
@@ -48,9 +43,6 @@ BLOCK = {
     "values": ["0.098123", None],
     "q": [None, "2.5.259"],
 }
-DEVICE = EndDevice(
-    sender_system=KEY[0], device_id=KEY[1], serial_id=SERIAL, material_id="M", valid_from=date(2026, 1, 1)
-)
 
 
 def decoder(**environ: str) -> Decode:
@@ -60,37 +52,6 @@ def decoder(**environ: str) -> Decode:
 
 
 decode = decoder()
-
-
-def command(kind: CommandKind, **changes: Any) -> Command:
-    values: dict[str, Any] = {
-        "command_key": "cmd-77",
-        "owner_kind": OwnerKind.ITEM,
-        "owner_key": "1",
-        "sender_system": KEY[0],
-        "device_id": KEY[1],
-        "serial_id": SERIAL,
-        "head_end": "city",
-        "kind": kind,
-        "purpose": "test",
-        "not_before": AT,
-        "expires_at": AT + timedelta(hours=1),
-    }
-    return Command(**(values | changes))
-
-
-def register(**changes: Any) -> Register:
-    values: dict[str, Any] = {
-        "sender_system": KEY[0],
-        "device_id": KEY[1],
-        "measurement_task_id": "1",
-        "valid_from": date(2026, 1, 1),
-        "reading_type": "1-0:1.8.0*255",
-        "unit": "KWH",
-        "total_digits": 8,
-        "fraction_digits": 2,
-    }
-    return Register(**(values | changes))
 
 
 def said(order: Command, **named: Any) -> dict[str, Any]:
@@ -169,7 +130,7 @@ class TestCommand:
         [
             command(CommandKind.SWITCH),
             command(CommandKind.SWITCH, wanted_state=SwitchState.UNKNOWN),
-            command(CommandKind.READ_REGISTERS),
+            command(CommandKind.READ_REGISTERS, period_from=None),
             command(CommandKind.CONTROL_LOAD),
             command(CommandKind.PROVISION),
         ],

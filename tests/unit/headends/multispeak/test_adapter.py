@@ -16,8 +16,9 @@ from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.adapter import HEAD_END, MultiSpeakHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.head_ends.field import row
-from tests.unit.headends.multispeak.messages import AT, CORRELATION, OTHER, SERIAL, batch, command, decoded, envelope
+from tests.unit.headends.multispeak.messages import OTHER, batch, command, decoded, envelope
 from tests.unit.headends.multispeak.scripted_soap import CUT, ScriptedSoap, fault
+from tests.unit.headends.samples import AT, CORRELATION, SERIAL
 
 READ = "InitiateMeterReadByMeterNumber"
 SWITCH = "InitiateConnectDisconnect"

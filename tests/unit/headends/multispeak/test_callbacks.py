@@ -6,7 +6,8 @@ import pytest
 
 from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.callbacks import CALLBACKS, answer, correlation, credentials, refuse, wsdl
-from tests.unit.headends.multispeak.messages import CORRELATION, envelope
+from tests.unit.headends.multispeak.messages import envelope
+from tests.unit.headends.samples import CORRELATION
 
 READING = f"<ReadingChangedNotification><transactionID>{CORRELATION}</transactionID></ReadingChangedNotification>"
 

@@ -16,7 +16,8 @@ from mdus.domain.head_end import (
     Unmapped,
     UnreadableLine,
 )
-from tests.unit.headends.multispeak.messages import CORRELATION, OTHER, SERIAL, decoded, envelope
+from tests.unit.headends.multispeak.messages import OTHER, decoded, envelope
+from tests.unit.headends.samples import CORRELATION, SERIAL
 
 READ_AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
 

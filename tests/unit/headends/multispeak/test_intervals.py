@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from mdus.domain.head_end import CommandResult, FieldIntervals, Unmapped, UnreadableLine
-from tests.unit.headends.multispeak.messages import CORRELATION, SERIAL, decoded, envelope
+from tests.unit.headends.multispeak.messages import decoded, envelope
+from tests.unit.headends.samples import CORRELATION, SERIAL
 
 
 def interval_data(

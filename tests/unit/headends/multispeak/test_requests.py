@@ -15,7 +15,8 @@ from mdus.domain.head_end import Batch
 from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.options import Options
 from mdus.headends.multispeak.requests import Purpose, Request, Writer, asked, needed, transaction
-from tests.unit.headends.multispeak.messages import AT, CORRELATION, OTHER, SERIAL, batch, command, register
+from tests.unit.headends.multispeak.messages import OTHER, batch, command, register
+from tests.unit.headends.samples import AT, CORRELATION, SERIAL
 
 CALLBACK = "https://mdus.example.com/head-ends/city"
 

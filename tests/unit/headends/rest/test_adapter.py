@@ -12,14 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mdus.domain.command import CommandKind
-from mdus.domain.head_end import Batch
 from mdus.headends.rest.adapter import RestHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.head_ends.field import row
 from tests.head_ends.scripted import ScriptedHeadEnd
-from tests.unit.headends.rest.test_codec import DEVICE, KEY, command, register
-
-CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
+from tests.unit.headends.samples import CORRELATION, DEVICE, batch, command, provisioning, register
 
 
 @pytest.fixture
@@ -37,8 +34,7 @@ def head_end(scripted: ScriptedHeadEnd) -> Iterator[RestHeadEnd]:
 
 
 def submit(head_end: RestHeadEnd, kind: CommandKind = CommandKind.READ_ON_DEMAND, **named: Any) -> Any:
-    given = {"correlation": CORRELATION} | named
-    return head_end.submit(Batch(commands=[command(kind)], kind=kind, **given))
+    return head_end.submit(batch(command(kind), **named))
 
 
 class TestSubmit:
@@ -126,13 +122,13 @@ class TestSubmit:
             head_end.close()
 
     def test_rejects_a_meter_without_registers_unasked(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
-        taken = submit(head_end, CommandKind.PROVISION, devices={KEY: DEVICE})
+        taken = head_end.submit(provisioning())
 
         assert [each.code for each in taken.rejections] == ["NOT_PROVISIONABLE"]
         assert scripted.submitted == []
 
     def test_provisions_a_meter_with_registers(self, head_end: RestHeadEnd, scripted: ScriptedHeadEnd) -> None:
-        taken = submit(head_end, CommandKind.PROVISION, devices={KEY: DEVICE}, registers={KEY: [register()]})
+        taken = head_end.submit(provisioning(register()))
 
         assert taken.rejections == ()
         assert scripted.submitted[0]["devices"][0]["device_id"] == DEVICE.device_id

@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from mdus.domain.command import Command, CommandKind, OwnerKind
-from mdus.domain.end_device import EndDevice, SwitchState
+from mdus.domain.command import Command, CommandKind
+from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import CommandResult, FieldReading, Heard
 from mdus.domain.register import Register
 from mdus.headends.rest import codec
-
-AT = datetime(2026, 3, 29, 1, 0, 4, tzinfo=UTC)
-KEY = ("SAP", "000000000000010042")
-
-
-def command(kind: CommandKind, **changes: Any) -> Command:
-    values: dict[str, Any] = {
-        "command_key": "cmd-77",
-        "owner_kind": OwnerKind.ITEM,
-        "owner_key": "1",
-        "sender_system": KEY[0],
-        "device_id": KEY[1],
-        "serial_id": "0000001234",
-        "head_end": "city",
-        "kind": kind,
-        "purpose": "test",
-        "not_before": AT,
-        "expires_at": AT + timedelta(hours=1),
-    }
-    return Command(**(values | changes))
-
-
-def register(**changes: Any) -> Register:
-    values: dict[str, Any] = {
-        "sender_system": KEY[0],
-        "device_id": KEY[1],
-        "measurement_task_id": "1",
-        "valid_from": date(2026, 1, 1),
-        "reading_type": "1-0:1.8.0*255",
-        "unit": "KWH",
-        "total_digits": 8,
-        "fraction_digits": 2,
-    }
-    return Register(**(values | changes))
-
-
-DEVICE = EndDevice(
-    sender_system=KEY[0], device_id=KEY[1], serial_id="0000001234", material_id="M", valid_from=date(2026, 1, 1)
-)
+from tests.unit.headends.samples import AT, CORRELATION, DEVICE, KEY, command, register
 
 
 def job(*commands: Command, registers: tuple[Register, ...] = ()) -> dict[str, Any]:
     body = codec.job(
         commands,
         kind=commands[0].kind,
-        correlation="0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11",
+        correlation=CORRELATION,
         callback_url="http://mdus/head-ends/city",
         devices={KEY: DEVICE},
         registers={KEY: registers},
@@ -153,7 +115,7 @@ class TestJob:
 
     def test_refuses_a_read_of_no_period(self) -> None:
         with pytest.raises(ValueError, match="of no period"):
-            job(command(CommandKind.READ_REGISTERS, period_from=AT))
+            job(command(CommandKind.READ_REGISTERS, period_to=None))
 
 
 class TestCanProvision:

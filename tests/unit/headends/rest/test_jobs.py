@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mdus.domain.command import Command, CommandKind
-from tests.unit.headends.rest.test_codec import AT, command, job
+from tests.unit.headends.rest.test_codec import job
+from tests.unit.headends.samples import AT, command
 
 EVENT = {"event": "peak", "action": "schedule", "start": "2026-03-29T16:00:00Z", "minutes": "90", "percent": "40"}
 

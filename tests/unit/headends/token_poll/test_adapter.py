@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,17 +17,8 @@ from mdus.domain.head_end import RawDelivery, Submission
 from mdus.headends.token_poll import HEAD_END
 from mdus.headends.token_poll.adapter import TokenPollHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
-from tests.unit.headends.token_poll.samples import (
-    AT,
-    CHANNELS,
-    CORRELATION,
-    METER,
-    batch,
-    command,
-    endpoint,
-    register,
-    row,
-)
+from tests.unit.headends.samples import AT, CORRELATION, batch, command, provisioning, register, switch
+from tests.unit.headends.token_poll.messages import CHANNELS, METER, endpoint, row
 from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll, answer, fault
 
 DETECT = "DetectLoadSideVoltageByMeter"
@@ -45,10 +37,6 @@ def head_end(scripted: ScriptedTokenPoll) -> Iterator[TokenPollHeadEnd]:
     connected = TokenPollHeadEnd(row(scripted.url), channels=CHANNELS)
     yield connected
     connected.close()
-
-
-def switch(wanted: SwitchState = SwitchState.DISCONNECTED, **changes: Any) -> Any:
-    return command(CommandKind.SWITCH, wanted_state=wanted, **changes)
 
 
 def rejected(meter: str, code: str) -> str:
@@ -121,7 +109,7 @@ class TestSubmit:
     def test_rejects_a_meter_without_registers_unasked(
         self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll
     ) -> None:
-        taken = head_end.submit(batch(command(CommandKind.PROVISION)))
+        taken = head_end.submit(provisioning())
 
         assert codes(taken) == [("cmd-77", "NOT_PROVISIONABLE")]
         assert scripted.asked == []
@@ -139,13 +127,13 @@ class TestSubmit:
         channels = ChannelMap([ChannelRow.model_validate(own | told)], head_end=row(scripted.url))
         head_end = TokenPollHeadEnd(row(scripted.url), channels=channels)
 
-        head_end.submit(batch(command(CommandKind.PROVISION), registers=(register(),), at=AT))
+        head_end.submit(replace(provisioning(register()), at=AT))
 
         assert scripted.of("AddMeterDefinitions")[0].texts("Quantity") == named
         head_end.close()
 
     def test_provisions_a_meter_with_registers(self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll) -> None:
-        taken = head_end.submit(batch(command(CommandKind.PROVISION), registers=(register(),)))
+        taken = head_end.submit(provisioning(register()))
 
         assert taken == Submission(token="AddMeterDefinitions/t-1")
         assert scripted.of("AddMeterDefinitions")[0].texts("Quantity") == ["1-0:1.8.0*255"]

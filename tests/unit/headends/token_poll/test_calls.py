@@ -12,7 +12,7 @@ from lxml import etree
 from mdus.headends.token_poll.actions import Operation, Options
 from mdus.headends.token_poll.calls import Calls, Refused
 from mdus.messaging.retry import TransientError, UncertainError
-from tests.unit.headends.token_poll.samples import row
+from tests.unit.headends.token_poll.messages import row
 from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll, answer, fault
 
 PING = "PingByEndpoints"

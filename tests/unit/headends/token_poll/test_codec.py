@@ -25,7 +25,8 @@ from mdus.domain.head_end import (
 from mdus.headends.token_poll import codec
 from mdus.headends.token_poll.meter_id import MeterIds
 from mdus.settings import load_settings
-from tests.unit.headends.token_poll.samples import AT, CORRELATION, METER, SERIAL, endpoint, message, result, row
+from tests.unit.headends.samples import AT, CORRELATION, SERIAL
+from tests.unit.headends.token_poll.messages import METER, endpoint, message, result, row
 
 NOON = datetime(2026, 3, 27, 11, 0, tzinfo=UTC)
 ENERGY = "1-0:1.8.0*255"

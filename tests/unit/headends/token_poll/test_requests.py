@@ -9,17 +9,18 @@ from lxml import etree
 
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
+from mdus.domain.head_end import Batch
 from mdus.headends.token_poll import requests
 from mdus.headends.token_poll.actions import Operation, Options
-from tests.unit.headends.token_poll.samples import AT, CORRELATION, KEY, METER, batch, command, register
+from tests.unit.headends.samples import AT, CORRELATION, KEY, batch, command, provisioning, register
+from tests.unit.headends.token_poll.messages import METER
 
 
 def texts(root: etree._Element, name: str) -> list[str | None]:
     return [each.text for each in root.iterfind(f".//{{*}}{name}")]
 
 
-def asked(operation: Operation, *commands: object, **named: object) -> etree._Element:
-    whole = batch(*commands, **named)  # type: ignore[arg-type]
+def asked(operation: Operation, whole: Batch) -> etree._Element:
     return requests.request(
         whole.commands, whole, operation=operation, options=Options(), callback_url="http://mdus/head-ends/city"
     )
@@ -27,7 +28,7 @@ def asked(operation: Operation, *commands: object, **named: object) -> etree._El
 
 class TestRequest:
     def test_names_call_callback_and_meters(self) -> None:
-        body = asked(Operation.PING, command(CommandKind.PING), command(CommandKind.PING, serial_id="00007"))
+        body = asked(Operation.PING, batch(command(CommandKind.PING), command(CommandKind.PING, serial_id="00007")))
 
         assert body.tag == f"{{{Options().namespace(Operation.PING)}}}PingByEndpoints"
         assert texts(body, "CallerReference") == [CORRELATION]
@@ -46,14 +47,14 @@ class TestRequest:
         wanted = SwitchState.DISCONNECTED if kind is CommandKind.SWITCH else None
         both = [command(kind, wanted_state=wanted, expires_at=AT + timedelta(hours=hours)) for hours in (2, 1)]
 
-        assert texts(asked(Operation.DISCONNECT, *both), "ExpiresWhen") == [expected]
+        assert texts(asked(Operation.DISCONNECT, batch(*both)), "ExpiresWhen") == [expected]
 
     @pytest.mark.parametrize(
         ("kind", "data_set"), [(CommandKind.READ_REGISTERS, "Registers"), (CommandKind.READ_INTERVALS, "Intervals")]
     )
     def test_names_the_period_of_stored_values(self, kind: CommandKind, data_set: str) -> None:
         read = command(kind, period_from=AT - timedelta(days=1), period_to=AT)
-        body = asked(Operation.INTERROGATE, read)
+        body = asked(Operation.INTERROGATE, batch(read))
 
         assert texts(body, "DataSet") == [data_set]
         assert (texts(body, "StartTime"), texts(body, "EndTime")) == (
@@ -62,7 +63,7 @@ class TestRequest:
         )
 
     def test_defines_a_meter_with_its_registers(self) -> None:
-        body = asked(Operation.ADD_METERS, command(CommandKind.PROVISION), registers=(register(),))
+        body = asked(Operation.ADD_METERS, provisioning(register()))
 
         assert (texts(body, "DeviceID"), texts(body, "MarketType")) == ([KEY[1]], ["Electric"])
         told = {name: texts(body, name) for name in ("Quantity", "Unit", "NumberOfDials", "Decimals", "Multiplier")}

@@ -10,7 +10,7 @@ import pytest
 from mdus.domain.head_end import Probe
 from mdus.headends.token_poll.adapter import TokenPollHeadEnd
 from mdus.messaging.retry import TransientError
-from tests.unit.headends.token_poll.samples import CHANNELS, row
+from tests.unit.headends.token_poll.messages import CHANNELS, row
 from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll, answer, fault
 
 LIST = "RetrieveSubscriptionsBySystemName"
