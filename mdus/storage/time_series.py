@@ -160,12 +160,6 @@ def _uploads_due(operation: Operation) -> Any:
     )
 
 
-def is_any_upload_due(connection: Connection, operation: Operation) -> bool:
-    """Tell whether anything is to be sent in one way; asked without waiting for a writer."""
-    query = select(_UPLOAD.c.id).where(UPLOAD_IS_DUE, _UPLOAD.c.operation == operation).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def days_under_way(connection: Connection, days: Collection[ProfileDayKey]) -> set[ProfileDayKey]:
     """Return those of the profile days, by key, of which an upload has no outcome yet."""
     columns = [_UPLOAD.c[name] for name in TimeSeriesDay.KEY]
