@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
 from typing import Annotated, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from mdus.domain.channel import DayGrid
-from mdus.settings import Section, Settings, Texts
+from mdus.domain.holidays import HolidayRow, MonthDay
+from mdus.settings import Section
 
 Places = NDArray[np.uint8]
 Minutes = NDArray[np.int64]
@@ -52,80 +52,7 @@ _NAME: Final = r"^[a-z][a-z0-9_]{0,29}$"
 Bucket = Annotated[str, Field(pattern=_NAME)]
 
 
-def _month_day(text: str) -> str:
-    try:
-        date.fromisoformat(f"2000-{text}")
-    except ValueError:
-        raise ValueError(f"{text!r} is no day of the year such as 12-25") from None
-    return text
-
-
-MonthDay = Annotated[str, Field(pattern=r"^\d\d-\d\d$"), AfterValidator(_month_day)]
 WallTime = Annotated[str, Field(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
-
-
-def _dates(value: object) -> object:
-    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
-
-
-class HolidayRow(Section):
-    """A row of `billing_holidays`: one holiday, each year or on single dates, and the lists it stands in."""
-
-    name: str
-    lists: Texts
-    month_day: MonthDay | None = None
-    easter_days: Annotated[int, Field(ge=-100, le=250)] | None = None
-    dates: Annotated[tuple[date, ...], BeforeValidator(_dates)] = ()
-    from_year: int | None = None
-    to_year: int | None = None
-
-    @model_validator(mode="after")
-    def _states_one(self) -> HolidayRow:
-        if sum((self.month_day is not None, self.easter_days is not None, bool(self.dates))) != 1:
-            raise ValueError("a row states one of month_day, easter_days and dates")
-        return self
-
-    def is_on(self, day: date) -> bool:
-        """Tell whether a local day is this holiday."""
-        if not (self.from_year or 0) <= day.year <= (self.to_year or day.year):
-            return False
-        if self.month_day is not None:
-            return f"{day:%m-%d}" == self.month_day
-        if self.easter_days is not None:
-            return day == easter(day.year) + timedelta(days=self.easter_days)
-        return day in self.dates
-
-
-class Holidays:
-    """The days of one list of holidays: `day in holidays`."""
-
-    def __init__(self, rows: Sequence[HolidayRow], name: str) -> None:
-        """Take all holidays, and the name of the list that counts; an empty one has no day."""
-        self._rows = tuple(row for row in rows if name and name in row.lists)
-        self._of_years: dict[int, tuple[date, ...]] = {}
-
-    @classmethod
-    def of(cls, settings: Settings) -> Holidays:
-        """Return the list that vee.holidays names, of the holidays of billing."""
-        return cls(settings.rows("billing_holidays", HolidayRow), settings.vee.holidays)
-
-    def __contains__(self, day: object) -> bool:
-        """Tell whether a local day is one of them."""
-        return isinstance(day, date) and day in self._of(day.year)
-
-    def before(self, day: date, *, most: int, since: date) -> list[date]:
-        """Return the days of the list before a day, the latest first."""
-        years = range(day.year, since.year - 1, -1)
-        found = (each for year in years for each in reversed(self._of(year)) if since <= each < day)
-        return list(islice(found, most))
-
-    def _of(self, year: int) -> tuple[date, ...]:
-        if year not in self._of_years:
-            days = (date(year, 1, 1) + timedelta(days=number) for number in range(366))
-            self._of_years[year] = tuple(
-                day for day in days if day.year == year and any(row.is_on(day) for row in self._rows)
-            )
-        return self._of_years[year]
 
 
 class WindowRow(Section):
@@ -236,17 +163,6 @@ def wall_clock(grid: DayGrid, zone: str) -> WallClock:
     local = [grid.starts_at(place).astimezone(ZoneInfo(zone)) for place in range(grid.count)]
     ahead = [int((at.utcoffset() or timedelta()).total_seconds()) // 60 for at in local]
     return WallClock(np.array([at.hour * 60 + at.minute for at in local]), np.array(ahead))
-
-
-@lru_cache(maxsize=256)
-def easter(year: int) -> date:
-    """Return Easter Sunday of the Gregorian calendar (Meeus, Jones and Butcher)."""
-    golden, century, rest = year % 19, year // 100, year % 100
-    moon = (19 * golden + century - century // 4 - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
-    week = (32 + 2 * (century % 4) + 2 * (rest // 4) - moon - rest % 4) % 7
-    late = (golden + 11 * moon + 22 * week) // 451
-    month, day = divmod(moon + week - 7 * late + 114, 31)
-    return date(year, month, day + 1)
 
 
 def same_beginning(rows: Sequence[CalendarRow]) -> Iterable[tuple[CalendarRow, CalendarRow]]:

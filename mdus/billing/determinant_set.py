@@ -13,10 +13,11 @@ from typing import Annotated, Any, ClassVar, Final
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from mdus.billing.calendar import CalendarRow, Calendars, HolidayRow
+from mdus.billing.calendar import CalendarRow, Calendars
 from mdus.billing.plan import Plan
 from mdus.billing.schedule import Demand, DemandKind, Recipe, Schedule
 from mdus.domain.channel import Channel
+from mdus.domain.holidays import HolidayRow
 from mdus.domain.meter_reading_selection import reason_number
 from mdus.domain.unit import Units
 from mdus.domain.value import Value

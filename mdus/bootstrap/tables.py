@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from mdus.billing.calendar import CalendarRow, HolidayRow, same_beginning
+from mdus.billing.calendar import CalendarRow, same_beginning
 from mdus.billing.determinant_set import DeterminantSetRow
 from mdus.bootstrap.type_ids import type_ids
 from mdus.cis.client import InterfaceRow
@@ -22,6 +22,7 @@ from mdus.domain.channel_map import ChannelRow
 from mdus.domain.event_map import FieldEventRow
 from mdus.domain.exception_routing import RoutingRule
 from mdus.domain.head_end import HeadEndKind
+from mdus.domain.holidays import HolidayRow
 from mdus.domain.mapping_level import MappingRow
 from mdus.domain.reading_type import ReadingType
 from mdus.domain.recurrence import RecurrenceRow, repeated_codes
@@ -266,6 +267,13 @@ def _calendar_problems(settings: Settings) -> Iterator[Problem]:
             where="vee.holidays",
             mend=f"name one that stands in lists of billing_holidays: {', '.join(sorted(lists)) or 'none'}",
         )
+    for name in settings.exceptions.holidays:
+        if name not in lists:
+            yield Problem(
+                what=f"no holiday stands in the list {name!r}",
+                where="exceptions.holidays",
+                mend=f"name lists of billing_holidays: {', '.join(sorted(lists)) or 'none'}",
+            )
     named = {row.holidays for row in rows if row.holidays is not None}
     if named and settings.vee.holidays in lists - named:
         yield Problem(

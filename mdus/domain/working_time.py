@@ -8,10 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from mdus.domain.holidays import HolidayRow, Holidays
 from mdus.settings import Settings
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY: Final = timedelta(days=1)
+_NONE: Final = Holidays()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +24,7 @@ class WorkingCalendar:
     begins: time
     ends: time
     weekdays: frozenset[int] = frozenset(range(5))
-    holidays: frozenset[date] = frozenset()
+    holidays: Holidays = _NONE
 
     @classmethod
     def of(cls, settings: Settings) -> WorkingCalendar:
@@ -33,7 +35,7 @@ class WorkingCalendar:
             begins=told.work_begins,
             ends=told.work_ends,
             weekdays=frozenset(_WEEKDAYS.index(day) for day in told.work_days),
-            holidays=frozenset(told.holidays),
+            holidays=Holidays(settings.rows("billing_holidays", HolidayRow), *told.holidays),
         )
 
     def works_on(self, day: date) -> bool:
@@ -74,7 +76,7 @@ class WorkingCalendar:
         while day < until:
             day += _DAY
             count += day.weekday() in self.weekdays
-        free = sum(after < each <= until and each.weekday() in self.weekdays for each in self.holidays)
+        free = sum(each.weekday() in self.weekdays for each in self.holidays.between(after, until))
         return count - free
 
     def _some(self, at: datetime, count: int) -> Iterator[tuple[datetime, datetime]]:

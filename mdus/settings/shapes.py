@@ -10,7 +10,7 @@ import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar, cast
@@ -227,7 +227,7 @@ class Exceptions(Section):
     work_days: Annotated[tuple[Weekday, ...], BeforeValidator(_split_commas), Field(min_length=1)]
     work_begins: time
     work_ends: time
-    holidays: Annotated[tuple[date, ...], BeforeValidator(_split_commas)]
+    holidays: Texts
     area: Literal["postal_code", "parent_installation_point_id"]
     age_class_days: Annotated[tuple[Whole, ...], BeforeValidator(_split_commas), Field(min_length=1)]
     missing_kinds: Texts

@@ -26,7 +26,7 @@ _DAY: Final = timedelta(days=1)
 
 def run(database: Database, *, settings: Settings, now: datetime) -> str:
     """Give every open case its class of age and raise those that are overdue; returns how many of each."""
-    calendar = WorkingCalendar.of(settings)
+    calendar = settings.made(WorkingCalendar)
     classes = list(_classes(settings.exceptions.age_class_days, calendar, now=now))
     with database.begin() as uow:
         aged = work.note_ages(uow.connection, classes)

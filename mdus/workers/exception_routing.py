@@ -58,7 +58,7 @@ class ExceptionRouter:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._calendar = WorkingCalendar.of(settings)
+        self._calendar = settings.made(WorkingCalendar)
         self._rules = GroupingRules.of(settings)
         self._look_seconds = look_seconds
         self._monotonic = monotonic

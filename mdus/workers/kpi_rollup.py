@@ -40,7 +40,7 @@ _DAY: Final = timedelta(days=1)
 
 def run(database: Database, *, settings: Settings, now: datetime, day: date) -> str:
     """Count what the days before a business date were like and keep it; returns how much there was."""
-    calendar, zone = WorkingCalendar.of(settings), settings.time_zone
+    calendar, zone = settings.made(WorkingCalendar), settings.time_zone
     yesterday = day - _DAY
     with database.read() as uow:
         cases = kpi.case_kpis(uow.connection, day=yesterday, span=_span(yesterday, zone), calendar=calendar)

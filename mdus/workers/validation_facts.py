@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdus.billing.calendar import Holidays
 from mdus.domain.channel import MISSING, DayGrid
 from mdus.domain.end_device import EndDevice
+from mdus.domain.holidays import Holidays
 from mdus.domain.register import Register
 from mdus.domain.time_series_policy import TimeSeriesPolicy
 from mdus.domain.usage_point import DeviceLocation

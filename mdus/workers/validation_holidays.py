@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mdus.billing.calendar import Holidays
 from mdus.domain.channel import MISSING
+from mdus.domain.holidays import Holidays
 from mdus.domain.interval_block import Layer
 from mdus.storage import validation
 from mdus.storage.session import UnitOfWork

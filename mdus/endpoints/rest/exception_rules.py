@@ -189,7 +189,7 @@ def add_exception_rules(router: APIRouter, runtime: Runtime, access: Access) -> 
             rows = list(work.lately(uow.connection, since=None, limit=_TRIED))
             if tried.days:
                 rows += work.lately(uow.connection, since=now - timedelta(days=tried.days), limit=_TRIED)
-        return _preview(made, rows, calendar=WorkingCalendar.of(settings))
+        return _preview(made, rows, calendar=settings.made(WorkingCalendar))
 
     @router.put("/exception-rules", tags=["exceptions"], responses=described(409))
     def put(order: RulesPut, caller: Annotated[Caller, approver]) -> RulesVersion:

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mdus.billing.calendar import CalendarRow, Calendars, HolidayRow
+from mdus.billing.calendar import CalendarRow, Calendars
 from mdus.billing.day_parts import DayParts, day_parts
 from mdus.billing.determinant_set import BillingPolicy, DeterminantSetRow
 from mdus.billing.tally import StoredParts
 from mdus.domain.channel import Channel
+from mdus.domain.holidays import HolidayRow
 from mdus.domain.unit import UnitRow, Units
 
 BERLIN = "Europe/Berlin"

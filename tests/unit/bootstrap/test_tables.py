@@ -365,6 +365,13 @@ class TestNeighbours:
         assert [problem.where for problem in found] == (["vee.holidays"] if is_wrong else [])
 
     @pytest.mark.parametrize(
+        ("names", "is_wrong"), [("['germany']", False), ("[]", False), ("['germany', '2026-12-25']", True)]
+    )
+    def test_free_days_are_lists_of_billing(self, tmp_path: Path, names: str, is_wrong: bool) -> None:
+        found = problems(tmp_path, f"[exceptions]\nholidays = {names}\n")
+        assert [problem.where for problem in found] == (["exceptions.holidays"] if is_wrong else [])
+
+    @pytest.mark.parametrize(
         ("named", "ours", "wrong"),
         [
             pytest.param({"two_tariff": "germany"}, "germany", None, id="the one"),

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
+from mdus.domain.holidays import HolidayRow, Holidays
 from mdus.domain.working_time import WorkingCalendar
 from mdus.settings import load_settings
 
@@ -14,7 +15,7 @@ CALENDAR = WorkingCalendar(
     zone="Europe/Berlin",
     begins=time(8),
     ends=time(17),
-    holidays=frozenset({date(2026, 4, 3), date(2026, 4, 6)}),
+    holidays=Holidays([HolidayRow(name="easter", lists=("land",), dates=(date(2026, 4, 3), date(2026, 4, 6)))], "land"),
 )
 
 
@@ -85,9 +86,10 @@ class TestWorkingDays:
 
 
 def test_is_read_from_the_settings() -> None:
-    environ = {"MDUS_EXCEPTIONS__HOLIDAYS": "2026-12-25, 2026-12-26", "MDUS_EXCEPTIONS__WORK_DAYS": "mon,sat"}
+    environ = {"MDUS_EXCEPTIONS__HOLIDAYS": "germany", "MDUS_EXCEPTIONS__WORK_DAYS": "mon,sat"}
     calendar = WorkingCalendar.of(load_settings(environ))
     assert calendar.weekdays == {0, 5}
     assert not calendar.works_on(date(2026, 12, 26))
     assert calendar.works_on(date(2026, 12, 19))
+    assert WorkingCalendar.of(load_settings({})).works_on(date(2026, 12, 25))
     assert (calendar.begins, calendar.ends) == (time(8), time(17))
