@@ -23,7 +23,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import BinaryIO, Final, cast
@@ -255,8 +255,7 @@ class _Reader:
                 raise _Unfit("a reading without ReadingTime, and the channel without EndDate")
             value = _number(reading)
             if value:
-                at = _instants(text, zone)[0]
-                yield RegisterValue(read_at=at, value=value, statuses=self._statuses(reading))
+                yield RegisterValue(read_at=_instant(text, zone), value=value, statuses=self._statuses(reading))
 
     def _statuses(self, reading: etree._Element) -> Codes:
         number = reading.get("StatusRef")
@@ -336,13 +335,22 @@ def _start(period: etree._Element, length: timedelta, zone: tzinfo | str) -> dat
     """Return when a period of that length begins; of an hour there is twice, the one that makes its ends fit."""
     begin, end = period.get("StartTime", ""), period.get("EndTime")
     starts = _instants(begin, zone)
-    if end is None:
-        return starts[0]
-    ends = _instants(end, zone)
-    for start in starts:
-        if start + length in ends:
-            return start
-    raise _Unfit(f"the readings are of {length}, but TimePeriod is from {begin} to {end}")
+    if end is not None:
+        ends = _instants(end, zone)
+        starts = tuple(start for start in starts if start + length in ends)
+    if not starts:
+        raise _Unfit(f"the readings are of {length}, but TimePeriod is from {begin} to {end}")
+    if len(starts) > 1:
+        raise _Unfit(f"TimePeriod begins at {begin}, which is there twice, and fits both times")
+    return starts[0]
+
+
+def _instant(text: str, zone: tzinfo | str) -> datetime:
+    """Return the instant of a time that is told alone; of two midnights the first, at which the day begins."""
+    first, *others = _instants(text, zone)
+    if others and datetime.fromisoformat(text.strip()).time() != time(0):
+        raise _Unfit(f"the time {text} is there twice in its zone")
+    return first
 
 
 @lru_cache(maxsize=4096)

@@ -127,6 +127,18 @@ class TestIntervals:
         month, day, hour = first
         assert one(body).sets[0].start_at == datetime(2026, month, day, hour, tzinfo=UTC)
 
+    @pytest.mark.parametrize(
+        "period",
+        [
+            pytest.param('StartTime="2026-10-25T02:15:00" EndTime="2026-10-25T02:45:00"', id="in both hours"),
+            pytest.param('StartTime="2026-10-25T02:30:00"', id="without an end"),
+        ],
+    )
+    def test_of_times_that_may_be_of_either_hour_are_set_aside(self, period: str) -> None:
+        found = document(profile(period=f"<TimePeriod {period}/>"))
+        assert "there twice" in reason(found)
+        assert one(document(profile(period='<TimePeriod StartTime="2026-10-25T03:30:00"/>'))).sets
+
     def test_of_times_without_offset_are_of_the_zone_the_channel_names(self) -> None:
         period = '<TimePeriod StartTime="2026-03-27T11:00:00" EndTime="2026-03-27T11:30:00"/>'
         known = document(profile('IntervalLength="15" TimeZone="UTC"', period=period))
@@ -153,6 +165,20 @@ class TestRegisters:
 
         assert one(document(whole)).readings[0].read_at == NOON
         assert "without ReadingTime" in reason(document(register(readings='<Reading Value="5"/>')))
+
+    def test_at_a_time_that_is_there_twice_are_set_aside(self) -> None:
+        def at(text: str) -> bytes:
+            return document(register(readings=f'<Reading Value="5" ReadingTime="2026-10-25T{text}"/>'))
+
+        assert "the time 2026-10-25T02:30:00 is there twice" in reason(at("02:30:00"))
+        assert one(at("02:30:00+01:00")).readings[0].read_at == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+        assert one(at("03:00:00")).readings[0].read_at == datetime(2026, 10, 25, 2, 0, tzinfo=UTC)
+
+    def test_at_a_midnight_that_is_there_twice_are_of_the_first(self) -> None:
+        body = document(register(readings='<Reading Value="5" ReadingTime="2026-10-25T00:00:00"/>'))
+        (found,) = channels(body, zone=ZoneInfo("Atlantic/Azores"))
+        assert isinstance(found, Channel)
+        assert found.readings[0].read_at == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
 
 
 class TestStatuses:
