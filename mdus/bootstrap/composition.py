@@ -87,7 +87,7 @@ def examine(environ: Mapping[str, str]) -> Examined:
     problems = [*found.problems, *contract_problems(found.services, catalog())]
     settings: Settings | None = None
     try:
-        offered = {kind.name: frozenset[str](kind.offers) for kind in found.kinds.values()}
+        offered = {kind.name: kind.offers for kind in found.kinds.values()}
         longest_texts = {kind.name: kind.longest_text for kind in found.kinds.values()}
         settings = load_settings(environ, tables=found.tables, offered=offered, longest_texts=longest_texts)
     except SettingsError as error:
@@ -127,7 +127,7 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
         catalog=catalog(),
         services=found.services,
         head_ends=head_ends,
-        commands={name: kind.capabilities for name, kind in found.kinds.items()},
+        commands={row.name: found.kinds[row.kind].takes(row) for row in settings.head_ends},
         part_files={
             row.name: part_file
             for row in settings.head_ends
@@ -150,7 +150,7 @@ def compose_from(settings: Settings, found: Found, *, simulated_clock: bool) -> 
             retry=retry_policy(settings),
             patience=patience(settings),
             rules=rules,
-            takes=found.kinds[row.kind].capabilities,
+            takes=found.kinds[row.kind].takes(row),
             limits=limits_of(row, found.kinds[row.kind]),
             poll_after=None if row.poll_seconds is None else timedelta(seconds=row.poll_seconds),
             # A call, and the look for it when its answer is lost.
@@ -253,7 +253,7 @@ def loops_of(parts: Parts) -> list[Loop]:
             database=database,
             clock=clock,
             retry=retry,
-            takes=kind.capabilities,
+            takes=kind.takes(row),
             limit_to=worker.take_only,
             listens=kind.listens,
             holder=process_name(),

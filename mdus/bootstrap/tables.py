@@ -10,14 +10,14 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from mdus.billing.calendar import CalendarRow, same_beginning
 from mdus.billing.determinant_set import DeterminantSetRow
 from mdus.bootstrap.type_ids import type_ids
 from mdus.cis.client import InterfaceRow
 from mdus.contracts.catalog import Direction, catalog
-from mdus.domain.capability import ANY, CapabilityRow, contradicting
+from mdus.domain.capability import ANY, Capability, CapabilityRow, contradicting
 from mdus.domain.channel_map import ChannelRow
 from mdus.domain.event_map import FieldEventRow
 from mdus.domain.exception_routing import RoutingRule
@@ -30,7 +30,7 @@ from mdus.domain.register_policy import ReadingTypeRow
 from mdus.domain.unit import UnitRow, Units, ambiguous_texts, contradicting_codes
 from mdus.messaging.log_types import AcceptedTypeRow, LogTypeRow
 from mdus.messaging.patterns import RequestSent, Service
-from mdus.settings import Problem, Settings
+from mdus.settings import HeadEnd, Problem, Settings
 from mdus.vee.neighbours import CheckMeterRow, SimilarGroupRow, TemperatureStationRow, contradicting_checks
 from mdus.vee.rule_set import RuleSetRow
 
@@ -77,14 +77,14 @@ def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -
     """Yield rows for systems nobody serves, rows that promise what no head end of theirs offers, rows that disagree."""
     rows = settings.rows("capabilities", CapabilityRow)
     served = {
-        ams_id: kinds[head_end.kind]
-        for head_end in settings.head_ends
-        if head_end.kind in kinds
-        for ams_id in head_end.ams_ids
+        ams_id: head_end for head_end in settings.head_ends if head_end.kind in kinds for ams_id in head_end.ams_ids
     }
+    offered = {head_end.name: _offered(kinds[head_end.kind], head_end) for head_end in served.values()}
     for row in rows:
         where = f"capabilities.{row.name}"
-        meant = [kind for ams_id, kind in served.items() if row.applies(ams_id=ams_id, material_id=row.material_id)]
+        meant = [
+            each.name for ams_id, each in served.items() if row.applies(ams_id=ams_id, material_id=row.material_id)
+        ]
         if not meant:
             if row.ams_id != ANY:
                 known = ", ".join(sorted(served)) or "none"
@@ -95,10 +95,10 @@ def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -
                 )
             continue
         for capability in row.spoken_of:
-            if row.says(capability) and not any(capability in kind.offers for kind in meant):
-                names = ", ".join(sorted({kind.name for kind in meant}))
+            if row.says(capability) and not any(capability in offered[name] for name in meant):
+                names = ", ".join(sorted(set(meant)))
                 yield Problem(
-                    what=f"{capability} is promised, but head ends of kind {names} do not offer it",
+                    what=f"{capability} is promised, but the head ends {names} do not offer it",
                     where=f"{where}.{capability}",
                     mend="remove it: a row takes away what a head end offers, it adds nothing",
                 )
@@ -108,6 +108,14 @@ def _capability_problems(settings: Settings, kinds: Mapping[str, HeadEndKind]) -
             where=f"capabilities.{one.name}, capabilities.{other.name}",
             mend="leave it in one of them",
         )
+
+
+def _offered(kind: HeadEndKind, head_end: HeadEnd) -> frozenset[Capability]:
+    """Return what a head end offers; all of it where its options do not fit, which is a problem of its own."""
+    try:
+        return kind.offers(head_end)
+    except ValidationError:
+        return frozenset(Capability)
 
 
 def _interface_problems(settings: Settings) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """What a device can do: a matrix of advanced metering system, device model and capability.
 
 ```
-what its head end's kind offers    AND    what the rows of config/capabilities.toml leave it
+what its head end offers           AND    what the rows of config/capabilities.toml leave it
 ```
 
 An order that a device cannot serve is refused when it comes, with the reason; a command that its head end cannot carry
@@ -59,7 +59,7 @@ _WORDS: Final[Mapping[Capability, str]] = {
     Capability.TIME_SET: "have its clock set",
 }
 
-#: The commands a capability is made of: a kind of head end that has them offers it. What is not here is told unasked.
+#: The commands a capability is made of: a head end that has them offers it. What is not here is told unasked.
 _COMMANDS: Final[Mapping[Capability, frozenset[CommandKind]]] = {
     Capability.REMOTE_READING: frozenset({CommandKind.READ_REGISTERS}),
     Capability.ON_DEMAND_READING: frozenset({CommandKind.READ_ON_DEMAND}),
@@ -170,7 +170,7 @@ def _matches(pattern: str, text: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capabilities(Value):
-    """The matrix: the rows, and what the kind of each configured head end offers.
+    """The matrix: the rows, and what each configured head end offers, by its kind and its row.
 
     Of a head end that is not among `offered` nothing is known; it is held to offer everything. `longest_texts` are the
     characters of a text that meters of a head end can show.
@@ -185,7 +185,7 @@ class Capabilities(Value):
     @classmethod
     def of(cls, settings: Settings) -> Capabilities:
         """Return the matrix that config/capabilities.toml says for the configured head ends."""
-        offers = {row.name: settings.offered_by(row.kind) for row in settings.head_ends}
+        offers = {row.name: settings.offered_by(row) for row in settings.head_ends}
         return cls(
             rows=settings.rows("capabilities", CapabilityRow),
             offered={name: frozenset(map(Capability, some)) for name, some in offers.items() if some is not None},

@@ -424,6 +424,11 @@ class FilePart:
 PartFile = Callable[[BinaryIO, str | None], Iterator[FilePart]]
 
 
+def _nothing(row: Row) -> frozenset[CommandKind]:
+    del row
+    return frozenset()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadEndKind:
     """What a head-end folder exposes as HEAD_END: its name in config/head_ends.toml, what it can do, how to connect.
@@ -436,7 +441,8 @@ class HeadEndKind:
     for anything. Of one that `listens` the arrivals are looked for; to one that `needs_concentrator` no command leaves
     for a meter that no concentrator has told of. `keeps_records` is False of one that cannot say which meters it has
     and what they told: no job asks. `part_file` parts files in the formats it reads, where it reads files.
-    `longest_text` is how many characters of a text its meters can show.
+    `longest_text` is how many characters of a text its meters can show. `lacks` says which of its commands the head end
+    of a row does not take.
     """
 
     name: str
@@ -452,11 +458,18 @@ class HeadEndKind:
     callbacks: Callbacks = Callbacks()
     part_file: PartFile | None = None
     longest_text: int = LONGEST_TEXT
+    lacks: Callable[[Row], frozenset[CommandKind]] = _nothing
 
-    @property
-    def offers(self) -> frozenset[Capability]:
+    def takes(self, row: Row) -> frozenset[CommandKind]:
+        """Return the kinds of commands that the head end of a row takes.
+
+        Raises pydantic's ValidationError where its options do not fit.
+        """
+        return self.capabilities - self.lacks(row)
+
+    def offers(self, row: Row) -> frozenset[Capability]:
         """Return what a device of such a head end can do at most; config/capabilities.toml says what of it is left."""
-        return enabled_by(self.capabilities) | self.tells
+        return enabled_by(self.takes(row)) | self.tells
 
 
 def options_of(row: Row, shape: type[Options]) -> Options:

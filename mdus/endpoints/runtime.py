@@ -20,9 +20,8 @@ from mdus.vee.rule_set import Tools
 class Runtime:
     """The parts of one running process: services by their name, head ends by theirs.
 
-    `commands` are the kinds of commands that each kind of head end takes, those of an unknown kind are not there;
-    `part_files` part what head ends that deliver files push, `callbacks` say how what each pushes is received, both by
-    the names of head ends.
+    `commands` are the kinds of commands that each head end takes, `part_files` part what head ends that deliver files
+    push, `callbacks` say how what each pushes is received, all by the names of head ends.
     `tools` are the rules and methods of validation; `preview` tries a changed rule set on past days, as
     `workers.rule_set_preview` does. `simulated_clock` allows business time to be steered (`/clock`); a utility never
     sets it.

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from mdus.settings.folders import data_folder
-from mdus.settings.shapes import MASK, HeadEnd, Key, Sender, Settings, Shape, TableRow, masked
+from mdus.settings.shapes import MASK, HeadEnd, Key, Offered, Sender, Settings, Shape, TableRow, masked
 
 PREFIX: Final = "MDUS_"
 ROWS: Final[Mapping[str, type[BaseModel]]] = {"senders": Sender, "head_ends": HeadEnd}
@@ -182,14 +182,15 @@ def load_settings(
     environ: Mapping[str, str],
     *,
     tables: Mapping[str, type[BaseModel]] | None = None,
-    offered: Mapping[str, frozenset[str]] | None = None,
+    offered: Mapping[str, Offered] | None = None,
     longest_texts: Mapping[str, int] | None = None,
 ) -> Settings:
     """Read the settings of this process from the installation, the folder `MDUS_CONFIG` and `environ`.
 
     `tables` gives the shape of each row of the tables that services own, so that these are checked too; `offered` the
-    capabilities of each kind of head end, for `Settings.offered_by`, `longest_texts` the characters of a text that its
-    meters can show, for `Settings.longest_text_of`. Raises `SettingsError` with every problem found in all layers.
+    capabilities of a head end by its row, for each kind, for `Settings.offered_by`, `longest_texts` the characters of a
+    text that its meters can show, for `Settings.longest_text_of`. Raises `SettingsError` with every problem found in
+    all layers.
     """
     draft = _Draft()
     _read_folder(draft, data_folder("config"), "default, config/{file}")

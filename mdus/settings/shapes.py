@@ -341,6 +341,14 @@ class FromSettings(Protocol):
         ...
 
 
+class Offered(Protocol):
+    """Says what capabilities a head end of one kind offers, by its row."""
+
+    def __call__(self, head_end: HeadEnd, /) -> frozenset[str]:
+        """Return the names of the capabilities."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
     """One setting as `mdus check --show` prints it."""
@@ -379,7 +387,7 @@ class Settings(Section):
     head_ends: tuple[HeadEnd, ...]
 
     _tables: Mapping[str, tuple[Mapping[str, Any], ...]] = PrivateAttr(default_factory=dict)
-    _offered: Mapping[str, frozenset[str]] = PrivateAttr(default_factory=dict)
+    _offered: Mapping[str, Offered] = PrivateAttr(default_factory=dict)
     _longest_texts: Mapping[str, int] = PrivateAttr(default_factory=dict)
     _origins: Mapping[Key, str] = PrivateAttr(default_factory=dict)
     _made: dict[type, object] = PrivateAttr(default_factory=dict)
@@ -404,9 +412,10 @@ class Settings(Section):
         """Return the rows of the table `name` as values of `shape`; `load_settings(tables=...)` has checked them."""
         return tuple(shape.model_validate(dict(row)) for row in self._tables[name])
 
-    def offered_by(self, kind: str) -> frozenset[str] | None:
-        """Return the capabilities that a kind of head end offers, None where `load_settings` was told of none."""
-        return self._offered.get(kind)
+    def offered_by(self, head_end: HeadEnd) -> frozenset[str] | None:
+        """Return the capabilities that a head end offers, None where `load_settings` was told of none of its kind."""
+        offered = self._offered.get(head_end.kind)
+        return None if offered is None else offered(head_end)
 
     def longest_text_of(self, kind: str) -> int:
         """Return how many characters of a text the meters of a kind of head end can show."""

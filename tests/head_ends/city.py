@@ -75,7 +75,7 @@ class City(Field):
         city.pop("kind")
         super().__init__(database_url, city.pop("url", None), kind=variant.ours, **city)
         self.clock.moved = self.simulated.set_clock
-        self.worker = self.new_worker(takes=self.kind.capabilities)
+        self.worker = self.new_worker(takes=self.kind.takes(self.row))
         self.watch = self.new_watch()
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class City(Field):
 
     def takes(self, kind: CommandKind) -> bool:
         """Tell whether the head end takes commands of a kind."""
-        return kind in self.kind.capabilities
+        return kind in self.kind.takes(self.row)
 
     def until(self, condition: Callable[[], Any], *, what: str) -> None:
         """Let both workers turn until the condition holds."""

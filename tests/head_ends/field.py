@@ -86,7 +86,7 @@ class Field:
     ) -> None:
         self.kind = kind
         found = discover()
-        offered = {each.name: frozenset[str](each.offers) for each in found.kinds.values()}
+        offered = {each.name: each.offers for each in found.kinds.values()}
         self.settings = load_settings({}, tables=found.tables, offered=offered)
         self.database = Database(database_url, settings=self.settings)
         self.clock = StandingClock()
@@ -130,7 +130,7 @@ class Field:
             database=self.database,
             clock=self.clock,
             retry=self.retry,
-            takes=self.kind.capabilities,
+            takes=self.kind.takes(self.row),
             limit_to=self.worker.take_only,
             listens=self.kind.listens,
             holder=holder,

@@ -112,9 +112,9 @@ class HeadEndShown(Shown):
     """A head end of the settings, and the metering systems (AMS ids) it serves.
 
     `capabilities` is what its devices can do at most, null where nobody knows; `rows` say what that is by system and
-    model; `commands` are the kinds that its kind takes, `commands_told` those it says itself that it takes (null where
-    it does not say), `says` its own name and version, asked at `asked_at`. `outstanding` commands were given to it and
-    are not answered; `concentrators` are those that have told of themselves.
+    model; `commands` are those it takes by its kind and its row, `commands_told` those it says itself that it takes
+    (null where it does not say), `says` its own name and version, asked at `asked_at`. `outstanding` commands were
+    given to it and are not answered; `concentrators` are those that have told of themselves.
     """
 
     name: str
@@ -289,7 +289,7 @@ def _add_head_ends(router: APIRouter, runtime: Runtime, who: Any) -> None:
                 kind=row.kind,
                 ams_ids=list(row.ams_ids),
                 capabilities=_names(matrix.offered.get(row.name)),
-                commands=_names(runtime.commands.get(row.kind)),
+                commands=_names(runtime.commands.get(row.name)),
                 commands_told=_names(said.probe.takes) if (said := probed.get(row.name)) else None,
                 says=(said.probe.text or None) if said else None,
                 asked_at=said.at if said else None,

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mdus.domain.capability import Capability
+from mdus.domain.command import CommandKind
 from mdus.domain.head_end import (
     Arrival,
     Batch,
@@ -106,6 +107,11 @@ def connect(settings: Settings, row: Row) -> FileDropHeadEnd:
     return FileDropHeadEnd(row)
 
 
+def _lacking(row: Row) -> frozenset[CommandKind]:
+    """Return what cannot be asked: anything, where there is no folder for it."""
+    return frozenset() if options_of(row, Options).request_folder is not None else REQUESTABLE
+
+
 def _drop_folder(options: Options) -> DropFolder | None:
     folder, done, failed = options.folder, options.done, options.failed
     if folder is None or done is None or failed is None:
@@ -119,6 +125,7 @@ HEAD_END = HeadEndKind(
     connect=connect,
     decoder=codec.decoder,
     options=Options,
+    lacks=_lacking,
     tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS}),
     answers=False,
     listens=True,

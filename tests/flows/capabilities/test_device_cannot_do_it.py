@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mdus.bootstrap.composition import examine
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device_event import EndDeviceEvent
 from mdus.domain.exception_case import ExceptionCase
@@ -67,6 +68,15 @@ class Sides(BothSides):
         )
         self.database.settings = load_settings({"MDUS_CONFIG": str(self._folder)})
 
+    def restart_with_files(self, options: str) -> None:
+        """Start anew with a head end of files in the place of the one there was."""
+        (self._folder / "head_ends.toml").write_text(
+            f'[[head_ends]]\nname = "city"\nkind = "file_drop"\nams_ids = ["AM01"]\n[head_ends.options]\n{options}\n'
+        )
+        examined = examine({"MDUS_CONFIG": str(self._folder)})
+        assert examined.settings is not None
+        self.database.settings = examined.settings
+
 
 @pytest.fixture
 def sides(database_url: str, tmp_path: Path) -> Iterator[Sides]:
@@ -101,6 +111,31 @@ class TestAReading:
     def test_of_stored_values_is_taken_from_a_device_that_cannot_be_asked(self, sides: Sides) -> None:
         sides.restart("on_demand_reading")
         sides.tell(READ, read("1", source="0"))
+        sides.rest()
+
+        [confirmation] = sides.sap.messages(TO_BE_READ)
+        assert texts(confirmation, CODE) == ["3"]
+
+    def test_on_demand_is_refused_where_its_head_end_only_leaves_files(self, sides: Sides) -> None:
+        sides.restart_with_files('folder = "/srv/drop"')
+        sides.tell(READ, read("1", source="1"))
+        sides.rest()
+
+        note = "The device cannot be read on demand: its head end city does not offer that"
+        assert refused(sides, TO_BE_READ) == note
+        assert sides.all(MeterReadingDocument) == []
+        assert sides.all(Command) == []
+
+    @pytest.mark.parametrize(
+        ("options", "source"),
+        [
+            pytest.param("", "0", id="stored values, which it leaves unasked"),
+            pytest.param('request_folder = "/srv/ask"', "1", id="on demand, by a file"),
+        ],
+    )
+    def test_is_taken_where_its_head_end_of_files_can_have_it(self, sides: Sides, options: str, source: str) -> None:
+        sides.restart_with_files(f'folder = "/srv/drop"\n{options}')
+        sides.tell(READ, read("1", source=source))
         sides.rest()
 
         [confirmation] = sides.sap.messages(TO_BE_READ)

@@ -244,7 +244,7 @@ class TestHeadEnds:
             '[[capabilities]]\nname = "elsewhere"\nams_id = "XX01"\ntext = false\n'
         )
         mdus = Installation(
-            sqlite_url, environ={"MDUS_CONFIG": str(tmp_path)}, commands={HEAD_END.name: HEAD_END.capabilities}
+            sqlite_url, environ={"MDUS_CONFIG": str(tmp_path)}, commands={"city": HEAD_END.capabilities}
         )
         [row] = mdus.get("/api/v1/head-ends").json()
         assert (row["name"], row["kind"], row["ams_ids"]) == ("city", "rest", ["AM01"])

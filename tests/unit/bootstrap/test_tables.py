@@ -261,20 +261,18 @@ class TestCapabilities:
         assert problem.mend.endswith("AM01, AM02")
 
     @pytest.mark.parametrize(
-        ("rows", "where", "kinds"),
+        ("rows", "where", "names"),
         [
-            pytest.param(
-                row(ams_id="AM02", reconnect=True), "capabilities.a.reconnect", "reading_only", id="one system"
-            ),
-            pytest.param(row(text=True), "capabilities.a.text", "reading_only, rest", id="all systems"),
+            pytest.param(row(ams_id="AM02", reconnect=True), "capabilities.a.reconnect", "village", id="one system"),
+            pytest.param(row(text=True), "capabilities.a.text", "city, village", id="all systems"),
         ],
     )
     def test_that_promise_what_no_head_end_offers_are_named(
-        self, tmp_path: Path, rows: str, where: str, kinds: str
+        self, tmp_path: Path, rows: str, where: str, names: str
     ) -> None:
         [problem] = problems(tmp_path, rows)
         assert problem.where == where
-        assert f"kind {kinds} do not offer it" in problem.what
+        assert f"the head ends {names} do not offer it" in problem.what
 
     def test_that_disagree_are_named(self, tmp_path: Path) -> None:
         rows = row("a", material_id="LX*", events=True) + row("b", material_id="LX*", events=False)
@@ -289,6 +287,20 @@ class TestCapabilities:
         (tmp_path / "a.toml").write_text(city + files + rows)
         found = examine({"MDUS_CONFIG": str(tmp_path)}).problems
         assert [problem.where for problem in found] == ["capabilities.b.text"]
+
+    @pytest.mark.parametrize(
+        ("options", "problems"),
+        [
+            pytest.param("request_folder = '/srv/ask'", [], id="that takes requests"),
+            pytest.param("folder = '/srv/drop'", ["capabilities.a.on_demand_reading"], id="that takes none"),
+            pytest.param("taken_folder = '/srv/ask'", ["head_ends.files.options"], id="whose options do not fit"),
+        ],
+    )
+    def test_are_held_against_the_row_of_a_head_end(self, tmp_path: Path, options: str, problems: list[str]) -> None:
+        files = '[[head_ends]]\nname = "files"\nkind = "file_drop"\nams_ids = ["AM02"]\n'
+        rows = row(ams_id="AM02", on_demand_reading=True)
+        (tmp_path / "a.toml").write_text(f"{files}[head_ends.options]\n{options}\n{rows}")
+        assert [each.where for each in examine({"MDUS_CONFIG": str(tmp_path)}).problems] == problems
 
     def test_with_a_column_that_is_none_are_named_with_the_nearest(self, tmp_path: Path) -> None:
         (tmp_path / "a.toml").write_text(row(disconect=False))

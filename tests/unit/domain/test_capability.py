@@ -20,6 +20,7 @@ from mdus.domain.capability import (
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.headends.rest import HEAD_END
+from mdus.settings import HeadEnd as Row
 from mdus.settings import data_folder, load_settings
 
 NOW = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -33,6 +34,7 @@ DEVICE = EndDevice(
     head_end="city",
 )
 HEAD_END_CITY = {"MDUS_HEAD_ENDS__CITY__KIND": "rest", "MDUS_HEAD_ENDS__CITY__URL": "http://127.0.0.1:9"}
+CITY = load_settings(HEAD_END_CITY).head_ends[0]
 
 
 def row(**says: Any) -> CapabilityRow:
@@ -180,7 +182,7 @@ class TestAHeadEnd:
         assert enabled_by({CommandKind.SWITCH}) == set()
 
     def test_of_kind_rest_offers_what_its_api_has(self) -> None:
-        assert HEAD_END.offers == set(Capability)
+        assert HEAD_END.offers(CITY) == set(Capability)
 
     @pytest.mark.parametrize(
         ("kind", "capability"),
@@ -197,7 +199,17 @@ class TestAHeadEnd:
 
     def test_offers_also_what_it_tells_unasked(self) -> None:
         silent = replace(HEAD_END, capabilities=frozenset(), tells=frozenset({Capability.EVENTS}))
-        assert silent.offers == {Capability.EVENTS}
+        assert silent.offers(CITY) == {Capability.EVENTS}
+
+    def test_offers_nothing_that_its_row_leaves_it_without(self) -> None:
+        def lacking(row: Row) -> frozenset[CommandKind]:
+            return frozenset() if row.url else frozenset({CommandKind.PING})
+
+        kind = replace(HEAD_END, lacks=lacking)
+        assert Capability.OPERATIONAL_STATE in kind.offers(CITY)
+        silent = CITY.model_copy(update={"url": None})
+        assert kind.takes(silent) == kind.capabilities - {CommandKind.PING}
+        assert kind.offers(silent) == set(Capability) - {Capability.OPERATIONAL_STATE}
 
 
 class TestACommand:
@@ -240,8 +252,15 @@ class TestACommand:
 class TestTheSettings:
     def test_bring_rows_and_what_the_kinds_offer_together(self) -> None:
         environ = {**HEAD_END_CITY, "MDUS_CAPABILITIES__OLD__DISCONNECT": "false"}
-        settings = load_settings(environ, offered={"rest": frozenset({"disconnect", "events"})})
+        settings = load_settings(environ, offered={"rest": lambda _: frozenset({"disconnect", "events"})})
         assert Capabilities.of(settings).of_device(DEVICE) == {Capability.EVENTS}
+
+    def test_bring_what_each_head_end_offers_by_its_row(self) -> None:
+        environ = {**HEAD_END_CITY, "MDUS_HEAD_ENDS__VILLAGE__KIND": "rest"}
+        settings = load_settings(environ, offered={"rest": lambda row: frozenset({"events"} if row.url else ())})
+        matrix = Capabilities.of(settings)
+        assert matrix.of_device(DEVICE) == {Capability.EVENTS}
+        assert matrix.of_device(replace(DEVICE, head_end="village")) == set()
 
     def test_bring_how_long_a_text_each_head_end_shows(self) -> None:
         matrix = Capabilities.of(load_settings(HEAD_END_CITY, longest_texts={"rest": 40}))
