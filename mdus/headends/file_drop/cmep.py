@@ -2,7 +2,7 @@
 
 Read in the published specification 1.20 of March 7, 2000 (Revision "EDI DASR"), which parsers of several vendors agree
 with: one record a line, fields separated by commas, packed, quoted where they hold one; all times UTC, CCYYMMDDHHMM,
-at the END of their interval; an interval as MMDDHHMM.
+at the END of their interval, where the options of a feed do not say otherwise; an interval as MMDDHHMM.
 
 ```
       MEPMD01               MEPMD02
@@ -298,7 +298,8 @@ def _read_times(times: Sequence[bytes], kind: _Kind, tables: CmepTables) -> _Tim
         return _Times(0, (), tuple(EPOCH + end * _MINUTE for end in ends), ends, unclear)
     minutes = kind.minutes or _apart(ends)
     _check_apart(ends, minutes)
-    return _Times(minutes, runs([end - minutes for end in ends], minutes), (), ends, unclear)
+    starts = [end - minutes for end in ends] if tables.tells_ends else ends
+    return _Times(minutes, runs(starts, minutes), (), ends, unclear)
 
 
 def _minute(text: bytes, where: str) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 from mdus.contracts.printable import printable
 from mdus.domain.channel_map import ChannelMap
 from mdus.headends.file_drop.local_time import LocalTime
+from mdus.headends.file_drop.options import Options
 from mdus.headends.file_drop.tables import CmepFlagRow, CmepRecordRow
 from mdus.settings import Settings
 
@@ -22,27 +23,28 @@ THERE_TWICE: Final = "a time is expected that is there once, or beside others th
 class CmepTables:
     """What is known of one feed: its channels, and of config/cmep.toml the flags and the records beyond the two.
 
-    `clock` is there where its times are local, and `meter_field` (from 1 on) where the meter stands in another field
-    when field 8 is empty.
+    `clock` is there where its times are local, `tells_ends` is False where they are those of beginnings of intervals,
+    and `meter_field` (from 1 on) is there where the meter stands in another field when field 8 is empty.
     """
 
     channels: ChannelMap
     flags: Mapping[str, CmepFlagRow]
     records: Mapping[bytes, CmepRecordRow]
     clock: LocalTime | None = None
+    tells_ends: bool = True
     meter_field: int | None = None
 
     @classmethod
-    def of(
-        cls, settings: Settings, channels: ChannelMap, *, zone: str = "UTC", meter_field: int | None = None
-    ) -> CmepTables:
-        """Return the tables of these settings, for a feed with times of a zone."""
+    def of(cls, settings: Settings, channels: ChannelMap, options: Options) -> CmepTables:
+        """Return the tables of these settings, for a feed with these options."""
+        zone, tells_ends = options.cmep_time_zone, options.cmep_times == "end"
         return cls(
             channels=channels,
             flags={row.flag: row for row in settings.rows("cmep_flags", CmepFlagRow)},
             records={row.record.encode(): row for row in settings.rows("cmep_records", CmepRecordRow)},
-            clock=None if zone == "UTC" else LocalTime(zone),
-            meter_field=meter_field,
+            clock=None if zone == "UTC" else LocalTime(zone, tells_ends=tells_ends),
+            tells_ends=tells_ends,
+            meter_field=options.cmep_meter_field,
         )
 
     def flag(self, flag: str) -> tuple[CmepFlagRow, bool]:

@@ -21,7 +21,7 @@ def decoder(settings: Settings, row: Row) -> Decode:
     """Return what reads the bodies of a head end, compressed or not."""
     options = options_of(row, Options)
     channels = ChannelMap.of(settings, head_end=row)
-    tables = CmepTables.of(settings, channels, zone=options.cmep_time_zone, meter_field=options.cmep_meter_field)
+    tables = CmepTables.of(settings, channels, options)
     registers = register_csv.RegisterFeed(channels=channels, time_format=options.reading_time_format)
     documents = document.DocumentFeed.of(settings, row, options, channels)
     readers: Mapping[Format, Callable[[bytes], Iterator[FieldEvent]]] = {

@@ -42,7 +42,7 @@ class DocumentFeed:
             channels=channels,
             qualities=options.document_qualities,
             meter=(before, behind),
-            zone=ZoneInfo(row.time_zone),
+            zone=ZoneInfo(options.document_time_zone or row.time_zone),
             zones={name: ZoneInfo(zone) for name, zone in settings.time_zones.items()},
         )
 

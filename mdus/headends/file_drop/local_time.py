@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from mdus.domain import local_time
 from mdus.domain.local_time import Meanings
@@ -19,10 +20,11 @@ _A_DAY: Final = 1440
 
 
 class LocalTime:
-    """The clock on the wall of one zone."""
+    """The clock on the wall of one zone; `tells_ends` where it is read at the ends of intervals."""
 
-    def __init__(self, zone: str) -> None:
+    def __init__(self, zone: str, *, tells_ends: bool = True) -> None:
         self._zone = zone
+        self._tells_ends = tells_ends
 
     def instants(self, told: Sequence[int | None], step: int) -> list[int | None]:
         """Return the instants of the times of a record, None of one that may be either of two.
@@ -57,9 +59,13 @@ class LocalTime:
 
     def _meanings(self, wall: int) -> Meanings:
         found = local_time.meanings(_shown(wall), zone=self._zone)
-        if not found:
+        if not found or not (self._tells_ends or self._is_shown(found[0], wall)):
             raise ValueError(f"a time on the clocks of {self._zone} is expected, found {_shown(wall):%Y-%m-%d %H:%M}")
         return found
+
+    def _is_shown(self, at: datetime, wall: int) -> bool:
+        """Tell whether clocks show a time at an instant: the first one they skip they do not."""
+        return at.astimezone(ZoneInfo(self._zone)).replace(tzinfo=None) == _shown(wall)
 
 
 def _shown(wall: int) -> datetime:

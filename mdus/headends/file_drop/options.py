@@ -28,6 +28,10 @@ class Options(Section):
     registers (strptime); ISO 8601 when not said. `document_meter` is how a MeterReadingDocument names a meter,
     `document_qualities` are IEC 61968-9 qualities by its status codes: of several codes the one named first counts, and
     an empty quality says nothing.
+
+    `cmep_times` says where times in CMEP stand at their intervals: at the end when not said, as the protocol has it.
+    `document_time_zone` is that of times in a MeterReadingDocument which say no offset, where their channel names no
+    zone; the row's when not said.
     """
 
     folder: Path | None = None
@@ -39,8 +43,10 @@ class Options(Section):
     request_folder: Path | None = None
     taken_folder: Path | None = None
     cmep_time_zone: Zone = "UTC"
+    cmep_times: Literal["end", "start"] = "end"
     cmep_meter_field: Literal[4, 5, 6] | None = None
     reading_time_format: Annotated[str, Field(min_length=1)] | None = None
+    document_time_zone: Zone | None = None
     document_meter: Annotated[str, Field(pattern=r"^[^{}]*\{serial\}[^{}]*$")] = "{serial}"
     document_qualities: Mapping[str, Annotated[str, Field(pattern=r"^(\d{1,3}\.\d{1,3}\.\d{1,4})?$")]] = {}
 

@@ -255,6 +255,26 @@ class TestFeeds:
         found, wrong = told(decoder(cmep_time_zone="Europe/Berlin"), "cmep", body)
         assert ([each.start_at.hour for each in found], [line for line, _ in wrong]) == ([2], [1])
 
+    def test_in_standard_time_are_so_in_summer_too(self) -> None:
+        ((found,), wrong) = told(
+            decoder(cmep_time_zone="Etc/GMT-1"), "cmep", file(mepmd01(["1"], ends=["202607100015"]))
+        )
+        assert (found.start_at, wrong) == (datetime(2026, 7, 9, 23, 0, tzinfo=UTC), [])
+
+    def test_at_the_start_of_intervals_begin_them(self) -> None:
+        record = mepmd01(["1", "2"], ends=["202603282315", ""])
+        ((at_start,), _), ((at_end,), _) = (
+            told(decoder(cmep_times=each), "cmep", file(record)) for each in ("start", "end")
+        )
+        assert at_start.start_at == datetime(2026, 3, 28, 23, 15, tzinfo=UTC)
+        assert at_end.start_at == datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+
+    @pytest.mark.parametrize("each", ["start", "end"])
+    def test_of_registers_are_when_they_were_read(self, each: str) -> None:
+        record = mepmd01(["7"], unit="KWHREG", interval="", ends=["202603282300"])
+        ((found,), _) = told(decoder(cmep_times=each), "cmep", file(record))
+        assert found.measured_at == datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+
     def test_in_local_time_name_an_hour_that_is_not_there(self) -> None:
         found, ((line, reason),) = told(
             decoder(cmep_time_zone="Europe/Berlin"), "cmep", file(mepmd01(["1"], ends=["202603290230"]))

@@ -82,6 +82,17 @@ class TestDecode:
         ((found,), _) = told(DECODE, "document", document(intervals("10", "3", pulses=pulses)))
         assert list(found.values) == [Decimal("0.250"), Decimal("0.075")]
 
+    @pytest.mark.parametrize(
+        ("zone", "start"),
+        [(None, START), ("UTC", START + timedelta(hours=1)), ("Etc/GMT-2", START - timedelta(hours=1))],
+    )
+    def test_reads_times_without_an_offset_in_the_zone_of_the_feed(self, zone: str | None, start: datetime) -> None:
+        local = intervals("1", "2").replace("2026-03-28T23:00:00Z", "2026-03-29T00:00:00")
+        body = document(local.replace("2026-03-28T23:30:00Z", "2026-03-29T00:30:00"))
+        decode = decoder(TABLES, document_meter="7.7.{serial}", document_time_zone=zone)
+        ((found,), wrong) = told(decode, "document", body)
+        assert (found.start_at, wrong) == (start, [])
+
     def test_reads_statuses_by_the_options(self) -> None:
         ((found,), _) = told(DECODE, "document", document(intervals("1", "2", status='StatusRef="1"')))
         assert list(found.qualities) == ["2.8.0", "2.8.0"]

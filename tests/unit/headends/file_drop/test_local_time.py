@@ -93,3 +93,9 @@ class TestInstants:
     def test_that_no_clock_shows_are_a_mistake(self) -> None:
         with pytest.raises(ValueError, match=r"clocks of Europe/Berlin is expected, found 2026-03-29 02:15"):
             instants(f"{SPRING} 02:15")
+
+    def test_at_which_the_clock_is_put_forward_no_interval_begins(self) -> None:
+        at_start = LocalTime("Europe/Berlin", tells_ends=False)
+        assert instants(f"{SPRING} 03:00", clock=at_start) == instants(f"{SPRING} 02:00") == ["01:00"]
+        with pytest.raises(ValueError, match="found 2026-03-29 02:00"):
+            instants(f"{SPRING} 02:00", clock=at_start)

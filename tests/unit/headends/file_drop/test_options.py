@@ -33,6 +33,8 @@ class TestFolders:
             pytest.param({"folder": "/d", "settled_seconds": -1}, "settled_seconds", id="seconds"),
             pytest.param({"folder": "/d", "patterns": {"*": "xls"}}, "patterns", id="format"),
             pytest.param({"cmep_time_zone": "Berlin"}, "IANA time zone", id="zone"),
+            pytest.param({"cmep_times": "middle"}, "cmep_times", id="times"),
+            pytest.param({"document_time_zone": "Berlin"}, "IANA time zone", id="zone of documents"),
             pytest.param({"document_meter": "meter"}, "document_meter", id="meter"),
             pytest.param({"colour": "red"}, "colour", id="unknown"),
         ],
