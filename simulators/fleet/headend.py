@@ -196,7 +196,7 @@ class HeadEnd:
         most = self.behaviour.network.batch
         if most is not None and len(submission.orders) > most:
             raise TooLarge(most)
-        if self.state.closed_until is not None and now < self.state.closed_until:
+        if submission.is_asked and self.is_closed(now):
             raise Misanswered("maintenance_window")
         refusals = [(order, self._refusal(submission, order, now)) for order in submission.orders]
         accepted = [order for order, code in refusals if code is None]
@@ -226,6 +226,10 @@ class HeadEnd:
         if answer is Answer.DONE:
             raise Misanswered(plan.job or "", job)
         return job
+
+    def is_closed(self, now: datetime) -> bool:
+        """This will tell whether it takes no jobs now, for maintenance."""
+        return self.state.closed_until is not None and now < self.state.closed_until
 
     async def ended(self, job: Job, *, within: float) -> bool:
         """This will wait until all results of a job may be told, `within` real seconds at most; False when in vain.
@@ -260,6 +264,8 @@ class HeadEnd:
     def _draw(self, submission: Submission, orders: Sequence[Order]) -> Plan:
         states = {order.wish["state"] for order in orders} if submission.kind == "switch" else set()
         references = [order.reference for order in orders]
+        if not submission.is_asked:
+            return self.state.faults.draw(FIRST_PROVISION, references)
         wanted = states.pop() if len(states) == 1 else None
         serials = [order.serial for order in orders]
         if submission.kind != "provision":

@@ -114,13 +114,17 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
-    """What a client submits, as a face has read it: device orders of one kind, with references unique among them."""
+    """What a client submits, as a face has read it: device orders of one kind, with references unique among them.
+
+    What is not `is_asked` the utility has set up by itself: what goes wrong with orders does not befall it.
+    """
 
     correlation_id: str
     kind: str
     orders: list[Order]
     callback_url: str | None = None  # None: the one the head end was started with
     expires_at: datetime | None = None
+    is_asked: bool = True
 
 
 def rejection(order: Order, code: str) -> dict[str, Any]:

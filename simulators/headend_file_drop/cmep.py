@@ -1,10 +1,14 @@
-"""CMEP as a vendor of radio networks writes it: at most 48 values to a record, statuses behind the flags, UTC."""
+"""CMEP as a vendor of radio networks writes it: at most 48 values to a record, statuses behind the flags.
+
+Times are in UTC, at the ends of intervals, and values in units, where the sender's manner is no other.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from simulators.clock import instant
+from simulators.headend_file_drop.manners import PULSE, Manner
 
 #: Commodity, unit and time of use by OBIS code.
 UNITS = {
@@ -20,12 +24,16 @@ UNITS = {
     "8-0:1.0.0*255": ("W", "M3REG", ""),
 }
 
+#: Counted in pulses by a sender that does: it has one word for them, so no channel of the other direction.
+PULSES = {"1-0:1.29.0*255": "PULSE", "7-0:3.29.0*255": "PULSE", "8-0:1.29.0*255": "PULSE"}
+
 _MOST = 48  # values in a record
+_USUAL = Manner()
 _ESTIMATED = "2.8.0"
 
 
-def intervals(blocks: Sequence[dict[str, Any]], *, created: datetime) -> list[str]:
-    """This will write interval values, times at the end of their intervals and left out where they follow."""
+def intervals(blocks: Sequence[dict[str, Any]], *, created: datetime, manner: Manner = _USUAL) -> list[str]:
+    """This will write interval values; times are left out where they follow."""
     records = []
     for block in blocks:
         length = timedelta(minutes=block["interval_minutes"])
@@ -34,35 +42,40 @@ def intervals(blocks: Sequence[dict[str, Any]], *, created: datetime) -> list[st
         for first in range(0, len(block["values"]), _MOST):
             values = block["values"][first : first + _MOST]
             flags = [_flag(value, code) for value, code in zip(values, quality[first : first + _MOST], strict=True)]
-            end = begin + (first + 1) * length
+            time = _time(begin + (first + (0 if manner.at_start else 1)) * length, manner)
+            commodity, unit, _ = UNITS[block["obis"]]
+            constant = "1.0"
+            counts = manner if block["obis"] in PULSES else _USUAL
+            if counts.pulses:
+                unit, constant = PULSES[block["obis"]], PULSE
             triplets = [
                 part
                 for place, (flag, value) in enumerate(zip(flags, values, strict=True))
-                for part in ("" if place else _time(end), flag, value or "")
+                for part in ("" if place else time, flag, counts.value(value))
             ]
-            commodity, unit, _ = UNITS[block["obis"]]
-            head = _head("MEPMD01", block["serial"], commodity, unit, created)
-            records.append(",".join([*head, "1.0", _length(length), str(len(values)), *triplets]))
+            head = _head("MEPMD01", block["serial"], commodity, unit, created, manner)
+            records.append(",".join([*head, constant, _length(length), str(len(values)), *triplets]))
     return records
 
 
-def registers(readings: Sequence[dict[str, Any]], *, created: datetime) -> list[str]:
+def registers(readings: Sequence[dict[str, Any]], *, created: datetime, manner: Manner = _USUAL) -> list[str]:
     """This will write what registers showed: MEPMD01, and MEPMD02 for a time of use."""
     records = []
     for reading in readings:
         commodity, unit, label = UNITS[reading["obis"]]
-        at = _time(instant(reading["at"]))
+        at = _time(instant(reading["at"]), manner)
         if label:
-            head = _head("MEPMD02", reading["serial"], commodity, unit, created)
+            head = _head("MEPMD02", reading["serial"], commodity, unit, created, manner)
             records.append(",".join([*head, "", "1.0", at, at, "1", label, "R0", reading["value"]]))
         else:
-            head = _head("MEPMD01", reading["serial"], commodity, unit, created)
+            head = _head("MEPMD01", reading["serial"], commodity, unit, created, manner)
             records.append(",".join([*head, "1.0", "00000000", "1", at, "R0", reading["value"]]))
     return records
 
 
-def _head(record: str, serial: str, commodity: str, unit: str, created: datetime) -> list[str]:
-    return [record, "20080501", "SIMULATED", "UT:1", "90000001", "", _time(created), serial, "OK", commodity, unit]
+def _head(record: str, serial: str, commodity: str, unit: str, created: datetime, manner: Manner) -> list[str]:
+    sender = ["20080501", "SIMULATED", "UT:1", "90000001", ""]
+    return [record, *sender, _time(created, manner), serial, "OK", commodity, unit]
 
 
 def _flag(value: str | None, code: str | None) -> str:
@@ -71,8 +84,8 @@ def _flag(value: str | None, code: str | None) -> str:
     return "E0" if code == _ESTIMATED else "R0"
 
 
-def _time(at: datetime) -> str:
-    return f"{at:%Y%m%d%H%M}"
+def _time(at: datetime, manner: Manner) -> str:
+    return f"{manner.at(at):%Y%m%d%H%M}"
 
 
 def _length(length: timedelta) -> str:

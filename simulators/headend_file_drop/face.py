@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -22,6 +22,7 @@ from simulators.fleet.tasks import ends_all
 from simulators.headend_file_drop import cmep, documents, neutral, register_reads, requests
 from simulators.headend_file_drop.faults import FAULTS, FILE, RECORDS
 from simulators.headend_file_drop.leaving import Draft, Leaving, Rows
+from simulators.headend_file_drop.manners import Manner, zone_of
 
 _LOOKS_EVERY = 0.05  # seconds
 _OWN = "own-"  # begins the correlation ids of what nobody asked for
@@ -44,17 +45,28 @@ class FileDrop(Face):
         self._drop = self._folder / "drop"
         self._asked = self._folder / "requests"
         self._taken = self._asked / "taken"
+        self._zone = zone_of(options.times, options.time_zone)
+        if options.format == "csv" and (self._zone or options.pulses):
+            raise ValueError("--format csv: its times say what they are, and its values are in units")
+        if options.format != "cmep" and options.labels != "end":
+            raise ValueError("--labels: only times of CMEP may be meant otherwise")
+        at_start = options.labels == "start"
+        self._manner = Manner(zone=self._zone or UTC, at_start=at_start, pulses=options.pulses)
         self._leaving = Leaving(self._drop, settled=options.settled)
         self._before: dict[str, Rows] = {}  # what the last file of a topic told
         self._looking: asyncio.Task[None] | None = None
 
     def row(self, url: str) -> dict[str, Any]:
-        """This will give the folders, and what its documents say."""
+        """This will give the folders, and what its files do not say of themselves."""
         settings: dict[str, Any] = {"folder": str(self._drop), "settled_seconds": self.options.settled}
         if not self.options.no_requests:
             settings["request_folder"] = str(self._asked)
         if self.options.format == "document":
             settings["document_qualities"] = documents.QUALITIES
+        if self._zone is not None:
+            settings[f"{self.options.format}_time_zone"] = self._zone.key
+        if self._manner.at_start:
+            settings["cmep_times"] = "start"
         return {"kind": "file_drop", "options": settings}
 
     async def start(self) -> None:
@@ -76,9 +88,13 @@ class FileDrop(Face):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def under_way(self) -> int:
-        """This will count the files that nobody has taken yet, and the requests not looked at."""
+        """This will count the files that nobody has taken yet, and the requests to be looked at now."""
         lying = [path for folder in (self._drop, self._drop / ".working") for path in folder.glob("*")]
-        return sum(path.is_file() and path.suffix != ".part" for path in lying) + len(list(self._lying()))
+        left = sum(path.is_file() and path.suffix != ".part" for path in lying)
+        return left if self._is_closed() else left + len(list(self._lying()))
+
+    def _is_closed(self) -> bool:
+        return self.head_end.is_closed(self.head_end.clock.now())
 
     # --- what is told -------------------------------------------------------------------------------------------------
 
@@ -100,7 +116,7 @@ class FileDrop(Face):
         return found or await self.head_end.misfortune(FILE, file=name)
 
     def _draft(self, topic: str, rows: Rows, delivery_id: str, *, request: str) -> Draft:
-        created, zone = self.head_end.clock.now(), self.head_end.behaviour.zone
+        created, zone, manner = self.head_end.clock.now(), self.head_end.behaviour.zone, self._manner
         number = delivery_id.removeprefix("d-")
 
         def write(some: Rows, at: datetime) -> list[str]:
@@ -110,17 +126,17 @@ class FileDrop(Face):
                 case "events", _:
                     return neutral.events(some, transaction=number)
                 case "intervals", "cmep":
-                    return cmep.intervals(some, created=at)
+                    return cmep.intervals(some, created=at, manner=manner)
                 case "intervals", "csv":
                     return neutral.intervals(some)
                 case "intervals", _:
-                    return documents.intervals(some, created=at)
+                    return documents.intervals(some, created=at, manner=manner)
                 case _, "cmep":
-                    return cmep.registers(some, created=at)
+                    return cmep.registers(some, created=at, manner=manner)
                 case _, "csv":
                     return register_reads.registers(some, zone=zone)
                 case _:
-                    return documents.registers(some, created=at)
+                    return documents.registers(some, created=at, manner=manner)
 
         words = {"intervals": "IntervalReport", "readings": "RegisterReport", "events": "Events", "results": "Results"}
         endings = {"cmep": "txt", "csv": "csv", "document": "xml"}
@@ -175,9 +191,9 @@ class FileDrop(Face):
         most = min(self.head_end.behaviour.network.batch or _OWN_AT_ONCE, _OWN_AT_ONCE)
         for first in range(0, len(meters), most):
             orders = [_own_order(meter) for meter in meters[first : first + most]]
-            own = Submission(correlation_id=f"{_OWN}{uuid4()}", kind="provision", orders=orders)
+            own = Submission(correlation_id=f"{_OWN}{uuid4()}", kind="provision", orders=orders, is_asked=False)
             while True:
-                with contextlib.suppress(Overloaded, Misanswered):
+                with contextlib.suppress(Overloaded):
                     await self.head_end.submit(own)
                     break
 
@@ -228,6 +244,19 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default="all",
         help="the meters of which files are left: all, or those that POST /control/hear names (default %(default)s)",
     )
+    parser.add_argument(
+        "--times",
+        choices=("utc", "local", "standard"),
+        default="utc",
+        help="what times without an offset are: UTC, local, or standard time the whole year (default %(default)s)",
+    )
+    parser.add_argument(
+        "--labels",
+        choices=("end", "start"),
+        default="end",
+        help="where times of CMEP stand at their intervals (default %(default)s)",
+    )
+    parser.add_argument("--pulses", action="store_true", help="count interval values in pulses, as far as formats can")
     parser.add_argument("--no-requests", action="store_true", help="take no requests")
     parser.add_argument(
         "--settled",

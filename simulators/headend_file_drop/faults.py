@@ -1,6 +1,6 @@
 """How this head end may misbehave: of the shared faults those that files can show, and those only files have."""
 
-from simulators.fleet.faults import Fault, table
+from simulators.fleet.faults import SHARED, Fault, table
 
 #: Where the faults of files fire: at each file that is left.
 FILE = "file"
@@ -8,24 +8,31 @@ FILE = "file"
 #: Where those fire that only records of meters' values can have.
 RECORDS = "records"
 
+#: Nothing is switched by a file, and nobody is asked by one for a sign of life.
+_NEVER_ASKED = {
+    "ambiguous_submit",
+    "stuck_relay",
+    "relay_stuck_but_acknowledged",
+    "relay_moved_but_denied",
+    "arm_only_meter",
+    "load_side_voltage_blocks_close",
+    "disconnect_refused",
+    "no_response_is_no_outage",
+}
+
+#: A request has no answer that could go wrong, and no login: one that is not taken lies there, whatever the reason.
+#: `never_answers`, `overloaded` (for a moment) and `maintenance_window` (for a minute) show that.
+_NEVER_ANSWERED = {
+    "login_refused_once",
+    "max_pending",
+    "html_error_page",
+    "html_error_page_after_acceptance",
+    "empty_200",
+    "soap_fault",
+}
+
 FAULTS = table(
-    "never_answers",
-    "overloaded",
-    "duplicate_callback",
-    "duplicate_callback_other_value",
-    "split_callbacks",
-    "wrong_meter_in_callback",
-    "per_meter_reject",
-    "accepts_then_silence",
-    "late_result",
-    "meter_clock_drift",
-    "stamp_of_1970",
-    "intervals_late",
-    "interval_gap",
-    "interval_revised",
-    "duplicate_block",
-    "event_storm",
-    "duplicate_event",
+    *(name for name in SHARED if name not in _NEVER_ASKED | _NEVER_ANSWERED),
     own=(
         Fault(
             name="half_written",

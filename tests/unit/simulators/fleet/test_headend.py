@@ -10,6 +10,7 @@ import pytest
 from simulators.clock import instant
 from simulators.fleet.callbacks import Completion
 from simulators.fleet.headend import Misanswered, TooLarge
+from simulators.fleet.jobs import Order, Submission
 from simulators.fleet.resources import controls
 
 
@@ -207,6 +208,26 @@ class TestFaults:
                 await city.advance(seconds=1)
                 assert (await city.submit("ping", [serial])).rejected == []
                 assert len(city.head_end.state.faults.hits["maintenance_window"]) == 1
+
+        asyncio.run(play())
+
+    def test_spare_what_the_utility_sets_up_by_itself(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                for fault in ("maintenance_window", "duplicate_callback", "register_rollover"):
+                    await city.head_end.arm(fault, 1)
+                first, second = city.meters[:2]
+                for meter in (first, second):
+                    wish = {"device_id": meter.serial, "commodity": meter.commodity, "registers": []}
+                    order = Order(serial=meter.serial, reference=meter.serial, wish=wish)
+                    own = Submission(correlation_id=meter.serial, kind="provision", orders=[order], is_asked=False)
+                    assert (await city.head_end.submit(own)).rejected == []
+                    await city.idle()
+                    with pytest.raises(Misanswered):  # who asks finds it closed
+                        await city.submit("ping", [first.serial])
+                hits = {name: len(some) for name, some in city.head_end.state.faults.hits.items()}
+                assert hits == {"maintenance_window": 1, "duplicate_callback": 0, "register_rollover": 1}
+                assert first.rolls_over_at is not None
 
         asyncio.run(play())
 

@@ -135,6 +135,30 @@ class TestProcess:
         orders = process.control.get("/control/commands", params={"reference": "r-3"}).json()["commands"]
         assert len(orders) == 1
 
+    def test_lets_a_request_lie_during_maintenance_and_takes_it_then(self, tmp_path: Path) -> None:
+        clock = tmp_path / "clock.json"
+
+        def set_clock(at: str) -> None:
+            draft = clock.with_suffix(".draft")
+            draft.write_text(json.dumps({"anchor": "2026-03-27T11:00:00Z", "epoch": at, "speed": 0.0}))
+            draft.replace(clock)
+
+        set_clock("2026-03-27T11:00:00Z")
+        process = Process(tmp_path, "--clock", str(clock))
+        try:
+            serial = process.serials()[0]
+            process.control.post("/control/hear", json={"serials": [serial]}).raise_for_status()
+            process.control.post("/control/faults", json={"name": "maintenance_window", "times": 1}).raise_for_status()
+            process.ask("c-5.csv", f"r-5,{serial},read_on_demand,,,")
+            until(lambda: process.control.get("/control/faults").json()["fired"]["maintenance_window"]["hits"])
+            # Only time helps: nothing is going on.
+            until(lambda: process.control.get("/control/activity").json()["in_flight"] == 0)
+            assert (process.asked / "c-5.csv").exists()
+            set_clock("2026-03-27T11:01:00Z")
+            until(lambda: (process.asked / "taken" / "c-5.csv").exists())
+        finally:
+            process.kill()
+
     def test_counts_what_lies_there_as_under_way(self, process: Process) -> None:
         serial = process.serials()[0]
         process.control.post("/control/event", json={"serial": serial, "code": "3.12.29.39"}).raise_for_status()
@@ -152,3 +176,35 @@ def test_takes_no_requests_where_it_is_told_so(tmp_path: Path) -> None:
         assert process.row["options"]["document_qualities"]["EST"] == "2.8.0"
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--times", "local", "--labels", "start"), {"cmep_time_zone": "Europe/Berlin", "cmep_times": "start"}),
+        (("--times", "standard", "--format", "document"), {"document_time_zone": "Etc/GMT-1"}),
+    ],
+    ids=["cmep", "document"],
+)
+def test_says_what_its_files_do_not(tmp_path: Path, options: tuple[str, ...], told: dict[str, str]) -> None:
+    process = Process(tmp_path, *options)
+    try:
+        assert {name: text for name, text in process.row["options"].items() if "time" in name} == told
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--format", "csv", "--times", "local"),
+        ("--format", "csv", "--pulses"),
+        ("--format", "document", "--labels", "start"),
+    ],
+    ids=["times of csv", "pulses of csv", "labels of documents"],
+)
+def test_writes_nothing_that_a_format_cannot_say(options: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "simulators.headend_file_drop", "--port", "0", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode != 0
+    assert f"--{'labels' if '--labels' in options else 'format csv'}: " in ended.stderr

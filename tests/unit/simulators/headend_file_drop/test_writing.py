@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 from datetime import UTC, datetime
+from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from simulators.headend_file_drop import cmep, documents, neutral, register_reads, requests
+from simulators.headend_file_drop.manners import Manner, zone_of
 
 CREATED = datetime(2026, 3, 28, 8, 15, tzinfo=UTC)
 BLOCK = {
@@ -61,6 +63,42 @@ class TestCmep:
         (record,) = cmep.registers([READING | {"obis": obis}], created=CREATED)
         assert record.startswith(begins)
         assert record.endswith(ends)
+
+    def test_tells_times_in_the_manner_of_its_sender(self) -> None:
+        hours = BLOCK | {"start": "2026-10-25T00:00:00Z"}  # 02:00 in Berlin, for the first time
+        berlin, winter = ZoneInfo("Europe/Berlin"), ZoneInfo("Etc/GMT-1")
+
+        def first(**manner: Any) -> str:
+            (record,) = cmep.intervals([hours], created=CREATED, manner=Manner(**manner))
+            return record.split(",")[14]
+
+        assert first(zone=berlin) == "202610250215"
+        assert first(zone=winter) == "202610250115"
+        assert first(zone=berlin, at_start=True) == "202610250200"
+        (reading,) = cmep.registers([READING], created=CREATED, manner=Manner(zone=berlin, at_start=True))
+        assert reading.split(",")[6:15:8] == ["202603280915", "202603280000"]
+
+    def test_counts_pulses_where_it_has_a_word_for_them(self) -> None:
+        back = BLOCK | {"obis": "1-0:2.29.0*255"}
+        delivered, received = cmep.intervals([BLOCK, back], created=CREATED, manner=Manner(pulses=True))
+        assert delivered.endswith(",E,PULSE,0.000001,00000015,3,202603272315,R0,100000,,N0,,,E0,300000")
+        assert received.endswith(",E,GKWH,1.0,00000015,3,202603272315,R0,0.100000,,N0,,,E0,0.300000")
+
+
+class TestStandardTime:
+    @pytest.mark.parametrize(
+        ("zone", "name"),
+        [("Europe/Berlin", "Etc/GMT-1"), ("America/Chicago", "Etc/GMT+6"), ("Europe/London", "Etc/GMT")],
+    )
+    def test_is_that_of_winter(self, zone: str, name: str) -> None:
+        assert zone_of("standard", zone) == ZoneInfo(name)
+
+    def test_of_half_an_hour_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="not of whole hours"):
+            zone_of("standard", "Asia/Kolkata")
+
+    def test_differs_from_local_time_and_utc(self) -> None:
+        assert (zone_of("local", "Europe/Berlin"), zone_of("utc", "Europe/Berlin")) == (ZoneInfo("Europe/Berlin"), None)
 
 
 class TestNeutral:
@@ -123,6 +161,18 @@ class TestDocuments:
         root = ElementTree.fromstring("\n".join(documents.registers([READING], created=CREATED)))
         (reading,) = root.iter("Reading")
         assert reading.attrib == {"Value": "12345.60", "ReadingTime": "2026-03-27T23:00:00Z"}
+
+    def test_tell_times_without_an_offset_and_pulses_in_the_manner_of_their_sender(self) -> None:
+        manner = Manner(zone=ZoneInfo("Europe/Berlin"), pulses=True)
+        root = ElementTree.fromstring("\n".join(documents.intervals([BLOCK], created=CREATED, manner=manner)))
+        (channel,) = root.iter("Channel")
+        assert (channel.get("ReadingsInPulse"), channel.get("PulseMultiplier")) == ("true", "0.000001")
+        (period,) = root.iter("TimePeriod")
+        assert period.attrib == {"StartTime": "2026-03-28T00:00:00", "EndTime": "2026-03-28T00:45:00"}
+        assert [each.get("Value") for each in root.iter("Reading")] == ["100000", "", "300000"]
+        root = ElementTree.fromstring("\n".join(documents.registers([READING], created=CREATED, manner=manner)))
+        (reading,) = root.iter("Reading")
+        assert reading.attrib == {"Value": "12345.60", "ReadingTime": "2026-03-28T00:00:00"}
 
 
 class TestRequests:
