@@ -135,6 +135,23 @@ class TestProcess:
         orders = process.control.get("/control/commands", params={"reference": "r-3"}).json()["commands"]
         assert len(orders) == 1
 
+    @pytest.mark.parametrize(
+        ("faults", "is_early"), [(("late_file", "callback_before_acknowledgement"), True), (("late_file",), False)]
+    )
+    def test_takes_a_request_before_it_leaves_the_result_but_for_a_fault(
+        self, process: Process, faults: tuple[str, ...], is_early: bool
+    ) -> None:
+        serial = process.serials()[0]
+        process.control.post("/control/hear", json={"serials": [serial]}).raise_for_status()
+        until(lambda: process.control.get("/control/activity").json()["in_flight"] == 0)
+        for fault in faults:
+            process.control.post("/control/faults", json={"name": fault, "times": 1}).raise_for_status()
+        process.ask("c-6.csv", f"r-6,{serial},read_on_demand,,,")
+
+        until((process.asked / "taken" / "c-6.csv").exists)
+        assert bool(process.results()) is is_early
+        until(process.results)
+
     def test_lets_a_request_lie_during_maintenance_and_takes_it_then(self, tmp_path: Path) -> None:
         clock = tmp_path / "clock.json"
 
