@@ -45,7 +45,7 @@ class City(Field):
         callback_url = f"{url}/head-ends/city"
         self.simulated = SimulatedHeadEnd(variant, folder, callback_url=callback_url, now=NOON, **options)
         try:
-            self._connect(variant, database_url, callback_url)
+            self._connect(variant, database_url, callback_url, limit=options.get("concentrator_limit"))
         except BaseException:
             self.simulated.kill()
             raise
@@ -62,7 +62,7 @@ class City(Field):
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listening]}, daemon=True)
         self._thread.start()
 
-    def _connect(self, variant: Variant, database_url: str, callback_url: str) -> None:
+    def _connect(self, variant: Variant, database_url: str, callback_url: str, *, limit: str | None) -> None:
         city: dict[str, Any] = {
             **self.simulated.row,
             "name": "city",
@@ -70,6 +70,8 @@ class City(Field):
             "callback_user": CALLBACK[0],
             "callback_password": SecretStr(CALLBACK[1]),
         }
+        if limit is not None:
+            city["outstanding_per_concentrator"] = int(limit)
         if "poll_seconds" in city:
             city["poll_seconds"] = _POLL_SECONDS
         city.pop("kind")
