@@ -42,7 +42,7 @@ demo: $(READY)
 	$(VENV)/bin/mdus demo $(DEMO_ARGS)
 
 test: $(READY)
-	$(PYTHON) -m pytest -n 2 --dist loadgroup $(TEST_ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadscope $(TEST_ARGS)
 
 check: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pytest
@@ -37,6 +37,14 @@ _OF_DAEMONS: Final = ("/usr/local/sbin", "/usr/sbin")
 
 #: Databases that are kept a while after their tests: a server waits 100 ms before it drops one that was just left.
 _KEPT: Final = 4
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let `make test` share tests out as tests/sharing.py says."""
+    from tests.sharing import Sharing
+
+    return Sharing(config, log)
 
 
 def require(module: str, *, purpose: str) -> ModuleType:

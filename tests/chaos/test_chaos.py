@@ -65,7 +65,7 @@ _LONG = Form(meters=240, rounds=12, orders=4000, kills=72, seeds=(1, 2, 3), seco
 _FORM = _LONG if os.environ.get("CHAOS") == "long" else _SHORT
 _SEEDS = (int(os.environ["CHAOS_SEED"]),) if "CHAOS_SEED" in os.environ else _FORM.seeds
 
-pytestmark = [pytest.mark.landscape, pytest.mark.xdist_group("landscape"), pytest.mark.timeout(_FORM.seconds)]
+pytestmark = [pytest.mark.landscape, pytest.mark.timeout(_FORM.seconds)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ class Run:
     page: str
 
 
-pytestmark = [pytest.mark.landscape, pytest.mark.xdist_group("conformance")]
+pytestmark = [pytest.mark.landscape]
 
 
 @pytest.fixture(scope="module")

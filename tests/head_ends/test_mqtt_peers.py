@@ -254,9 +254,10 @@ class TestAMessageThatIsTooLarge:
 
         until(is_there, "the message behind it")
 
-        assert [json.loads(each.body)["id"] for each in found] == ["m-2"]
+        # As often as the broker brings it: at least once.
+        assert {json.loads(each.body)["id"] for each in found} == {"m-2"}
         # A broker of MQTT 5 is told, and keeps it from us; else it is shown here.
-        assert len(reasons) == (0 if site.version == "5" else 1)
+        assert bool(reasons) is (site.version != "5")
         site.concentrator.leave()
 
 

@@ -60,7 +60,6 @@ def verdict(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-@pytest.mark.xdist_group("import_rules")
 @pytest.mark.parametrize(
     ("statement", "rule"),
     [pytest.param(statement, rule, id=name) for name, statement, rule in AGAINST_THE_RULES],
@@ -70,6 +69,5 @@ def test_rule_is_broken_by_an_import_against_it(verdict: str, statement: str, ru
     assert broken, f"{statement!r} passed: {verdict}"
 
 
-@pytest.mark.xdist_group("import_rules")
 def test_package_without_a_place_is_named(verdict: str) -> None:
     assert "mdus.unplaced" in verdict

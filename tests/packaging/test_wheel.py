@@ -16,8 +16,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 
-# One group: the wheel is built and installed once, in one test process.
-pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
