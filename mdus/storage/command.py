@@ -79,6 +79,12 @@ COMMAND = ValueTable(
         ),
         Index("command_owner", "owner_kind", "owner_key"),
         Index("command_device", "sender_system", "device_id"),
+        Index(
+            "command_provisioned",
+            "owner_key",
+            sqlite_where=text("kind = 'provision'"),
+            postgresql_where=text("kind = 'provision'"),
+        ),
     ],
 )
 
@@ -138,6 +144,7 @@ COMMAND_IS_POLLED: ColumnElement[bool] = literal_column(
     "command.status IN ('accepted', 'timed_out') AND command.poll_at IS NOT NULL"
 )
 COMMAND_IS_UNDER_WAY: ColumnElement[bool] = literal_column("command.status IN ('submitting', 'accepted')")
+COMMAND_PROVISIONS: ColumnElement[bool] = literal_column("command.kind = 'provision'")
 DELIVERY_IS_OPEN: ColumnElement[bool] = literal_column("head_end_delivery.status IN ('ready', 'unmatched')")
 
 _TABLE = COMMAND.table
@@ -193,6 +200,25 @@ def commands_of(
     return COMMAND.read(
         connection, ("owner_kind", "owner_key"), [(owner_kind.value, key) for key in owner_keys], lock=lock
     )
+
+
+def provisionings_of(connection: Connection, owner_keys: Collection[str]) -> list[Command]:
+    """Return what head ends were told of devices, by `registry_owner` of each, oldest first.
+
+    The registry owns more: whatever is read from a device to fill its gaps.
+    """
+    if not owner_keys:
+        return []
+    query, by = _provisionings(connection.dialect.name)
+    return COMMAND.fetch(connection, query, told(connection, by, {(key,) for key in owner_keys}))
+
+
+@cache
+def _provisionings(dialect: str) -> tuple[Any, list[Column[Any]]]:
+    """Return the query of `provisionings_of`, with the columns of its keys; not by kind of owner, for its index."""
+    by = [_TABLE.c.owner_key]
+    query = COMMAND.select().where(among_given(dialect, by), COMMAND_PROVISIONS)
+    return query.order_by(_TABLE.c.id), by
 
 
 def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:

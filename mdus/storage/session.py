@@ -47,7 +47,7 @@ from mdus.storage import answered, device_limit, registry
 from mdus.storage import end_device_event as device_events
 from mdus.storage import meter_reading_document as documents
 from mdus.storage.access_token import clients_named
-from mdus.storage.command import COMMAND, commands_of, save_commands
+from mdus.storage.command import COMMAND, commands_of, provisionings_of, save_commands
 from mdus.storage.determinant import DETERMINANT_SET_ASSIGNMENT
 from mdus.storage.device_limit import DEVICE_LIMIT
 from mdus.storage.end_device_control import END_DEVICE_CONTROL
@@ -166,9 +166,7 @@ class UnitOfWork:
 
     def load_provisionings(self, devices: Collection[tuple[str, str]]) -> list[Command]:
         """Return what head ends were told of devices (sender system, device id), oldest first."""
-        keys = [registry_owner(*device) for device in devices]
-        owned = commands_of(self.connection, owner_kind=OwnerKind.REGISTRY, owner_keys=keys) if keys else []
-        return [command for command in owned if command.kind is CommandKind.PROVISION]
+        return provisionings_of(self.connection, {registry_owner(*device) for device in devices})
 
     def _commands_of(self, kind: OwnerKind, keys: Collection[str]) -> list[Command]:
         return commands_of(self.connection, owner_kind=kind, owner_keys=keys, lock=self._holds) if keys else []

@@ -21,7 +21,7 @@ from operator import itemgetter
 
 import structlog
 
-from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
+from mdus.domain.command import Command, command_key
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import ConcentratorTold, FieldMeter, HeadEnd
@@ -29,7 +29,6 @@ from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.messaging.outcome import Change
 from mdus.messaging.retry import TransientError, UncertainError
-from mdus.storage.command import commands_of
 from mdus.storage.concentrator import note_concentrators
 from mdus.storage.mapping import chunks
 from mdus.storage.paging import sender_systems
@@ -157,13 +156,11 @@ def _compare_devices(
     for register in uow.load(Register, EndDevice.KEY, {(each.sender_system, each.device_id) for each in devices}):
         if register.is_collected_on(day):
             by_key.setdefault((register.sender_system, register.device_id), []).append(register)
-    owners = [f"{each.sender_system}/{each.device_id}" for each in devices]
-    provisionings: dict[str, list[Command]] = {}
-    for command in commands_of(uow.connection, owner_kind=OwnerKind.REGISTRY, owner_keys=owners):
-        if command.kind is CommandKind.PROVISION:
-            provisionings.setdefault(command.owner_key, []).append(command)
+    provisionings: dict[tuple[object, ...], list[Command]] = {}
+    for command in uow.load_provisionings([(each.sender_system, each.device_id) for each in devices]):
+        provisionings.setdefault((command.sender_system, command.device_id), []).append(command)
     commands: list[Change] = []
-    for device, owner in zip(devices, owners, strict=True):
+    for device in devices:
         findings.devices += 1
         meter = meters.get(device.serial_id)
         case_key = f"{device.head_end}/{device.serial_id}"
@@ -174,7 +171,7 @@ def _compare_devices(
         difference = differing(device, by_key.get(device.key, ()), meter)
         if difference is None:
             continue
-        earlier = provisionings.get(owner, [])
+        earlier = provisionings.get(device.key, [])
         if any(not command.has_ended for command in earlier):
             continue
         again = _again(device, by_key.get(device.key, ()), earlier, now=now, day=day)

@@ -11,9 +11,10 @@ import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
+from mdus.domain.provisioning import registry_owner
 from mdus.storage.concentrator import concentrators_of
 from mdus.workers import registry_sync
-from tests.head_ends.field import DEVICE, ENERGY, NOON, SERIAL, Field
+from tests.head_ends.field import DEVICE, ENERGY, NOON, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 
 
@@ -122,6 +123,15 @@ class TestRun:
 
         sync(field)
         sync(field, days=1)
+
+        assert len(provisionings(field)) == 1
+
+    def test_provisions_while_gaps_of_the_meter_are_being_read(self, field: Field, scripted: ScriptedHeadEnd) -> None:
+        field.device()
+        field.command(CommandKind.READ_INTERVALS, owner_key=registry_owner(SENDER, DEVICE))
+        scripted.meters = [meter(provisioned=False)]
+
+        sync(field)
 
         assert len(provisionings(field)) == 1
 
