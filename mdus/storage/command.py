@@ -34,7 +34,7 @@ from mdus.domain.command import ENDED, HARMS_WHEN_LATE, Command, CommandStatus, 
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import ItemStatus
 from mdus.storage.column_types import UtcInstant
-from mdus.storage.keys import among, among_given, told
+from mdus.storage.keys import among, among_given, given, told
 from mdus.storage.mapping import METADATA, Identity64, ValueTable
 from mdus.storage.message import ITEM, MESSAGE_EVENT
 from mdus.storage.waiting import wake
@@ -219,6 +219,19 @@ def _provisionings(dialect: str) -> tuple[Any, list[Column[Any]]]:
     by = [_TABLE.c.owner_key]
     query = COMMAND.select().where(among_given(dialect, by), COMMAND_PROVISIONS)
     return query.order_by(_TABLE.c.id), by
+
+
+def asked_about(
+    connection: Connection, head_end: str, meters: Collection[tuple[str, str, str]]
+) -> set[tuple[str, str, str]]:
+    """Return those meters (sender system, device id, serial number) about which a head end was given a command."""
+    if not meters:
+        return set()
+    columns = [_TABLE.c.sender_system, _TABLE.c.device_id, _TABLE.c.serial_id]
+    wanted = given(connection, columns, sorted(meters))
+    is_it = and_(*(column == part for column, part in zip(columns, wanted, strict=True)))
+    was_asked = select(_TABLE.c.id).where(is_it, _TABLE.c.head_end == head_end).exists()
+    return {(row[0], row[1], row[2]) for row in connection.execute(select(*wanted).where(was_asked))}
 
 
 def wake_owners(connection: Connection, command_keys: Sequence[str]) -> None:

@@ -6,6 +6,7 @@
 | body of a delivery    | `payload_days` after it was received | it has no place yet, or tells what no table explains  |
 | message with its keys | `key_days` after it was stored       | an item of it is open, or an order or device needs it |
 | command with intents  | `key_days` after it ended            | its item, its open reading order or its limit is here |
+| provisioning          | `key_days` after it ended            | it is what its head end was told last of the meter    |
 | load control event    | `key_days` after it was over         | it is not settled                                     |
 | closed case           | `case_days` after it was closed      | it is a group with members                            |
 | deeds                 | `audit_days`                         |                                                       |
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, literal_column, or_, select, update
 
-from mdus.domain.command import ENDED, OwnerKind
+from mdus.domain.command import ENDED, CommandKind, CommandStatus, OwnerKind
 from mdus.domain.end_device_control import ControlStatus
 from mdus.domain.load_control_event import LONGEST_MINUTES
 from mdus.domain.meter_reading_document import DocumentStatus
@@ -59,6 +60,7 @@ _OPEN_DOCUMENTS: Final = (
     DocumentStatus.AVAILABLE,
     DocumentStatus.RESULT_SENT,
 )
+_TOLD: Final = sorted(ENDED - {CommandStatus.CANCELLED})
 _EMPTY: Final = b""
 
 #: How many calls tell which commands there were at an instant: they are given in another order than they are made in.
@@ -312,11 +314,12 @@ def forget_commands(
 ) -> tuple[int, int | None]:
     """Delete the next commands, as far as an identity, that ended before an instant, with their intents and events.
 
-    Those stay whose owner may look at them again. Returns how many went, and the identity to go on `after`, None where
-    there are no more.
+    Those stay whose owner may look at them again, and what each head end was told of a meter last: it may serve the
+    meter long after SAP moved it. Returns how many went, and the identity to go on `after`, None where there are no
+    more.
     """
     rows = connection.execute(
-        select(_COMMAND.c.id, _COMMAND.c.owner_kind, _COMMAND.c.owner_key)
+        select(_COMMAND.c.id, _COMMAND.c.owner_kind, _COMMAND.c.owner_key, _COMMAND.c.kind)
         .where(
             _COMMAND.c.id > after,
             _COMMAND.c.id <= upto,
@@ -330,7 +333,8 @@ def forget_commands(
     for row in rows:
         owners.setdefault(row.owner_kind, set()).add(row.owner_key)
     looking = _looking(connection, owners)
-    gone = {(row.id,) for row in rows if (row.owner_kind, row.owner_key) not in looking}
+    last = _told_last(connection, {(row.id,) for row in rows if row.kind is CommandKind.PROVISION})
+    gone = {(row.id,) for row in rows if (row.owner_kind, row.owner_key) not in looking and row.id not in last}
     if gone:
         for table, column in (
             (MESSAGE_EVENT, MESSAGE_EVENT.c.command_id),
@@ -359,6 +363,30 @@ def _looking(connection: Connection, owners: Mapping[OwnerKind, Collection[str]]
         open_ones = connection.execute(select(*by).where(among(connection, by, documents), is_open))
         found |= {(OwnerKind.DOCUMENT, f"{system}/{document}") for system, document in open_ones}
     return found
+
+
+def _told_last(connection: Connection, provisionings: Collection[tuple[int]]) -> set[int]:
+    """Return those of the provisionings after which their head end was told nothing else of the meter.
+
+    What was taken back was not told, what is under way may be taken back yet.
+    """
+    if not provisionings:
+        return set()
+    later = _COMMAND.alias("later")
+    was_told_later = (
+        select(later.c.id)
+        .where(
+            later.c.owner_key == _COMMAND.c.owner_key,
+            literal_column("later.kind = 'provision'"),
+            later.c.head_end == _COMMAND.c.head_end,
+            later.c.serial_id == _COMMAND.c.serial_id,
+            later.c.id > _COMMAND.c.id,
+            later.c.status.in_(_TOLD),
+        )
+        .exists()
+    )
+    is_one = among(connection, [_COMMAND.c.id], provisionings)
+    return set(connection.scalars(select(_COMMAND.c.id).where(is_one, _COMMAND.c.status.in_(_TOLD), ~was_told_later)))
 
 
 def forget_load_control(connection: Connection, *, before: datetime, limit: int) -> int:

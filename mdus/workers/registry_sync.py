@@ -29,6 +29,7 @@ from mdus.domain.provisioning import provision
 from mdus.domain.register import Register
 from mdus.messaging.outcome import Change
 from mdus.messaging.retry import TransientError, UncertainError
+from mdus.storage.command import asked_about
 from mdus.storage.concentrator import note_concentrators
 from mdus.storage.mapping import chunks
 from mdus.storage.paging import sender_systems
@@ -119,9 +120,12 @@ def _moved(uow: UnitOfWork, head_end: str, meters: Mapping[str, FieldMeter]) -> 
     systems = sender_systems(uow.connection, END_DEVICE.table) if meters else []
     names = {(system, serial) for system in systems for serial in meters}
     devices = uow.load(EndDevice, ("sender_system", "serial_id"), names, lock=False)
-    nameless = {(*device.key, head_end) for device in devices if meters[device.serial_id].device_id is None}
-    asked = uow.load(Command, (*EndDevice.KEY, "head_end"), nameless, lock=False)
-    was_there = {(command.sender_system, command.device_id, command.serial_id) for command in asked}
+    nameless = {
+        (device.sender_system, device.device_id, device.serial_id)
+        for device in devices
+        if meters[device.serial_id].device_id is None
+    }
+    was_there = asked_about(uow.connection, head_end, nameless)
     return {
         device.serial_id: device
         for device in devices

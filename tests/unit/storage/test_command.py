@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from mdus.domain.command import Command, CommandKind, OwnerKind
 from mdus.domain.provisioning import registry_owner
+from mdus.storage.command import asked_about
 from mdus.storage.session import Database, UnitOfWork
 from tests.unit.storage.test_listing_plans import noting, too_much
 
@@ -85,3 +86,34 @@ class TestProvisioningsOf:
         assert too_much(uow.connection, ask, most=2) == []
         if uow.is_alone:
             assert any("INDEX command_provisioned (" in step for step in indexes(uow.connection, ask))
+
+
+class TestAskedAbout:
+    @pytest.mark.parametrize(
+        ("head_end", "meter", "was_asked"),
+        [
+            pytest.param("city", (SYSTEM, ONE, f"S{ONE}"), True, id="a command of many"),
+            pytest.param("village", (SYSTEM, ONE, f"S{ONE}"), True, id="told of it once"),
+            pytest.param("village", (SYSTEM, OTHER, f"S{OTHER}"), False, id="another head end was"),
+            pytest.param("city", (SYSTEM, ONE, "S0041"), False, id="about the meter before"),
+            pytest.param("city", ("P12", ONE, f"S{ONE}"), False, id="a device of another system"),
+            pytest.param("city", (SYSTEM, "0044", f"S{ONE}"), False, id="another device"),
+        ],
+    )
+    def test_names_meters_a_head_end_was_given_a_command_about(
+        self, uow: UnitOfWork, head_end: str, meter: tuple[str, str, str], was_asked: bool
+    ) -> None:
+        stranger = (SYSTEM, "0099", "S0099")
+        assert asked_about(uow.connection, head_end, {meter, stranger}) == ({meter} if was_asked else set())
+        assert asked_about(uow.connection, head_end, ()) == set()
+
+    def test_looks_at_one_command_of_a_meter(self, uow: UnitOfWork) -> None:
+        meters = {(SYSTEM, each, f"S{each}") for each in (ONE, OTHER)}
+
+        def ask() -> set[tuple[str, str, str]]:
+            return asked_about(uow.connection, "city", meters)
+
+        assert ask() == meters
+        assert too_much(uow.connection, ask, most=2 * len(meters)) == []
+        if uow.is_alone:
+            assert any("INDEX command_device (" in step for step in indexes(uow.connection, ask))

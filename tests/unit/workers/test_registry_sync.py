@@ -8,11 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.provisioning import registry_owner
+from mdus.storage.command import COMMAND
 from mdus.storage.concentrator import concentrators_of
+from mdus.storage.retention import forget_commands
 from mdus.workers import registry_sync
 from tests.head_ends.field import DEVICE, ENERGY, NOON, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
@@ -211,6 +214,27 @@ class TestRun:
         assert (case.kind, case.case_key) == (kind, f"city/{SERIAL}")
         is_known = kind == registry_sync.LEFT_BEHIND
         assert ("1 left behind" in said, "SAP never told of it" in case.note) == (is_known, not is_known)
+
+    def test_shows_a_meter_that_moved_though_its_commands_were_forgotten(
+        self, field: Field, scripted: ScriptedHeadEnd
+    ) -> None:
+        device = field.device()
+        field.command(CommandKind.PROVISION)
+        field.command(CommandKind.READ_ON_DEMAND)
+        long_ago = field.clock.now()
+        with field.database.begin() as uow:
+            uow.connection.execute(update(COMMAND.table).values(status=CommandStatus.DONE, ended_at=long_ago))
+        field.save(replace(device, head_end="village"))
+        with field.database.begin() as uow:
+            before = long_ago + timedelta(days=1)
+            forgotten = forget_commands(uow.connection, before=before, after=0, upto=1000, limit=1000)
+        scripted.meters = [meter(device_id=None)]
+
+        sync(field)
+
+        assert forgotten == (1, None)
+        (case,) = field.all(ExceptionCase)
+        assert case.kind == registry_sync.LEFT_BEHIND
 
     def test_shows_it_until_it_is_served_no_more(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         device = field.device()

@@ -367,6 +367,29 @@ class TestCommands:
         assert f"{int(not there)} commands" in forget(database)
 
     @pytest.mark.parametrize(
+        ("later", "goes"),
+        [
+            pytest.param({}, True, id="it was told anew"),
+            pytest.param({"status": CommandStatus.FAILED}, True, id="it was told anew in vain"),
+            pytest.param({"status": CommandStatus.CANCELLED}, False, id="that was taken back"),
+            pytest.param({"status": CommandStatus.READY, "ended_at": None}, False, id="that has not left"),
+            pytest.param({"head_end": "village"}, False, id="another head end was told"),
+            pytest.param({"serial_id": "2"}, False, id="of the meter after it"),
+            pytest.param({"owner_key": "P11/2", "device_id": "2"}, False, id="of another device"),
+            pytest.param({"kind": CommandKind.READ_INTERVALS}, False, id="it was only asked"),
+        ],
+    )
+    def test_stay_by_which_a_head_end_was_told_of_its_meter_last(
+        self, database: Database, later: dict[str, Any], *, goes: bool
+    ) -> None:
+        first = command(OwnerKind.REGISTRY, "P11/1", KEYS + SECOND, kind=CommandKind.PROVISION)
+        second = command(OwnerKind.REGISTRY, "P11/1", KEYS, kind=CommandKind.PROVISION)
+        keep_commands(database, first, replace(second, **later))
+        assert f"{int(goes)} commands" in forget(database)
+        with database.read() as uow:
+            assert bool(uow.load(Command, Command.KEY, [first.key], lock=False)) is not goes
+
+    @pytest.mark.parametrize(
         ("status", "goes"), [(DocumentStatus.ORDERED, False), (DocumentStatus.FAILED, True)], ids=["open", "ended"]
     )
     def test_stay_while_their_reading_order_is_open(
