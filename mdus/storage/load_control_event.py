@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Index, text
 
 from mdus.domain.load_control_event import LONGEST_MINUTES, LoadControlEvent
 from mdus.storage.mapping import ValueTable
@@ -19,6 +19,12 @@ LOAD_CONTROL_EVENT = ValueTable(
     "load_control_event",
     indexes=[("sender_system", "device_id", "start_at")],
     constraints=[
+        Index(
+            "load_control_event_past",
+            "start_at",
+            sqlite_where=text("settled_at IS NOT NULL"),
+            postgresql_where=text("settled_at IS NOT NULL"),
+        ),
         list_index("load_control_event_listed", "sender_system", "status", always=_IS_LISTED),
         list_index("load_control_event_listed_event", "event_id", "sender_system", "status", always=_IS_LISTED),
     ],

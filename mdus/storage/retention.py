@@ -390,9 +390,9 @@ def _told_last(connection: Connection, provisionings: Collection[tuple[int]]) ->
 
 
 def forget_load_control(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Delete events of load control that were over before an instant and are settled."""
+    """Delete events of load control that were over before an instant and are settled; those that began first lead."""
     is_over = _EVENT.c.start_at < before - timedelta(minutes=LONGEST_MINUTES)
-    old = select(_EVENT.c.id).where(is_over, _EVENT.c.settled_at.is_not(None)).order_by(_EVENT.c.id).limit(limit)
+    old = select(_EVENT.c.id).where(is_over, _EVENT.c.settled_at.is_not(None)).order_by(_EVENT.c.start_at).limit(limit)
     return connection.execute(delete(_EVENT).where(_EVENT.c.id.in_(old))).rowcount
 
 

@@ -31,7 +31,7 @@ def test_indexes_of_0020_come_and_go(database_url: str) -> None:
     config = Config()
     config.attributes["url"] = url
     config.set_main_option("script_location", str(data_folder("migrations")))
-    made = {("command", "command_provisioned")}
+    made = {("command", "command_provisioned"), ("load_control_event", "load_control_event_past")}
 
     def there() -> set[tuple[str, str | None]]:
         found = inspect(engine)
