@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
 from mdus.domain.end_device import EndDevice
+from mdus.domain.provisioning import registry_owner
 
 
 def read_intervals(
@@ -17,7 +18,7 @@ def read_intervals(
     """
     if device.head_end is None:
         return None
-    owner_key = f"{device.sender_system}/{device.device_id}"
+    owner_key = registry_owner(device.sender_system, device.device_id)
     purpose = f"intervals from {begin:%Y-%m-%dT%H:%MZ}"
     return Command(
         command_key=command_key(

@@ -59,7 +59,7 @@ def _any_due() -> Any:
 
 
 def due_devices(connection: Connection, *, now: datetime, limit: int) -> set[tuple[str, str]]:
-    """Return devices (sender system, device id) with limits to be looked at, those that end first leading."""
+    """Return the devices (sender system, device id) of the `limit` limits that have waited longest to be looked at."""
     return {(row.sender_system, row.device_id) for row in connection.execute(_due(), {"now": now, "most": limit})}
 
 

@@ -63,8 +63,9 @@ _OPEN_DOCUMENTS: Final = (
 _TOLD: Final = sorted(ENDED - {CommandStatus.CANCELLED})
 _EMPTY: Final = b""
 
-#: How many calls tell which commands there were at an instant: they are given in another order than they are made in.
-_CALLS_LOOKED_AT: Final = 1000
+#: How many intents, a row per command and call, tell which commands there were at an instant: commands are given in
+#: another order than they are made in, and one call alone may have a thousand.
+_INTENTS_LOOKED_AT: Final = 10_000
 _CASE, _DEVICE, _STATUS = EXCEPTION_CASE.table, END_DEVICE.table, END_DEVICE_STATUS.table
 _DOCUMENT, _CONTROL = METER_READING_DOCUMENT.table, END_DEVICE_CONTROL.table
 _COMMAND, _LIMIT, _EVENT = COMMAND.table, DEVICE_LIMIT.table, LOAD_CONTROL_EVENT.table
@@ -303,9 +304,9 @@ _HAS_ITEM: Final[ColumnElement[bool]] = literal_column("message_event.item_id IS
 
 
 def last_command(connection: Connection, *, before: datetime) -> int:
-    """Return an identity up to which commands were made before an instant, as far as the calls of then tell."""
+    """Return an identity up to which commands were made before an instant, as far as the intents of then tell."""
     end = first_since(connection, COMMAND_INTENT.c.at, before)
-    lately = COMMAND_INTENT.c.id.between(end - _CALLS_LOOKED_AT, end - 1)
+    lately = COMMAND_INTENT.c.id.between(end - _INTENTS_LOOKED_AT, end - 1)
     return connection.scalar(select(func.max(COMMAND_INTENT.c.command_id)).where(lately)) or 0
 
 

@@ -7,15 +7,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import insert
 
 from mdus.domain.load_control_event import LoadControlEvent, LoadControlStatus
+from mdus.storage.command import COMMAND_INTENT
 from mdus.storage.load_control_event import LOAD_CONTROL_EVENT
-from mdus.storage.retention import forget_load_control
+from mdus.storage.retention import forget_load_control, last_command
 from mdus.storage.session import Database, UnitOfWork
 from tests.unit.storage.test_listing_plans import too_much
 
 NOW = datetime(2027, 6, 1, tzinfo=UTC)
-KEYS = timedelta(days=400)
+KEYS, MINUTE = timedelta(days=400), timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -67,3 +69,18 @@ class TestForgetLoadControl:
             ask = partial(forget_load_control, uow.connection, before=NOW - KEYS, limit=500)
             assert too_much(uow.connection, ask, most=5) == []
             assert len(left(uow)) == 400
+
+
+class TestLastCommand:
+    @pytest.mark.parametrize("commands", [1, 1000], ids=["a call of one", "the largest call there is"])
+    def test_is_found_though_older_commands_were_given_after_it(self, database: Database, commands: int) -> None:
+        """The commands of the last call had waited for their instant, or for a head end that was away."""
+        last, before = 2000, NOW - KEYS
+        given = [(last, before - 2 * MINUTE), *((older, before - MINUTE) for older in range(1, commands + 1))]
+        intents = [
+            {"command_id": each, "attempt": 1, "head_end": "city", "correlation": "x", "at": at}
+            for each, at in [*given, (last + 1, before)]
+        ]
+        with database.begin() as uow:
+            uow.connection.execute(insert(COMMAND_INTENT), intents)
+            assert last_command(uow.connection, before=before) == last
