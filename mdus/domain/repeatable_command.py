@@ -22,9 +22,6 @@ _IN_DOUBT: Final = frozenset({"TIMED_OUT", "NO_RESPONSE"})
 #: How a command ends of which nobody knows whether the meter acted.
 _UNKNOWN: Final = frozenset({CommandStatus.UNCERTAIN, CommandStatus.TIMED_OUT})
 
-#: Codes by which a head end says that a meter cannot do this at all: then no earlier attempt has done it either.
-CANNOT: Final = frozenset({"UNKNOWN_METER", "NOT_PROVISIONED", "NOT_SUPPORTED"})
-
 #: How often a command is given, and how long after a failure it is given again.
 ATTEMPTS: Final = 3
 PAUSE: Final = timedelta(minutes=1)
@@ -69,9 +66,10 @@ def is_in_doubt(command: Command) -> bool:
 def may_have_acted(attempts: Sequence[Command]) -> bool:
     """Tell whether the meter may have carried out one of these attempts, none of which succeeded.
 
-    Whatever became of the last says nothing of those before it, unless its head end says that the meter cannot.
+    Whatever became of the last says nothing of those before it. Not even that the meter is unknown or cannot do it: an
+    earlier attempt may have gone to another concentrator, or to one that knew the meter then.
     """
-    return attempts[-1].result_code not in CANNOT and any(map(is_in_doubt, attempts))
+    return any(map(is_in_doubt, attempts))
 
 
 def what_came(command: Command) -> str:

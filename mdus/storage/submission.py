@@ -15,7 +15,6 @@ from mdus.domain.command import HARMS_WHEN_LATE, Command, CommandKind, CommandSt
 from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.register import Register
-from mdus.domain.repeatable_command import CANNOT
 from mdus.messaging.status import sources_of
 from mdus.storage.column_types import database_now
 from mdus.storage.command import (
@@ -342,10 +341,10 @@ def give_back(
 def end(connection: Connection, ended: Sequence[Ended], *, now: datetime) -> list[Ended]:
     """Store how commands ended, where that may follow their present status, and wake their owners; returns how.
 
-    What failed has not been carried out. Of a restraint of which an earlier attempt may have been, nobody can say so:
-    it is UNCERTAIN, unless its head end says that the meter cannot do it at all.
+    What failed has not been carried out. Of a restraint of which an earlier attempt may have been, nobody can say so,
+    whatever its head end says of the last: it is UNCERTAIN.
     """
-    failed = [each.id for each in ended if each.status is CommandStatus.FAILED and each.code not in CANNOT]
+    failed = [each.id for each in ended if each.status is CommandStatus.FAILED]
     in_doubt = doubtful(connection, failed)
     ended = [_uncertain(each) if each.id in in_doubt else each for each in ended]
     for status in sorted({each.status for each in ended}):

@@ -258,6 +258,20 @@ class TestALimitInDoubt:
         confirm(sides)
         assert sides.all(DeviceLimit) == []
 
+    def test_is_one_that_a_concentrator_refuses_whose_meter_has_taken_it_and_gone(
+        self, sides: BothSides, client: Client
+    ) -> None:
+        number = client.order("demand-limits", LIMIT | {"valid_until": END.isoformat()})
+        sides.head_end.script = ["cut", "reject UNKNOWN_METER"]
+        sides.rest()
+        assert "It is not known whether the meter took it (UNKNOWN_METER" in told(client, number)
+        [limit] = sides.all(DeviceLimit)
+        assert limit.in_doubt
+        sides.clock.instant = END
+        confirm(sides)
+        assert given(sides)[-1] is None
+        assert sides.all(DeviceLimit) == []
+
     def test_is_none_that_expired_before_it_left(self, sides: BothSides, client: Client) -> None:
         end = START + timedelta(minutes=5)
         number = client.order("demand-limits", LIMIT | {"valid_until": end.isoformat()})

@@ -253,7 +253,9 @@ class TestAnEventInDoubt:
             pytest.param(["NO_RESPONSE"] * 3, UNCERTAIN, id="silent"),
             pytest.param(["NO_RESPONSE", "KILL_SWITCH"], UNCERTAIN, id="silent, then refused"),
             pytest.param(["NO_RESPONSE", "EXPIRED"], UNCERTAIN, id="silent, then expired"),
-            pytest.param(["NO_RESPONSE", "NOT_SUPPORTED"], FAILED, id="silent, then told that the meter cannot"),
+            pytest.param(["NO_RESPONSE", "NOT_SUPPORTED"], UNCERTAIN, id="silent, then told that the meter cannot"),
+            pytest.param(["NO_RESPONSE", "UNKNOWN_METER"], UNCERTAIN, id="silent, then no such meter"),
+            pytest.param(["NOT_SUPPORTED"], FAILED, id="refused by a meter that cannot"),
             pytest.param(["EXPIRED"], FAILED, id="never given"),
         ],
     )

@@ -81,18 +81,20 @@ class TestARestraintOfWhichACallBrokeOff:
         assert field.stored(limit).status is CommandStatus.UNCERTAIN
 
     @pytest.mark.parametrize(
-        ("code", "status"),
+        "code",
         [
-            pytest.param("BUSY", CommandStatus.UNCERTAIN, id="for the time being"),
-            pytest.param("NOT_SUPPORTED", CommandStatus.FAILED, id="by a meter that cannot"),
+            pytest.param("BUSY", id="for the time being"),
+            pytest.param("UNKNOWN_METER", id="by a concentrator that the meter has left"),
+            pytest.param("NOT_PROVISIONED", id="by a concentrator that the meter has not joined"),
+            pytest.param("NOT_SUPPORTED", id="by a concentrator that cannot"),
         ],
     )
     def test_is_uncertain_when_it_is_refused(
-        self, field: Field, scripted: ScriptedHeadEnd, limit: Command, code: str, status: CommandStatus
+        self, field: Field, scripted: ScriptedHeadEnd, limit: Command, code: str
     ) -> None:
         scripted.script = [f"reject {code}"]
         turn(field)
-        assert ended(field, limit) == (status, code)
+        assert ended(field, limit) == (CommandStatus.UNCERTAIN, code)
 
     def test_is_uncertain_when_it_fails_at_last(self, field: Field, scripted: ScriptedHeadEnd, limit: Command) -> None:
         turn(field)
@@ -110,6 +112,13 @@ class TestARestraintOfWhichACallBrokeOff:
 
 
 class TestACommandOfWhichNoCallBrokeOff:
+    @pytest.mark.parametrize("code", ["BUSY", "UNKNOWN_METER", "NOT_PROVISIONED", "NOT_SUPPORTED"])
+    def test_has_failed_when_it_is_refused(self, field: Field, scripted: ScriptedHeadEnd, code: str) -> None:
+        scripted.script = [f"reject {code}"]
+        limit = field.command(CommandKind.LIMIT_DEMAND, **LIMIT)
+        turn(field)
+        assert ended(field, limit) == (CommandStatus.FAILED, code)
+
     def test_has_failed_when_it_expires(self, field: Field, scripted: ScriptedHeadEnd) -> None:
         scripted.script = ["503"]
         limit = field.command(CommandKind.LIMIT_DEMAND, **LIMIT)
