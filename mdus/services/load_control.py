@@ -201,20 +201,28 @@ def _scheduled(request: Request, known: Known, *, now: datetime) -> Outcome:
             client=request.origin.client,
         )
         stored = known.one(LoadControlEvent, *wanted.key)
+        # An order asks a meter once. Where another has asked it since, this one tells what came of that: it would take
+        # the event back with a command that has ended already, and say of it what is true no more.
+        has_asked = bool(_given(request, device_id, known))
         if stored is not None and stored.item_id == wanted.item_id:
             _follow(progress, request, stored, known, now=now)
-        elif stored is None or not stored.stands or (stored.ends_at <= now and not stored.is_same_as(wanted)):
+        elif stored is None or (not has_asked and _gives_way(stored, wanted, now=now)):
             _begin(progress, request, wanted, known, now=now)
         elif not stored.is_same_as(wanted):
             progress.settle(device_id, stored.status, EventDiffers())
         elif not stored.is_settled:
             progress.until.append(now + AFTER_ANOTHER)  # whoever ordered the same before is answered first
-        elif stored.status is LoadControlStatus.SCHEDULED:
-            progress.settle(device_id, stored.status)
-        else:
+        elif stored.status is LoadControlStatus.UNCERTAIN and not has_asked:
             # The meter may have it, and goes on so should this order come to nothing.
             _begin(progress, request, replace(wanted, status=stored.status, note=stored.note), known, now=now)
+        else:
+            _tell(progress, stored)
     return progress.outcome(now=now)
+
+
+def _gives_way(stored: LoadControlEvent, wanted: LoadControlEvent, *, now: datetime) -> bool:
+    """Tell whether an event leaves its name to another."""
+    return not stored.stands or (stored.ends_at <= now and not stored.is_same_as(wanted))
 
 
 def _begin(progress: _Progress, request: Request, wanted: LoadControlEvent, known: Known, *, now: datetime) -> None:
@@ -232,20 +240,24 @@ def _begin(progress: _Progress, request: Request, wanted: LoadControlEvent, know
 
 def _follow(progress: _Progress, request: Request, event: LoadControlEvent, known: Known, *, now: datetime) -> None:
     """See how an event stands that this very item has begun."""
-    device_id = event.device_id
     if not event.is_settled:
-        given = _given(request, device_id, known)
+        given = _given(request, event.device_id, known)
         command = _next(progress, given, event, known, now=now)
         if command is None:
             return
         event = _ended(event, command, may_have_it=may_have_acted(given), now=now)
         progress.changes.append(event)
+    _tell(progress, event)
+
+
+def _tell(progress: _Progress, event: LoadControlEvent) -> None:
+    """Note how an event stands that nothing more comes of."""
     errors: Mapping[LoadControlStatus, BusinessError] = {
         LoadControlStatus.CANCELLED: EventTakenBack(),
         LoadControlStatus.FAILED: _unconfirmed(event.note or ""),
         LoadControlStatus.UNCERTAIN: EventUncertain(f"It is not known whether the meter has it ({event.note})"[:160]),
     }
-    progress.settle(device_id, event.status, errors.get(event.status))
+    progress.settle(event.device_id, event.status, errors.get(event.status))
 
 
 def _ended(event: LoadControlEvent, command: Command, *, may_have_it: bool, now: datetime) -> LoadControlEvent:

@@ -16,7 +16,7 @@ from mdus.domain.repeatable_command import PAUSE
 from mdus.domain.value import Value
 from mdus.messaging.commanded_device import TestData as OnlyTestData
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import Await, Done, Outcome
+from mdus.messaging.outcome import Await, BusinessError, Done, Outcome
 from mdus.services.load_control import (
     Answer,
     DeviceOutcome,
@@ -327,6 +327,102 @@ class TestAnEventInDoubt:
         store.decide(cancel())
         assert problems(store.decide(schedule())) == [(METERS[0], EventUncertain.type_id)]
         assert store.status() is UNCERTAIN
+
+
+class TestTwoOrdersForTheSame:
+    """The first still waits for another meter when the second has taken a device's event over."""
+
+    def first(self, store: Store, status: CommandStatus, **facts: Any) -> None:
+        """Have the first order's command end at one of its two meters."""
+        store.decide(schedule(*METERS[:2]))
+        store.end(store.commands()[0], status, **facts)
+        store.decide(schedule(*METERS[:2]))
+
+    def taken_over(self, store: Store, event: LoadControlEvent | None) -> None:
+        """The first looks again, as often as it may: nothing is begun anew, and the event stays the second's."""
+        for _ in range(3):
+            store.now += timedelta(minutes=2)
+            outcome = store.decide(schedule(*METERS[:2]))
+            assert isinstance(outcome, Await)
+            assert [command.device_id for command in outcome.commands] == [METERS[1]]
+            assert store.event() == event
+
+    def done(self, store: Store) -> Outcome:
+        """The other meter confirms too."""
+        [slow] = [command for command in store.commands() if command.device_id == METERS[1]]
+        store.end(slow)
+        return store.decide(schedule(*METERS[:2]))
+
+    def test_tell_alike_what_is_uncertain_after_both(self) -> None:
+        store = Store()
+        self.first(store, CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
+        second = schedule(item_id=9)
+        store.decide(second)
+        self.taken_over(store, store.event())
+        store.end(store.commands(9)[0], CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
+        assert problems(store.decide(second)) == [(METERS[0], EventUncertain.type_id)]
+
+        self.taken_over(store, store.event())
+        outcome = self.done(store)
+        assert [one.status for one in answer(outcome).devices] == [UNCERTAIN, SCHEDULED]
+        assert problems(outcome) == [(METERS[0], EventUncertain.type_id)]
+
+    def test_tell_alike_what_the_second_has_settled(self) -> None:
+        store = Store()
+        self.first(store, CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
+        store.decide(schedule(item_id=9))
+        store.end(store.commands(9)[0])
+        store.decide(schedule(item_id=9))
+        self.taken_over(store, store.event())
+        assert answer(self.done(store)).problems == ()
+
+    @pytest.mark.parametrize(
+        ("code", "status", "error"),
+        [
+            pytest.param(None, CANCELLED, EventTakenBack, id="cancelled"),
+            pytest.param("KILL_SWITCH", FAILED, EventNotConfirmed, id="refused"),
+        ],
+    )
+    def test_never_bring_back_what_does_not_stand(
+        self, code: str | None, status: LoadControlStatus, error: type[BusinessError]
+    ) -> None:
+        store = Store()
+        self.first(store, CommandStatus.DONE)
+        store.decide(cancel(METERS[0]))
+        store.end(store.commands(8)[0])
+        store.decide(cancel(METERS[0]))
+        store.decide(schedule(item_id=9))
+        store.end(store.commands(9)[0], CommandStatus.DONE if code is None else CommandStatus.FAILED, result_code=code)
+        store.decide(schedule(item_id=9))
+        if code is None:
+            store.decide(cancel(METERS[0], item_id=10))
+            store.end(store.commands(10)[0])
+            store.decide(cancel(METERS[0], item_id=10))
+        assert store.status() is status
+
+        self.taken_over(store, store.event())
+        outcome = self.done(store)
+        assert [one.status for one in answer(outcome).devices] == [status, SCHEDULED]
+        assert problems(outcome) == [(METERS[0], error.type_id)]
+
+    def test_leave_a_name_to_another_event(self) -> None:
+        store = Store()
+        self.first(store, CommandStatus.FAILED, result_code="KILL_SWITCH")
+        other = schedule(item_id=9, percent=10)
+        assert isinstance(store.decide(other), Await)
+        store.end(store.commands(9)[0])
+        store.decide(other)
+        self.taken_over(store, store.event())
+        outcome = self.done(store)
+        assert [one.status for one in answer(outcome).devices] == [SCHEDULED, SCHEDULED]
+        assert problems(outcome) == [(METERS[0], EventDiffers.type_id)]
+
+    def test_begin_at_a_meter_that_only_the_second_names(self) -> None:
+        store = Store()
+        self.first(store, CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
+        outcome = store.decide(schedule(METERS[0], METERS[2], item_id=9))
+        assert isinstance(outcome, Await)
+        assert [command.device_id for command in outcome.commands] == [METERS[0], METERS[2]]
 
 
 class TestACancellation:
