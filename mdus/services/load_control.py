@@ -242,12 +242,23 @@ def _follow(progress: _Progress, request: Request, event: LoadControlEvent, know
     """See how an event stands that this very item has begun."""
     if not event.is_settled:
         given = _given(request, event.device_id, known)
+        if _is_called_back_now(given[-1], now=now):
+            progress.until.append(now + AFTER_ANOTHER)
+            return
         command = _next(progress, given, event, known, now=now)
         if command is None:
             return
         event = _ended(event, command, may_have_it=may_have_acted(given), now=now)
         progress.changes.append(event)
     _tell(progress, event)
+
+
+def _is_called_back_now(command: Command, *, now: datetime) -> bool:
+    """Tell whether a command was called back in this very turn.
+
+    How it ended is in the store when the turn is over: uncertain, where an attempt of it may have been carried out.
+    """
+    return command.status is CommandStatus.CANCELLED and command.ended_at == now
 
 
 def _tell(progress: _Progress, event: LoadControlEvent) -> None:

@@ -142,6 +142,34 @@ class TestAnEvent:
         confirm(sides)
         assert (shown(client), shown(client, NEW_METER)) == (["cancelled"], ["uncertain"])
 
+    @pytest.mark.parametrize(
+        ("is_given", "status"),
+        [pytest.param(True, "uncertain", id="perhaps given"), pytest.param(False, "cancelled", id="never given")],
+    )
+    def test_that_is_called_back_in_its_own_turn_stands_as_it_ended(
+        self, sides: BothSides, client: Client, is_given: bool, status: str
+    ) -> None:
+        client.order("load-control-events", SCHEDULE | {"device_ids": [METER]})
+        sides.rest()
+        client.order("load-control-events", CANCEL | {"device_ids": [METER]})
+        sides.decide()  # it waits for what is under way
+        assert sides.answer(CommandKind.CONTROL_LOAD, status="failed", code="NOT_SUPPORTED", text="x")
+        sides.readings.turn()
+        number = client.order("load-control-events", SCHEDULE)
+        sides.decide()
+        if is_given:
+            sides.head_end.script, sides.head_end.down = ["cut"], True
+            sides.commands.turn()
+            sides.head_end.down = False
+
+        sides.clock.move(minutes=2)  # cancellation and event are due in one turn
+        sides.decide()
+        assert only_item(client, number)["state"] == "waiting"
+        confirm(sides, status="failed", code="NOT_SUPPORTED", text="x")
+        sides.clock.move(minutes=2)
+        sides.rest()
+        assert shown(client) == [status]
+
     def test_that_nobody_knows_is_not_cancelled(self, sides: BothSides, client: Client) -> None:
         number = client.order("load-control-events", CANCEL)
         sides.rest()

@@ -325,6 +325,7 @@ class TestAnEventInDoubt:
         assert [command.status for command in store.commands()] == [CommandStatus.FAILED, CommandStatus.CANCELLED]
         store.end(store.commands(8)[0], CommandStatus.FAILED, result_code="NOT_SUPPORTED")
         store.decide(cancel())
+        store.now += AFTER_ANOTHER
         assert problems(store.decide(schedule())) == [(METERS[0], EventUncertain.type_id)]
         assert store.status() is UNCERTAIN
 
@@ -490,10 +491,32 @@ class TestACancellation:
         assert isinstance(outcome, Await)
         assert [command.parameter("action") for command in outcome.commands] == ["cancel"]
 
+        store.now += AFTER_ANOTHER
         assert problems(store.decide(schedule())) == [(METERS[0], EventTakenBack.type_id)]
         assert store.status() is CANCELLED
         store.end(store.commands(8)[0], CommandStatus.FAILED, result_code="UNKNOWN_EVENT")
         assert answer(store.decide(cancel())).problems == ()
+
+    @pytest.mark.parametrize(
+        ("ended", "status"),
+        [
+            pytest.param(CommandStatus.CANCELLED, CANCELLED, id="never given"),
+            pytest.param(CommandStatus.UNCERTAIN, UNCERTAIN, id="perhaps carried out"),
+        ],
+    )
+    def test_decides_nothing_in_the_turn_that_calls_back(
+        self, ended: CommandStatus, status: LoadControlStatus
+    ) -> None:
+        store = Store()
+        store.decide(schedule())
+        store.decide(cancel())
+        assert store.decide(schedule()) == Await(commands=(), until=NOW + AFTER_ANOTHER)
+        assert store.status() is ORDERED
+
+        store.end(store.commands()[0], ended)
+        store.now += AFTER_ANOTHER
+        store.decide(schedule())
+        assert store.status() is status
 
     def test_waits_for_what_is_under_way(self) -> None:
         store = Store()
