@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
-from mdus.domain.command import CommandKind
+from mdus.domain.command import HARMS_WHEN_LATE, CommandKind
 from mdus.domain.head_end import CommandResult
 from mdus.domain.quantities import Quantities
 from mdus.storage.submission import Claimed
 from mdus.workers.told import Told
+
+#: Kinds of which the outcome is what counts: whether the meter acted, and where its breaker stands.
+_OF_OUTCOMES: Final = HARMS_WHEN_LATE | {CommandKind.SWITCH_STATE}
 
 
 def doubted(
@@ -22,7 +26,8 @@ def doubted(
 ) -> frozenset[tuple[int, str]]:
     """Return the commands, each with the delivery, of which that delivery tells in ways that exclude each other.
 
-    What was read excludes another value of the same instant; what became of a switch excludes another outcome.
+    What was read excludes another value of the same instant; what became of a switch or a restraint, by one call,
+    excludes another outcome.
     """
     told: dict[tuple[int, str], list[CommandResult]] = {}
     for each, result in results:
@@ -31,17 +36,19 @@ def doubted(
     return frozenset(
         (delivery_id, key)
         for (delivery_id, key), of_one in told.items()
-        if _values_differ(of_one) or (_is_switch(commands[key]) and _outcomes_differ(of_one))
+        if _values_differ(of_one) or (_counts_by_outcome(commands[key]) and _outcomes_differ(of_one))
     )
 
 
-def _is_switch(claimed: Claimed) -> bool:
-    return claimed.command.kind in (CommandKind.SWITCH, CommandKind.SWITCH_STATE)
+def _counts_by_outcome(claimed: Claimed) -> bool:
+    return claimed.command.kind in _OF_OUTCOMES
 
 
 def _outcomes_differ(results: Sequence[CommandResult]) -> bool:
-    outcomes = {(each.succeeded, each.code, each.switch_state) for each in results}
-    return len(outcomes) > 1
+    """Tell whether a call has two outcomes: a command that was given again has one of each of its calls."""
+    outcomes = {(each.correlation, each.token, each.succeeded, each.code, each.switch_state) for each in results}
+    calls = {(each.correlation, each.token) for each in results}
+    return len(outcomes) > len(calls)
 
 
 def _values_differ(results: Sequence[CommandResult]) -> bool:

@@ -26,6 +26,7 @@ from mdus.domain.head_end import (
 )
 from mdus.domain.quantities import Quantities
 from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.messaging.retry import UncertainError
 from mdus.storage import delivery
 from mdus.storage.command import COMMAND
 from mdus.storage.concentrator import CONCENTRATOR, concentrators_of
@@ -213,6 +214,10 @@ class TestTwiceOfOneMeter:
         at = field.clock.now()
         return FieldReading(serial_id=SERIAL, reading_type=ENERGY, measured_at=at, value=Decimal(value), unit="kWh")
 
+    def restraint(self, field: Field, kind: CommandKind) -> Command:
+        event = (("event", "e"), ("action", "cancel"))
+        return field.command(kind, parameters=(("limit_kw", "3"),) if kind is CommandKind.LIMIT_DEMAND else event)
+
     @pytest.mark.parametrize("is_together", [False, True], ids=["apart", "put together by the codec"])
     def test_are_not_believed_where_their_values_differ(
         self, field: Field, head_end: RehearsedHeadEnd, is_together: bool
@@ -253,6 +258,52 @@ class TestTwiceOfOneMeter:
         turn(field)
 
         assert (field.stored(command).status, field.deliveries()) == (CommandStatus.ACCEPTED, ["unmatched"])
+
+    @pytest.mark.parametrize("is_first", [False, True], ids=["failed, then done", "done, then failed"])
+    @pytest.mark.parametrize("kind", [CommandKind.LIMIT_DEMAND, CommandKind.CONTROL_LOAD])
+    def test_leave_a_restraint_in_doubt_where_their_outcomes_differ(
+        self, field: Field, head_end: RehearsedHeadEnd, kind: CommandKind, is_first: bool
+    ) -> None:
+        command = self.restraint(field, kind)
+        turn(field)
+        outcomes = [result(token="t-1", succeeded=False, code="BUSY"), result(token="t-1")]
+        head_end.tells["twice"] = outcomes[::-1] if is_first else outcomes
+        push(field, "twice")
+        turn(field)
+        assert (field.stored(command).status, field.deliveries()) == (CommandStatus.ACCEPTED, ["unmatched"])
+
+        field.clock.advance(hours=2)
+        turn(field)
+        assert field.stored(command).status is CommandStatus.TIMED_OUT
+
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [(None, CommandStatus.DONE), ("NOT_SUPPORTED", CommandStatus.FAILED)],
+        ids=["done", "failed"],
+    )
+    def test_end_a_restraint_where_their_outcomes_agree(
+        self, field: Field, head_end: RehearsedHeadEnd, code: str | None, status: CommandStatus
+    ) -> None:
+        command = self.restraint(field, CommandKind.LIMIT_DEMAND)
+        turn(field)
+        head_end.tells["twice"] = [result(token="t-1", succeeded=code is None, code=code) for _ in range(2)]
+        push(field, "twice")
+        turn(field)
+        assert (field.stored(command).status, field.deliveries()) == (status, ["done"])
+
+    def test_are_both_believed_where_each_is_of_another_call(self, field: Field, head_end: RehearsedHeadEnd) -> None:
+        command = self.restraint(field, CommandKind.LIMIT_DEMAND)
+        head_end.fails = UncertainError("no answer")
+        field.worker.turn()
+        head_end.fails = None
+        field.worker.turn()
+        assert field.stored(command).status is CommandStatus.ACCEPTED
+        first, second = (batch.correlation for batch in head_end.batches)
+        failed = result(command_key=command.command_key, correlation=first, succeeded=False, code="BUSY")
+        head_end.tells["both"] = [failed, result(command_key=command.command_key, correlation=second)]
+        push(field, "both")
+        turn(field)
+        assert (field.stored(command).status, field.deliveries()) == (CommandStatus.DONE, ["done"])
 
 
 class TestForAllOfACall:
