@@ -76,6 +76,10 @@ class Claimed:
     correlation: str | None
     token: str | None
 
+    def ending(self, status: CommandStatus, *, code: str, text: str | None) -> Ended:
+        """Return the end of the command, as it is to be stored."""
+        return Ended(id=self.id, command_key=self.command.command_key, status=status, code=code, text=text)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pending:

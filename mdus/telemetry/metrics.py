@@ -100,7 +100,8 @@ CONFIRMED_SECONDS: Final = Durations(
     buckets=_WAIT_BUCKETS,
 )
 
-# Commands to head ends, by kind of command (read, switch ...) and how they ended (ok, failed, refused, timed_out).
+# Commands to head ends, by kind of command (read, switch ...) and how they ended (ok, failed, refused, uncertain,
+# timed_out).
 COMMANDS: Final = Counter(
     "mdus_commands", "Commands ended, by head end, kind and outcome", ["head_end", "kind", "outcome"], registry=REGISTRY
 )

@@ -9,7 +9,6 @@ from typing import Final
 from mdus.domain.command import CommandStatus
 from mdus.storage import polling, submission
 from mdus.storage.session import Database
-from mdus.storage.submission import Ended
 from mdus.workers.head_end import HeadEndWorker
 
 #: Commands settled in one run whose head end is not configured any more.
@@ -31,12 +30,7 @@ def command_timeouts(database: Database, workers: Mapping[str, HeadEndWorker], *
         polling.forget(uow.connection, now=now)
         for each in submission.claim_stranded(uow.connection, list(workers), now=now, limit=_SETTLED_AT_ONCE):
             stranded += 1
-            ended = Ended(
-                id=each.id,
-                command_key=each.command.command_key,
-                status=_STRANDED[each.command.status],
-                code="NO_HEAD_END",
-                text=f"the head end {each.command.head_end} is not configured any more",
-            )
+            text = f"the head end {each.command.head_end} is not configured any more"
+            ended = each.ending(_STRANDED[each.command.status], code="NO_HEAD_END", text=text)
             submission.end(uow.connection, [ended], now=now)
-    return f"{overdue} commands timed out, {stranded} of unknown head ends failed"
+    return f"{overdue} commands timed out, {stranded} of unknown head ends ended"

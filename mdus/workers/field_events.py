@@ -63,7 +63,7 @@ class _Batch:
     provisioned: dict[DeviceKey, datetime] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)  # by command key: of two results the first counts
     changes: list[Change] = field(default_factory=list)
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # ended: head end, kind of command, how
+    counted: dict[int, tuple[str, str]] = field(default_factory=dict)  # head end and kind of what ended, by command
     answered: dict[tuple[str, str], Counter[float]] = field(default_factory=dict)  # seconds, by head end and kind
     taken: Taken = field(default_factory=Taken)
     ready: list[tuple[Told, str]] = field(default_factory=list)  # tokens of calls whose results may be fetched
@@ -287,7 +287,7 @@ def _take_result(batch: _Batch, told: Told, result: CommandResult, claimed: Clai
             acted_at=result.acted_at,
             state=state,
         )
-        batch.counts[told.head_end, command.kind.value, "ok" if result.succeeded else status.value] += 1
+        batch.counted[claimed.id] = (told.head_end, command.kind.value)
     return False
 
 
@@ -436,11 +436,12 @@ def _meter_reading(
 def _write(uow: UnitOfWork, batch: _Batch, *, now: datetime) -> None:
     connection = uow.connection
     uow.save([*batch.readings, *batch.changes, *contradicted(uow, batch.readings, now=now)])
-    submission.end(connection, list(batch.ended.values()), now=now)
+    ended = submission.end(connection, list(batch.ended.values()), now=now)
     polling.stop(connection, batch.told_late)
     note_concentrators(connection, batch.concentrators)
-    for labels, number in batch.counts.items():
-        COMMANDS.labels(*labels).inc(number)
+    # As they are stored: of what was told as failed, an earlier attempt may have been carried out.
+    for (labels, status), number in Counter((batch.counted[each.id], each.status) for each in ended).items():
+        COMMANDS.labels(*labels, "ok" if status is CommandStatus.DONE else status.value).inc(number)
     for of, durations in batch.answered.items():
         HEAD_END_ANSWER_SECONDS.labels(*of).observe_many(durations)
     look_again(uow, batch.readings, now=now)

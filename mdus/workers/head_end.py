@@ -20,6 +20,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -316,21 +317,10 @@ class HeadEndWorker:
                 control=each.command.control_key,
                 code=refusal.code,
             )
-        submission.end(
-            uow.connection,
-            [
-                Ended(
-                    id=each.id,
-                    command_key=each.command.command_key,
-                    status=CommandStatus.FAILED,
-                    code=refusal.code,
-                    text=refusal.note,
-                )
-                for each, refusal in refusals
-            ],
-            now=now,
-        )
-        self._count(kind, "refused", len(refusals))
+        refused = [
+            each.ending(CommandStatus.FAILED, code=refusal.code, text=refusal.note) for each, refusal in refusals
+        ]
+        self._count(kind, submission.end(uow.connection, refused, now=now), failed="refused")
         return leaving, len(refusals)
 
     def _find(self, correlation: str) -> Submission | None:
@@ -364,18 +354,12 @@ class HeadEndWorker:
             )
             # What was answered at once is taken in like anything the head end tells: by then its commands are accepted.
             delivery.store(connection, answered, head_end=self.head_end.name, now=now)
-            ended = [
-                Ended(
-                    id=each.id,
-                    command_key=each.command.command_key,
-                    status=CommandStatus.FAILED,
-                    code=rejections[each.command.command_key].code,
-                    text=rejections[each.command.command_key].text,
-                )
+            failed = [
+                each.ending(CommandStatus.FAILED, code=rejection.code, text=rejection.text)
                 for each in ours
-                if each.command.command_key in rejections
+                if (rejection := rejections.get(each.command.command_key)) is not None
             ]
-            submission.end(connection, ended, now=now)
+            ended = submission.end(connection, failed, now=now)
             no_breaker = [each for each in rejected if rejections[each.command.command_key].code == "NO_BREAKER"]
             note_switch_states(
                 connection,
@@ -390,7 +374,7 @@ class HeadEndWorker:
             submission.close_intents(
                 connection, call.batch.correlation, outcome="accepted", now=now, token=answer.token
             )
-        self._count(call.batch.kind, "failed", len(ended))
+        self._count(call.batch.kind, ended)
 
     def _settle_transient(self, call: Call, *, reason: str) -> None:
         """Give back what the head end certainly did not do; what has failed too often ends as UNREACHABLE."""
@@ -469,16 +453,15 @@ class HeadEndWorker:
         code: str,
         text: str,
     ) -> None:
-        ended = [
-            Ended(id=each.id, command_key=each.command.command_key, status=status, code=code, text=text)
-            for each in commands
-        ]
         kinds = {each.id: each.command.kind for each in commands}
+        ended = [each.ending(status, code=code, text=text) for each in commands]
         for one in submission.end(uow.connection, ended, now=now):
-            self._count(kinds[one.id], one.status.value, 1)
+            self._count(kinds[one.id], [one])
 
-    def _count(self, kind: CommandKind, outcome: str, number: int) -> None:
-        if number:
+    def _count(self, kind: CommandKind, ended: Sequence[Ended], *, failed: str = "failed") -> None:
+        """Count commands as they have ended in the store; one that was to fail may be uncertain there."""
+        for status, number in Counter(each.status for each in ended).items():
+            outcome = failed if status is CommandStatus.FAILED else status.value
             COMMANDS.labels(self.head_end.name, kind.value, outcome).inc(number)
 
     # ---- resting after failures --------------------------------------------------------------------------------------

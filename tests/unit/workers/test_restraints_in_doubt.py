@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.storage.end_device_control import order_switching
+from mdus.telemetry.metrics import REGISTRY
 from mdus.workers.command_timeouts import command_timeouts
 from tests.head_ends.field import Field
 from tests.head_ends.rehearsed import RehearsedHeadEnd
@@ -189,3 +191,67 @@ class TestARestraintThatIsGivenUp:
             assert ended(field, command) == (status, "UNREACHABLE")
         finally:
             field.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "failed"),
+    [pytest.param("cut", "uncertain", id="that may be in force"), pytest.param("503", None, id="that did nothing")],
+)
+class TestARestraintIsCounted:
+    """As it is stored, by whichever way it ends."""
+
+    @pytest.fixture
+    def limit(self, field: Field, scripted: ScriptedHeadEnd, first: str) -> Command:
+        scripted.script = [first]
+        command = field.command(CommandKind.LIMIT_DEMAND, **LIMIT)
+        turn(field)
+        assert field.stored(command).status is CommandStatus.READY
+        return command
+
+    @pytest.fixture
+    def before(self, limit: Command) -> Counter[str]:
+        return counted()
+
+    def test_when_its_head_end_refuses_it(
+        self, field: Field, scripted: ScriptedHeadEnd, before: Counter[str], failed: str | None
+    ) -> None:
+        scripted.script = ["reject NOT_SUPPORTED"]
+        turn(field)
+        assert counted() - before == {failed or "failed": 1}
+
+    def test_when_the_governor_refuses_it(self, field: Field, before: Counter[str], failed: str | None) -> None:
+        with field.database.begin() as uow:
+            order_switching(uow.connection, stopped=True, reason="x", ordered_by="x", at=field.clock.now())
+        turn(field)
+        assert counted() - before == {failed or "refused": 1}
+
+    def test_when_it_expires(self, field: Field, before: Counter[str], failed: str | None) -> None:
+        field.clock.advance(hours=1)
+        turn(field)
+        assert counted() - before == {failed or "failed": 1}
+
+    @pytest.mark.parametrize("code", [None, "NOT_SUPPORTED"], ids=["done", "failed"])
+    def test_when_its_head_end_tells_of_it(
+        self,
+        field: Field,
+        scripted: ScriptedHeadEnd,
+        limit: Command,
+        before: Counter[str],
+        failed: str | None,
+        code: str | None,
+    ) -> None:
+        turn(field)
+        result = field.result(limit, correlation=scripted.submitted[-1]["correlation_id"])
+        if code is not None:
+            result["results"][0] |= {"status": "failed", "code": code, "text": "x"}
+        field.push("results", result)
+        field.readings.turn()
+        assert counted() - before == {"ok" if code is None else failed or "failed": 1}
+
+
+def counted() -> Counter[str]:
+    """How many demand limits ended at the head end in this process, by outcome."""
+    of = {"head_end": "city", "kind": CommandKind.LIMIT_DEMAND.value}
+    outcomes = ("ok", "failed", "refused", "uncertain", "timed_out")
+    told = {each: REGISTRY.get_sample_value("mdus_commands_total", {**of, "outcome": each}) for each in outcomes}
+    return Counter({outcome: int(number or 0) for outcome, number in told.items()})
