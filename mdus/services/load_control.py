@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mdus.domain.capability import Capabilities, Capability
-from mdus.domain.command import Command, CommandStatus, OwnerKind, called_back
+from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, called_back
 from mdus.domain.device_limit import AFTER_ANOTHER
 from mdus.domain.end_device import EndDevice
 from mdus.domain.load_control_event import (
@@ -153,7 +153,10 @@ class _Progress:
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
-    """Fetch the events of these ids, held, their devices, and the commands of these items and of who scheduled them."""
+    """Fetch the events of these ids, held, their devices, the commands of these items and of who scheduled them.
+
+    Also what else is under way about events of the devices; the items' own come last, in the order they were given.
+    """
     named = {(request.origin.sender_system, request.event_id) for request in requests}
     events = uow.load(LoadControlEvent, ("sender_system", "event_id"), named)
     devices = {(request.origin.sender_system, each) for request in requests for each in request.device_ids}
@@ -163,6 +166,7 @@ def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
         [ReadingPolicies.of(uow.settings), Capabilities.of(uow.settings)],
         events,
         uow.load(EndDevice, EndDevice.KEY, devices, lock=False),
+        uow.load_open_commands(CommandKind.CONTROL_LOAD, devices),
         uow.load_commands(items | {event.item_id for event in events if event.stands}),
     )
 
@@ -175,6 +179,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
       unknown, out of service or not capable is told, the others go on.
     - To cancel: an id that nobody has scheduled is told; so is an event that is over. A command that has not left is
       taken back, one that is under way is waited for.
+    - Of a meter one thing is asked about an event at a time, and what was asked last is what stands.
     """
     check_real(request.origin)
     if request.action is LoadControlAction.CANCEL:
@@ -210,8 +215,8 @@ def _scheduled(request: Request, known: Known, *, now: datetime) -> Outcome:
             _begin(progress, request, wanted, known, now=now)
         elif not stored.is_same_as(wanted):
             progress.settle(device_id, stored.status, EventDiffers())
-        elif not stored.is_settled:
-            progress.until.append(now + AFTER_ANOTHER)  # whoever ordered the same before is answered first
+        elif not stored.is_settled or _is_busy(request, device_id, known, now=now):
+            progress.until.append(now + AFTER_ANOTHER)  # whoever ordered the same, or cancels it, is answered first
         elif stored.status is LoadControlStatus.UNCERTAIN and not has_asked:
             # The meter may have it, and goes on so should this order come to nothing.
             _begin(progress, request, replace(wanted, status=stored.status, note=stored.note), known, now=now)
@@ -233,6 +238,9 @@ def _begin(progress: _Progress, request: Request, wanted: LoadControlEvent, know
     except BusinessError as error:
         progress.settle(wanted.device_id, None, error)
         return
+    if _is_busy(request, wanted.device_id, known, now=now):
+        progress.until.append(now + AFTER_ANOTHER)
+        return
     progress.changes.append(wanted)
     command = wanted.command(LoadControlAction.SCHEDULE, device, item_id=wanted.item_id, now=now)
     progress.wait(command, until=_patience(command, known))
@@ -245,7 +253,7 @@ def _follow(progress: _Progress, request: Request, event: LoadControlEvent, know
         if _is_called_back_now(given[-1], now=now):
             progress.until.append(now + AFTER_ANOTHER)
             return
-        command = _next(progress, given, event, known, now=now)
+        command = _next(progress, request, given, event, known, now=now)
         if command is None:
             return
         event = _ended(event, command, may_have_it=may_have_acted(given), now=now)
@@ -303,8 +311,11 @@ def _cancelled(request: Request, known: Known, *, now: datetime) -> Outcome:
 def _call_off(progress: _Progress, request: Request, event: LoadControlEvent, known: Known, *, now: datetime) -> None:
     """Have one device forget the event; it is asked even where nobody can tell whether it ever had it."""
     given = _given(request, event.device_id, known)
+    if given and _is_scheduled_since(given[-1], event, known):
+        progress.settle(event.device_id, event.status, _lack(given[-1]))
+        return
     if given:
-        command = _next(progress, given, event, known, now=now)
+        command = _next(progress, request, given, event, known, now=now)
         if command is not None:
             _note_cancelled(progress, event, command, now=now)
         return
@@ -327,13 +338,26 @@ def _call_off(progress: _Progress, request: Request, event: LoadControlEvent, kn
     progress.wait(command, until=_patience(command, known))
 
 
+def _is_scheduled_since(cancelling: Command, event: LoadControlEvent, known: Known) -> bool:
+    """Tell whether the event is that of an order that was given to the meter after this command was."""
+    owners = (cancelling.owner_key, str(event.item_id))
+    commands = known.find(Command, sender_system=event.sender_system, device_id=event.device_id)
+    return [command.owner_key for command in commands if command.owner_key in owners][-1] != cancelling.owner_key
+
+
 def _note_cancelled(progress: _Progress, event: LoadControlEvent, command: Command, *, now: datetime) -> None:
-    if command.succeeded or command.result_code == _NO_SUCH_EVENT:
+    lack = _lack(command)
+    if lack is None:
         event = event.settled(LoadControlStatus.CANCELLED, now=command.acted_at or now)
         progress.changes.append(event)
-        progress.settle(event.device_id, event.status)
-    else:
-        progress.settle(event.device_id, event.status, _unconfirmed(what_came(command)))
+    progress.settle(event.device_id, event.status, lack)
+
+
+def _lack(command: Command) -> BusinessError | None:
+    """Return why the meter may still have what this command was to cancel, None when it has not."""
+    if command.succeeded or command.result_code == _NO_SUCH_EVENT:
+        return None
+    return _unconfirmed(what_came(command))
 
 
 # -- both -------------------------------------------------------------------------------------------------------------
@@ -350,8 +374,27 @@ def _given(request: Request, device_id: str, known: Known) -> tuple[Command, ...
     return known.find(Command, owner_kind=OwnerKind.ITEM, owner_key=str(request.origin.item_id), device_id=device_id)
 
 
+def _is_busy(request: Request, device_id: str, known: Known, *, now: datetime) -> bool:
+    """Tell whether another order's command about the event is under way: what the meter does last would be chance.
+
+    One that is lost is waited for no longer than its own order waits.
+    """
+    of_device = known.find(Command, sender_system=request.origin.sender_system, device_id=device_id)
+    others = [command for command in of_device if command.owner_key != str(request.origin.item_id)]
+    return any(
+        not command.has_ended and command.parameter("event") == request.event_id and now < _patience(command, known)
+        for command in others
+    )
+
+
 def _next(
-    progress: _Progress, given: Sequence[Command], event: LoadControlEvent, known: Known, *, now: datetime
+    progress: _Progress,
+    request: Request,
+    given: Sequence[Command],
+    event: LoadControlEvent,
+    known: Known,
+    *,
+    now: datetime,
 ) -> Command | None:
     """Return the last of the commands given to a device once nothing more comes of it; else note what is awaited."""
     last = given[-1]
@@ -361,6 +404,9 @@ def _next(
         return None
     if last.has_ended and not last.succeeded:
         repeated = again(given, lasts=_timeout(known), until=event.ends_at, now=now)
+        if repeated is not None and _is_busy(request, event.device_id, known, now=now):
+            progress.until.append(now + AFTER_ANOTHER)
+            return None
         if repeated is not None:
             progress.wait(repeated, until=_patience(repeated, known))
             return None

@@ -98,6 +98,22 @@ class TestAnEvent:
         assert (shown(client), shown(client, NEW_METER)) == (["cancelled"], ["scheduled"])
         assert actions(sides) == ["schedule", "schedule", "cancel"]
 
+    def test_is_scheduled_again_once_it_is_cancelled(self, sides: BothSides, client: Client) -> None:
+        scheduled(sides, client)
+        client.order("load-control-events", CANCEL)
+        sides.rest()
+        number = client.order("load-control-events", SCHEDULE)
+        sides.rest()
+        assert actions(sides) == ["schedule"] * 2 + ["cancel"] * 2
+
+        confirm(sides)
+        assert shown(client) == ["cancelled"]
+        sides.clock.move(seconds=30)
+        confirm(sides)
+        assert actions(sides) == ["schedule"] * 2 + ["cancel"] * 2 + ["schedule"] * 2
+        assert only_item(client, number)["state"] == "done"
+        assert (shown(client), shown(client, NEW_METER)) == (["scheduled"], ["scheduled"])
+
     def test_that_has_passed_is_refused(self, sides: BothSides, client: Client) -> None:
         passed = SCHEDULE | {"start_at": (START - timedelta(hours=2)).isoformat()}
         number = client.order("load-control-events", passed)

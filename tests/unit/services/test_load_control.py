@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from mdus.domain.capability import Capabilities, CapabilityRow
-from mdus.domain.command import Command, CommandKind, CommandStatus
+from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.device_limit import AFTER_ANOTHER
-from mdus.domain.load_control_event import LoadControlAction, LoadControlEvent, LoadControlStatus
+from mdus.domain.load_control_event import LoadControlStatus
 from mdus.domain.repeatable_command import PAUSE
-from mdus.domain.value import Value
 from mdus.messaging.commanded_device import TestData as OnlyTestData
-from mdus.messaging.known import Known
-from mdus.messaging.outcome import Await, BusinessError, Done, Outcome
+from mdus.messaging.outcome import Await, Done, Outcome
 from mdus.services.load_control import (
     Answer,
     DeviceOutcome,
@@ -27,86 +25,22 @@ from mdus.services.load_control import (
     EventTakenBack,
     EventUncertain,
     EventUnknown,
-    Request,
-    decide,
 )
-from tests.unit.services.device_initialization import NOW, SENDER, known_device, origin
-
-HOUR = timedelta(hours=1)
-METERS = ("000000000000000042", "000000000000000043", "000000000000000044")
-ORDERED, SCHEDULED = LoadControlStatus.ORDERED, LoadControlStatus.SCHEDULED
-CANCELLED, FAILED = LoadControlStatus.CANCELLED, LoadControlStatus.FAILED
-UNCERTAIN = LoadControlStatus.UNCERTAIN
-
-
-def schedule(*device_ids: str, item_id: int = 7, **facts: Any) -> Request:
-    told: dict[str, Any] = {
-        "origin": origin(item_id=item_id, client="rest:portal"),
-        "event_id": "peak",
-        "action": LoadControlAction.SCHEDULE,
-        "device_ids": device_ids or METERS[:1],
-        "start_at": NOW + HOUR,
-        "minutes": 90,
-        "percent": 40,
-    }
-    return Request(**{**told, **facts})
-
-
-def cancel(*device_ids: str, item_id: int = 8, **facts: Any) -> Request:
-    told: dict[str, Any] = {
-        "origin": origin(item_id=item_id, client="rest:portal"),
-        "event_id": "peak",
-        "action": LoadControlAction.CANCEL,
-        "device_ids": device_ids,
-    }
-    return Request(**{**told, **facts})
-
-
-class Store:
-    """What is known from one decision to the next, kept as the inbox and the head-end worker keep it."""
-
-    def __init__(self, *values: Value) -> None:
-        meters = [known_device(device_id=each, serial_id=f"S{each}") for each in METERS]
-        self.known = Known(meters, values)
-        self.now = NOW
-
-    def decide(self, request: Request) -> Outcome:
-        outcome = decide(request, self.known, now=self.now)
-        self.known.after(outcome)
-        return outcome
-
-    def commands(self, item_id: int = 7) -> list[Command]:
-        return list(self.known.find(Command, owner_key=str(item_id)))
-
-    def end(self, command: Command, status: CommandStatus = CommandStatus.DONE, **facts: Any) -> None:
-        ended = replace(command, status=status, ended_at=self.now, **facts)
-        self.known.after(Done(changes=(ended,)))
-
-    def event(self, device_id: str = METERS[0]) -> LoadControlEvent | None:
-        return self.known.one(LoadControlEvent, SENDER, "peak", device_id)
-
-    def status(self, device_id: str = METERS[0]) -> LoadControlStatus | None:
-        event = self.event(device_id)
-        return event and event.status
-
-    def scheduled(self, *device_ids: str) -> None:
-        """Have the event stand at devices."""
-        request = schedule(*device_ids)
-        self.decide(request)
-        for command in self.commands():
-            self.end(command)
-        self.decide(request)
-
-
-def answer(outcome: Outcome) -> Answer:
-    assert isinstance(outcome, Done)
-    assert isinstance(outcome.result, Answer)
-    return outcome.result
-
-
-def problems(outcome: Outcome) -> list[tuple[str, str]]:
-    """The device and type id of each problem."""
-    return [(problem.note.split()[1].rstrip(":"), problem.type_id) for problem in answer(outcome).problems]
+from tests.unit.services.device_initialization import NOW, known_device, origin
+from tests.unit.services.load_control_orders import (
+    CANCELLED,
+    FAILED,
+    HOUR,
+    METERS,
+    ORDERED,
+    SCHEDULED,
+    UNCERTAIN,
+    Store,
+    answer,
+    cancel,
+    problems,
+    schedule,
+)
 
 
 class TestAnEvent:
@@ -330,102 +264,6 @@ class TestAnEventInDoubt:
         assert store.status() is UNCERTAIN
 
 
-class TestTwoOrdersForTheSame:
-    """The first still waits for another meter when the second has taken a device's event over."""
-
-    def first(self, store: Store, status: CommandStatus, **facts: Any) -> None:
-        """Have the first order's command end at one of its two meters."""
-        store.decide(schedule(*METERS[:2]))
-        store.end(store.commands()[0], status, **facts)
-        store.decide(schedule(*METERS[:2]))
-
-    def taken_over(self, store: Store, event: LoadControlEvent | None) -> None:
-        """The first looks again, as often as it may: nothing is begun anew, and the event stays the second's."""
-        for _ in range(3):
-            store.now += timedelta(minutes=2)
-            outcome = store.decide(schedule(*METERS[:2]))
-            assert isinstance(outcome, Await)
-            assert [command.device_id for command in outcome.commands] == [METERS[1]]
-            assert store.event() == event
-
-    def done(self, store: Store) -> Outcome:
-        """The other meter confirms too."""
-        [slow] = [command for command in store.commands() if command.device_id == METERS[1]]
-        store.end(slow)
-        return store.decide(schedule(*METERS[:2]))
-
-    def test_tell_alike_what_is_uncertain_after_both(self) -> None:
-        store = Store()
-        self.first(store, CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
-        second = schedule(item_id=9)
-        store.decide(second)
-        self.taken_over(store, store.event())
-        store.end(store.commands(9)[0], CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
-        assert problems(store.decide(second)) == [(METERS[0], EventUncertain.type_id)]
-
-        self.taken_over(store, store.event())
-        outcome = self.done(store)
-        assert [one.status for one in answer(outcome).devices] == [UNCERTAIN, SCHEDULED]
-        assert problems(outcome) == [(METERS[0], EventUncertain.type_id)]
-
-    def test_tell_alike_what_the_second_has_settled(self) -> None:
-        store = Store()
-        self.first(store, CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
-        store.decide(schedule(item_id=9))
-        store.end(store.commands(9)[0])
-        store.decide(schedule(item_id=9))
-        self.taken_over(store, store.event())
-        assert answer(self.done(store)).problems == ()
-
-    @pytest.mark.parametrize(
-        ("code", "status", "error"),
-        [
-            pytest.param(None, CANCELLED, EventTakenBack, id="cancelled"),
-            pytest.param("KILL_SWITCH", FAILED, EventNotConfirmed, id="refused"),
-        ],
-    )
-    def test_never_bring_back_what_does_not_stand(
-        self, code: str | None, status: LoadControlStatus, error: type[BusinessError]
-    ) -> None:
-        store = Store()
-        self.first(store, CommandStatus.DONE)
-        store.decide(cancel(METERS[0]))
-        store.end(store.commands(8)[0])
-        store.decide(cancel(METERS[0]))
-        store.decide(schedule(item_id=9))
-        store.end(store.commands(9)[0], CommandStatus.DONE if code is None else CommandStatus.FAILED, result_code=code)
-        store.decide(schedule(item_id=9))
-        if code is None:
-            store.decide(cancel(METERS[0], item_id=10))
-            store.end(store.commands(10)[0])
-            store.decide(cancel(METERS[0], item_id=10))
-        assert store.status() is status
-
-        self.taken_over(store, store.event())
-        outcome = self.done(store)
-        assert [one.status for one in answer(outcome).devices] == [status, SCHEDULED]
-        assert problems(outcome) == [(METERS[0], error.type_id)]
-
-    def test_leave_a_name_to_another_event(self) -> None:
-        store = Store()
-        self.first(store, CommandStatus.FAILED, result_code="KILL_SWITCH")
-        other = schedule(item_id=9, percent=10)
-        assert isinstance(store.decide(other), Await)
-        store.end(store.commands(9)[0])
-        store.decide(other)
-        self.taken_over(store, store.event())
-        outcome = self.done(store)
-        assert [one.status for one in answer(outcome).devices] == [SCHEDULED, SCHEDULED]
-        assert problems(outcome) == [(METERS[0], EventDiffers.type_id)]
-
-    def test_begin_at_a_meter_that_only_the_second_names(self) -> None:
-        store = Store()
-        self.first(store, CommandStatus.UNCERTAIN, result_code="UNCERTAIN")
-        outcome = store.decide(schedule(METERS[0], METERS[2], item_id=9))
-        assert isinstance(outcome, Await)
-        assert [command.device_id for command in outcome.commands] == [METERS[0], METERS[2]]
-
-
 class TestACancellation:
     def test_is_ordered_of_all_that_have_the_event(self) -> None:
         store = Store()
@@ -504,9 +342,7 @@ class TestACancellation:
             pytest.param(CommandStatus.UNCERTAIN, UNCERTAIN, id="perhaps carried out"),
         ],
     )
-    def test_decides_nothing_in_the_turn_that_calls_back(
-        self, ended: CommandStatus, status: LoadControlStatus
-    ) -> None:
+    def test_decides_nothing_in_the_turn_that_calls_back(self, ended: CommandStatus, status: LoadControlStatus) -> None:
         store = Store()
         store.decide(schedule())
         store.decide(cancel())
