@@ -128,10 +128,11 @@ ERRORS: Final = tuple(
             "UNKNOWN_METER",
         ),
         (r"expired|past (its )?expiration", "EXPIRED"),
-        (r"too many", NOT_NOW),
         # What is pending or in progress may be this very order, unless another one is said to be.
         (r"busy|occupied|\b(an)?other\b.*(in progress|pending)|previous.*(in progress|pending)", "BUSY"),
         (r"no response|not respond|no answer|time[d]? ?-?out|unreachable|no communication", "NO_RESPONSE"),
+        # Only what the head end has too much of: too many retries are of a meter, which may have acted.
+        (r"too many (pending |open |outstanding )?(requests?|meters|transactions|connections|calls)\b", NOT_NOW),
         (r"register.*(mismatch|unknown)", "REGISTER_MISMATCH"),
         (r"medical|critical|prohibited|not allowed|refused|denied", "REFUSED"),
         (r"try (again )?later|overload|unavailable|maintenance", NOT_NOW),

@@ -125,6 +125,7 @@ class TestSubmit:
         [
             pytest.param((500, fault("Invalid UserID or Pwd")), id="a fault: login"),
             pytest.param((500, fault("Server overloaded, try again later", code="Client")), id="a fault: overload"),
+            pytest.param((500, fault("Too many open connections")), id="a fault: too many connections"),
         ],
     )
     def test_may_be_tried_again_when_a_fault_says_so(
@@ -148,6 +149,21 @@ class TestSubmit:
     ) -> None:
         scripted.script[READ] = [scripted.result(READ, '<errorObject errorString="Meter is busy"/>')]
         assert [each.code for each in submit(head_end).rejections] == ["BUSY"]
+
+    @pytest.mark.parametrize(
+        ("said", "code"),
+        [
+            pytest.param("Too many retries", "REJECTED_UNKNOWN", id="nothing more"),
+            pytest.param("Too many retries, no response from meter", "NO_RESPONSE", id="no response"),
+        ],
+    )
+    def test_is_not_sent_again_after_too_many_retries(
+        self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap, said: str, code: str
+    ) -> None:
+        scripted.script[SWITCH] = [scripted.result(SWITCH, f'<errorObject errorString="{said}"/>')]
+        off = command(CommandKind.SWITCH, wanted_state=SwitchState.DISCONNECTED)
+        taken = head_end.submit(batch(CommandKind.SWITCH, off))
+        assert [each.code for each in taken.rejections] == [code]
 
     def test_is_uncertain_when_such_an_error_is_of_some_breakers(
         self, head_end: MultiSpeakHeadEnd, scripted: ScriptedSoap
@@ -205,6 +221,7 @@ class TestSubmit:
             pytest.param((502, b"Bad Gateway"), id="502"),
             pytest.param((500, fault("Object reference not set")), id="a fault of the server"),
             pytest.param((200, fault("Object reference not set")), id="a fault with 200"),
+            pytest.param((500, fault("Too many retries")), id="a fault after too many retries"),
             pytest.param((302, b""), id="elsewhere"),
         ],
     )

@@ -246,11 +246,27 @@ class TestBreakers:
             pytest.param("Previous command still pending", "BUSY", False, id="another pending"),
             pytest.param("Operation in progress", "REJECTED_UNKNOWN", True, id="this one in progress, perhaps"),
             pytest.param("Command pending", "REJECTED_UNKNOWN", True, id="this one pending, perhaps"),
+            pytest.param("Too many retries, no response from meter", "NO_RESPONSE", True, id="not answered"),
+            pytest.param("Too many requests, timed out", "NO_RESPONSE", True, id="too many, and not answered"),
+            pytest.param("Too many retries", "REJECTED_UNKNOWN", True, id="too many retries"),
+            pytest.param("Too many requests", "NOT_NOW", False, id="too many requests"),
+            pytest.param("Too many pending transactions", "NOT_NOW", False, id="too much pending"),
         ],
     )
     def test_that_may_still_move_are_uncertain(self, error: str, code: str, *, uncertain: bool) -> None:
         told = result(decoded(cd_changed("Unknown", purpose="/connect", error=error)))
         assert (told.code, told.uncertain) == (code, uncertain)
+
+    @pytest.mark.parametrize(
+        ("error", "uncertain"),
+        [
+            pytest.param("Too many retries, no response from meter", True, id="too many retries"),
+            pytest.param("Too many requests", False, id="too many requests"),
+        ],
+    )
+    def test_of_a_limit_may_be_in_force_after_too_many_retries(self, error: str, *, uncertain: bool) -> None:
+        told = result(decoded(cd_changed("Unknown", purpose="/limit", error=error)))
+        assert (told.succeeded, told.uncertain) == (False, uncertain)
 
     @pytest.mark.parametrize("purpose", ["/disconnect", "/state"])
     def test_are_not_known_by_a_meter_that_did_not_answer(self, purpose: str) -> None:
