@@ -33,6 +33,11 @@ _QUALITY: Final = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,4}", re.ASCII)
 #: How some write that there is no value.
 _NO_VALUE: Final = frozenset({"", "NaN"})
 
+#: Where the instant of a value stands, what goes before the other first.
+_TIMES: Final = (("timePeriod", "end"), ("timeStamp",), ("timePeriod", "start"))
+
+_QUALITIES: Final = ("ReadingQualities", "ReadingQuality")
+
 #: Minutes of intervals of which nothing says how long they are.
 _USUAL_MINUTES: Final = 60
 
@@ -104,11 +109,12 @@ class MeterReadingsReader:
                 continue
             of_meter = told.setdefault(serial, MeterTold(serial_id=serial))
             by_channel = series.setdefault(serial, {})
-            for value, channel in self._values(each, mistakes):
+            positions = list(self._positions(each))
+            for position in positions:
+                self._take_position(of_meter, position)
+            for value, channel in self._values(each, mistakes, but=positions):
                 if channel is not None and channel.kind is ChannelKind.INTERVAL:
                     by_channel.setdefault(channel, []).append(value)
-                elif self._is_relay(value.mrid):
-                    self._take_position(of_meter, value)
                 else:
                     _take_reading(of_meter, value, channel)
         for serial, by_channel in series.items():
@@ -117,9 +123,10 @@ class MeterReadingsReader:
         return list(told.values()), mistakes
 
     def _values(
-        self, element: etree._Element, mistakes: list[UnreadableLine]
+        self, element: etree._Element, mistakes: list[UnreadableLine], *, but: Sequence[etree._Element]
     ) -> Iterator[tuple[_Value, Mapped | None]]:
-        """Yield the values of a MeterReading, with their channels; those that cannot be read are mistakes."""
+        """Yield the values of a MeterReading but for some, with their channels; what cannot be read is a mistake."""
+        others = set(but)
         groups: list[list[tuple[etree._Element, str | None]]] = [
             [(each, None) for each in elements.children(element, "Readings")]
         ]
@@ -129,6 +136,8 @@ class MeterReadingsReader:
         for group in groups:
             values: list[_Value] = []
             for each, mrid in group:
+                if each in others:
+                    continue
                 try:
                     values.append(self._value(each, mrid))
                 except ValueError as error:
@@ -164,7 +173,7 @@ class MeterReadingsReader:
                 case "timePeriod":
                     period = each
                 case "ReadingQualities" | "ReadingQuality":
-                    codes.append(elements.ref(each, "ReadingQualityType") or elements.ref(each) or "")
+                    codes.append(_code(each))
                 case "ReadingType" if mrid is None:
                     mrid = elements.ref(each)
         starts = self._instants(elements.text(period, "start"))
@@ -213,14 +222,47 @@ class MeterReadingsReader:
             return None
         return [timedelta(minutes=channel.minutes)] * len(values)
 
-    def _is_relay(self, mrid: str) -> bool:
-        return bool(mrid) and mrid == self._options.relay_reading_type
+    def _positions(self, element: etree._Element) -> Iterator[etree._Element]:
+        """Yield the values of a MeterReading that say where its breaker stands."""
+        mrid = self._options.relay_reading_type
+        if not mrid:
+            return
+        yield from (each for each in elements.children(element, "Readings") if _type(each) == mrid)
+        for block in elements.children(element, "IntervalBlocks"):
+            if _type(block) == mrid:
+                yield from elements.children(block, "IntervalReadings")
 
-    def _take_position(self, told: MeterTold, value: _Value) -> None:
-        told.note(value.at)
-        told.switch_state = self._options.position(value.text)
+    def _take_position(self, told: MeterTold, element: etree._Element) -> None:
+        """Take where a breaker stands, which is not lost for the sake of its time: of two that is the first."""
+        found = (self._earliest(element, *path) for path in _TIMES)
+        at = next((each for each in found if each is not None), None)
+        if at is not None:
+            told.note(at)
+        text = elements.text(element, "value")
+        told.switch_state = self._options.position(text or "")
         if told.switch_state is None:
-            told.unmapped.append(_unmapped(told, value))
+            codes = filter(None, (_code(each) for each in element if local(each) in _QUALITIES))
+            told.unmapped.append(
+                Unmapped(
+                    serial_id=told.serial_id,
+                    source="channel",
+                    code=str(Mrid(self._options.relay_reading_type)),
+                    at=at,
+                    value=text,
+                    text=" ".join(codes) or None,
+                )
+            )
+
+    def _earliest(self, element: etree._Element, *path: str) -> datetime | None:
+        return elements.earliest(element, *path, zone=self._zone)
+
+
+def _type(element: etree._Element) -> str | None:
+    return elements.ref(element, "ReadingType")
+
+
+def _code(quality: etree._Element) -> str:
+    return elements.ref(quality, "ReadingQualityType") or elements.ref(quality) or ""
 
 
 def _take_reading(told: MeterTold, value: _Value, channel: Mapped | None) -> None:

@@ -13,11 +13,22 @@ from mdus.domain.head_end import (
     FieldReading,
 )
 from mdus.headends.cim.decoding import ANSWERED, LAST_ANSWER, TOLD
-from tests.unit.headends.cim.messages import COMMAND_KEY, control, created, decode, error, meter_reading, reading, reply
+from tests.unit.headends.cim.messages import (
+    COMMAND_KEY,
+    block,
+    control,
+    created,
+    decode,
+    error,
+    meter_reading,
+    reading,
+    reply,
+)
 from tests.unit.headends.samples import AT, CORRELATION, SERIAL, stored_reading
 
 OTHER = "0000005678"
 MIDNIGHT = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)
+RELAY = "0.0.0.12.0.1.1.0.0.0.0.0.0.0.0.0.0.0"
 
 
 class TestReplies:
@@ -182,12 +193,53 @@ class TestReplies:
         ("value", "state"), [("closed", SwitchState.CONNECTED), ("0", SwitchState.DISCONNECTED), ("maybe", None)]
     )
     def test_tell_the_position_as_a_reading(self, value: str, state: SwitchState | None) -> None:
-        mrid = "0.0.0.12.0.1.1.0.0.0.0.0.0.0.0.0.0.0"
-        body = reply("MeterReadings", meter_reading(reading(value, mrid=mrid)))
+        body = reply("MeterReadings", meter_reading(reading(value, mrid=RELAY)))
 
-        result = decode(body, relay_reading_type=mrid)[0]
+        result = decode(body, relay_reading_type=RELAY)[0]
 
         assert (result.switch_state, result.succeeded) == (state, True)
+
+    @pytest.mark.parametrize(
+        ("read_at", "at"),
+        [
+            pytest.param("2026-10-25T02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC), id="there twice"),
+            pytest.param("2026-03-29T02:30:00", datetime(2026, 3, 29, 1, 30, tzinfo=UTC), id="skipped"),
+            pytest.param("2026-10-25T02:30:00+01:00", datetime(2026, 10, 25, 1, 30, tzinfo=UTC), id="with an offset"),
+            pytest.param("yesterday", datetime(2026, 3, 29, 1, 0, 9, tzinfo=UTC), id="no time, but that of the reply"),
+        ],
+    )
+    def test_that_tell_the_position_as_a_reading_are_not_lost_for_its_time(self, read_at: str, at: datetime) -> None:
+        body = reply("MeterReadings", meter_reading(reading("open", mrid=RELAY, at=read_at)))
+
+        (result,) = decode(body, relay_reading_type=RELAY, zone_of_local_times="Europe/Berlin")
+
+        assert (result.succeeded, result.switch_state, result.acted_at) == (True, SwitchState.DISCONNECTED, at)
+
+    def test_that_tell_the_position_in_a_block_are_not_lost_for_its_time(self) -> None:
+        body = reply("MeterReadings", meter_reading(block(("2026-10-25T02:30:00", "closed"), mrid=RELAY)))
+
+        (result,) = decode(body, relay_reading_type=RELAY, zone_of_local_times="Europe/Berlin")
+
+        assert (result.switch_state, result.acted_at) == (
+            SwitchState.CONNECTED,
+            datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        )
+
+    def test_that_tell_the_position_lose_a_register_at_a_time_that_is_there_twice(self) -> None:
+        at = "2026-10-25T02:30:00"
+        body = reply("MeterReadings", meter_reading(reading(at=at), reading("open", mrid=RELAY, at=at)))
+
+        mistake, result = decode(body, relay_reading_type=RELAY, zone_of_local_times="Europe/Berlin")
+
+        assert (result.switch_state, result.readings) == (SwitchState.DISCONNECTED, ())
+        assert "there twice" in mistake.reason
+
+    def test_that_name_no_position_tell_what_they_say(self) -> None:
+        body = reply("MeterReadings", meter_reading(reading("maybe", mrid=RELAY, quality="1.5.257")))
+
+        _, unmapped = decode(body, relay_reading_type=RELAY)
+
+        assert (unmapped.code, unmapped.value, unmapped.text) == (f"mrid: {RELAY}", "maybe", "1.5.257")
 
     def test_that_give_back_what_they_acknowledge_say_nothing(self) -> None:
         assert decode(reply("EndDeviceControls", control(), errors=[error("0.3")])) == []
