@@ -334,10 +334,12 @@ def _number(reading: etree._Element) -> str:
 def _start(period: etree._Element, length: timedelta, zone: tzinfo | str) -> datetime:
     """Return when a period of that length begins; of an hour there is twice, the one that makes its ends fit."""
     begin, end = period.get("StartTime", ""), period.get("EndTime")
-    starts = _instants(begin, zone)
-    if end is not None:
+    if end is None:
+        starts = _instants(begin, zone, is_end=False)
+    else:
+        # A begin that fits its end is known by it, though clocks are put forward at that moment, as at some midnights.
         ends = _instants(end, zone)
-        starts = tuple(start for start in starts if start + length in ends)
+        starts = tuple(start for start in _instants(begin, zone) if start + length in ends)
     if not starts:
         raise _Unfit(f"the readings are of {length}, but TimePeriod is from {begin} to {end}")
     if len(starts) > 1:
@@ -354,8 +356,11 @@ def _instant(text: str, zone: tzinfo | str) -> datetime:
 
 
 @lru_cache(maxsize=4096)
-def _instants(text: str, zone: tzinfo | str) -> tuple[datetime, ...]:
-    """Return the instants a time may be: two in the hour that a zone has twice."""
+def _instants(text: str, zone: tzinfo | str, *, is_end: bool = True) -> tuple[datetime, ...]:
+    """Return the instants a time may be: two in the hour that a zone has twice.
+
+    Of the times that a zone leaves out the first is the moment at which clocks are put forward: an end, no begin.
+    """
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -365,10 +370,16 @@ def _instants(text: str, zone: tzinfo | str) -> tuple[datetime, ...]:
     if isinstance(zone, str):
         raise _Unfit(f"the time {text} is of the zone {zone!r}, which is not known")
     first, second = (at.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    # An hour that a zone leaves out has two readings as well, but neither comes back as the same time.
-    if first.astimezone(zone).replace(tzinfo=None) != at:
-        raise _Unfit(f"the time {text} does not exist in its zone")
-    return (first,) if first == second else (first, second)
+    # A time that a zone leaves out has two readings as well, but neither comes back as the same time.
+    if _shown(first, zone) == at:
+        return (first,) if first == second else (first, second)
+    if is_end and _shown(first - timedelta.resolution, zone) == at - timedelta.resolution:
+        return (first,)
+    raise _Unfit(f"the time {text} does not exist in its zone")
+
+
+def _shown(at: datetime, zone: tzinfo) -> datetime:
+    return at.astimezone(zone).replace(tzinfo=None)
 
 
 @lru_cache(maxsize=256)

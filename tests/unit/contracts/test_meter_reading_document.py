@@ -114,6 +114,9 @@ class TestIntervals:
             pytest.param("2026-10-25T00:00:00", "2026-10-26T00:00:00", 25, (10, 24, 22), id="25 hours"),
             pytest.param("2026-10-25T02:00:00", "2026-10-25T03:00:00", 2, (10, 25, 0), id="hour twice"),
             pytest.param("2026-10-25T02:00:00", "2026-10-25T03:00:00", 1, (10, 25, 1), id="its second"),
+            pytest.param("2026-03-29T01:00:00", "2026-03-29T02:00:00", 1, (3, 29, 0), id="up to an hour left out"),
+            pytest.param("2026-03-29T02:00:00", "2026-03-29T04:00:00", 1, (3, 29, 1), id="from an hour left out"),
+            pytest.param("2026-03-29T03:00:00", "2026-03-29T04:00:00", 1, (3, 29, 1), id="behind an hour left out"),
         ],
     )
     def test_of_times_without_offset_are_of_the_zone(
@@ -138,6 +141,15 @@ class TestIntervals:
         found = document(profile(period=f"<TimePeriod {period}/>"))
         assert "there twice" in reason(found)
         assert one(document(profile(period='<TimePeriod StartTime="2026-10-25T03:30:00"/>'))).sets
+
+    def test_of_a_day_whose_midnight_is_left_out_are_of_its_23_hours(self) -> None:
+        period = '<TimePeriod StartTime="2026-03-08T00:00:00" EndTime="2026-03-09T00:00:00"/>'
+        hours = profile('IntervalLength="60"', number="", period=period, readings='<Reading Value="1"/>' * 23)
+
+        (found,) = channels(document(hours), zone=ZoneInfo("America/Havana"))
+
+        assert isinstance(found, Channel)
+        assert found.sets[0].start_at == datetime(2026, 3, 8, 5, 0, tzinfo=UTC)
 
     def test_of_times_without_offset_are_of_the_zone_the_channel_names(self) -> None:
         period = '<TimePeriod StartTime="2026-03-27T11:00:00" EndTime="2026-03-27T11:30:00"/>'
@@ -181,6 +193,14 @@ class TestRegisters:
         assert found.readings[0].read_at == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
 
 
+    def test_at_the_moment_clocks_are_put_forward_are_of_it(self) -> None:
+        def at(text: str) -> bytes:
+            return document(register(readings=f'<Reading Value="5" ReadingTime="2026-03-29T{text}"/>'))
+
+        assert one(at("02:00:00")).readings[0].read_at == datetime(2026, 3, 29, 1, 0, tzinfo=UTC)
+        assert "the time 2026-03-29T02:00:01 does not exist" in reason(at("02:00:01"))
+
+
 class TestStatuses:
     def test_are_explained_by_a_table_that_comes_last(self) -> None:
         body = document(profile(), table="").replace(b"</Channels>", b"</Channels>" + TABLE.encode())
@@ -220,6 +240,21 @@ class TestSettingAside:
                 profile(period='<TimePeriod StartTime="2026-03-29T02:30:00" EndTime="2026-03-29T03:00:00"/>'),
                 "does not exist in its zone",
                 id="hour left out",
+            ),
+            pytest.param(
+                profile(period='<TimePeriod StartTime="2026-03-29T01:31:00" EndTime="2026-03-29T02:01:00"/>'),
+                "does not exist in its zone",
+                id="an end in the hour left out",
+            ),
+            pytest.param(
+                profile(period='<TimePeriod StartTime="2026-03-29T02:00:00"/>'),
+                "does not exist in its zone",
+                id="a begin in the hour left out, without an end",
+            ),
+            pytest.param(
+                profile(period='<TimePeriod StartTime="2026-03-29T01:45:00" EndTime="2026-03-29T02:00:00"/>'),
+                "the readings are of 0:30:00, but TimePeriod",
+                id="an end that is the hour left out, and does not fit",
             ),
             pytest.param(profile(period='<TimePeriod StartTime="noon"/>'), "'noon' is no time", id="time"),
         ],
