@@ -222,7 +222,7 @@ class _Reader:
                 sets=sets,
                 readings=readings,
             )
-        except _Unfit as error:
+        except (_Unfit, OverflowError) as error:  # the latter of times beyond the calendar
             shown = printable(f"the channel {name or 'without a name'}: {error}")
             return SetAside(line=line, reason=shown)
 

@@ -192,7 +192,6 @@ class TestRegisters:
         assert isinstance(found, Channel)
         assert found.readings[0].read_at == datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
 
-
     def test_at_the_moment_clocks_are_put_forward_are_of_it(self) -> None:
         def at(text: str) -> bytes:
             return document(register(readings=f'<Reading Value="5" ReadingTime="2026-03-29T{text}"/>'))
@@ -257,6 +256,17 @@ class TestSettingAside:
                 id="an end that is the hour left out, and does not fit",
             ),
             pytest.param(profile(period='<TimePeriod StartTime="noon"/>'), "'noon' is no time", id="time"),
+            pytest.param(
+                profile(period='<TimePeriod StartTime="0001-01-01T00:00:00"/>'),
+                "out of range",
+                id="before the calendar",
+            ),
+            pytest.param(profile('IntervalLength="999999999"', period=PERIOD), "the readings are of", id="length"),
+            pytest.param(
+                profile('IntervalLength="999999999"', period=PERIOD.replace("2026", "9998")),
+                "out of range",
+                id="behind it",
+            ),
         ],
     )
     def test_takes_nothing_of_that_channel_and_all_of_the_others(self, channel: str, expected: str) -> None:
