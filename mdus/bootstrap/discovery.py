@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from types import ModuleType
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,7 +22,7 @@ import mdus.vee.validation
 from mdus.bootstrap.tables import SHARED_TABLES, table_problems
 from mdus.contracts.binding import check
 from mdus.contracts.catalog import Catalog, Direction, UnknownRoot
-from mdus.domain.head_end import HeadEndKind
+from mdus.domain.head_end import HeadEndKind, options_of
 from mdus.messaging.patterns import (
     ClientRequest,
     NotificationReceived,
@@ -149,6 +150,7 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
             what = f"a head end of kind {row.kind} is called, and has no address"
             yield Problem(what=what, where=f"{where}.url", mend="give it a url")
         else:
+            yield from _misfits_of_address(row, found.kinds[row.kind], where=where)
             yield from _misfits_of_options(row, found.kinds[row.kind].options, where=f"{where}.options")
         path = f"/head-ends/{row.name}"
         if row.callback_url is not None and not row.callback_url.rstrip("/").endswith(path):
@@ -164,6 +166,19 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
                 )
 
 
+def _misfits_of_address(row: HeadEnd, kind: HeadEndKind, *, where: str) -> Iterator[Problem]:
+    """Yield an address of another kind, and certificate authorities where no certificate is shown."""
+    scheme = urlsplit(row.url or "").scheme
+    in_the_clear, with_tls = (f"{each}://" for each in kind.schemes)
+    if kind.answers and scheme not in kind.schemes:
+        what = f"a head end of kind {row.kind} is not called by {scheme}://"
+        yield Problem(what=what, where=f"{where}.url", mend=f"let it begin with {with_tls} or {in_the_clear}")
+    elif row.ca_file is not None and not (kind.answers and scheme == kind.schemes[-1]):
+        what = "ca_file says whose certificates are trusted, and no certificate is shown without TLS"
+        mend = f"let url begin with {with_tls}, or leave out ca_file" if kind.answers else "leave it out"
+        yield Problem(what=what, where=f"{where}.ca_file", mend=mend)
+
+
 def _misfits_of_options(row: HeadEnd, shape: type[Section] | None, *, where: str) -> Iterator[Problem]:
     """Yield where a row's own settings do not fit its kind."""
     if shape is None:
@@ -172,7 +187,7 @@ def _misfits_of_options(row: HeadEnd, shape: type[Section] | None, *, where: str
             yield Problem(what=f"a head end of kind {row.kind} has no options", where=where, mend=f"leave out {names}")
         return
     try:
-        shape.model_validate(row.options)
+        options_of(row, shape)
     except ValidationError as error:
         for each in error.errors():
             name = ".".join(str(part) for part in each["loc"])

@@ -436,13 +436,13 @@ class HeadEndKind:
     `capabilities` are the kinds of commands it takes, `tells` what its meters tell without being asked. `connect` and
     `decoder` are the two ways, and have their tables from the same settings: what a head end is asked for a channel by
     is read back as that channel. `connect` calls nothing yet. `decoder` returns what turns a raw delivery into events:
-    pure, raises ValueError on a body it cannot read. `options` is the
-    shape of its rows' own settings. `answers` is False of one that only delivers: it has no address, and no job asks it
-    for anything. Of one that `listens` the arrivals are looked for; to one that `needs_concentrator` no command leaves
-    for a meter that no concentrator has told of. `keeps_records` is False of one that cannot say which meters it has
-    and what they told: no job asks. `part_file` parts files in the formats it reads, where it reads files.
-    `longest_text` is how many characters of a text its meters can show. `lacks` says which of its commands the head end
-    of a row does not take.
+    pure, raises ValueError on a body it cannot read. `options` is the shape of its rows' own settings. `answers` is
+    False of one that only delivers: it has no address, and no job asks it for anything. Of one that `listens` the
+    arrivals are looked for; to one that `needs_concentrator` no command leaves for a meter that no concentrator has
+    told of. `schemes` are how its addresses begin, in the clear and with TLS. `keeps_records` is False of one that
+    cannot say which meters it has and what they told: no job asks. `part_file` parts files in the formats it reads,
+    where it reads files. `longest_text` is how many characters of a text its meters can show. `lacks` says which of its
+    commands the head end of a row does not take.
     """
 
     name: str
@@ -454,6 +454,7 @@ class HeadEndKind:
     answers: bool = True
     listens: bool = False
     needs_concentrator: bool = False
+    schemes: tuple[str, str] = ("http", "https")
     keeps_records: bool = True
     callbacks: Callbacks = Callbacks()
     part_file: PartFile | None = None
@@ -473,5 +474,8 @@ class HeadEndKind:
 
 
 def options_of(row: Row, shape: type[Options]) -> Options:
-    """Return a row's own settings in the shape of its kind; raises pydantic's ValidationError where they do not fit."""
-    return shape.model_validate(row.options)
+    """Return a row's own settings in the shape of its kind; raises pydantic's ValidationError where they do not fit.
+
+    The row is the context they are validated in.
+    """
+    return shape.model_validate(row.options, context=row)

@@ -315,5 +315,6 @@ HEAD_END = HeadEndKind(
     tells=frozenset({Capability.REMOTE_READING, Capability.LOAD_PROFILE, Capability.EVENTS}),
     listens=True,
     needs_concentrator=True,
+    schemes=("mqtt", "mqtts"),
     keeps_records=False,
 )

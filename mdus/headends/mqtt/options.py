@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, FilePath, model_validator
+from pydantic import AfterValidator, Field, FilePath, ValidationInfo, model_validator
 
 from mdus.headends.mqtt import topics
+from mdus.settings import HeadEnd as Row
 from mdus.settings import Section
 
 Version = Literal["5", "3.1.1"]
@@ -47,7 +48,10 @@ class Options(Section):
     key: FilePath | None = None
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Self:
+    def _is_whole(self, info: ValidationInfo) -> Self:
         if self.key is not None and self.cert is None:
             raise ValueError("a key is of a certificate: cert is missing")
+        row: Row | None = info.context
+        if row is not None and (row.url or "").startswith("mqtt:") and (self.ca or self.cert) is not None:
+            raise ValueError("ca, cert and key are for TLS: let the row's url begin with mqtts://, or leave them out")
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import trustme
 
 from mdus.bootstrap.discovery import Found, contract_problems, discover, settings_problems
 from mdus.contracts.binding import wire
@@ -128,6 +129,58 @@ class TestSettings:
 
         assert problems("rest") == ["a head end of kind rest is called, and has no address"]
         assert problems("file_drop") == []
+
+    @pytest.mark.parametrize(
+        ("kind", "url"),
+        [
+            ("rest", "http://127.0.0.1:9"),
+            ("rest", "https://127.0.0.1:9"),
+            ("mqtt", "mqtt://127.0.0.1:9"),
+            ("mqtt", "mqtts://127.0.0.1:9"),
+        ],
+    )
+    def test_address_of_its_kind_passes(self, kind: str, url: str) -> None:
+        assert self.problems(kind=kind, url=url) == []
+
+    @pytest.mark.parametrize(
+        ("kind", "url", "scheme"),
+        [
+            pytest.param("mqtt", "https://127.0.0.1:8883", "https", id="a broker by https"),
+            pytest.param("mqtt", "http://127.0.0.1:1883", "http", id="a broker by http"),
+            pytest.param("rest", "mqtts://127.0.0.1:8883", "mqtts", id="rest by mqtts"),
+        ],
+    )
+    def test_address_of_another_kind_is_named(self, kind: str, url: str, scheme: str) -> None:
+        (problem,) = self.problems(kind=kind, url=url)
+        assert problem == f"a head end of kind {kind} is not called by {scheme}://"
+
+    @pytest.mark.parametrize(
+        ("kind", "url", "fits"),
+        [
+            pytest.param("rest", "https://127.0.0.1:9", True, id="https"),
+            pytest.param("rest", "http://127.0.0.1:9", False, id="http"),
+            pytest.param("mqtt", "mqtts://127.0.0.1:9", True, id="mqtts"),
+            pytest.param("mqtt", "mqtt://127.0.0.1:9", False, id="mqtt"),
+            pytest.param("file_drop", "https://127.0.0.1:9", False, id="one that is not called"),
+        ],
+    )
+    def test_authorities_that_nothing_is_held_against_are_named(
+        self, tmp_path: Path, kind: str, url: str, *, fits: bool
+    ) -> None:
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        found = self.problems(kind=kind, url=url, ca_file=str(tmp_path / "ca.pem"))
+        assert ["no certificate is shown without TLS" in each for each in found] == ([] if fits else [True])
+
+    @pytest.mark.parametrize("scheme", ["mqtt", "mqtts"])
+    def test_options_for_tls_without_it_are_named(self, tmp_path: Path, scheme: str) -> None:
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        (tmp_path / "head_ends.toml").write_text(
+            f'[[head_ends]]\nname = "north"\nkind = "mqtt"\nurl = "{scheme}://127.0.0.1:9"\n'
+            f'options = {{ ca = "{tmp_path / "ca.pem"}" }}\n'
+        )
+        settings = load_settings({"MDUS_CONFIG": str(tmp_path)}, tables=discover().tables)
+        found = whats(settings_problems(discover(), settings))
+        assert ["let the row's url begin with mqtts://" in each for each in found] == [True] * (scheme == "mqtt")
 
     def test_callback_that_leads_elsewhere_is_named(self) -> None:
         (problem,) = self.problems(callback_url="http://127.0.0.1:8080/head-ends/south")
