@@ -7,11 +7,24 @@ and key, lists are replaced. Every setting is described beside its default, in `
 
 from mdus.settings.folders import DATA_FOLDERS, data_folder
 from mdus.settings.loading import Problem, SettingsError, load_settings, variable_of
-from mdus.settings.shapes import LONGEST_TEXT, HeadEnd, HttpUrl, Section, Sender, Settings, Shown, TableRow, Texts, Zone
+from mdus.settings.shapes import (
+    LONGEST_TEXT,
+    CaFile,
+    HeadEnd,
+    HttpUrl,
+    Section,
+    Sender,
+    Settings,
+    Shown,
+    TableRow,
+    Texts,
+    Zone,
+)
 
 __all__ = [
     "DATA_FOLDERS",
     "LONGEST_TEXT",
+    "CaFile",
     "HeadEnd",
     "HttpUrl",
     "Problem",

@@ -42,7 +42,7 @@ from mdus.domain.head_end import (
 )
 from mdus.headends.mqtt import codec
 from mdus.headends.mqtt.connection import Broker, Connection, Incoming, Outgoing
-from mdus.headends.mqtt.options import Options
+from mdus.headends.mqtt.options import Options, show
 from mdus.headends.mqtt.topics import Kind, Place, Topics, can_stand_in
 from mdus.headends.mqtt.values import Names
 from mdus.messaging.retry import TransientError
@@ -288,7 +288,7 @@ def _broker(row: Row, options: Options) -> Broker:
         authorities = options.ca or row.ca_file
         tls = ssl.create_default_context(cafile=None if authorities is None else str(authorities))
         if options.cert is not None:
-            tls.load_cert_chain(options.cert, options.key)
+            show(tls, options.cert, options.key)
     return Broker(
         name=row.name,
         host=address.hostname or "",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, FilePath, ValidationInfo, model_validator
 
 from mdus.headends.mqtt import topics
+from mdus.settings import CaFile, Section
 from mdus.settings import HeadEnd as Row
-from mdus.settings import Section
 
 Version = Literal["5", "3.1.1"]
 
@@ -43,7 +45,7 @@ class Options(Section):
     session_seconds: Annotated[int, Field(ge=60, le=_FOR_EVER)] = 7 * _DAY
     keepalive_seconds: Annotated[int, Field(ge=5, le=65535)] = 60
     messages_at_once: Annotated[int, Field(ge=1, le=1000)] = 200
-    ca: FilePath | None = None
+    ca: CaFile | None = None
     cert: FilePath | None = None
     key: FilePath | None = None
 
@@ -51,7 +53,24 @@ class Options(Section):
     def _is_whole(self, info: ValidationInfo) -> Self:
         if self.key is not None and self.cert is None:
             raise ValueError("a key is of a certificate: cert is missing")
+        if self.cert is not None:
+            try:
+                show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), self.cert, self.key)
+            except OSError as error:  # ssl.SSLError is one
+                files = f"{self.cert} and {self.key or 'the key in it'}"
+                what = "no certificate with its key, in PEM and without a password"
+                raise ValueError(f"cert and key: {files} are {what}: {error}") from None
         row: Row | None = info.context
         if row is not None and (row.url or "").startswith("mqtt:") and (self.ca or self.cert) is not None:
             raise ValueError("ca, cert and key are for TLS: let the row's url begin with mqtts://, or leave them out")
         return self
+
+
+def show(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+    """Show a broker our certificate. Raises OSError where it is none, or the key not its own or with a password."""
+    context.load_cert_chain(cert, key, password=_no_password)
+
+
+def _no_password() -> str:
+    # Otherwise OpenSSL asks for one, at the terminal.
+    return ""
