@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from mdus.bootstrap.composition import connect_head_ends
-from mdus.bootstrap.discovery import Found
+from mdus.bootstrap.discovery import Found, misfits
 from mdus.cis.client import InterfaceRow, trust
+from mdus.domain.head_end import HeadEndKind
 from mdus.messaging.retry import TransientError, UncertainError
 from mdus.settings import HeadEnd, Problem, Settings
 
@@ -164,23 +164,23 @@ def _judged(address: _Address, url: str, answer: httpx.Response) -> Tried:
 
 
 def try_head_ends(settings: Settings, found: Found) -> Iterator[Tried]:
-    """Yield what came of every head end whose kind is known and can be called."""
-    with ExitStack() as closing:
-        answering = (row for row in settings.head_ends if row.kind in found.kinds and found.kinds[row.kind].answers)
-        known = settings.model_copy(update={"head_ends": tuple(answering)})
-        rows = {row.name: row for row in known.head_ends}
-        for name, head_end in connect_head_ends(known, found, closing).items():
-            try:
-                if found.kinds[rows[name].kind].keeps_records:
-                    next(iter(head_end.meters()), None)
-                else:
-                    head_end.probe()
-            except (TransientError, UncertainError) as error:
-                what = f"the head end {name} does not answer: {error}"
-                mend = _mend_head_end(error, rows[name])
-                yield Tried(problem=Problem(what=what, where=rows[name].url or name, mend=mend))
+    """Yield what came of every head end that can be called and whose row fits its kind; misfits are told elsewhere."""
+    for row in settings.head_ends:
+        if not any(misfits(row, found)) and found.kinds[row.kind].answers:
+            yield _try_head_end(row, found.kinds[row.kind], settings)
+
+
+def _try_head_end(row: HeadEnd, kind: HeadEndKind, settings: Settings) -> Tried:
+    try:
+        with closing(kind.connect(settings, row)) as head_end:
+            if kind.keeps_records:
+                next(iter(head_end.meters()), None)
             else:
-                yield Tried(note=f"the head end {name} answers")
+                head_end.probe()
+    except (TransientError, UncertainError, OSError) as error:
+        what = f"the head end {row.name} does not answer: {error}"
+        return Tried(problem=Problem(what=what, where=row.url or row.name, mend=_mend_head_end(error, row)))
+    return Tried(note=f"the head end {row.name} answers")
 
 
 def _mend_head_end(error: BaseException, row: HeadEnd) -> str:

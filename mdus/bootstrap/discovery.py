@@ -140,19 +140,8 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
             where = f"rule_sets.{rule_set.name}.{misfit.at}"
             yield Problem(what=misfit.what, where=where, mend=misfit.mend)
     for row in settings.head_ends:
-        where = f"head_ends.{row.name}"
-        if row.kind not in found.kinds:
-            known = ", ".join(sorted(found.kinds)) or "none"
-            yield Problem(
-                what=f"there is no kind of head end {row.kind!r}", where=f"{where}.kind", mend=f"known are: {known}"
-            )
-        elif row.url is None and found.kinds[row.kind].answers:
-            what = f"a head end of kind {row.kind} is called, and has no address"
-            yield Problem(what=what, where=f"{where}.url", mend="give it a url")
-        else:
-            yield from _misfits_of_address(row, found.kinds[row.kind], where=where)
-            yield from _misfits_of_options(row, found.kinds[row.kind].options, where=f"{where}.options")
-        path = f"/head-ends/{row.name}"
+        yield from misfits(row, found)
+        path, where = f"/head-ends/{row.name}", f"head_ends.{row.name}"
         if row.callback_url is not None and not row.callback_url.rstrip("/").endswith(path):
             what = f"callback_url does not end in {path}, where this head end's callbacks are taken in"
             yield Problem(what=what, where=f"{where}.callback_url", mend=f"let it end in {path}")
@@ -164,6 +153,22 @@ def settings_problems(found: Found, settings: Settings) -> Iterator[Problem]:
                     where=f"senders.{sender.name}.single_services",
                     mend="name a service by the root of its single message; GET /sap lists them",
                 )
+
+
+def misfits(row: HeadEnd, found: Found) -> Iterator[Problem]:
+    """Yield where a row of head ends does not fit its kind, so that it cannot be connected as it is meant."""
+    where = f"head_ends.{row.name}"
+    if row.kind not in found.kinds:
+        known = ", ".join(sorted(found.kinds)) or "none"
+        yield Problem(
+            what=f"there is no kind of head end {row.kind!r}", where=f"{where}.kind", mend=f"known are: {known}"
+        )
+    elif row.url is None and found.kinds[row.kind].answers:
+        what = f"a head end of kind {row.kind} is called, and has no address"
+        yield Problem(what=what, where=f"{where}.url", mend="give it a url")
+    else:
+        yield from _misfits_of_address(row, found.kinds[row.kind], where=where)
+        yield from _misfits_of_options(row, found.kinds[row.kind].options, where=f"{where}.options")
 
 
 def _misfits_of_address(row: HeadEnd, kind: HeadEndKind, *, where: str) -> Iterator[Problem]:

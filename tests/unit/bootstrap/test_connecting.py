@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mdus.bootstrap.checking import check
 from mdus.bootstrap.connecting import Tried, try_head_ends, try_saps
 from mdus.bootstrap.discovery import discover
 from mdus.settings import Problem, load_settings
@@ -282,6 +283,40 @@ class TestEveryHeadEnd:
         assert missing.problem is not None
         assert missing.problem.mend == "start it, or correct host and port in head_ends.city.url"
         assert found.problem is None
+
+    @pytest.mark.parametrize(
+        "misfit",
+        [
+            pytest.param({"KIND": "rest", "URL": "mqtts://{address}"}, id="address of another kind"),
+            pytest.param({"KIND": "mqtt", "URL": "http://{address}"}, id="broker by http"),
+            pytest.param({"KIND": "rest"}, id="no address"),
+            pytest.param({"KIND": "telegraph", "URL": "http://{address}"}, id="unknown kind"),
+        ],
+    )
+    def test_that_does_not_fit_its_kind_is_left_out_and_keeps_no_other(self, misfit: dict[str, str]) -> None:
+        there, called = ScriptedHeadEnd(), ScriptedHeadEnd()
+        address = called.url.removeprefix("http://")
+        environ = {f"MDUS_HEAD_ENDS__CITY__{column}": text.format(address=address) for column, text in misfit.items()}
+        environ |= {"MDUS_HEAD_ENDS__VILLAGE__KIND": "rest", "MDUS_HEAD_ENDS__VILLAGE__URL": there.url}
+        tried = list(try_head_ends(load_settings(environ), discover()))
+        there.close()
+        called.close()
+        assert [each.note for each in tried] == ["the head end village answers"]
+        assert called.asked == []
+
+    def test_with_options_that_do_not_fit_is_reported_beside_those_that_answer(self, tmp_path: Path) -> None:
+        there = ScriptedHeadEnd()
+        (tmp_path / "head_ends.toml").write_text(
+            '[[head_ends]]\nname = "city"\nkind = "multispeak"\nurl = "http://127.0.0.1:9"\n'
+            'options = { versoin = "4.1" }\n'
+            f'[[head_ends]]\nname = "village"\nkind = "rest"\nurl = "{there.url}"\n'
+        )
+        database = f"sqlite:///{tmp_path / 'mdus.db'}"
+        report = check({"MDUS_CONFIG": str(tmp_path), "MDUS_DATABASE__URL": database}, connect=True)
+        there.close()
+        assert "head_ends.city.options.versoin" in [each.where for each in report.problems]
+        assert "the head end village answers" in report.notes
+        assert not any("city" in each.what for each in report.problems if "answer" in each.what)
 
     @pytest.mark.parametrize(
         ("status", "mend"),
