@@ -1,7 +1,8 @@
 """Tries every address that MDUS calls: each SAP system with the credentials of its row, and each head end.
 
-SAP is asked for nothing but an answer: a GET on an interface it must have delivers no message. A head end is asked for
-the first meter of its registry.
+SAP is asked for nothing but an answer: a GET on an interface it must have delivers no message. Nor is anything changed
+at a head end: it is asked for the first meter of its registry or, where it has none, to let us in or for what we have
+subscribed to.
 """
 
 from __future__ import annotations
@@ -173,10 +174,7 @@ def try_head_ends(settings: Settings, found: Found) -> Iterator[Tried]:
 def _try_head_end(row: HeadEnd, kind: HeadEndKind, settings: Settings) -> Tried:
     try:
         with closing(kind.connect(settings, row)) as head_end:
-            if kind.keeps_records:
-                next(iter(head_end.meters()), None)
-            else:
-                head_end.probe()
+            head_end.reach()
     except (TransientError, UncertainError, OSError) as error:
         what = f"the head end {row.name} does not answer: {error}"
         return Tried(problem=Problem(what=what, where=row.url or row.name, mend=_mend_head_end(error, row)))

@@ -302,6 +302,10 @@ class HeadEnd(Protocol):
         """Ask what the head end can do, and make what it needs to tell us anything (subscriptions)."""
         ...
 
+    def reach(self) -> None:
+        """Ask for something, to see whether the head end answers and lets us in; changes nothing there."""
+        ...
+
     def arrivals(self) -> Iterator[Arrival]:
         """Yield what has arrived by itself; end after a moment when there is nothing."""
         ...
@@ -346,6 +350,10 @@ class SilentHeadEnd:
     def probe(self) -> Probe:
         """Return that it does not say what it can do."""
         return Probe()
+
+    def reach(self) -> None:
+        """Ask for the first meter of its registry."""
+        next(iter(self.meters()), None)
 
     def arrivals(self) -> Iterator[Arrival]:
         """Return nothing: it is called, and calls us."""

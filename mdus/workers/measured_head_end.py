@@ -64,6 +64,11 @@ class MeasuredHeadEnd:
         with self._timed("probe"):
             return self._head_end.probe()
 
+    def reach(self) -> None:
+        """See whether the head end answers."""
+        with self._timed("reach"):
+            self._head_end.reach()
+
     def arrivals(self) -> Iterator[Arrival]:
         """Yield what has arrived by itself: nobody is called for it."""
         return self._head_end.arrivals()

@@ -114,8 +114,12 @@ class MqttHeadEnd(SilentHeadEnd):
 
     def probe(self) -> Probe:
         """See whether the broker lets us in; what concentrators can do they do not say."""
-        self._connect().close()
+        self.reach()
         return Probe(text=f"MQTT {self._broker.version} at {self._broker.host}:{self._broker.port}")
+
+    def reach(self) -> None:
+        """Connect to the broker, and leave again."""
+        self._connect().close()
 
     def _connect(self) -> Connection:
         # Several may be sending at a time, and a client id can be connected once.

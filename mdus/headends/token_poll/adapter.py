@@ -131,6 +131,10 @@ class TokenPollHeadEnd(SilentHeadEnd):
         again_after = timedelta(minutes=self._options.subscriptions_checked_minutes)
         return Probe(text=self._subscriptions.renewed(), again_after=again_after)
 
+    def reach(self) -> None:
+        """List our subscriptions, and leave them as they are."""
+        self._subscriptions.there()
+
     def close(self) -> None:
         """Close all connections."""
         self._calls.close()

@@ -49,7 +49,7 @@ class Subscriptions:
         """
         if self._callback_url is None:
             return "nothing is subscribed to: its row has no callback_url"
-        there = self._there()
+        there = self.there()
         made, ended = 0, 0
         for kind, (topic, subscribe, cancel) in _KINDS.items():
             wanted = f"{self._callback_url}/{topic}"
@@ -73,7 +73,8 @@ class Subscriptions:
             each.address == address and each.groups >= frozenset(self._options.groups) and each.categories >= categories
         )
 
-    def _there(self) -> list[Subscription]:
+    def there(self) -> list[Subscription]:
+        """Return what the head end has. Raises TransientError."""
         operation = Operation.SUBSCRIPTIONS
         body = requests.list_subscriptions(self._options)
         return list(_read(self._calls.ask(operation, operation.action, body).message))

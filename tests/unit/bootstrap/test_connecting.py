@@ -19,6 +19,7 @@ from mdus.bootstrap.discovery import discover
 from mdus.settings import Problem, load_settings
 from tests.head_ends.scripted import ScriptedHeadEnd
 from tests.unit.headends.mqtt.scripted_broker import ScriptedBroker
+from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll
 
 
 class Answering:
@@ -262,7 +263,7 @@ class TestEveryHeadEnd:
         one.close()
         other.close()
 
-    def test_that_keeps_no_records_is_tried_by_its_probe(self) -> None:
+    def test_of_a_broker_is_tried_by_a_connection(self) -> None:
         there, port = ScriptedBroker(), closed_port()
         environ = {
             "MDUS_HEAD_ENDS__CITY__KIND": "mqtt",
@@ -275,6 +276,24 @@ class TestEveryHeadEnd:
         assert found.note == "the head end city answers"
         assert missing.problem is not None
         assert missing.problem.mend == "start it, or correct host and port in head_ends.village.url"
+
+    @pytest.mark.parametrize(
+        "answered", [pytest.param(None, id="which it lists"), pytest.param((503, b""), id="which it does not list")]
+    )
+    def test_of_tokens_is_asked_for_subscriptions_and_keeps_them(self, answered: Scripted) -> None:
+        # Subscriptions made by a check, for the address of its configuration, would end those of the one that runs.
+        there = ScriptedTokenPoll()
+        asked = "RetrieveSubscriptionsBySystemName"
+        there.script[asked] = [] if answered is None else [answered]
+        environ = {
+            "MDUS_HEAD_ENDS__CITY__KIND": "token_poll",
+            "MDUS_HEAD_ENDS__CITY__URL": there.url,
+            "MDUS_HEAD_ENDS__CITY__CALLBACK_URL": "http://127.0.0.1:1/head-ends/city",
+        }
+        [tried] = try_head_ends(load_settings(environ), discover())
+        there.close()
+        assert [each.name for each in there.asked] == [asked]
+        assert (tried.problem is None) is (answered is None)
 
     def test_that_is_not_there_is_named_and_keeps_no_other(self) -> None:
         there = ScriptedHeadEnd()

@@ -129,6 +129,19 @@ class TestProbe:
         with pytest.raises(TransientError):
             head_end.probe()
 
+    @pytest.mark.parametrize(
+        "wrong", [pytest.param((), id="missing"), pytest.param(("http://old/data",), id="at another address")]
+    )
+    def test_is_not_made_to_reach_the_head_end(
+        self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll, wrong: tuple[str, ...]
+    ) -> None:
+        scripted.script[LIST] = [there(*(subscription("1", "Data", address=each) for each in wrong))]
+
+        head_end.reach()
+
+        assert done(scripted) == []
+        assert [each.name for each in scripted.asked if each.name != "Login"] == [LIST]
+
     def test_subscribes_to_nothing_where_others_do(self, scripted: ScriptedTokenPoll) -> None:
         head_end = TokenPollHeadEnd(row(scripted.url, options={"subscribes": False}), channels=CHANNELS)
 
