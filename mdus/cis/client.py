@@ -9,7 +9,6 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass
-from functools import cache
 
 import httpx
 from lxml import etree
@@ -17,6 +16,7 @@ from lxml import etree
 from mdus.contracts.envelope import BODY
 from mdus.contracts.printable import printable
 from mdus.settings import HttpUrl, Section, Settings
+from mdus.settings.authorities import trusting, why_not_trusted
 from mdus.telemetry.metrics import SAP_CALL_SECONDS
 
 #: SAP's constant SOAPAction, the same for every operation.
@@ -93,7 +93,7 @@ class CisClient:
                 auth=credentials if credentials is not None else httpx.USE_CLIENT_DEFAULT,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500]), "unreachable"
+            return Delivery(delivered=False, error=_unreachable(error)[:500]), "unreachable"
         delivery = judge(answer.status_code, answer.content)
         return delivery, "delivered" if delivery.delivered else "refused"
 
@@ -118,14 +118,12 @@ class CisClient:
 
 def trust(settings: Settings) -> ssl.SSLContext:
     """Return which certificate authorities SAP's certificate may be from: those of `cis.ca_file`, else the system's."""
-    file = settings.cis.ca_file
-    return system_trust() if file is None else ssl.create_default_context(cafile=str(file))
+    return trusting(settings.cis.ca_file)
 
 
-@cache
-def system_trust() -> ssl.SSLContext:
-    """Return the system's certificate authorities, read once per process: there are many."""
-    return httpx.create_ssl_context()
+def _unreachable(error: Exception) -> str:
+    reason = why_not_trusted(error, ca_file="cis.ca_file")
+    return f"{type(error).__name__}: {error}" if reason is None else f"the certificate there is not trusted: {reason}"
 
 
 def judge(status: int, body: bytes) -> Delivery:

@@ -18,7 +18,7 @@ from mdus.storage.message import MESSAGE_EVENT
 from tests.head_ends.city import City
 
 _ROLLOVER = "tls_certificate_rollover"
-_SAYS = "the certificate of city is not trusted: unable to get local issuer certificate"
+_SAYS = "the certificate of city is not trusted: unable to get local issuer certificate (see head_ends.city.ca_file)"
 
 
 def notes(city: City, command: Command) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import trustme
 
 from mdus.cis.client import CisClient, Delivery, InterfaceRow, NoTarget, Target
 from mdus.settings import data_folder, load_settings
@@ -88,6 +90,16 @@ class TestPost:
         assert not post(f"http://127.0.0.1:{port}").delivered
         assert calls("unreachable") == before + 1
 
+    def test_says_which_setting_names_the_authority_of_a_certificate(self) -> None:
+        shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("localhost").configure_cert(shown)
+        with answering(b"", shown=shown) as url:
+            refused = post(url)
+        assert refused == Delivery(
+            delivered=False,
+            error="the certificate there is not trusted: unable to get local issuer certificate (see cis.ca_file)",
+        )
+
 
 def calls(result: str) -> float:
     labels = {"interface": REGISTERED, "result": result}
@@ -103,7 +115,7 @@ def post(url: str) -> Delivery:
 
 
 @contextmanager
-def answering(body: bytes) -> Iterator[str]:
+def answering(body: bytes, *, shown: ssl.SSLContext | None = None) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -116,9 +128,11 @@ def answering(body: bytes) -> Iterator[str]:
             """Keep quiet."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    if shown is not None:
+        server.socket = shown.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if shown is None else 'https'}://localhost:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -1,4 +1,4 @@
-"""What is said of a head end that cannot be called."""
+"""Whose certificates a head end may have, and what is said of one that cannot be called."""
 
 from __future__ import annotations
 
@@ -35,18 +35,29 @@ class TestTrust:
         assert context.check_hostname
 
     def test_is_in_those_of_the_system_where_the_row_names_none(self) -> None:
-        assert trust(row("https://127.0.0.1")) is trust(row("https://localhost"))
-        assert len(trust(row("https://127.0.0.1")).get_ca_certs()) > 1
+        context = trust(row("https://127.0.0.1"))
+        assert context is trust(row("https://localhost"))
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname
 
 
 class TestUnreachable:
-    def test_says_what_is_wrong_with_the_certificate(self) -> None:
+    @pytest.mark.parametrize(
+        ("code", "message", "said"),
+        [
+            pytest.param(10, "certificate has expired", "certificate has expired", id="expired"),
+            pytest.param(
+                19,
+                "self-signed certificate in certificate chain",
+                "self-signed certificate in certificate chain (see head_ends.north.ca_file)",
+                id="of an unknown authority",
+            ),
+        ],
+    )
+    def test_says_what_is_wrong_with_the_certificate(self, code: int, message: str, said: str) -> None:
         refused = ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
-        refused.verify_message = "certificate has expired"
-        assert (
-            unreachable("north", caused_by(refused))
-            == "the certificate of north is not trusted: certificate has expired"
-        )
+        refused.verify_code, refused.verify_message = code, message
+        assert unreachable("north", caused_by(refused)) == f"the certificate of north is not trusted: {said}"
 
     @pytest.mark.parametrize("cause", [ConnectionRefusedError(111, "refused"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")])
     def test_says_the_error_of_anything_else(self, cause: OSError) -> None:
