@@ -185,11 +185,14 @@ class TestReading:
         city.clock.advance(hours=5)
         city.simulated.arm("wrong_meter_in_callback")
         commands = [city.order(device, CommandKind.READ_ON_DEMAND) for device in devices]
-        city.until(lambda: len(_ended(city, commands)) >= 1, what="the results that are right")
+        city.until(lambda: _done(city, commands), what="the results that are right")
         city.until(lambda: city.simulated.is_quiet() and "ready" not in city.deliveries(), what="all results")
 
+        assert city.simulated.fired()["wrong_meter_in_callback"]
         serials = {device.device_id: device.serial_id for device in devices}
-        for reading in city.all(MeterReading, origin=ReadingOrigin.ON_DEMAND):
+        readings = city.all(MeterReading, origin=ReadingOrigin.ON_DEMAND)
+        assert readings
+        for reading in readings:
             shown = city.simulated.true_value(serials[reading.device_id], reading.reading_type, reading.measured_at)
             assert reading.value == Decimal(shown)
 
@@ -483,8 +486,8 @@ class TestOutage:
         assert city.settle(command) == [CommandStatus.DONE]
 
 
-def _ended(city: City, commands: Iterable[Command]) -> list[Command]:
-    return [command for command in commands if city.stored(command).has_ended]
+def _done(city: City, commands: Iterable[Command]) -> list[Command]:
+    return [command for command in commands if city.stored(command).status is CommandStatus.DONE]
 
 
 def _turned(city: City, switch: object) -> bool:
