@@ -12,3 +12,6 @@ VARIANTS: dict[str, list[str]] = {
 
 #: The programs that variants need beside Python.
 PROGRAMS: dict[str, str] = {"5": "mosquitto"}
+
+#: Its client learns from it which meters are behind which concentrator.
+TELLS_OF_CONCENTRATORS = True

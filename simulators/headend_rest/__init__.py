@@ -5,3 +5,6 @@ Read in this order: `jobs` (what is submitted), `api` (/v1), `faults`, `face` (w
 
 #: Ways to run it that the shared suite tries, by name: further options.
 VARIANTS: dict[str, list[str]] = {"": []}
+
+#: Its client learns from it which meters are behind which concentrator.
+TELLS_OF_CONCENTRATORS = True

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 import httpx
@@ -50,19 +51,31 @@ class Variant:
     @property
     def program(self) -> str | None:
         """The program its simulator needs beside Python, if any."""
-        programs: dict[str, str] = getattr(importlib.import_module(f"simulators.{_PREFIX}{self.kind}"), "PROGRAMS", {})
+        programs: dict[str, str] = getattr(self._simulator, "PROGRAMS", {})
         return programs.get(self.name)
+
+    @property
+    def tells_of_concentrators(self) -> bool:
+        """Whether MDUS learns from it which meters are behind which concentrator."""
+        return bool(getattr(self._simulator, "TELLS_OF_CONCENTRATORS", False))
 
     @property
     def faults(self) -> frozenset[str]:
         """The faults its simulator can have."""
-        table: dict[str, Any] = importlib.import_module(f"simulators.{_PREFIX}{self.kind}.faults").FAULTS
+        table: dict[str, Any] = self._module("faults").FAULTS
         return frozenset(table) | ({_OF_TLS} if self.speaks_http else frozenset())
 
     @property
     def speaks_http(self) -> bool:
         """Whether it is called by HTTP, and may speak TLS."""
-        return bool(importlib.import_module(f"simulators.{_PREFIX}{self.kind}.__main__").KIND.speaks_http)
+        return bool(self._module("__main__").KIND.speaks_http)
+
+    @property
+    def _simulator(self) -> ModuleType:
+        return importlib.import_module(f"simulators.{_PREFIX}{self.kind}")
+
+    def _module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"{self._simulator.__name__}.{name}")
 
     def fetches(self, what: str) -> bool:
         """Tell whether MDUS can ask for `snapshots`, `intervals`, `events`, `meters`, or `find` a call it has lost."""

@@ -39,8 +39,7 @@ _FALSIFY = {
     "stamp_of_2000",
 }
 
-#: Kinds that tell behind which concentrators meters are, and how many orders at once each of these bears.
-_TELL_OF_CONCENTRATORS = {"rest", "mqtt"}
+#: How many orders at once a concentrator bears.
 _AT_CONCENTRATOR = 2
 
 #: At most so many rounds until every fault has fired, and so long at least.
@@ -291,7 +290,7 @@ class TestUnderEveryFault:
         city = played.city
         with city.database.read() as uow:
             behind = concentrators_of(uow.connection, "city", [device.serial_id for device in played.devices])
-        assert bool(behind) is (city.kind.name in _TELL_OF_CONCENTRATORS)
+        assert bool(behind) is city.variant.tells_of_concentrators
         for name, each in city.simulated.concentrators().items():
             assert not behind or each["most_under_way"] <= each["limit"] == _AT_CONCENTRATOR, name
 
