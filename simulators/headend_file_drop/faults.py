@@ -85,3 +85,6 @@ FAULTS = table(
         ),
     ),
 )
+
+#: Each of these makes one delivery that cannot be read as a whole.
+STRAYS = frozenset({"bad_record"})

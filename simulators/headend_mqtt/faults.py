@@ -73,3 +73,6 @@ FAULTS = table(
         ),
     ),
 )
+
+#: Each of these makes one message that names no command there is.
+STRAYS = frozenset({"message_without_cid", "response_to_unknown_cid"})

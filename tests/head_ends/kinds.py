@@ -60,6 +60,12 @@ class Variant:
         return bool(getattr(self._simulator, "TELLS_OF_CONCENTRATORS", False))
 
     @property
+    def strays(self) -> frozenset[str]:
+        """The faults its simulator has of its own that make one delivery unreadable, or one that belongs nowhere."""
+        names: frozenset[str] = getattr(self._module("faults"), "STRAYS", frozenset())
+        return names
+
+    @property
     def faults(self) -> frozenset[str]:
         """The faults its simulator can have."""
         table: dict[str, Any] = self._module("faults").FAULTS
