@@ -20,7 +20,7 @@ from simulators.fleet.meters import Meter
 from simulators.fleet.resources import own_channels, own_registers
 from simulators.fleet.tasks import ends_all
 from simulators.headend_file_drop import cmep, documents, neutral, register_reads, requests
-from simulators.headend_file_drop.faults import FAULTS, FILE, RECORDS
+from simulators.headend_file_drop.faults import FAULTS, FILE, FURTHER_RECORDS, SEVERAL_RECORDS
 from simulators.headend_file_drop.leaving import Draft, Leaving, Rows
 from simulators.headend_file_drop.manners import Manner, zone_of
 
@@ -53,7 +53,7 @@ class FileDrop(Face):
         at_start = options.labels == "start"
         self._manner = Manner(zone=self._zone or UTC, at_start=at_start, pulses=options.pulses)
         self._leaving = Leaving(self._drop, settled=options.settled)
-        self._before: dict[str, Rows] = {}  # what the last file of a topic told
+        self._latest: dict[str, tuple[str, Rows]] = {}  # of each topic the last telling, and what it told
         self._looking: asyncio.Task[None] | None = None
 
     def row(self, url: str) -> dict[str, Any]:
@@ -105,15 +105,21 @@ class FileDrop(Face):
             return True
         rows = push.body[member]
         draft = self._draft(push.topic, rows, push.delivery_id, request=push.body.get("correlation_id", ""))
-        is_told = await self._leaving.leave(draft, await self._fault(push.topic, draft.name))
-        if is_told:
-            self._before[push.topic] = rows
-        return is_told
+        self._latest[push.topic] = (push.delivery_id, rows)
+        return await self._leaving.leave(draft, await self._fault(push.topic, draft))
 
-    async def _fault(self, topic: str, name: str) -> str | None:
-        records = topic in ("intervals", "readings")
-        found = await self.head_end.misfortune(RECORDS, file=name) if records else None
-        return found or await self.head_end.misfortune(FILE, file=name)
+    async def _fault(self, topic: str, draft: Draft) -> str | None:
+        has_values = topic in ("intervals", "readings")
+        places = {  # what few files can have goes first
+            FURTHER_RECORDS: has_values and bool(draft.before),
+            SEVERAL_RECORDS: has_values and len(draft.rows) > 1,
+            FILE: True,
+        }
+        for place in (place for place, is_met in places.items() if is_met):
+            found = await self.head_end.misfortune(place, file=draft.name)
+            if found is not None:
+                return found
+        return None
 
     def _draft(self, topic: str, rows: Rows, delivery_id: str, *, request: str) -> Draft:
         created, zone, manner = self.head_end.clock.now(), self.head_end.behaviour.zone, self._manner
@@ -142,7 +148,9 @@ class FileDrop(Face):
         endings = {"cmep": "txt", "csv": "csv", "document": "xml"}
         ending = endings[self.options.format] if topic in ("intervals", "readings") else "csv"
         name = f"SIM_{words[topic]}_{created:%Y%m%d%H%M}_{number}.{ending}"
-        return Draft(name=name, rows=rows, created=created, write=write, before=self._before.get(topic, ()))
+        latest, told = self._latest.get(topic, (delivery_id, ()))
+        before = told if latest != delivery_id else ()  # a file that is tried again is not before itself
+        return Draft(name=name, rows=rows, created=created, write=write, before=before)
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 

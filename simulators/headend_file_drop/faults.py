@@ -5,8 +5,9 @@ from simulators.fleet.faults import SHARED, Fault, table
 #: Where the faults of files fire: at each file that is left.
 FILE = "file"
 
-#: Where those fire that only records of meters' values can have.
-RECORDS = "records"
+#: Where those fire that only records of meters' values can have: there are several, or a file was left before.
+SEVERAL_RECORDS = "several records"
+FURTHER_RECORDS = "further records"
 
 #: Nothing is switched by a file, and nobody is asked by one for a sign of life.
 _NEVER_ASKED = {
@@ -52,7 +53,7 @@ FAULTS = table(
         Fault(
             name="duplicate_name",
             description="Two files with different content are left under one name, one after the other.",
-            kinds=(RECORDS,),
+            kinds=(SEVERAL_RECORDS,),
         ),
         Fault(
             name="duplicate_file",
@@ -75,8 +76,8 @@ FAULTS = table(
         ),
         Fault(
             name="catch_up_rows",
-            description="A file has rows of the days before it again.",
-            kinds=(RECORDS,),
+            description="A file has the rows of the file before it again.",
+            kinds=(FURTHER_RECORDS,),
         ),
         Fault(
             name="clock_off_header",

@@ -67,8 +67,8 @@ class Leaving:
                 return await self._both(name, whole[: len(whole) // 2], whole)
             case "duplicate_name":
                 middle = (len(draft.rows) + 1) // 2
-                rest = draft.rows[middle:] or draft.rows  # of a single row there is no half
-                return await self._both(draft.name, draft.body(draft.rows[:middle]), draft.body(rest))
+                first, second = draft.rows[:middle], draft.rows[middle:]
+                return await self._both(draft.name, draft.body(first), draft.body(second))
             case "duplicate_file":
                 return self._whole(draft.name, body) and self._whole(f"copy_of_{draft.name}", body)
             case "zero_byte":

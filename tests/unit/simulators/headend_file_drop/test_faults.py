@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from simulators.fleet.faults import CONCENTRATOR, FIRST_PROVISION, READS, SHARED
 from simulators.headend_file_drop import faults
-from simulators.headend_file_drop.faults import FAULTS, FILE, RECORDS
+from simulators.headend_file_drop.faults import FAULTS, FILE, FURTHER_RECORDS, SEVERAL_RECORDS
 
 #: Where faults fire that a head end meets which is asked for reads only, by files.
-MET = {*READS, FIRST_PROVISION, CONCENTRATOR, "snapshots", "intervals", "events", "collection", FILE, RECORDS}
+MET = {*READS, FIRST_PROVISION, CONCENTRATOR, "snapshots", "intervals", "events", "collection"} | {
+    FILE,
+    FURTHER_RECORDS,
+    SEVERAL_RECORDS,
+}
 
 
 def test_can_all_be_met() -> None:

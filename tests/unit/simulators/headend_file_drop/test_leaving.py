@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simulators.headend_file_drop.faults import FAULTS, FILE, RECORDS
+from simulators.headend_file_drop.faults import FAULTS, FILE, FURTHER_RECORDS, SEVERAL_RECORDS
 from simulators.headend_file_drop.leaving import Draft, Leaving, Rows
 
 CREATED = datetime(2026, 3, 28, 8, 0, tzinfo=UTC)
@@ -125,7 +125,7 @@ class TestFaults:
         assert (tmp_path / "day.txt").stat().st_mtime == 0
 
     def test_are_all_known(self) -> None:
-        own = {name for name, fault in FAULTS.items() if set(fault.kinds) & {FILE, RECORDS}}
+        own = {name for name, fault in FAULTS.items() if set(fault.kinds) & {FILE, FURTHER_RECORDS, SEVERAL_RECORDS}}
         assert own == {
             "half_written",
             "renamed_while_writing",

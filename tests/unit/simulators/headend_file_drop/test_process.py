@@ -72,6 +72,25 @@ class Process:
         ]
 
 
+class Clock:
+    """Simulated time that stands until it is set, from noon of a day on."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.set("2026-03-27T11:00:00Z")
+
+    def set(self, at: str) -> None:
+        """Let it be an instant."""
+        draft = self.file.with_suffix(".draft")
+        draft.write_text(json.dumps({"anchor": "2026-03-27T11:00:00Z", "epoch": at, "speed": 0.0}))
+        draft.replace(self.file)
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path / "clock.json")
+
+
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
     process = Process(tmp_path)
@@ -136,32 +155,33 @@ class TestProcess:
         assert len(orders) == 1
 
     @pytest.mark.parametrize(
-        ("faults", "is_early"), [(("late_file", "callback_before_acknowledgement"), True), (("late_file",), False)]
+        ("faults", "is_early"),
+        [
+            pytest.param((), False, id="before it"),
+            pytest.param(("callback_before_acknowledgement",), True, id="after it, by a fault"),
+        ],
     )
     def test_takes_a_request_before_it_leaves_the_result_but_for_a_fault(
-        self, process: Process, faults: tuple[str, ...], is_early: bool
+        self, tmp_path: Path, clock: Clock, faults: tuple[str, ...], is_early: bool
     ) -> None:
-        serial = process.serials()[0]
-        process.control.post("/control/hear", json={"serials": [serial]}).raise_for_status()
-        until(lambda: process.control.get("/control/activity").json()["in_flight"] == 0)
-        for fault in faults:
-            process.control.post("/control/faults", json={"name": fault, "times": 1}).raise_for_status()
-        process.ask("c-6.csv", f"r-6,{serial},read_on_demand,,,")
+        process = Process(tmp_path, "--clock", str(clock.file), "--latency", "60")
+        try:
+            serial = process.serials()[0]
+            process.control.post("/control/hear", json={"serials": [serial]}).raise_for_status()
+            for fault in faults:
+                process.control.post("/control/faults", json={"name": fault, "times": 1}).raise_for_status()
+            process.ask("c-6.csv", f"r-6,{serial},read_on_demand,,,")
 
-        until((process.asked / "taken" / "c-6.csv").exists)
-        assert bool(process.results()) is is_early
-        until(process.results)
+            until((process.asked / "taken" / "c-6.csv").exists)
+            # Time stands: the meter has not answered yet, unless the fault lets it.
+            assert bool(process.results()) is is_early
+            clock.set("2026-03-27T12:00:00Z")
+            until(process.results)
+        finally:
+            process.kill()
 
-    def test_lets_a_request_lie_during_maintenance_and_takes_it_then(self, tmp_path: Path) -> None:
-        clock = tmp_path / "clock.json"
-
-        def set_clock(at: str) -> None:
-            draft = clock.with_suffix(".draft")
-            draft.write_text(json.dumps({"anchor": "2026-03-27T11:00:00Z", "epoch": at, "speed": 0.0}))
-            draft.replace(clock)
-
-        set_clock("2026-03-27T11:00:00Z")
-        process = Process(tmp_path, "--clock", str(clock))
+    def test_lets_a_request_lie_during_maintenance_and_takes_it_then(self, tmp_path: Path, clock: Clock) -> None:
+        process = Process(tmp_path, "--clock", str(clock.file))
         try:
             serial = process.serials()[0]
             process.control.post("/control/hear", json={"serials": [serial]}).raise_for_status()
@@ -171,7 +191,7 @@ class TestProcess:
             # Only time helps: nothing is going on.
             until(lambda: process.control.get("/control/activity").json()["in_flight"] == 0)
             assert (process.asked / "c-5.csv").exists()
-            set_clock("2026-03-27T11:01:00Z")
+            clock.set("2026-03-27T11:01:00Z")
             until(lambda: (process.asked / "taken" / "c-5.csv").exists())
         finally:
             process.kill()
@@ -184,6 +204,67 @@ class TestProcess:
         before = process.control.get("/control/activity").json()["in_flight"]
         path.unlink()
         assert process.control.get("/control/activity").json()["in_flight"] == before - 1
+
+
+class TestFaultsOfRecords:
+    """They befall only files that can show them."""
+
+    @pytest.fixture
+    def process(self, tmp_path: Path, clock: Clock) -> Iterator[Process]:
+        """One in which time stands, so that nothing is told by itself."""
+        process = Process(tmp_path, "--clock", str(clock.file), "--meters", "12")
+        yield process
+        process.kill()
+
+    def heard(self, process: Process) -> dict[int, str]:
+        """Let all meters be heard; returns one with each number of registers."""
+        meters = process.control.get("/control/meters").json()["meters"]
+        process.control.post("/control/hear", json={"serials": [each["serial"] for each in meters]}).raise_for_status()
+        return {len(each["registers"]): each["serial"] for each in meters}
+
+    def tell(self, process: Process, serial: str) -> None:
+        """Let a file be left with the registers of a meter."""
+        process.control.post("/control/snapshot", json={"serials": [serial]}).raise_for_status()
+
+    def left(self, process: Process) -> bool:
+        return bool(process.control.get("/control/activity").json()["open_deliveries"] == 0)
+
+    def hits(self, process: Process, fault: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = process.control.get("/control/faults").json()["fired"][fault]["hits"]
+        return found
+
+    def test_repeat_rows_where_a_file_was_left_before(self, process: Process) -> None:
+        first, second, *_ = self.heard(process).values()
+        process.control.post("/control/faults", json={"name": "catch_up_rows", "times": 1}).raise_for_status()
+        self.tell(process, first)
+        until(lambda: self.left(process))
+        assert self.hits(process, "catch_up_rows") == []
+
+        self.tell(process, second)
+        until(lambda: self.left(process))
+
+        (hit,) = self.hits(process, "catch_up_rows")
+        told = (process.drop / hit["file"]).read_text()
+        assert first in told
+        assert second in told
+
+    def test_part_the_rows_of_a_file_that_has_several(self, process: Process) -> None:
+        by_registers = self.heard(process)
+        process.control.post("/control/faults", json={"name": "duplicate_name", "times": 1}).raise_for_status()
+        self.tell(process, by_registers[1])
+        until(lambda: self.left(process))
+        assert self.hits(process, "duplicate_name") == []
+
+        self.tell(process, by_registers[max(by_registers)])
+        (hit,) = until(lambda: self.hits(process, "duplicate_name"))
+
+        file = process.drop / hit["file"]
+        told = [until(lambda: file.exists() and file.read_text())]
+        file.unlink()
+        told.append(until(lambda: file.exists() and file.read_text()))
+        assert told[0]
+        assert told[1]
+        assert set(told[0].splitlines()).isdisjoint(told[1].splitlines())
 
 
 def test_takes_no_requests_where_it_is_told_so(tmp_path: Path) -> None:
