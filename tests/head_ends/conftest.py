@@ -41,8 +41,11 @@ def _is_able(variant: Variant, metafunc: pytest.Metafunc) -> bool:
     def asked(mark: str) -> set[object]:
         return {each for found in metafunc.definition.iter_markers(mark) for each in found.args}
 
+    only = asked("only")
+    assert only <= {str(each) for each in variants()}, f"no such variants: {only}"
     return (
-        asked("takes") <= variant.ours.capabilities
+        (not only or str(variant) in only)
+        and asked("takes") <= variant.ours.capabilities
         and asked("tells") <= variant.ours.tells
         and all(variant.fetches(str(what)) for what in asked("fetches"))
         and asked("has") <= variant.faults
