@@ -11,7 +11,7 @@ from simulators.headend_cim.words import ATTEMPTED, REPLY_CODES
 
 Row = Mapping[str, Any]
 
-READS = ("read_registers", "read_intervals", "read_on_demand", "ping")
+READS = ("read_registers", "read_intervals", "read_on_demand")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +96,6 @@ _NOUNS = {
     "read_registers": "MeterReadings",
     "read_intervals": "MeterReadings",
     "read_on_demand": "MeterReadings",
-    "ping": "MeterReadings",
     "switch": "EndDeviceControls",
     "limit_demand": "EndDeviceControls",
     "control_load": "EndDeviceControls",

@@ -22,7 +22,7 @@ from simulators.clock import stamp
 from simulators.fleet.core import chunks
 from simulators.fleet.deliveries import Push
 from simulators.fleet.face import Face, Kind
-from simulators.fleet.headend import Misanswered, Overloaded
+from simulators.fleet.headend import Overloaded
 from simulators.fleet.jobs import TEXTS, Job, Order, Submission
 from simulators.fleet.tasks import ends_all
 from simulators.headend_mqtt import messages
@@ -173,7 +173,7 @@ class Mqtt(Face):
             job = await self.head_end.submit(
                 Submission(correlation_id=str(uuid4()), kind=kind, orders=orders, expires_at=expires_at)
             )
-        except (Overloaded, Misanswered):
+        except Overloaded:
             for received, ordered in group:
                 await self._refuse(received, ordered, "BUSY")
             return
