@@ -231,6 +231,12 @@ class HeadEnd:
         """This will tell whether it takes no jobs now, for maintenance."""
         return self.state.closed_until is not None and now < self.state.closed_until
 
+    async def admit(self, kind: str, **hit: Any) -> None:
+        """This will let pass a call of a kind of job that the face answers by itself; Misanswered as by `submit`."""
+        fault = "maintenance_window" if self.is_closed(self.clock.now()) else await self.misfortune(kind, **hit)
+        if fault is not None:
+            raise Misanswered(fault)
+
     async def ended(self, job: Job, *, within: float) -> bool:
         """This will wait until all results of a job may be told, `within` real seconds at most; False when in vain.
 

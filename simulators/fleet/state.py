@@ -85,7 +85,7 @@ class State:
         """This will change the state by one record and return the pushes it caused."""
         pushes = [Push.from_record(push) for push in record.get("pushes", ())]
         for name, hit in record.get("hits", ()):
-            self.faults.fired(name, hit)
+            self._fired(name, hit)
         for event in record.get("events", ()):
             self.log.add([event])
             self.planned_events.pop(event["event_id"], None)
@@ -127,9 +127,7 @@ class State:
             case "arm":
                 self.faults.arm(record["name"], record["times"])
             case "lost":
-                self.faults.fired(record["fault"], record["hit"])
-                if record["fault"] == "maintenance_window":
-                    self.closed_until = instant(record["hit"]["at"]) + _MAINTENANCE
+                self._fired(record["fault"], record["hit"])
                 for reference, serial, state in record["switches"]:
                     self._count(reference, serial, state).lost += 1
             case "delivered_upto":
@@ -148,6 +146,11 @@ class State:
                 for serial in record["serials"]:
                     self.meters[serial].exchanged_at.append(instant(record["at"]))
         return pushes
+
+    def _fired(self, name: str, hit: dict[str, Any]) -> None:
+        self.faults.fired(name, hit)
+        if name == "maintenance_window":
+            self.closed_until = instant(hit["at"]) + _MAINTENANCE
 
     def _take(self, record: Record) -> None:
         job = Job(

@@ -211,6 +211,26 @@ class TestFaults:
 
         asyncio.run(play())
 
+    def test_close_for_maintenance_whatever_call_meets_it(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm("maintenance_window", 1)
+                serial = city.meters[0].serial
+                for seconds in (0, 59):
+                    await city.advance(seconds=seconds)
+                    with pytest.raises(Misanswered, match="maintenance_window"):
+                        await city.head_end.admit("read_registers", serials=[serial])
+                    with pytest.raises(Misanswered, match="maintenance_window"):
+                        await city.submit("ping", [serial])
+                await city.advance(seconds=1)
+                await city.head_end.admit("read_registers", serials=[serial])
+                assert (await city.submit("ping", [serial])).rejected == []
+                [hit] = city.head_end.state.faults.hits["maintenance_window"]
+                assert (hit["kind"], hit["serials"]) == ("read_registers", [serial])
+
+        asyncio.run(play())
+
     def test_spare_what_the_utility_sets_up_by_itself(self, stage: Callable[..., Any]) -> None:
         async def play() -> None:
             async with stage() as city:
