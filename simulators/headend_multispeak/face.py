@@ -147,7 +147,7 @@ class MultiSpeak(CallingFace):
         """This will take orders and wait for their results: the answer says what became of them."""
         job = await self._submit(submission)
         if not await self.head_end.ended(job, within=_WAITS):
-            return Response(fault("Timeout expired", is_theirs=False), status_code=500, media_type=_XML)
+            return _timed_out()
         told = job.told(self.head_end.clock.now())
         failed = [*job.rejected, *(result for result in told if result["status"] != "ok")]
         if message.name == "InitiateLoadManagementEvent":
@@ -177,14 +177,15 @@ class MultiSpeak(CallingFace):
         begin, end = message.when("startDate"), message.when("endDate")
         self._known(message)
         job = await self._submit(requests.interval_read(message, begin=begin, end=end))
+        if not await self.head_end.ended(job, within=_WAITS):
+            return _timed_out()
+        [told] = [*job.rejected, *job.told(self.head_end.clock.now())]
+        if told["code"] not in (None, "NO_DATA"):
+            raise NotUnderstood(content.TEXTS.get(told["code"], told["code"]))
         result = element(f"{message.name}Result")
-        if await self.head_end.ended(job, within=_WAITS) and not job.rejected:
-            [told] = job.told(self.head_end.clock.now())
-            if told["status"] != "ok" and told["code"] != "NO_DATA":
-                raise NotUnderstood(content.TEXTS.get(told["code"], told["code"]))
-            blocks = [{"serial": told["serial"], **block} for block in told["blocks"]]
-            if blocks:
-                result = element(result.name, content.interval_data(self._version, "intervalData", blocks))
+        blocks = [{"serial": told["serial"], **block} for block in told["blocks"]]
+        if blocks:
+            result = element(result.name, content.interval_data(self._version, "intervalData", blocks))
         return self._answered(message.name, result)
 
     def _readings_by_date(self, message: Read) -> Response:
@@ -332,6 +333,10 @@ class MultiSpeak(CallingFace):
 
 def _overloaded() -> Response:
     return Response(b"The service is unavailable.", status_code=503, headers={"Retry-After": "2"})
+
+
+def _timed_out() -> Response:
+    return Response(fault("Timeout expired", is_theirs=False), status_code=500, media_type=_XML)
 
 
 def _pair(cursor: str | None) -> tuple[str, str] | None:

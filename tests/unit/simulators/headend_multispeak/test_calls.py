@@ -39,7 +39,9 @@ class Stage:
         self._running = self.app.router.lifespan_context(self.app)
         await self._running.__aenter__()
         self._api = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://city")
-        await self.call("MeterAddNotification", element("addedMeters", element("meter", element("meterNo", self.serial))))
+        await self.call(
+            "MeterAddNotification", element("addedMeters", element("meter", element("meterNo", self.serial)))
+        )
         await self.head_end.collecting.hear_from([self.serial], self.now)
         await self.advance(days=1, hours=1)
         return self
@@ -125,5 +127,45 @@ class TestReadingsOfAMeter:
                 [hit] = city.head_end.state.faults.hits[fault]
                 assert hit["serials"] == [city.serial]
                 assert list(answered(await city.registers()).below("readingValue"))
+
+        asyncio.run(scene())
+
+
+class TestIntervalsOfAMeter:
+    def test_that_is_busy_are_refused(self, city: Stage) -> None:
+        async def scene() -> None:
+            async with city:
+                await city.head_end.arm("per_meter_reject", 1)
+                assert refused(await city.intervals()) == "Meter is busy with another request"
+                assert list(answered(await city.intervals()).below("block"))
+
+        asyncio.run(scene())
+
+    def test_that_does_not_answer_in_time_are_refused(self, city: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def scene() -> None:
+            async with city:
+                monkeypatch.setattr("simulators.headend_multispeak.face._WAITS", 0.05)
+                await city.head_end.script(city.serial, "read_intervals", ["late:60"])
+                assert refused(await city.intervals()) == "Timeout expired"
+                monkeypatch.undo()
+                assert list(answered(await city.intervals()).below("block"))
+
+        asyncio.run(scene())
+
+    @pytest.mark.parametrize(("code", "text"), [("NO_RESPONSE", "No response from meter")])
+    def test_that_fails_are_refused(self, city: Stage, code: str, text: str) -> None:
+        async def scene() -> None:
+            async with city:
+                await city.head_end.script(city.serial, "read_intervals", [code])
+                assert refused(await city.intervals()) == text
+
+        asyncio.run(scene())
+
+    def test_of_a_time_of_which_none_are_kept_are_none(self, city: Stage) -> None:
+        async def scene() -> None:
+            async with city:
+                city.now += timedelta(days=3)  # the meter's own time has not come so far
+                message = answered(await city.intervals())
+                assert list(message.below("block")) == []
 
         asyncio.run(scene())
