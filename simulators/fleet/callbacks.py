@@ -55,12 +55,12 @@ def tellings(
             delivery_id=its_id, topic="results", to=job.callback_url, body=body | {"results": told}, copies=copies
         )
 
-    match job.callback_fault:
+    match job.callback_fault if can_spoil(job.callback_fault, results) else None:
         case "duplicate_callback":
             return [push(results, copies=2)]
         case "duplicate_callback_other_value":
             return [push(results), push([another(result) for result in results], 1)]
-        case "split_callbacks" if len(results) > 1:
+        case "split_callbacks":
             middle = len(results) // 2
             return [push(results[:middle], more=True), push(results[middle:], 1)]
         case "callback_unknown_token":
@@ -72,6 +72,17 @@ def tellings(
             return [push([results[0] | {"serial": stranger}, *results[1:]])]
         case _:
             return [push(results)]
+
+
+def can_spoil(fault: str | None, results: Sequence[Result]) -> bool:
+    """This will tell whether a fault finds in these results what it spoils; others of their job may have it."""
+    match fault:
+        case "split_callbacks":
+            return len(results) > 1
+        case "duplicate_callback_other_value":
+            return any(result["readings"] for result in results)
+        case _:
+            return True
 
 
 def another(result: Result) -> Result:

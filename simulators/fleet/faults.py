@@ -75,7 +75,8 @@ class Answer(StrEnum):
 class Fault:
     """One way to misbehave: what it does, which kinds of job it hits, and whether only one device order of it.
 
-    `kinds` may also say `connect` or `disconnect`: switches to that state only.
+    `kinds` may also say `connect` or `disconnect`: switches to that state only. A job of fewer than `orders` device
+    orders cannot show it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Fault:
     kinds: tuple[str, ...]
     one_device: bool = False
     answer: Answer = Answer.USUAL
+    orders: int = 1
 
     @property
     def hits_jobs(self) -> bool:
@@ -230,6 +232,7 @@ SHARED: dict[str, Fault] = {
             name="split_callbacks",
             description="The results of a job are told in two parts.",
             kinds=ANY_KIND,
+            orders=2,
         ),
         Fault(
             name="duplicate_callback_other_value",
@@ -431,7 +434,11 @@ class FaultPlan:
         it is at.
         """
         places = {kind, *also, {"connected": "connect", "disconnected": "disconnect"}.get(wanted_state or "", kind)}
-        candidates = [name for name, left in self.remaining.items() if left > 0 and places & {*self.table[name].kinds}]
+        candidates = [
+            name
+            for name, left in self.remaining.items()
+            if left > 0 and places & {*self.table[name].kinds} and len(references) >= self.table[name].orders
+        ]
         ready = [name for name in candidates if self._wait[name] == 0]
         for name in candidates:
             self._wait[name] = max(0, self._wait[name] - 1)
@@ -441,13 +448,13 @@ class FaultPlan:
             return Plan(job=whole)
         singles = [name for name in ready if self.table[name].one_device]
         singles.sort(key=lambda name: (len(self.hits[name]), len(self.table[name].kinds)))
-        if len(references) == 1 and whole is not None and singles:
-            # A job with one device order has room for one fault only: silence would leave no callback to duplicate.
+        if whole is not None and singles and len(references) == self.table[whole].orders:
+            # There is room for one fault only: silence of one device would leave no callback to duplicate or to split.
             if (self._rarest((whole, singles[0]))) == whole:
                 singles = []
             else:
                 whole = None
-        singles = singles[: len(references)]
+        singles = singles[: len(references) - (0 if whole is None else self.table[whole].orders)]
         chosen = self._random.sample(range(len(references)), len(singles)) if singles else []
         return Plan(job=whole, devices={references[at]: name for at, name in zip(chosen, singles, strict=True)})
 
@@ -462,6 +469,12 @@ class FaultPlan:
         for each in self.hits.get(name, ()):
             if each.get("token") == token:
                 each.update(hit)
+
+    def missed(self, name: str, token: str) -> None:
+        """This will take back the firing on a job in whose results there was nothing to spoil."""
+        left = [hit for hit in self.hits.get(name, ()) if hit.get("token") != token]
+        self.remaining[name] += len(self.hits.get(name, ())) - len(left)
+        self.hits[name] = left
 
     def _rarest(self, names: Iterable[str]) -> str | None:
         return min(names, key=lambda name: (len(self.hits[name]), len(self.table[name].kinds)), default=None)

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from simulators.clock import instant, stamp
-from simulators.fleet.callbacks import SPOILING, Completion, tellings
+from simulators.fleet.callbacks import SPOILING, Completion, can_spoil, tellings
 from simulators.fleet.concentrators import Concentrator
 from simulators.fleet.deliveries import Push
 from simulators.fleet.events import Event, Log
@@ -216,18 +216,22 @@ class State:
     def _tellings(self, job: Job, results: list[dict[str, Any]], delivery_id: str) -> list[Push]:
         if not results or (self._needs_address and not job.callback_url):
             return []
-        stranger = self._neighbours[results[0]["serial"]]
+        stranger, fault = self._neighbours[results[0]["serial"]], job.callback_fault
+        has_more = any(order.result is None or order.told_at is not None for order in job.orders.values())
         pushes = tellings(
             job,
             results,
             delivery_id=delivery_id,
             completion=self._completion,
             stranger=stranger,
-            has_more=any(order.result is None or order.told_at is not None for order in job.orders.values()),
+            has_more=has_more,
         )
-        if (pushes or self._completion is Completion.POLL) and job.callback_fault in SPOILING:
-            self.faults.told(job.callback_fault, job.token, _spoiled(job.callback_fault, results, stranger))
-        job.callback_fault = None
+        if can_spoil(fault, results):
+            job.callback_fault = None
+            if (pushes or self._completion is Completion.POLL) and fault in SPOILING:
+                self.faults.told(fault, job.token, _spoiled(fault, results, stranger))
+        elif fault is not None and not has_more:
+            self.faults.missed(fault, job.token)
         behind = {self.meters[result["serial"]].concentrator for result in results}
         if self._concentrators_speak and len(behind) == 1:
             for push in pushes:

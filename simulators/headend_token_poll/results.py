@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from simulators.clock import stamp
-from simulators.fleet.callbacks import SPOILING, Completion, another
+from simulators.fleet.callbacks import SPOILING, Completion, another, can_spoil
 from simulators.fleet.jobs import Job, Order
 from simulators.headend_token_poll import soap
 from simulators.headend_token_poll.contract import STATES, WORDS, meter_id, operation_of
@@ -64,7 +64,7 @@ class Results:
         token, reference, told = job.token, job.correlation_id, job.told(now)
         is_done, again = job.is_done(now), list[Result]()
         fault, hit = self._misfortune(job)
-        if not told or fault is None:
+        if not told or fault is None or not can_spoil(fault, told):
             return Fetched(token=token, reference=reference, is_done=is_done, results=told)
         is_first = token not in self._fetched
         first = self._fetched.setdefault(token, {result["reference"] for result in told})
@@ -74,7 +74,7 @@ class Results:
                 told, again = (told, others) if is_first else (others, again)
             case "duplicate_callback" if is_first:
                 again = told
-            case "split_callbacks" if is_first and len(told) > 1:
+            case "split_callbacks" if is_first:
                 told, is_done = told[: len(told) // 2], False
             case "wrong_meter_in_callback" if is_first and "stranger" in hit:
                 wrong = {hit["serial"]: hit["stranger"]}

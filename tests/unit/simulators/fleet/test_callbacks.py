@@ -12,7 +12,9 @@ from simulators.fleet.jobs import Job
 READING = {"obis": "1-0:1.8.0*255", "at": "2026-03-27T10:00:00Z", "value": "12.60", "unit": "kWh"}
 
 
-def told(fault: str | None, *, completion: Completion = Completion.CALLBACK, results: int = 3) -> list[Push]:
+def told(
+    fault: str | None, *, completion: Completion = Completion.CALLBACK, results: int = 3, read: int = 3
+) -> list[Push]:
     job = Job(
         token="j-1",
         correlation_id="c-1",
@@ -24,7 +26,8 @@ def told(fault: str | None, *, completion: Completion = Completion.CALLBACK, res
         callback_fault=fault,
     )
     rows: list[dict[str, Any]] = [
-        {"serial": str(number), "reference": f"r{number}", "readings": [READING]} for number in range(results)
+        {"serial": str(number), "reference": f"r{number}", "readings": [READING] if number < read else []}
+        for number in range(results)
     ]
     return tellings(job, rows, delivery_id="d-1", completion=completion, stranger="99", has_more=False)
 
@@ -53,6 +56,10 @@ class TestTellings:
         assert first.delivery_id != second.delivery_id
         assert first.body["results"][0]["readings"][0]["value"] == "12.60"
         assert second.body["results"][0]["readings"][0] == READING | {"value": "12.61"}
+
+    @pytest.mark.parametrize(("read", "pushes"), [(0, 1), (1, 2)])
+    def test_come_with_other_values_where_there_are_any(self, read: int, pushes: int) -> None:
+        assert len(told("duplicate_callback_other_value", read=read)) == pushes
 
     def test_come_in_two_parts_of_which_the_last_says_so(self) -> None:
         first, second = told("split_callbacks")

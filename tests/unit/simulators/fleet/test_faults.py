@@ -4,7 +4,7 @@ import pytest
 
 from simulators.fleet.faults import ANY_KIND, MOST_TIMES, SHARED, Answer, Fault, FaultPlan, UnknownFault, parse, table
 
-OF_JOBS = [name for name, fault in SHARED.items() if fault.hits_jobs and "switch" in fault.kinds]
+OF_JOBS = [name for name, fault in SHARED.items() if fault.hits_jobs and "switch" in fault.kinds and fault.orders == 1]
 
 
 def plan_of(wanted: dict[str, int | None], *, seed: int = 1) -> FaultPlan:
@@ -40,7 +40,7 @@ class TestDraw:
     def test_fires_as_often_as_told_and_no_more(self, name: str) -> None:
         faults = plan_of({name: 3})
         for _ in range(100):
-            plan = faults.draw(SHARED[name].kinds[-1], ["a"])
+            plan = faults.draw(SHARED[name].kinds[-1], ["a", "b"][: SHARED[name].orders])
             if plan.job or plan.devices:
                 faults.fired(name, {})
         assert len(faults.hits[name]) == 3
@@ -82,6 +82,30 @@ class TestDraw:
         faults = plan_of({"concentrator_offline": 1})
         assert faults.draw("ping", ["a"]).job is None
         assert faults.draw("ping", ["a"], also=["concentrator"]).job == "concentrator_offline"
+
+    def test_spares_a_job_of_fewer_device_orders_than_a_fault_needs(self) -> None:
+        faults = plan_of({"split_callbacks": 1})
+        assert faults.draw("ping", ["a"]).job is None
+        assert faults.draw("ping", ["a", "b"]).job == "split_callbacks"
+
+    @pytest.mark.parametrize(("references", "most"), [(["a", "b"], 0), (["a", "b", "c"], 1)])
+    def test_leaves_as_many_device_orders_alone_as_a_fault_of_the_whole_job_needs(
+        self, references: list[str], most: int
+    ) -> None:
+        faults = plan_of({"split_callbacks": 1, "accepts_then_silence": 1, "per_meter_reject": 1})
+        faults.hits["accepts_then_silence"] = faults.hits["per_meter_reject"] = [{}]  # they had their turn
+        plan = faults.draw("read_on_demand", references)
+        assert plan.job == "split_callbacks"
+        assert len(plan.devices) == most
+
+    def test_takes_back_a_hit_that_spoiled_nothing(self) -> None:
+        faults = plan_of({"split_callbacks": 2})
+        for token in ("j-1", "j-2"):
+            faults.fired("split_callbacks", {"token": token})
+        faults.missed("split_callbacks", "j-1")
+        assert (faults.hits["split_callbacks"], faults.remaining["split_callbacks"]) == ([{"token": "j-2"}], 1)
+        faults.missed("split_callbacks", "j-3")
+        assert (faults.hits["split_callbacks"], faults.remaining["split_callbacks"]) == ([{"token": "j-2"}], 1)
 
     def test_completes_the_hit_of_one_job(self) -> None:
         faults = plan_of({"split_callbacks": 2})

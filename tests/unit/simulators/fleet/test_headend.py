@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulators.clock import instant
+from simulators.clock import instant, stamp
 from simulators.fleet.callbacks import Completion
 from simulators.fleet.headend import Misanswered, TooLarge
 from simulators.fleet.jobs import Order, Submission
@@ -228,6 +228,27 @@ class TestFaults:
                 assert (await city.submit("ping", [serial])).rejected == []
                 [hit] = city.head_end.state.faults.hits["maintenance_window"]
                 assert (hit["kind"], hit["serials"]) == ("read_registers", [serial])
+
+        asyncio.run(play())
+
+    def test_are_no_hit_where_they_find_no_value_and_wait_for_one(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage() as city:
+                await city.provision()
+                await city.head_end.arm("duplicate_callback_other_value", 1)
+                hits = city.head_end.state.faults.hits
+                serial = city.meters[0].serial
+                no_midnight = {"from": stamp(city.now - timedelta(hours=1)), "to": stamp(city.now)}
+                await city.submit("read_registers", [serial], period=no_midnight)
+                await city.idle()
+                assert len(city.face.of("results")) == 1
+                assert hits["duplicate_callback_other_value"] == []
+                while not hits["duplicate_callback_other_value"]:  # it does not fire at each opportunity
+                    await city.submit("read_on_demand", [serial])
+                    await city.idle()
+                first, second = city.face.of("results")[-2:]
+                assert first["token"] == second["token"]
+                assert first["results"][0]["readings"] != second["results"][0]["readings"]
 
         asyncio.run(play())
 
