@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -115,6 +115,10 @@ def _no_options(_: argparse.ArgumentParser) -> None:
     pass
 
 
+def _none(_: argparse.Namespace) -> Collection[str]:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """One kind of head end, as the command line runs it."""
@@ -126,6 +130,12 @@ class Kind:
     add_options: Callable[[argparse.ArgumentParser], object] = _no_options
     port: int = 9100
     needs_password: bool = True
+    never_shown: Callable[[argparse.Namespace], Collection[str]] = _none  # of its faults those that options rule out
+
+    def faults_with(self, options: argparse.Namespace) -> dict[str, Fault]:
+        """This will make the table of the faults that it can show as its options are."""
+        ruled_out = self.never_shown(options)
+        return {name: fault for name, fault in self.faults.items() if name not in ruled_out}
 
     @property
     def speaks_http(self) -> bool:

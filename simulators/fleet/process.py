@@ -200,7 +200,7 @@ def behaviour(options: argparse.Namespace) -> Behaviour:
 def build(kind: Kind, options: argparse.Namespace) -> Starlette:
     """This will wire a head end from the command line; ValueError and the errors of its parts where that is wrong."""
     speaks_tls = getattr(options, "tls", None) is not None
-    table = {**kind.faults, ROLLOVER.name: ROLLOVER} if speaks_tls else kind.faults
+    table = kind.faults_with(options) | ({ROLLOVER.name: ROLLOVER} if speaks_tls else {})
     faults = FaultPlan(parse(options.faults, table), table=table, seed=options.seed)
     clock = Clock(options.clock)
     head_end = HeadEnd(
@@ -274,7 +274,7 @@ def main(kind: Kind, argv: list[str] | None = None) -> int:
     if options.list_faults:
         table = [
             {"name": fault.name, "description": fault.description, "process": fault.process}
-            for fault in (*kind.faults.values(), *([ROLLOVER] if kind.speaks_http else []))
+            for fault in (*kind.faults_with(options).values(), *([ROLLOVER] if kind.speaks_http else []))
         ]
         print(json.dumps(table, indent=2))
         return 0

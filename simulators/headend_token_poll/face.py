@@ -1,7 +1,7 @@
 """The face of this kind: SOAP services, status callbacks, and what is told to subscribers."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _never_shown(options: argparse.Namespace) -> Collection[str]:
+    # Where nothing is told of requests, nothing of that can be lost.
+    return {"status_callback_lost"} if options.completion == Completion.POLL else ()
+
+
 KIND = Kind(
     name="token_poll",
     description="A simulated head end of tokens and results to be fetched (docs/head_ends/token_poll.md).",
@@ -162,4 +167,5 @@ KIND = Kind(
     faults=FAULTS,
     add_options=_add_options,
     port=9130,
+    never_shown=_never_shown,
 )

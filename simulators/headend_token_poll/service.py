@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulators.fleet.callbacks import Completion
 from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
 from simulators.fleet.process import cut
 from simulators.headend_token_poll import requests, soap
@@ -22,7 +21,7 @@ from simulators.headend_token_poll.contract import (
     WORDS,
     meter_id,
 )
-from simulators.headend_token_poll.faults import LOGIN, SESSION, STATUS, VOLTAGE
+from simulators.headend_token_poll.faults import LOGIN, SESSION, VOLTAGE
 from simulators.headend_token_poll.results import AGAIN, Results, add_head, add_results, operation
 
 if TYPE_CHECKING:
@@ -167,8 +166,6 @@ class Service:
                 raise soap.Fault("TokenUnknown", f"no {name} has this token", of_sender=True)
             now = self._head_end.clock.now()
             fetched = self._results.fetch(job, now)
-            if fetched.results and self._face.completion is Completion.POLL:
-                await self._head_end.misfortune(STATUS)  # it never is told: so once is as good as always
             add_head(answer, fetched.token, fetched.reference)
             answer.add("Status", "Complete" if fetched.is_done else "InProgress")
             add_results(answer, list(job.orders.values()), fetched.results, now=now)

@@ -23,6 +23,8 @@ import simulators
 from mdus.bootstrap.discovery import discover
 from mdus.domain.head_end import HeadEndKind, SilentHeadEnd
 from simulators.clock import real_now, stamp
+from simulators.fleet.face import Kind
+from simulators.fleet.process import arguments
 
 CALLBACK = ("city-callback", "callback-secret")
 
@@ -51,13 +53,13 @@ class Variant:
     @property
     def program(self) -> str | None:
         """The program its simulator needs beside Python, if any."""
-        programs: dict[str, str] = getattr(self._simulator, "PROGRAMS", {})
+        programs: dict[str, str] = getattr(self._package, "PROGRAMS", {})
         return programs.get(self.name)
 
     @property
     def tells_of_concentrators(self) -> bool:
         """Whether MDUS learns from it which meters are behind which concentrator."""
-        return bool(getattr(self._simulator, "TELLS_OF_CONCENTRATORS", False))
+        return bool(getattr(self._package, "TELLS_OF_CONCENTRATORS", False))
 
     @property
     def strays(self) -> frozenset[str]:
@@ -68,25 +70,37 @@ class Variant:
     @property
     def faults(self) -> frozenset[str]:
         """The faults its simulator can have."""
-        table: dict[str, Any] = self._module("faults").FAULTS
-        return frozenset(table) | ({_OF_TLS} if self.speaks_http else frozenset())
+        return _faults_of(self)
 
     @property
     def speaks_http(self) -> bool:
         """Whether it is called by HTTP, and may speak TLS."""
-        return bool(self._module("__main__").KIND.speaks_http)
+        return self.simulator.speaks_http
 
     @property
-    def _simulator(self) -> ModuleType:
+    def simulator(self) -> Kind:
+        """What its simulator says of itself."""
+        kind: Kind = self._module("__main__").KIND
+        return kind
+
+    @property
+    def _package(self) -> ModuleType:
         return importlib.import_module(f"simulators.{_PREFIX}{self.kind}")
 
     def _module(self, name: str) -> ModuleType:
-        return importlib.import_module(f"{self._simulator.__name__}.{name}")
+        return importlib.import_module(f"{self._package.__name__}.{name}")
 
     def fetches(self, what: str) -> bool:
         """Tell whether MDUS can ask for `snapshots`, `intervals`, `events`, `meters`, or `find` a call it has lost."""
         adapter = get_type_hints(self.ours.connect)["return"]
         return getattr(adapter, what) is not getattr(SilentHeadEnd, what)
+
+
+@cache
+def _faults_of(variant: Variant) -> frozenset[str]:
+    kind = variant.simulator
+    table = kind.faults_with(arguments(kind).parse_args(variant.options))
+    return frozenset(table) | ({_OF_TLS} if variant.speaks_http else frozenset())
 
 
 @cache

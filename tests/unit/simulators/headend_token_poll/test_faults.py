@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from simulators.clock import stamp
+from simulators.fleet.faults import UnknownFault
 from simulators.headend_token_poll import soap
 from tests.unit.simulators.headend_token_poll.conftest import Stage, fault, read
 
@@ -87,6 +88,14 @@ class TestTellings:
                 assert soap.texts(result, "Outcome") == ["Success"]
 
         asyncio.run(scene(stage()))
+
+    def test_of_a_status_are_not_lost_where_there_are_none(self, stage: Make) -> None:
+        assert "status_callback_lost" in stage("--faults", "all").head_end.state.faults.remaining
+        polled = stage("--completion", "poll", "--faults", "all").head_end.state.faults
+        assert "status_callback_lost" not in polled.table.keys() | polled.remaining.keys()
+        assert "session_expires" in polled.remaining
+        with pytest.raises(UnknownFault):
+            stage("--completion", "poll", "--faults", "status_callback_lost")
 
     def test_of_data_come_twice(self, stage: Make) -> None:
         async def scene(city: Stage) -> None:
