@@ -35,7 +35,8 @@ from mdus.settings import Settings
 STATE_UNKNOWN: Final = LateFailure.SWITCH_STATE_UNKNOWN.value
 
 #: Codes of a failed switch after which the breaker was certainly not tried: refused by the governor, never delivered,
-#: or rejected by the head end for what it knows of the meter. After any other failure the position is read.
+#: or rejected by the head end for what it knows of the meter. After any other failure the position is read, so also
+#: after LOAD_SIDE_VOLTAGE: voltage behind a breaker is what a closed one has, and whom it supplies is connected.
 NEVER_TRIED: Final = frozenset(
     {
         "CANCELLED",
@@ -58,7 +59,6 @@ NEVER_TRIED: Final = frozenset(
         "NO_BREAKER",
         NOT_CAPABLE,
         "BUSY",
-        "LOAD_SIDE_VOLTAGE",
         "NOT_ADDRESSABLE",
     }
 )

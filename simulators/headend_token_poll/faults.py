@@ -45,7 +45,7 @@ FAULTS = table(
         ),
         Fault(
             name="voltage_behind_the_breaker",
-            description="Voltage is found behind an open breaker when it is looked for.",
+            description="Voltage is found behind an open breaker when it is looked for: somebody feeds in.",
             kinds=(VOLTAGE,),
         ),
     ),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
+from simulators.fleet.meters import CONNECTED
 from simulators.fleet.process import cut
 from simulators.headend_token_poll import requests, soap
 from simulators.headend_token_poll.contract import (
@@ -205,7 +206,9 @@ class Service:
                 answer.add("Code", WORDS["UNKNOWN_METER" if meter is None else "NO_RESPONSE"], to=endpoint)
                 continue
             answer.add("Outcome", "Success", to=endpoint)
-            is_live = await self._head_end.misfortune(VOLTAGE, serial=serial) == "voltage_behind_the_breaker"
+            # Behind a closed breaker there is the voltage of the grid; behind an open one somebody may feed in.
+            is_closed = meter.breaker is not None and meter.breaker.state == CONNECTED
+            is_live = is_closed or await self._head_end.misfortune(VOLTAGE, serial=serial) is not None
             answer.add("LoadSideVoltage", "Present" if is_live else "Absent", to=endpoint)
 
     # --- subscriptions ------------------------------------------------------------------------------------------------

@@ -243,7 +243,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
 
 
 def _voltage(command: Command) -> Rejection:
-    text = "there is voltage behind the open breaker: closing it would join two sources"
+    text = "there is voltage behind the breaker: if that is open, closing it would join two sources"
     return Rejection(command_key=command.command_key, code="LOAD_SIDE_VOLTAGE", text=text)
 
 

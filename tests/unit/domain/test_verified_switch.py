@@ -132,6 +132,7 @@ class TestSwitching:
             pytest.param(switched(CommandStatus.UNCERTAIN), id="uncertain"),
             pytest.param(switched(CommandStatus.TIMED_OUT), id="timed out"),
             pytest.param(switched(CommandStatus.FAILED, result_code="RELAY_STUCK"), id="stuck"),
+            pytest.param(switched(CommandStatus.FAILED, result_code="LOAD_SIDE_VOLTAGE"), id="voltage behind it"),
             pytest.param(switched(CommandStatus.FAILED, result_code="NEVER_HEARD_OF"), id="unknown code"),
             pytest.param(switched(CommandStatus.FAILED), id="no code"),
         ],
@@ -185,6 +186,23 @@ class TestVerifying:
         found = step(switched(), check(result_state=SwitchState.CONNECTED), control=reconnect)
 
         assert end(found).status is ControlStatus.EXECUTED
+
+    @pytest.mark.parametrize(
+        ("state", "status", "code"),
+        [
+            pytest.param(SwitchState.CONNECTED, ControlStatus.EXECUTED, None, id="of the grid"),
+            pytest.param(SwitchState.DISCONNECTED, ControlStatus.FAILED, "LOAD_SIDE_VOLTAGE", id="of somebody else"),
+        ],
+    )
+    def test_knows_by_the_position_whose_the_voltage_behind_a_breaker_is(
+        self, state: SwitchState, status: ControlStatus, code: str | None
+    ) -> None:
+        reconnect = replace(CONTROL, category=ControlCategory.RECONNECT)
+        live = switched(CommandStatus.FAILED, result_code="LOAD_SIDE_VOLTAGE", result_text="voltage")
+
+        control = end(step(live, check(result_state=state), control=reconnect))
+
+        assert (control.status, control.failure_code) == (status, code)
 
     def test_says_why_the_head_end_failed_when_the_position_agrees(self) -> None:
         stuck = switched(CommandStatus.FAILED, result_code="RELAY_STUCK", result_text="did not move")

@@ -129,15 +129,44 @@ class TestTellings:
         asyncio.run(scene(stage()))
 
 
+async def voltage(city: Stage) -> str:
+    name = "DetectLoadSideVoltageByMeter"
+    token = soap.text(await city.ask("ControlService", name, city.switched), "RequestToken")
+    [told] = soap.texts(await city.fetch("ControlService", name, token), "LoadSideVoltage")
+    return told
+
+
+async def switch(city: Stage, name: str) -> str:
+    token = soap.text(await city.ask("ControlService", name, city.switched), "RequestToken")
+    await city.idle()
+    [told] = soap.texts(await city.fetch("ControlService", name, token), "SwitchState")
+    return told
+
+
 class TestVoltage:
-    def test_is_found_behind_a_breaker(self, stage: Make) -> None:
+    def test_is_found_behind_an_open_breaker(self, stage: Make) -> None:
         async def scene(city: Stage) -> None:
             async with city:
                 await city.install()
                 await city.head_end.arm("voltage_behind_the_breaker", 1)
-                name = "DetectLoadSideVoltageByMeter"
-                token = soap.text(await city.ask("ControlService", name, city.switched), "RequestToken")
-                result = await city.fetch("ControlService", name, token)
-                assert soap.texts(result, "LoadSideVoltage") == ["Present"]
+                assert await voltage(city) == "Present"  # of the grid
+                assert fired(city, "voltage_behind_the_breaker") == 0
+                assert await switch(city, "DisconnectMeter") == "Disconnected"
+                assert await voltage(city) == "Present"
+                assert fired(city, "voltage_behind_the_breaker") == 1
+                assert await voltage(city) == "Absent"
+
+        asyncio.run(scene(stage()))
+
+    def test_is_not_there_behind_a_breaker_that_only_says_it_closed(self, stage: Make) -> None:
+        async def scene(city: Stage) -> None:
+            async with city:
+                await city.install()
+                await switch(city, "DisconnectMeter")
+                await city.head_end.arm("relay_stuck_but_acknowledged", 1)
+                assert await switch(city, "ReconnectMeter") == "Connected"
+                assert await voltage(city) == "Absent"
+                assert await switch(city, "ReconnectMeter") == "Connected"
+                assert await voltage(city) == "Present"
 
         asyncio.run(scene(stage()))

@@ -268,10 +268,11 @@ class TestVoltage:
         async def scene(city: Stage) -> None:
             async with city:
                 await city.install()
-                await city.head_end.arm("voltage_behind_the_breaker", 1)
                 other = next(
                     meter.serial for meter in city.meters if meter.breaker is not None and meter.serial != city.switched
                 )
+                await city.ask("ControlService", "DisconnectMeter", other)
+                await city.idle()
                 answer = await city.ask("ControlService", "DetectLoadSideVoltageByMeter", city.switched, other, "999")
                 token = soap.text(answer, "RequestToken")
                 result = await city.fetch("ControlService", "DetectLoadSideVoltageByMeter", token)
