@@ -403,7 +403,8 @@ def decoder(settings: Settings, row: Row) -> Decoder:
     """Return what decodes the deliveries of a head end."""
     options = options_of(row, Options)
     channels, events = ChannelMap.of(settings, head_end=row), EventMap.of(settings, head_end=row)
-    return Decoder(options, Tables(options, channels=channels, events=events), zone=row.time_zone)
+    zone = options.zone_of_local_times or row.time_zone
+    return Decoder(options, Tables(options, channels=channels, events=events), zone=zone)
 
 
 def _mistake(state: str, purpose: Purpose | None) -> str | None:

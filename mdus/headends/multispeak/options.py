@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from mdus.settings import Section
+from mdus.settings.shapes import Zone
 
 #: What a text that no row explains is taken for.
 REJECTED_UNKNOWN: Final = "REJECTED_UNKNOWN"
@@ -90,6 +91,8 @@ class Options(Section):
       is named.
     - `provision`: the method that makes a meter known; "changed" where head ends know all meters from the factory.
     - `interval_unit`: of intervalLength.
+    - `zone_of_local_times`: of times without an offset, where that is not the row's `time_zone`: head ends that keep
+      standard time the whole year.
     - `event_edition`: of IEC 61968-9 that meterEvent codes are of. Codes of the first edition pass only by a table.
     - `errors`, `statuses`: go before the rows of the package.
     """
@@ -105,6 +108,7 @@ class Options(Section):
     take_limit_away: Annotated[str, Field(min_length=1)] | None = None
     provision: Literal["add", "changed"] = "add"
     interval_unit: Literal["minutes", "seconds", "hours"] = "minutes"
+    zone_of_local_times: Zone | None = None
     event_edition: Literal[1, 2] = 1
     errors: tuple[ErrorRow, ...] = ()
     statuses: tuple[StatusRow, ...] = ()

@@ -184,9 +184,16 @@ class TestReadings:
         assert "'lots', not a number" in line.reason
         assert result(events).serial_id == OTHER
 
-    def test_without_a_zone_are_local(self) -> None:
-        stamped = meter_read(inside=value("1")).replace("01:00:04Z", "03:00:04")
-        told = result(decoded(reading_changed(stamped)))
+    @pytest.mark.parametrize(
+        ("shown", "options"),
+        [
+            pytest.param("03:00:04", {}, id="of the row"),
+            pytest.param("02:00:04", {"zone_of_local_times": "Etc/GMT-1"}, id="standard time the whole year"),
+        ],
+    )
+    def test_without_a_zone_are_local(self, shown: str, options: dict[str, str]) -> None:
+        stamped = meter_read(inside=value("1")).replace("01:00:04Z", shown)
+        told = result(decoded(reading_changed(stamped), **options))
         assert told.readings[0].measured_at == READ_AT
 
 
