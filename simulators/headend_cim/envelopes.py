@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from lxml import etree
 
+from simulators.fleet.times import IN_UTC, Times
 from simulators.headend_cim.words import SOAP, Spaces
 
 Element = etree._Element
@@ -111,11 +112,12 @@ def take_apart(body: bytes) -> Asked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Writer:
-    """Writes messages as the command line says: in a style and a vintage, payloads as they are or compressed."""
+    """Writes messages as the command line says: style, vintage, whether payloads are compressed, and its clock."""
 
     spaces: Spaces
     is_generic: bool
     is_compressed: bool = False
+    times: Times = IN_UTC
 
     def payload(self, noun: str) -> "Node":
         """This will begin a payload."""
@@ -167,7 +169,8 @@ class Writer:
 
     def _header(self, root: "Node", *, verb: str, noun: str, at: str, correlation: str | None) -> None:
         header = Node(root.add("Header").element, space=self.spaces.message)
-        told = {"Verb": verb, "Noun": noun, "Timestamp": at, "Source": "HES", "MessageID": str(uuid4())}
+        stamped = self.times.said(at)
+        told = {"Verb": verb, "Noun": noun, "Timestamp": stamped, "Source": "HES", "MessageID": str(uuid4())}
         for each, value in told.items():
             header.add(each, value)
         if correlation is not None:

@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC
 
 import httpx
 from starlette.routing import BaseRoute
@@ -9,6 +11,7 @@ from starlette.routing import BaseRoute
 from simulators.clock import stamp
 from simulators.fleet.deliveries import Push
 from simulators.fleet.face import Call, CallingFace, Kind
+from simulators.fleet.times import Times, add_times, zone_of
 from simulators.headend_cim import payloads
 from simulators.headend_cim.envelopes import Writer, is_positive
 from simulators.headend_cim.faults import FAULTS, PARTS
@@ -24,8 +27,9 @@ class Cim(CallingFace):
         super().__init__(options)
         spaces = Spaces(options.namespaces)
         is_generic = options.style == "generic"
-        self._writer = Writer(spaces=spaces, is_generic=is_generic)
-        self._news = Writer(spaces=spaces, is_generic=is_generic, is_compressed=options.compressed)
+        self._zone = zone_of(options.times, options.time_zone)
+        self._writer = Writer(spaces=spaces, is_generic=is_generic, times=Times(zone=self._zone or UTC))
+        self._news = replace(self._writer, is_compressed=options.compressed)
 
     def row(self, url: str) -> dict[str, object]:
         """This will give the row of config/head_ends.toml that MDUS needs."""
@@ -37,6 +41,8 @@ class Cim(CallingFace):
             "relay_reading_type": RELAY,
             "finds_calls": True,
         }
+        if self._zone is not None:
+            options["zone_of_local_times"] = self._zone.key
         return {**super().row(url), "options": options}
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -125,6 +131,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default="EndDeviceConfig",
         help="with what it tells where a breaker stands (default %(default)s)",
     )
+    add_times(parser, "whether times say that they are UTC, or are local or standard time and do not say it")
     add("--periods", action="store_true", help="interval values have a timePeriod, too")
     add("--compressed", action="store_true", help="readings it tells by itself are compressed")
 

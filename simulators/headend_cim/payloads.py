@@ -34,6 +34,7 @@ class MeterReadings:
     def __init__(self, writer: Writer, *, has_periods: bool) -> None:
         self.node = writer.payload("MeterReadings")
         self._has_periods = has_periods
+        self._said = writer.times.said
         self._of_meter: dict[str, list[tuple[str, Any]]] = {}
 
     @property
@@ -70,7 +71,7 @@ class MeterReadings:
 
     def _reading(self, node: Node, at: str, value: str, mrid: str) -> None:
         reading = node.add("Readings")
-        reading.add("timeStamp", at)
+        reading.add("timeStamp", self._said(at))
         reading.add("value", value)
         reading.add("ReadingType", ref=mrid)
 
@@ -81,14 +82,14 @@ class MeterReadings:
         qualities = row.get("quality") or [None] * len(row["values"])
         for value, quality in zip(row["values"], qualities, strict=True):
             reading = block.add("IntervalReadings")
-            reading.add("timeStamp", stamp(begin + length))  # the end of the interval
+            reading.add("timeStamp", self._said(stamp(begin + length)))  # the end of the interval
             if value is not None:
                 reading.add("value", value)
             reading.add("ReadingQualities").add("ReadingQualityType", ref=quality or "2.0.0")
             if self._has_periods:
                 period = reading.add("timePeriod")
-                period.add("end", stamp(begin + length))
-                period.add("start", stamp(begin))
+                period.add("end", self._said(stamp(begin + length)))
+                period.add("start", self._said(stamp(begin)))
             begin += length
         block.add("ReadingType", ref=MRIDS[row["obis"]])
 
@@ -99,7 +100,7 @@ def events(writer: Writer, rows: Iterable[Row]) -> Node:
     for row in rows:
         event = node.add("EndDeviceEvent")
         event.add("mRID", row["event_id"])
-        event.add("createdDateTime", row["at"])
+        event.add("createdDateTime", writer.times.said(row["at"]))
         if row["text"] is not None:
             event.add("reason", row["text"])
         name_meter(event.add("Assets"), row["serial"])
@@ -135,7 +136,7 @@ def controls(writer: Writer, kind: str, results: Sequence[Row], wishes: Mapping[
             attribute.add("value", result["switch_state"])
         name_meter(control.add("EndDevices"), result["serial"])
         interval = control.add("primaryDeviceTiming").add("interval")
-        interval.add("start", result["switched_at"] or result["completed_at"])
+        interval.add("start", writer.times.said(result["switched_at"] or result["completed_at"]))
     return node
 
 
@@ -185,6 +186,6 @@ def registry(writer: Writer, resources: Iterable[Row]) -> Node:
             told.add("Channels").add("ReadingType", ref=MRIDS.get(register["obis"], register["obis"]))
         status = meter.add("status")
         if row["last_heard_at"] is not None:
-            status.add("dateTime", row["last_heard_at"])
+            status.add("dateTime", writer.times.said(row["last_heard_at"]))
         status.add("value", "active" if row["provisioned"] else "unprovisioned")
     return node

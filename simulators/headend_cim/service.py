@@ -5,6 +5,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ class Service:
         noun: str | None = None,
     ) -> Response:
         # An answer is in the style of what was asked, whatever is told by itself.
-        writer = Writer(spaces=self._writer.spaces, is_generic=asked.is_generic)
+        writer = replace(self._writer, is_generic=asked.is_generic)
         content = writer.reply(
             noun or asked.noun or "Unknown",
             at=stamp(self._head_end.clock.now()),

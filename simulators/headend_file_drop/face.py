@@ -19,10 +19,11 @@ from simulators.fleet.jobs import Order, Submission
 from simulators.fleet.meters import Meter
 from simulators.fleet.resources import own_channels, own_registers
 from simulators.fleet.tasks import ends_all
+from simulators.fleet.times import add_times, zone_of
 from simulators.headend_file_drop import cmep, documents, neutral, register_reads, requests
 from simulators.headend_file_drop.faults import FAULTS, FILE, FURTHER_RECORDS, SEVERAL_RECORDS
 from simulators.headend_file_drop.leaving import Draft, Leaving, Rows
-from simulators.headend_file_drop.manners import Manner, zone_of
+from simulators.headend_file_drop.manners import Manner
 
 _LOOKS_EVERY = 0.05  # seconds
 _OWN = "own-"  # begins the correlation ids of what nobody asked for
@@ -252,12 +253,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default="all",
         help="the meters of which files are left: all, or those that POST /control/hear names (default %(default)s)",
     )
-    parser.add_argument(
-        "--times",
-        choices=("utc", "local", "standard"),
-        default="utc",
-        help="what times without an offset are: UTC, local, or standard time the whole year (default %(default)s)",
-    )
+    add_times(parser, "what times without an offset are: UTC, local, or standard time the whole year")
     parser.add_argument(
         "--labels",
         choices=("end", "start"),

@@ -68,12 +68,12 @@ READ_ACCESS = "Meter accessed for read"
 
 def errors(version: Version, result: str, rejected: Iterable[Mapping[str, str]], *, at: str) -> Element:
     """This will make an ArrayOfErrorObject: empty where nothing was refused."""
-    found = []
+    found, stamped = [], version.times.said(at)
     for each in rejected:
         text = TEXTS.get(each["code"], each["code"])
         said = None if version.is_3 else text
         found.append(
-            element("errorObject", said, objectID=each["serial"], errorString=text, nounType="meter", eventTime=at)
+            element("errorObject", said, objectID=each["serial"], errorString=text, nounType="meter", eventTime=stamped)
         )
     return element(result, *found)
 
@@ -107,7 +107,7 @@ def _meter_read(version: Version, serial: str, at: str, rows: Sequence[Row]) -> 
     return element(
         "meterRead",
         *version.meter(serial),
-        element("readingDate", at),
+        element("readingDate", version.times.said(at)),
         *whole,
         element("TOUReadings", *tariffs) if tariffs else None,
         element("readingValues", *values),
@@ -124,7 +124,7 @@ def _value(version: Version, row: Row, field: str, unit: str, tariff: str | None
             element("units", unit),
             element("value", row["value"]),
             element("readingValueType", kind),
-            element("dateTime", row["at"]),
+            element("dateTime", version.times.said(row["at"])),
             element("fieldName", field),
         )
     return element(
@@ -133,11 +133,11 @@ def _value(version: Version, row: Row, field: str, unit: str, tariff: str | None
         element("value", row["value"]),
         element("ratePeriod", tariff) if tariff else None,
         element("fieldName", field),
-        element("timeStamp", row["at"]),
+        element("timeStamp", version.times.said(row["at"])),
     )
 
 
-def formatted_block(rows: Sequence[Row]) -> Element:
+def formatted_block(version: Version, rows: Sequence[Row]) -> Element:
     """This will make a formatted block, a line for each meter and instant; its columns are in no obvious order."""
     names = list(dict.fromkeys(row["obis"] for row in rows))
     columns = [("readingDate", ""), *((_column(obis), _FIELDS[obis][1]) for obis in names), ("meterNo", "")]
@@ -150,7 +150,8 @@ def formatted_block(rows: Sequence[Row]) -> Element:
     for (serial, at), some in groupby(rows, key=lambda row: (row["serial"], row["at"])):
         told = {row["obis"]: row["value"] for row in some}
         service = _SERVICES[next(iter(told))[0]]
-        lines.append(element("val", "|".join([at, service, *(told.get(obis, "") for obis in names), serial])))
+        values = [told.get(obis, "") for obis in names]
+        lines.append(element("val", "|".join([version.times.said(at), service, *values, serial])))
     return element(
         "changedMeterReads",
         element("separator", "|"),
@@ -202,7 +203,7 @@ def _block(version: Version, block: Row, profile: str) -> Element:
         "block",
         element("profileID", profile),
         *who,
-        element("intervalStart", block["start"]),
+        element("intervalStart", version.times.said(block["start"])),
         element("dB", element("chs", data)),
     )
 
@@ -214,8 +215,8 @@ def history_logs(version: Version, events: Sequence[Row]) -> list[Element]:
         entries = []
         for row in some:
             said = row.get("said") or _LOGGED.get(row["code"].partition(".")[2], row["text"] or row["code"])
-            entry = element("event", element("dateTime", row["at"]), element("eventCode", said))
-            entries.append(entry)
+            stamped = element("dateTime", version.times.said(row["at"]))
+            entries.append(element("event", stamped, element("eventCode", said)))
         who = element("meterID", serial) if version.is_3 else version.meter(serial)[0]
         logs.append(element("historyLog", who, element("eventList", *entries), objectID=serial))
     return logs
@@ -224,7 +225,7 @@ def history_logs(version: Version, events: Sequence[Row]) -> list[Element]:
 def meter_event(version: Version, row: Row) -> Element:
     """This will make an eventInstance of 4.1."""
     event = element("meterEvent", row["text"], codeString=row["code"])
-    stamped = element("timeStamp", row["at"])
+    stamped = element("timeStamp", version.times.said(row["at"]))
     return element("eventInstance", *version.meter(row["serial"]), event, stamped, objectID=row["event_id"])
 
 
@@ -233,7 +234,7 @@ def outage_event(version: Version, serial: str, kind: str, at: str, *, object_id
     prefix = "outageDetect" if version.is_3 else "outageDetection"
     return element(
         "outageDetectionEvent",
-        element("eventTime", at),
+        element("eventTime", version.times.said(at)),
         element("outageEventType", kind),
         element(f"{prefix}DeviceID", serial),
         element(f"{prefix}DeviceType", "Meter"),

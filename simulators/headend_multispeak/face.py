@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
 from simulators.fleet.jobs import Job, Submission
 from simulators.fleet.meters import Meter
 from simulators.fleet.process import cut
+from simulators.fleet.times import Times, add_times, zone_of
 from simulators.headend_multispeak import content, requests
 from simulators.headend_multispeak.faults import CALLBACK, FAILED_SWITCH, FAULTS
 from simulators.headend_multispeak.tellings import Telling, Tellings, as_ordered, failed_switches
@@ -39,7 +40,9 @@ class MultiSpeak(CallingFace):
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(options)
-        self._version = Version(name=options.version, length=_LENGTHS[options.expiration_unit])
+        self._zone = zone_of(options.times, options.time_zone)
+        times = Times(zone=self._zone or UTC)
+        self._version = Version(name=options.version, length=_LENGTHS[options.expiration_unit], times=times)
         formatted = options.snapshots == "formatted" or (options.snapshots is None and self._version.is_3)
         self._tellings = Tellings(self._version, formatted=formatted)
         self._unauthenticated = httpx.AsyncClient(timeout=10.0, trust_env=False)
@@ -55,6 +58,8 @@ class MultiSpeak(CallingFace):
         }
         if self._version.is_3:
             options["take_limit_away"] = "Enable"
+        if self._zone is not None:
+            options["zone_of_local_times"] = self._zone.key
         return {"kind": self.options.kind, "url": url, "options": options}
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -355,6 +360,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
         choices=("readings", "formatted"),
         help="how daily readings are told (default: 3.0 formatted blocks, 4.1 readings)",
     )
+    add_times(parser, "whether times say that they are UTC, or are local or standard time and do not say it")
     add("--page", type=int, default=200, metavar="N", help="objects on a page (default %(default)s)")
 
 

@@ -106,7 +106,7 @@ class Tellings:
                 name,
                 *self._version.meter(row["serial"]),
                 element("stateChange", row["state"]),
-                element("timestamp", row["at"]),
+                element("timestamp", self._version.times.said(row["at"])),
                 objectID=row["serial"],
                 errorString=row["error"],
             )
@@ -121,7 +121,7 @@ class Tellings:
 
     def _readings(self, rows: Sequence[Row]) -> Telling:
         if self._formatted:
-            return Telling(message=element("FormattedBlockNotification", content.formatted_block(rows)))
+            return Telling(message=element("FormattedBlockNotification", content.formatted_block(self._version, rows)))
         reads = element("changedMeterReads", *content.meter_reads(self._version, rows))
         return Telling(message=element("ReadingChangedNotification", reads, element("transactionID", "")))
 

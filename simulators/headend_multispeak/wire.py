@@ -9,6 +9,7 @@ from typing import Any
 from lxml import etree
 
 from simulators.clock import instant, stamp
+from simulators.fleet.times import IN_UTC, Times
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 NAMESPACES = {
@@ -71,10 +72,11 @@ def element(name: str, *inside: "Element | str | None", **attributes: str | None
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
-    """One version of MultiSpeak, as this head end speaks it; `length` is the unit of 3.0's expirationTime."""
+    """One version of MultiSpeak, as this head end speaks it: with the unit of 3.0's expirationTime, and its clock."""
 
     name: str
     length: timedelta
+    times: Times = IN_UTC
 
     @property
     def is_3(self) -> bool:
@@ -89,7 +91,7 @@ class Version:
     def envelope(self, message: Element, *, at: datetime, **header: str | None) -> bytes:
         """This will write a message that is sent at an instant."""
         root = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"s": SOAP})
-        told = {**_SELF[self.name], "TimeStamp": stamp(at), **header}
+        told = {**_SELF[self.name], "TimeStamp": self.times.said(stamp(at)), **header}
         top = Element(name=HEADER, attributes=told)
         self._write(etree.SubElement(root, f"{{{SOAP}}}Header"), top)
         self._write(etree.SubElement(root, f"{{{SOAP}}}Body"), message)

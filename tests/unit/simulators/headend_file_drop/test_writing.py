@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from simulators.headend_file_drop import cmep, documents, neutral, register_reads, requests
-from simulators.headend_file_drop.manners import Manner, zone_of
+from simulators.headend_file_drop.manners import Manner
 
 CREATED = datetime(2026, 3, 28, 8, 15, tzinfo=UTC)
 BLOCK = {
@@ -83,22 +83,6 @@ class TestCmep:
         delivered, received = cmep.intervals([BLOCK, back], created=CREATED, manner=Manner(pulses=True))
         assert delivered.endswith(",E,PULSE,0.000001,00000015,3,202603272315,R0,100000,,N0,,,E0,300000")
         assert received.endswith(",E,GKWH,1.0,00000015,3,202603272315,R0,0.100000,,N0,,,E0,0.300000")
-
-
-class TestStandardTime:
-    @pytest.mark.parametrize(
-        ("zone", "name"),
-        [("Europe/Berlin", "Etc/GMT-1"), ("America/Chicago", "Etc/GMT+6"), ("Europe/London", "Etc/GMT")],
-    )
-    def test_is_that_of_winter(self, zone: str, name: str) -> None:
-        assert zone_of("standard", zone) == ZoneInfo(name)
-
-    def test_of_half_an_hour_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="not of whole hours"):
-            zone_of("standard", "Asia/Kolkata")
-
-    def test_differs_from_local_time_and_utc(self) -> None:
-        assert (zone_of("local", "Europe/Berlin"), zone_of("utc", "Europe/Berlin")) == (ZoneInfo("Europe/Berlin"), None)
 
 
 class TestNeutral:

@@ -3,6 +3,7 @@
 import argparse
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from lxml import etree
@@ -10,6 +11,7 @@ from lxml import etree
 from simulators.fleet.deliveries import Push
 from simulators.fleet.faults import SHARED
 from simulators.fleet.process import arguments
+from simulators.fleet.times import Times
 from simulators.headend_multispeak import requests
 from simulators.headend_multispeak.face import KIND, MultiSpeak
 from simulators.headend_multispeak.faults import CALLED_BACK, FAULTS
@@ -203,6 +205,30 @@ class TestTellings:
         [stamped] = Read(etree.fromstring(V4.envelope(one.message, at=NOW))).below("timestamp")
         assert stamped.text == AT
 
+    @pytest.mark.parametrize("name", ["3.0", "4.1"])
+    @pytest.mark.parametrize("formatted", [True, False], ids=["formatted", "readings"])
+    def test_by_a_clock_of_a_zone_never_say_it(self, name: str, formatted: bool) -> None:
+        berlin = Times(zone=ZoneInfo("Europe/Berlin"))
+        version = Version(name=name, length=timedelta(hours=1), times=berlin)
+        row = {"serial": "1", "at": AT, "text": "it", "properties": {}}
+        reading = row | {"obis": "1-0:1.8.0*255", "value": "12.34", "unit": "kWh"}
+        block = {"serial": "1", "obis": "1-0:1.29.0*255", "interval_minutes": 15, "start": AT, "values": ["1.5"]}
+        codes = ("3.26.0.85", "3.31.0.68", "3.12.29.39")
+        bodies = {
+            "results": results("read_on_demand", result(readings=[reading])),
+            "readings": {"readings": [reading]},
+            "intervals": {"blocks": [block]},
+            "events": {"events": [row | {"event_id": f"e-{code}", "code": code} for code in codes]},
+            "heard": {"meters": [row | {"first": True}]},
+        }
+        for topic, body in bodies.items():
+            push = Push(delivery_id="d-1", topic=topic, to="http://x", body=body)
+            for each in Tellings(version, formatted=formatted).of(push):
+                text = version.envelope(each.message, at=NOW).decode()
+                assert "2026-03-27T11:00:00" in text, topic  # in Berlin
+                assert "2026-03-27T11:00:00Z" not in text
+                assert "10:00:00" not in text, topic
+
     def test_of_first_communications_only_are_log_entries(self) -> None:
         meters = [{"serial": "1", "first": True, "at": AT}, {"serial": "2", "first": False, "at": AT}]
         [one] = told(V3, "heard", {"meters": meters})
@@ -263,3 +289,10 @@ class TestRow:
         row = MultiSpeak(options).row("http://h")
         assert (row["kind"], row["url"], row["options"]["version"]) == ("multispeak", "http://h", version)
         assert row["options"]["paths"]["cd"] == "/CD_Server.asmx"
+        assert "zone_of_local_times" not in row["options"]
+
+    @pytest.mark.parametrize(("times", "zone"), [("local", "Europe/Berlin"), ("standard", "Etc/GMT-1")])
+    def test_says_by_which_clock_its_times_are(self, times: str, zone: str) -> None:
+        options = arguments(KIND).parse_args(["--times", times, "--password", "x"])
+        options.callback_password = "y"
+        assert MultiSpeak(options).row("http://h")["options"]["zone_of_local_times"] == zone
