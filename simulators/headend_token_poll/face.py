@@ -13,7 +13,16 @@ from simulators.fleet.callbacks import Completion
 from simulators.fleet.deliveries import Push
 from simulators.fleet.face import CallingFace, Kind
 from simulators.headend_token_poll import soap
-from simulators.headend_token_poll.contract import HEARD, INTERROGATE, OF_PUSHES, exception_of, meter_id, operation_of
+from simulators.headend_token_poll.contract import (
+    DETECT,
+    HEARD,
+    INTERROGATE,
+    OF_PUSHES,
+    exception_of,
+    meter_id,
+    operation_of,
+)
+from simulators.headend_token_poll.detections import DETECTED, Detection
 from simulators.headend_token_poll.documents import document
 from simulators.headend_token_poll.faults import ANNOUNCEMENT, FAULTS, STATUS, TELLING
 from simulators.headend_token_poll.results import AGAIN, add_head, add_results, operation
@@ -57,6 +66,8 @@ class TokenPoll(CallingFace):
         """This will call back, or tell the subscribers; what nobody has subscribed to is told to nobody."""
         if push.topic == "ready":
             return await self._call_back(push)
+        if push.topic == DETECTED:
+            return await self._tell_of(Detection.from_record(push.body))
         kind = _SUBSCRIBERS[push.topic]
         if self.subscriptions.of(kind) and await self.head_end.misfortune(TELLING, topic=push.topic) is not None:
             self.subscriptions.lose(kind)
@@ -79,6 +90,18 @@ class TokenPoll(CallingFace):
         _add_request(message, push, name)
         message.add("Status", "PartiallyComplete" if push.body["more"] else "Complete")
         return await self._post(f"{push.to}/status", message.root)
+
+    async def _tell_of(self, detection: Detection) -> bool:
+        status, arrived = (soap.Message(OF_PUSHES, name) for name in ("RequestStatusChanged", "DataArrived"))
+        for message in (status, arrived):
+            add_head(message, detection.token, detection.reference)
+            message.add("Operation", DETECT)
+        status.add("Status", "Complete")
+        detection.add_to(arrived)
+        subscribed = self.subscriptions.of("Data") if detection.to_subscribers else ()
+        told = [(detection.status_address, status), (detection.data_address, arrived)]
+        told += [(each.address, arrived) for each in subscribed]
+        return all([await self._post(address, message.root) for address, message in told if address])
 
     def _told(self, push: Push) -> soap.Element:
         rows = push.body

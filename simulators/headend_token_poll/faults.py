@@ -6,12 +6,13 @@ Those of callbacks are of results that are fetched, too: `results` says which fe
 from simulators.fleet.faults import SHARED, Fault, table
 
 #: Places of faults that only this head end has.
-LOGIN, SESSION, STATUS, ANNOUNCEMENT, TELLING, VOLTAGE = (
+LOGIN, SESSION, STATUS, ANNOUNCEMENT, TELLING, DETECTION, VOLTAGE = (
     "login",
     "session",
     "status callback",
     "arrival of data",
     "telling of subscribers",
+    "request of a detection",
     "detection of voltage",
 )
 
@@ -47,6 +48,11 @@ FAULTS = table(
             name="voltage_behind_the_breaker",
             description="Voltage is found behind an open breaker when it is looked for: somebody feeds in.",
             kinds=(VOLTAGE,),
+        ),
+        Fault(
+            name="detection_told_to_subscribers",
+            description="What was found of the voltage behind breakers is told to the subscribers of data too.",
+            kinds=(DETECTION,),
         ),
     ),
 )

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from simulators.fleet.face import Completion
 from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
 from simulators.fleet.meters import CONNECTED
 from simulators.fleet.process import cut
@@ -22,7 +23,8 @@ from simulators.headend_token_poll.contract import (
     WORDS,
     meter_id,
 )
-from simulators.headend_token_poll.faults import LOGIN, SESSION, VOLTAGE
+from simulators.headend_token_poll.detections import DETECTED, Detection, Finding
+from simulators.headend_token_poll.faults import DETECTION, LOGIN, SESSION, VOLTAGE
 from simulators.headend_token_poll.results import AGAIN, Results, add_head, add_results, operation
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Service:
         self._credentials = (user, password)
         self._sessions: set[str] = set()
         self._results = Results(face)
-        self._detections: dict[str, list[str]] = {}  # serial numbers by token
+        self._detections: dict[str, Detection] = {}  # by token
         self._actions: dict[tuple[str, str], Handler] = {("SessionService", "Login"): self._log_in}
         for name, asked in OPERATIONS.items():
             self._add(asked.service, name)
@@ -177,39 +179,54 @@ class Service:
         return fetch
 
     async def _find(self, root: soap.Element, answer: soap.Message) -> None:
-        jobs = self._head_end.state.by_correlation.get(requests.reference(root).lower(), [])
+        reference = requests.reference(root)
+        jobs = self._head_end.state.by_correlation.get(reference.lower(), [])
+        looks = [each for each in self._detections.values() if each.reference.lower() == reference.lower()]
         if jobs:
             answer.add("RequestToken", jobs[-1].token)
             answer.add("Operation", operation(jobs[-1]))
+        elif looks:
+            answer.add("RequestToken", looks[-1].token)
+            answer.add("Operation", DETECT)
 
     # --- the voltage behind breakers ----------------------------------------------------------------------------------
 
-    async def _detect(self, root: soap.Element, answer: soap.Message) -> None:
-        requests.reference(root)
-        token = f"v-{len(self._detections) + 1:08d}-{secrets.token_hex(2)}"
-        self._detections[token] = requests.serials(root)
-        answer.add("RequestToken", token)
+    async def _detect(self, root: soap.Element, answer: soap.Message) -> BackgroundTask | None:
+        reference, serials = requests.reference(root), requests.serials(root)
+        calls_back = self._face.completion is Completion.READY
+        status, data = (
+            "".join(soap.texts(root, name)) if calls_back else "" for name in ("StatusAddress", "DataAddress")
+        )
+        detection = Detection(
+            token=f"v-{len(self._detections) + 1:08d}-{secrets.token_hex(2)}",
+            reference=reference,
+            status_address=status,
+            data_address=data,
+            to_subscribers=await self._head_end.misfortune(DETECTION, serials=serials) is not None,
+            findings=tuple([await self._found(serial) for serial in serials]),
+        )
+        self._detections[detection.token] = detection
+        answer.add("RequestToken", detection.token)
+        if not detection.is_told:
+            return None
+        return BackgroundTask(self._head_end.tell, DETECTED, detection.record())
+
+    async def _found(self, serial: str) -> Finding:
+        meter = self._head_end.state.meters.get(serial)
+        if meter is None or meter.first_heard_at is None:
+            return Finding(serial=serial, code="UNKNOWN_METER" if meter is None else "NO_RESPONSE")
+        # Behind a closed breaker there is the voltage of the grid; behind an open one somebody may feed in.
+        is_closed = meter.breaker is not None and meter.breaker.state == CONNECTED
+        is_live = is_closed or await self._head_end.misfortune(VOLTAGE, serial=serial) is not None
+        return Finding(serial=serial, voltage="Present" if is_live else "Absent")
 
     async def _detected(self, root: soap.Element, answer: soap.Message) -> None:
-        token = soap.text(root, "RequestToken")
-        if token not in self._detections:
+        detection = self._detections.get(soap.text(root, "RequestToken"))
+        if detection is None:
             raise soap.Fault("TokenUnknown", f"no {DETECT} has this token", of_sender=True)
-        answer.add("RequestToken", token)
+        add_head(answer, detection.token, detection.reference)
         answer.add("Status", "Complete")
-        endpoints = answer.add("Endpoints")
-        for serial in self._detections[token]:
-            meter = self._head_end.state.meters.get(serial)
-            endpoint = answer.add("Endpoint", to=endpoints)
-            answer.add("ElectronicSerialNumber", meter_id(serial), to=endpoint)
-            if meter is None or meter.first_heard_at is None:
-                answer.add("Outcome", "Failure", to=endpoint)
-                answer.add("Code", WORDS["UNKNOWN_METER" if meter is None else "NO_RESPONSE"], to=endpoint)
-                continue
-            answer.add("Outcome", "Success", to=endpoint)
-            # Behind a closed breaker there is the voltage of the grid; behind an open one somebody may feed in.
-            is_closed = meter.breaker is not None and meter.breaker.state == CONNECTED
-            is_live = is_closed or await self._head_end.misfortune(VOLTAGE, serial=serial) is not None
-            answer.add("LoadSideVoltage", "Present" if is_live else "Absent", to=endpoint)
+        detection.add_to(answer)
 
     # --- subscriptions ------------------------------------------------------------------------------------------------
 

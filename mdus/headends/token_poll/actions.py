@@ -80,9 +80,13 @@ SWITCHES: Final[Mapping[SwitchState | None, Operation]] = {
     SwitchState.DISCONNECTED: Operation.DISCONNECT,
 }
 
-#: Those whose answer is a token, by the name of their action.
+#: Those that a command is, by the name of their action: of any other nothing is told that a command could end by.
+OF_COMMANDS: Final[Mapping[str, Operation]] = {each.action: each for each in (*OPERATIONS.values(), *SWITCHES.values())}
+
+#: Those whose answer is a token.
 WITH_TOKEN: Final[Mapping[str, Operation]] = {
-    each.action: each for each in (*OPERATIONS.values(), *SWITCHES.values(), Operation.DETECT_VOLTAGE)
+    **OF_COMMANDS,
+    Operation.DETECT_VOLTAGE.action: Operation.DETECT_VOLTAGE,
 }
 
 #: The head end's words for why a meter did not do it -> MDUS's codes.

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -38,7 +40,7 @@ from mdus.domain.head_end import (
     options_of,
 )
 from mdus.headends.token_poll import codec, requests, values
-from mdus.headends.token_poll.actions import OPERATIONS, WITH_TOKEN, Operation, Options
+from mdus.headends.token_poll.actions import OF_COMMANDS, OPERATIONS, WITH_TOKEN, Operation, Options
 from mdus.headends.token_poll.calls import Calls, Refused
 from mdus.headends.token_poll.meter_id import NotAddressable
 from mdus.headends.token_poll.subscriptions import Subscriptions
@@ -100,17 +102,23 @@ class TokenPollHeadEnd(SilentHeadEnd):
             sent = [command for command in sent if command.command_key not in named]
             if not sent:
                 return Submission(token="", rejections=tuple(refused))
-        taken = self._ask_for(sent, batch, operation)
+        taken = self._ask_for(sent, batch, operation, callback_url=self._callback_url)
         return Submission(token=taken.token, rejections=(*refused, *taken.rejections))
 
     def find(self, correlation: str) -> Submission | None:
-        """Look for the request of a call whose answer was lost, where the head end can be asked so."""
+        """Look for the request of a call whose answer was lost, where the head end can be asked so.
+
+        One that is no command's says nothing of the call: it may have been left before the command was sent.
+        """
         if not self._options.finds_requests:
             return None
         body = requests.look_for(correlation, options=self._options)
         found = self._calls.ask(Operation.FIND_REQUEST, Operation.FIND_REQUEST.action, body).message
         token, operation = (found.findtext(f"{{*}}{name}") or "" for name in ("RequestToken", "Operation"))
         if not token:
+            return None
+        if operation not in OF_COMMANDS:
+            log.warning("request_of_no_command", head_end=self.name, correlation=correlation, operation=operation)
             return None
         return Submission(token=codec.token_of(operation, token))
 
@@ -141,13 +149,15 @@ class TokenPollHeadEnd(SilentHeadEnd):
 
     # ---- one request -------------------------------------------------------------------------------------------------
 
-    def _ask_for(self, commands: Sequence[Command], batch: Batch, operation: Operation) -> Submission:
+    def _ask_for(
+        self, commands: Sequence[Command], batch: Batch, operation: Operation, *, callback_url: str | None
+    ) -> Submission:
         body = requests.request(
             commands,
             batch,
             operation=operation,
             options=self._options,
-            callback_url=self._callback_url,
+            callback_url=callback_url,
             name_of=partial(values.told_as, channels=self._channels, at=batch.at),
         )
         try:
@@ -223,9 +233,14 @@ class TokenPollHeadEnd(SilentHeadEnd):
         return list(refused.values())
 
     def _ask_for_voltage(self, commands: Sequence[Command], batch: Batch) -> Submission:
-        """Ask for the voltage; that does nothing to a meter, so whatever goes wrong is to be tried again."""
+        """Ask for the voltage; that does nothing to a meter, so whatever goes wrong is to be tried again.
+
+        It has a reference of its own and is told nowhere: under that of the call, what is found would be taken for what
+        became of the switch. A new one each time, lest an answer of before be found again.
+        """
+        look = replace(batch, correlation=str(uuid.uuid4()))
         try:
-            return self._ask_for(commands, batch, Operation.DETECT_VOLTAGE)
+            return self._ask_for(commands, look, Operation.DETECT_VOLTAGE, callback_url=None)
         except UncertainError as error:
             raise TransientError(f"no voltage is told: {error}") from error
 

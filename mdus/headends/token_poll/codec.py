@@ -8,6 +8,8 @@
 | exceptions | MeterExceptionsArrived                          | FieldAlarm and Heard, or Unmapped             |
 
 A token here is the operation with the head end's token, `DisconnectMeter/7f1c`: it is needed to fetch the result.
+
+What a look for the voltage behind a breaker found is no command's result, whatever call it names: nothing is told.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from mdus.domain.head_end import (
     options_of,
 )
 from mdus.headends.token_poll import messages
-from mdus.headends.token_poll.actions import OPERATIONS, SWITCHES, WITH_TOKEN, Operation, Options
+from mdus.headends.token_poll.actions import OF_COMMANDS, OPERATIONS, SWITCHES, WITH_TOKEN, Operation, Options
 from mdus.headends.token_poll.meter_id import MeterIds
 from mdus.headends.token_poll.values import Values
 from mdus.settings import HeadEnd as Row
@@ -116,9 +118,9 @@ class _Reader:
     def _status(self, message: messages.Message, body: bytes) -> Iterator[FieldEvent]:
         del body
         _expect(message, "RequestStatusChanged")
-        token = token_of(_operation(message), _said(message.token, "RequestToken"))
-        if _said(message.status, "Status") not in _NOTHING_YET:
-            yield ResultsReady(token=token)
+        operation, token = _operation(message), _said(message.token, "RequestToken")
+        if _said(message.status, "Status") not in _NOTHING_YET and operation in OF_COMMANDS:
+            yield ResultsReady(token=token_of(operation, token))
 
     def _results(self, message: messages.Message, body: bytes) -> Iterator[FieldEvent]:
         operation = message.name.removeprefix("Get").removesuffix("ResultResponse")
@@ -130,7 +132,9 @@ class _Reader:
         _expect(message, "DataArrived")
         if message.token is not None and not message.endpoints:
             # What became of each meter is to be had with the result only, and the data once more with it.
-            yield ResultsReady(token=token_of(_operation(message), message.token))
+            operation = _operation(message)
+            if operation in OF_COMMANDS:
+                yield ResultsReady(token=token_of(operation, message.token))
         if message.has_data or message.endpoints:
             yield from self._told(message, body)
 
@@ -170,8 +174,10 @@ class _Reader:
             yield replace(result, readings=tuple(readings.get(serial, ())), intervals=tuple(intervals.get(serial, ())))
 
     def _result(self, endpoint: messages.Entry, message: messages.Message) -> CommandResult | None:
-        """Return what became of one meter, None while it is pending."""
+        """Return what became of one meter, None while it is pending, and where no command was asked for."""
         operation = _operation(message)
+        if operation not in OF_COMMANDS:
+            return None
         outcome = endpoint.text("Outcome")
         if outcome == "Pending":
             return None

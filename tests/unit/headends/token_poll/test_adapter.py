@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -236,6 +237,21 @@ class TestLoadSideVoltage:
         assert scripted.of("ReconnectMeter") == []
         head_end.close()
 
+    def test_is_asked_for_under_a_reference_of_its_own_and_told_nowhere(self, scripted: ScriptedTokenPoll) -> None:
+        head_end = self.connected(scripted)
+        scripted.script[DETECTED] = [self.told(endpoint(LoadSideVoltage="Absent"))] * 2
+
+        for _ in range(2):
+            head_end.submit(batch(switch(SwitchState.CONNECTED)))
+
+        looks = [each.texts("CallerReference") for each in scripted.of(DETECT)]
+        assert len({str(uuid.UUID(reference)) for (reference,) in looks} - {CORRELATION}) == 2
+        for name in ("StatusAddress", "DataAddress"):
+            assert [each.texts(name) for each in scripted.of(DETECT)] == [[], []]
+            assert [len(each.texts(name)) for each in scripted.of("ReconnectMeter")] == [1, 1]
+        assert [each.texts("CallerReference") for each in scripted.of("ReconnectMeter")] == [[CORRELATION]] * 2
+        head_end.close()
+
     def test_does_not_matter_for_a_breaker_that_opens(self, scripted: ScriptedTokenPoll) -> None:
         head_end = self.connected(scripted)
 
@@ -292,6 +308,21 @@ class TestFind:
         assert head_end.find(CORRELATION) == Submission(token="DisconnectMeter/7f1c")
         assert head_end.find(CORRELATION) is None
         assert scripted.of(name)[0].texts("CallerReference") == [CORRELATION]
+        head_end.close()
+
+    @pytest.mark.parametrize(
+        ("operation", "token"),
+        [("ReconnectMeter", "ReconnectMeter/7f1c"), (DETECT, None), ("Reboot", None), ("", None)],
+    )
+    def test_returns_no_request_but_a_commands(
+        self, scripted: ScriptedTokenPoll, operation: str, token: str | None
+    ) -> None:
+        head_end = TokenPollHeadEnd(row(scripted.url, options={"finds_requests": True}), channels=CHANNELS)
+        name = "RetrieveRequestByCallerReference"
+        inside = f"<RequestToken>7f1c</RequestToken><Operation>{operation}</Operation>"
+        scripted.script[name] = [answer(f"{name}Response", inside)]
+
+        assert head_end.find(CORRELATION) == (None if token is None else Submission(token=token))
         head_end.close()
 
 

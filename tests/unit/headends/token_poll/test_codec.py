@@ -421,6 +421,36 @@ class TestDecode:
             read("intervals", message("DataArrived", ""))
 
 
+class TestALookForVoltage:
+    @pytest.mark.parametrize(("operation", "results"), [("ReconnectMeter", 1), ("DetectLoadSideVoltageByMeter", 0)])
+    def test_is_no_result_of_a_command_whatever_call_it_names(self, operation: str, results: int) -> None:
+        found = endpoint(LoadSideVoltage="Absent")
+        head = f"<RequestToken>7f1c</RequestToken><CallerReference>{CORRELATION}</CallerReference>"
+        pushed = arrived(f"{head}<Operation>{operation}</Operation><Endpoints>{found}</Endpoints>")
+
+        for events in (read("data", pushed), read("results", result(operation, found))):
+            assert [(type(each), each.serial_id) for each in events] == [(CommandResult, SERIAL)] * results
+
+    @pytest.mark.parametrize(
+        ("operation", "told"),
+        [
+            ("ReconnectMeter", [ResultsReady(token="ReconnectMeter/7f1c")]),
+            ("DetectLoadSideVoltageByMeter", []),
+        ],
+    )
+    def test_has_no_result_that_is_fetched_from_here(self, operation: str, told: list[FieldEvent]) -> None:
+        head = f"<RequestToken>7f1c</RequestToken><Operation>{operation}</Operation>"
+
+        assert read("status", message("RequestStatusChanged", f"{head}<Status>Complete</Status>")) == told
+        assert read("data", arrived(head)) == told
+
+    def test_keeps_the_values_that_come_with_it(self) -> None:
+        head = "<RequestToken>7f1c</RequestToken><Operation>DetectLoadSideVoltageByMeter</Operation>"
+        body = arrived(f"{head}<Endpoints>{endpoint()}</Endpoints><Data>{document(register())}</Data>")
+
+        assert [type(each) for each in read("data", body)] == [FieldReading]
+
+
 class TestVoltages:
     def test_tell_of_the_meters_that_answered(self) -> None:
         body = result(

@@ -11,7 +11,7 @@ import pytest
 from simulators.clock import stamp
 from simulators.fleet.faults import UnknownFault
 from simulators.headend_token_poll import soap
-from tests.unit.simulators.headend_token_poll.conftest import Stage, fault, read
+from tests.unit.simulators.headend_token_poll.conftest import REFERENCE, Stage, fault, read
 
 Make = Callable[..., Stage]
 
@@ -170,3 +170,23 @@ class TestVoltage:
                 assert await voltage(city) == "Present"
 
         asyncio.run(scene(stage()))
+
+    @pytest.mark.parametrize("completion", ["ready", "poll"])
+    def test_is_told_to_subscribers(self, stage: Make, completion: str) -> None:
+        async def scene(city: Stage) -> None:
+            async with city:
+                await city.install()
+                name = "DetectLoadSideVoltageByMeter"
+                await city.ask("ControlService", name, city.switched)
+                await city.idle()
+                assert city.of("/data") == []
+                await city.head_end.arm("detection_told_to_subscribers", 1)
+                await city.ask("ControlService", name, city.switched)
+                await city.idle()
+                (arrived,) = city.of("/data")
+                assert soap.text(arrived, "Operation") == name
+                assert soap.texts(arrived, "CallerReference") == [REFERENCE]
+                assert soap.texts(arrived, "LoadSideVoltage") == ["Absent"]
+                assert fired(city, "detection_told_to_subscribers") == 1
+
+        asyncio.run(scene(stage("--completion", completion)))

@@ -10,9 +10,12 @@ import pytest
 
 from simulators.clock import stamp
 from simulators.headend_token_poll import soap
-from tests.unit.simulators.headend_token_poll.conftest import REFERENCE, Stage, fault, read
+from tests.unit.simulators.headend_token_poll.conftest import BASE, REFERENCE, Stage, fault, read
 
 Make = Callable[..., Stage]
+
+#: A reference under which nothing was asked for yet.
+OTHER = "5d1f7c64-9a57-4a4b-8a3e-6a0a0a6c3b11"
 
 
 class TestSession:
@@ -278,5 +281,39 @@ class TestVoltage:
                 result = await city.fetch("ControlService", "DetectLoadSideVoltageByMeter", token)
                 assert soap.texts(result, "LoadSideVoltage") == ["Present", "Absent"]
                 assert soap.texts(result, "Outcome") == ["Success", "Success", "Failure"]
+
+        asyncio.run(scene(stage()))
+
+    def test_is_called_back_and_found_like_any_other_request(self, stage: Make) -> None:
+        async def scene(city: Stage) -> None:
+            async with city:
+                await city.install()
+                address = f"<DataAddress>{BASE}/data</DataAddress>"
+                request = city.request(city.switched, reference=OTHER) + address
+                await city.call("ControlService", "DetectLoadSideVoltageByMeter", request)
+                await city.idle()
+                for path in ("/status", "/data"):
+                    (told,) = city.of(path)
+                    assert soap.text(told, "Operation") == "DetectLoadSideVoltageByMeter"
+                    assert soap.texts(told, "CallerReference") == [OTHER]
+                assert await self.found(city) == ["DetectLoadSideVoltageByMeter"]
+                await city.call("ControlService", "ReconnectMeter", city.request(city.switched, reference=OTHER))
+                assert await self.found(city) == ["ReconnectMeter"]
+
+        asyncio.run(scene(stage()))
+
+    async def found(self, city: Stage) -> list[str]:
+        inside = f"<CallerReference>{OTHER}</CallerReference>"
+        answer = await city.call("ControlService", "RetrieveRequestByCallerReference", inside)
+        return soap.texts(read(answer), "Operation")
+
+    def test_is_called_back_nowhere_without_an_address(self, stage: Make) -> None:
+        async def scene(city: Stage) -> None:
+            async with city:
+                await city.install()
+                request = city.request(city.switched).replace(f"<StatusAddress>{BASE}/status</StatusAddress>", "")
+                await city.call("ControlService", "DetectLoadSideVoltageByMeter", request)
+                await city.idle()
+                assert city.pushed == []
 
         asyncio.run(scene(stage()))
