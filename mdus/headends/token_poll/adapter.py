@@ -248,13 +248,19 @@ class TokenPollHeadEnd(SilentHeadEnd):
         """Return what is known of the meters so far: a rejection, or None where the breaker may close."""
         found: dict[str, Rejection | None] = {}
         for told in self.results(token):
-            for serial, is_live in codec.voltages(told.body, self._options.meter_ids):
+            for serial, is_live in self._voltages_in(told):
                 if serial in asked:
                     command = asked[serial]
                     found[serial] = _voltage(command) if is_live else None
                     if is_live is None:
                         found[serial] = _busy(command, "the meter did not tell whether there is voltage")
         return found
+
+    def _voltages_in(self, told: RawDelivery) -> list[tuple[str, bool | None]]:
+        try:
+            return list(codec.voltages(told.body, self._options.meter_ids))
+        except ValueError as error:
+            raise TransientError(f"what {self.name} tells of the voltage is unreadable: {error}") from error
 
 
 def _voltage(command: Command) -> Rejection:

@@ -273,15 +273,16 @@ def operation_of(kind: CommandKind, wanted: SwitchState | None) -> Operation | N
 def voltages(body: bytes, ids: MeterIds) -> Iterator[tuple[str, bool | None]]:
     """Yield what is told of the voltage behind breakers: the serial number, and whether there is any (None: not known).
 
-    A meter that is pending is not told of. Of one that stands there twice nothing is known: one of them is another's.
+    A meter that is pending is not told of, nor one whose id cannot be read: it is none that was asked. Of one that
+    stands there twice nothing is known: one of them is another's. Raises ValueError where there is no result.
     """
     message = messages.read(body)
     doubted = _doubted(message, ids)
     for endpoint in message.endpoints:
         outcome, voltage = endpoint.optional("Outcome"), endpoint.optional("LoadSideVoltage")
-        if outcome == "Pending":
+        serial = _serial(endpoint, ids)
+        if outcome == "Pending" or serial is None:
             continue
-        serial = ids.serial(endpoint.text("ElectronicSerialNumber"))
         known = voltage in ("Present", "Absent") and outcome == "Success" and serial not in doubted
         yield serial, voltage == "Present" if known else None
 

@@ -237,6 +237,26 @@ class TestLoadSideVoltage:
         assert scripted.of("ReconnectMeter") == []
         head_end.close()
 
+    def test_of_a_meter_that_was_not_asked_lets_the_others_close(self, scripted: ScriptedTokenPoll) -> None:
+        head_end = self.connected(scripted)
+        nameless = "<Endpoint><Outcome>Success</Outcome></Endpoint>"
+        scripted.script[DETECTED] = [self.told(endpoint("9.9.9"), nameless, endpoint(LoadSideVoltage="Absent"))]
+
+        assert head_end.submit(batch(switch(SwitchState.CONNECTED))) == Submission(token="ReconnectMeter/t-1")
+        head_end.close()
+
+    def test_that_is_told_unreadably_is_for_another_time(
+        self, scripted: ScriptedTokenPoll, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        head_end = self.connected(scripted)
+        unreadable = RawDelivery(topic="results", correlation="", body=b"no XML")
+        monkeypatch.setattr(head_end, "results", lambda _: [unreadable])
+
+        with pytest.raises(TransientError, match="what city tells of the voltage is unreadable"):
+            head_end.submit(batch(switch(SwitchState.CONNECTED)))
+        assert scripted.of("ReconnectMeter") == []
+        head_end.close()
+
     def test_is_asked_for_under_a_reference_of_its_own_and_told_nowhere(self, scripted: ScriptedTokenPoll) -> None:
         head_end = self.connected(scripted)
         scripted.script[DETECTED] = [self.told(endpoint(LoadSideVoltage="Absent"))] * 2

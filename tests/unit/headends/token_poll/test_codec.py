@@ -465,6 +465,13 @@ class TestVoltages:
 
         assert found == {SERIAL + "1": True, SERIAL + "2": False, SERIAL + "3": None}
 
+    def test_are_told_of_the_others_where_an_id_cannot_be_read(self) -> None:
+        nameless = "<Endpoint><Outcome>Success</Outcome><LoadSideVoltage>Absent</LoadSideVoltage></Endpoint>"
+        foreign = endpoint("9.9.9", LoadSideVoltage="Absent")
+        body = result("DetectLoadSideVoltageByMeter", nameless, foreign, endpoint(LoadSideVoltage="Absent"))
+
+        assert list(codec.voltages(body, MeterIds(template="2.16.840.1.114416.0.{serial}"))) == [(SERIAL, False)]
+
     def test_are_not_known_of_a_meter_that_stands_there_twice(self) -> None:
         told = (endpoint(LoadSideVoltage="Present"), endpoint(LoadSideVoltage="Absent"))
         body = result("DetectLoadSideVoltageByMeter", *told)
