@@ -52,36 +52,49 @@ def _body(answer: httpx.Response, row: Row) -> bytes:
     if told.isdigit() and int(told) > row.max_answer_bytes:
         raise _too_large(f"has {told} bytes", row)
     coding = answer.headers.get("content-encoding", "").strip().lower()
+    sent = _bounded(answer.iter_raw(), row)
     if coding in _AS_IT_IS:
-        return _joined(answer.iter_raw(), row)
+        return b"".join(sent)
     # Of several codings, one inside the other, a small piece grows beyond all bounds before it can be measured.
     if coding != _CODING:
         raise UncertainError(f"an answer of {row.name} is in the coding {coding[:100]!r}: only {_CODING} is taken")
-    return _joined(_expanded(answer.iter_raw(), row), row)
+    # What was sent counts by itself: compressed bytes may expand to nothing, without an end.
+    return b"".join(_bounded(_expanded(sent, row), row))
 
 
-def _joined(pieces: Iterator[bytes], row: Row) -> bytes:
-    held, size = [], 0
+def _bounded(pieces: Iterator[bytes], row: Row) -> Iterator[bytes]:
+    """Yield pieces as long as they are no larger together than an answer may be."""
+    size = 0
     for piece in pieces:
         size += len(piece)
         if size > row.max_answer_bytes:
             raise _too_large(f"has more than {row.max_answer_bytes} bytes", row)
-        held.append(piece)
-    return b"".join(held)
+        yield piece
 
 
 def _expanded(pieces: Iterator[bytes], row: Row) -> Iterator[bytes]:
-    """Yield what was compressed, each piece of it by no more than one byte larger than an answer may be."""
+    """Yield what was compressed, each piece of it by no more than one byte larger than an answer may be.
+
+    It is one stream of gzip. What follows its end is no part of the answer, and a second stream would be another one.
+    """
     expander = zlib.decompressobj(_GZIP)
     is_empty = True
-    try:
-        for piece in pieces:
-            is_empty = False
-            yield expander.decompress(piece, row.max_answer_bytes + 1)
-    except zlib.error as error:
-        raise UncertainError(f"an answer of {row.name} cannot be expanded: {error}") from error
+    for piece in pieces:
+        is_empty, left = False, piece
+        if not expander.eof:
+            yield _next(expander, piece, row)
+            left = expander.unused_data
+        if left:
+            raise UncertainError(f"an answer of {row.name} goes on behind its compressed end")
     if not (expander.eof or is_empty):
         raise UncertainError(f"an answer of {row.name} breaks off before its compressed end")
+
+
+def _next(expander: zlib._Decompress, piece: bytes, row: Row) -> bytes:
+    try:
+        return expander.decompress(piece, row.max_answer_bytes + 1)
+    except zlib.error as error:
+        raise UncertainError(f"an answer of {row.name} cannot be expanded: {error}") from error
 
 
 def _too_large(what: str, row: Row) -> UncertainError:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulators.fleet.face import Completion
+from simulators.fleet.callbacks import Completion
 from simulators.fleet.headend import Misanswered, Overloaded, TooLarge
 from simulators.fleet.meters import CONNECTED
 from simulators.fleet.process import cut

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import tracemalloc
+import zlib
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -180,6 +181,48 @@ class TestACompressedAnswer:
 
         with pytest.raises(UncertainError, match=f"an answer of city {reason}"):
             get(client)
+
+    @pytest.mark.parametrize(
+        "pieces",
+        [
+            pytest.param([gzip.compress(b"x"), gzip.compress(b"y")], id="a second stream"),
+            pytest.param([gzip.compress(b"x") + gzip.compress(b"y")], id="a second stream in the same piece"),
+            pytest.param([gzip.compress(b"x"), b"\0"], id="anything else"),
+        ],
+    )
+    def test_that_goes_on_behind_its_end_is_not_taken_in_part(
+        self, answering: Answering, client: httpx.Client, pieces: list[bytes]
+    ) -> None:
+        answering.pieces = pieces[:1] if len(pieces) > 1 else [gzip.compress(b"x")]
+        assert get(client).content == b"x"
+
+        answering.pieces = pieces
+        with pytest.raises(UncertainError, match="an answer of city goes on behind its compressed end"):
+            get(client)
+
+    def test_is_not_read_on_behind_its_end(self, answering: Answering, client: httpx.Client) -> None:
+        answering.is_chunked = True
+        answering.pieces = [gzip.compress(b"x"), *([b"\0" * 65536] * 10_000)]  # 625 MB
+
+        with pytest.raises(UncertainError, match="an answer of city"):
+            get(client, most=10**9)
+
+        client.close()
+        assert answering.written < 100 * 1024 * 1024
+
+    @pytest.mark.parametrize("is_chunked", [False, True], ids=["with its length", "in chunks"])
+    def test_is_bounded_as_it_is_sent_where_it_expands_to_nothing(
+        self, answering: Answering, client: httpx.Client, is_chunked: bool
+    ) -> None:
+        answering.is_chunked = is_chunked
+        empty = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+        answering.pieces = [empty.flush(zlib.Z_FULL_FLUSH), *([b"\0\0\0\xff\xff"] * 300), empty.flush()]
+        sent = sum(map(len, answering.pieces))
+        assert sent > MOST
+
+        assert get(client, most=sent).content == b""
+        with pytest.raises(UncertainError, match=f"an answer of city has .*max_answer_bytes is {sent - 1}"):
+            get(client, most=sent - 1)
 
     def test_of_nothing_is_nothing(self, answering: Answering, client: httpx.Client) -> None:
         answering.status = 202
