@@ -1,18 +1,21 @@
-"""Calls over HTTP whose answer is read as far as the head end's row allows, and no further.
+"""Calls over HTTP whose answer is read as far, and as long, as the head end's row allows, and no further.
 
 No head end, but what kinds share that call one. An answer is held in memory, so one without an end would take all there
-is: `max_answer_bytes` of the row counts, for what is sent and for what it grows to when it is compressed.
+is: `max_answer_bytes` of the row counts, for what is sent and for what it grows to when it is compressed. One that only
+drips would hold a thread: `timeout_seconds` counts for the call as a whole, to the end of its answer.
 """
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Final
 
 import httpx
 
+from mdus.headends._deadline import ends_within
 from mdus.messaging.retry import UncertainError
 from mdus.settings import HeadEnd as Row
 
@@ -32,18 +35,20 @@ def call(
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> httpx.Response:
     """Make a call and return its answer: status and whole body, expanded.
 
-    Raises httpx.RequestError where the call goes wrong, and UncertainError for an answer that is too large or cannot be
-    expanded: whatever was asked may have been done.
+    Raises httpx.RequestError where the call goes wrong or takes too long, and UncertainError for an answer that is too
+    large or cannot be expanded: whatever was asked may have been done. `monotonic` is the clock the call is timed with.
     """
     request = client.build_request(
         method, url, content=content, params=params, headers={"Accept-Encoding": _CODING} | dict(headers or {})
     )
-    answer = client.send(request, stream=True)
-    with closing(answer):
-        body = _body(answer, row)
+    with ends_within(row.timeout_seconds, client, monotonic=monotonic):
+        answer = client.send(request, stream=True)
+        with closing(answer):
+            body = _body(answer, row)
     return httpx.Response(answer.status_code, content=body, request=request)
 
 

@@ -17,6 +17,7 @@ What is only read is asked for again, whatever was wrong with the answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -69,6 +70,8 @@ _PAGES: Final = 10_000
 
 _NOT_OFFERED: Final = frozenset({CommandKind.SET_TIME, CommandKind.SHOW_TEXT})
 
+_TOO_LATE: Final = "it was not sent: the head end took too long for what was sent before"
+
 #: Makes the call for the page behind a cursor, empty for the first.
 PageFrom = Callable[[str], Request]
 
@@ -82,11 +85,15 @@ class _BatchRefused(Exception):
 
 
 class MultiSpeakHeadEnd(SilentHeadEnd):
-    """One head end of kind `multispeak`; may be used by several threads at once."""
+    """One head end of kind `multispeak`; may be used by several threads at once.
 
-    def __init__(self, row: Row) -> None:
+    `monotonic` is the clock by which a part of a batch may have become too late to be sent.
+    """
+
+    def __init__(self, row: Row, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.name = row.name
         self._row = row
+        self._monotonic = monotonic
         self.batch_size = min(row.devices_per_call, _BATCH)
         self._options = options_of(row, Options)
         self._errors = Errors(self._options)
@@ -106,8 +113,11 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
     def submit(self, batch: Batch) -> Submission:
         """Give the batch to the head end: in one call, in one for each meter, or in one each for on and off.
 
-        Where a later call of several fails nothing is known of the batch, for the earlier ones may have acted.
+        Where a later call of several fails nothing is known of the batch, for the earlier ones may have acted. One that
+        moves breakers leaves within half the time of an answer or not at all (BUSY: they are ordered again): all has to
+        end before the lease does, lest a breaker move of which its order is told already that nobody knows.
         """
+        leaves_by = self._monotonic() + self._row.timeout_seconds / 2
         rejections = list(self._writer.refused(batch))
         named = {rejection.command_key for rejection in rejections}
         sent = [command for command in batch.commands if command.command_key not in named]
@@ -115,6 +125,9 @@ class MultiSpeakHeadEnd(SilentHeadEnd):
         from_record = batch.kind is CommandKind.SWITCH_STATE and self._reads_states_from_record()
         requests = list(self._writer.requests(batch, sent, states_from_record=from_record)) if sent else []
         for number, request in enumerate(requests):
+            if number and _is_switch(request) and self._monotonic() > leaves_by:
+                rejections += [_rejection(each, "BUSY", _TOO_LATE) for each in request.commands]
+                continue
             try:
                 rejected, delivered = self._make(batch, request)
             except TransientError as error:

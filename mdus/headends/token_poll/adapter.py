@@ -57,8 +57,8 @@ _LOOK_AGAIN: Final = 0.5
 class TokenPollHeadEnd(SilentHeadEnd):
     """One head end of kind `token_poll`; may be used by several threads at once.
 
-    `channels` are the names that channels have there. `monotonic` and `pause` are the real time that is waited for the
-    voltage behind a breaker.
+    `channels` are the names that channels have there. `monotonic` and `pause` are the real time that is waited for what
+    comes before a request: a session, the voltage behind a breaker.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
         self._channels = channels
         self._callback_url = row.callback_url
         self._patience = row.timeout_seconds
-        self._calls = Calls(row, self._options)
+        self._calls = Calls(row, self._options, monotonic=monotonic)
         self._subscriptions = Subscriptions(self._calls, self._options, callback_url=row.callback_url)
         self._monotonic = monotonic
         self._pause = pause
@@ -86,7 +86,11 @@ class TokenPollHeadEnd(SilentHeadEnd):
         Rejected here is what the head end could not be asked for: a serial number it could not give back, a meter to be
         provisioned without registers of one market, and switches to another state than the first one's (BUSY: they are
         ordered again).
+
+        The request leaves within half the time of an answer, or not at all: the call as a whole has to end before its
+        lease does, lest a breaker move of which its order is told already that nobody knows.
         """
+        leaves_by = self._monotonic() + self._patience / 2
         refused = [*self._refused_here(batch)]
         named = {rejection.command_key for rejection in refused}
         sent = [command for command in batch.commands if command.command_key not in named]
@@ -96,13 +100,13 @@ class TokenPollHeadEnd(SilentHeadEnd):
         if operation is None:
             raise ValueError(f"a head end of kind token_poll cannot be asked for {batch.kind.value}")
         if operation is Operation.RECONNECT and self._options.load_side_voltage == "blocks":
-            live = self._live(sent, batch)
+            live = self._live(sent, batch, leaves_by)
             refused += live
             named = {rejection.command_key for rejection in live}
             sent = [command for command in sent if command.command_key not in named]
             if not sent:
                 return Submission(token="", rejections=tuple(refused))
-        taken = self._ask_for(sent, batch, operation, callback_url=self._callback_url)
+        taken = self._ask_for(sent, batch, operation, callback_url=self._callback_url, leaves_by=leaves_by)
         return Submission(token=taken.token, rejections=(*refused, *taken.rejections))
 
     def find(self, correlation: str) -> Submission | None:
@@ -150,7 +154,13 @@ class TokenPollHeadEnd(SilentHeadEnd):
     # ---- one request -------------------------------------------------------------------------------------------------
 
     def _ask_for(
-        self, commands: Sequence[Command], batch: Batch, operation: Operation, *, callback_url: str | None
+        self,
+        commands: Sequence[Command],
+        batch: Batch,
+        operation: Operation,
+        *,
+        callback_url: str | None,
+        leaves_by: float,
     ) -> Submission:
         body = requests.request(
             commands,
@@ -161,7 +171,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
             name_of=partial(values.told_as, channels=self._channels, at=batch.at),
         )
         try:
-            answer = self._calls.act(operation, body).message
+            answer = self._calls.act(operation, body, leaves_by=leaves_by).message
         except Refused as error:
             return Submission(
                 token="",
@@ -209,30 +219,28 @@ class TokenPollHeadEnd(SilentHeadEnd):
 
     # ---- the voltage behind a breaker --------------------------------------------------------------------------------
 
-    def _live(self, commands: Sequence[Command], batch: Batch) -> list[Rejection]:
-        """Return the commands that may not close their breaker: there is voltage behind it, or nobody knows in time.
-
-        It is waited for half as long as for an answer: the call as a whole has to end before its lease does, lest a
-        breaker close of which its order is told already that nobody knows.
-        """
-        until = self._monotonic() + self._patience / 2
-        taken = self._ask_for_voltage(commands, batch)
+    def _live(self, commands: Sequence[Command], batch: Batch, leaves_by: float) -> list[Rejection]:
+        """Return the commands that may not close their breaker: there is voltage behind it, or nobody knows in time."""
+        taken = self._ask_for_voltage(commands, batch, leaves_by)
         refused = {rejection.command_key: rejection for rejection in taken.rejections}
         asked = {each.serial_id: each for each in commands if each.command_key not in refused}
         found: dict[str, Rejection | None] = {}
         while asked.keys() - found.keys():
             found |= self._voltages(taken.token, asked)
-            if not asked.keys() - found.keys() or self._monotonic() >= until:
+            if not asked.keys() - found.keys() or self._monotonic() >= leaves_by:
                 break
             self._pause(_LOOK_AGAIN)
+        is_late = self._monotonic() > leaves_by
         for serial, command in asked.items():
             unknown = _busy(command, "whether there is voltage behind its breaker was not told in time")
             rejection = found.get(serial, unknown)
+            if rejection is None and is_late:
+                rejection = unknown
             if rejection is not None:
                 refused[command.command_key] = rejection
         return list(refused.values())
 
-    def _ask_for_voltage(self, commands: Sequence[Command], batch: Batch) -> Submission:
+    def _ask_for_voltage(self, commands: Sequence[Command], batch: Batch, leaves_by: float) -> Submission:
         """Ask for the voltage; that does nothing to a meter, so whatever goes wrong is to be tried again.
 
         It has a reference of its own and is told nowhere: under that of the call, what is found would be taken for what
@@ -240,7 +248,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
         """
         look = replace(batch, correlation=str(uuid.uuid4()))
         try:
-            return self._ask_for(commands, look, Operation.DETECT_VOLTAGE, callback_url=None)
+            return self._ask_for(commands, look, Operation.DETECT_VOLTAGE, callback_url=None, leaves_by=leaves_by)
         except UncertainError as error:
             raise TransientError(f"no voltage is told: {error}") from error
 

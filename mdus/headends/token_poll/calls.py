@@ -6,13 +6,16 @@ a fault that names the session                      nothing was done        -> l
 a fault that says: not now                          nothing was done        -> TransientError
 a fault of the sender                               it never passes         -> Refused
 any other fault, no readable answer, other 5xx      it may have been done   -> UncertainError
-no session to be had                                nothing was done        -> TransientError
+no session to be had, or only when it is too late   nothing was done        -> TransientError
 ```
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import httpx
@@ -61,9 +64,13 @@ class _NoSession(Exception):
 
 
 class Calls:
-    """Calls to one head end; may be used by several threads at once, which share the session."""
+    """Calls to one head end; may be used by several threads at once, which share the session.
 
-    def __init__(self, row: Row, options: Options) -> None:
+    `monotonic` is the clock by which something may have become too late to be sent.
+    """
+
+    def __init__(self, row: Row, options: Options, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._name = row.name
         self._row = row
         self._options = options
@@ -79,9 +86,12 @@ class Calls:
         self._session: str | None = None
         self._logging_in = threading.Lock()
 
-    def act(self, operation: Operation, body: etree._Element) -> Told:
-        """Make a call that does something; raises TransientError, UncertainError or Refused."""
-        return self._in_session(self._acting, operation, operation.action, body)
+    def act(self, operation: Operation, body: etree._Element, *, leaves_by: float = math.inf) -> Told:
+        """Make a call that does something; raises TransientError, UncertainError or Refused.
+
+        It is not sent after `leaves_by`: the session it needs may have taken its time.
+        """
+        return self._in_session(self._acting, operation, operation.action, body, leaves_by=leaves_by)
 
     def ask(self, operation: Operation, name: str, body: etree._Element) -> Told:
         """Make a call that does nothing, of an action by its name; raises TransientError whatever goes wrong."""
@@ -97,16 +107,30 @@ class Calls:
 
     # ---- the session -------------------------------------------------------------------------------------------------
 
-    def _in_session(self, client: httpx.Client, operation: Operation, name: str, body: etree._Element) -> Told:
+    def _in_session(
+        self,
+        client: httpx.Client,
+        operation: Operation,
+        name: str,
+        body: etree._Element,
+        *,
+        leaves_by: float = math.inf,
+    ) -> Told:
         session = self._session_after(None)
+        self._check_time(name, leaves_by)
         try:
             return self._call(client, operation, name, body, session)
         except _NoSession:
             session = self._session_after(session)
+        self._check_time(name, leaves_by)
         try:
             return self._call(client, operation, name, body, session)
         except _NoSession as error:
             raise TransientError(f"{self._name} takes no session for long: {error}") from error
+
+    def _check_time(self, name: str, leaves_by: float) -> None:
+        if self._monotonic() > leaves_by:
+            raise TransientError(f"{name} was not sent to {self._name}: what comes before it took too long")
 
     def _session_after(self, ended: str | None) -> str | None:
         """Return a session that is not the one that ended: what another thread has got meanwhile, or a new one."""

@@ -152,6 +152,24 @@ class TestSubmit:
         assert scripted.of("PingByEndpoints")[0].texts("ElectronicSerialNumber") == ["1.1234"]
         head_end.close()
 
+    @pytest.mark.parametrize("wanted", [SwitchState.CONNECTED, SwitchState.DISCONNECTED])
+    @pytest.mark.parametrize(("seconds", "is_sent"), [(2.5, True), (2.6, False)], ids=["in time", "too late"])
+    def test_moves_no_breaker_after_a_session_that_took_half_the_time_of_an_answer(
+        self, scripted: ScriptedTokenPoll, wanted: SwitchState, seconds: float, is_sent: bool
+    ) -> None:
+        head_end = TokenPollHeadEnd(
+            row(scripted.url), channels=CHANNELS, monotonic=lambda: seconds * len(scripted.of("Login"))
+        )
+        operation = "ReconnectMeter" if wanted is SwitchState.CONNECTED else "DisconnectMeter"
+
+        if is_sent:
+            assert head_end.submit(batch(switch(wanted))) == Submission(token=f"{operation}/t-1")
+        else:
+            with pytest.raises(TransientError, match=f"{operation} was not sent to city"):
+                head_end.submit(batch(switch(wanted)))
+        assert len(scripted.of(operation)) == is_sent
+        head_end.close()
+
     def test_moves_breakers_to_one_state_at_a_time(
         self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll
     ) -> None:
@@ -164,17 +182,19 @@ class TestSubmit:
 
 
 class TestLoadSideVoltage:
-    def connected(self, scripted: ScriptedTokenPoll, *, pauses: int = 9) -> TokenPollHeadEnd:
-        passed = iter(range(10_000))
+    def connected(self, scripted: ScriptedTokenPoll, *, seconds: float = 0.0) -> TokenPollHeadEnd:
+        """Return a head end that has five seconds for an answer; each look at what was found takes some."""
+        paused: list[float] = []
 
-        def pause(_: float) -> None:
-            nonlocal pauses
-            pauses -= 1
-            assert pauses >= 0, "waits for ever"
+        def pause(wanted: float) -> None:
+            paused.append(wanted)
+            assert len(paused) < 10, "waits for ever"
 
-        options = {"load_side_voltage": "blocks"}
         return TokenPollHeadEnd(
-            row(scripted.url, options=options), channels=CHANNELS, monotonic=lambda: float(next(passed)), pause=pause
+            row(scripted.url, options={"load_side_voltage": "blocks"}),
+            channels=CHANNELS,
+            monotonic=lambda: sum(paused) + seconds * len(scripted.of(DETECTED)),
+            pause=pause,
         )
 
     def told(self, *endpoints: str) -> Scripted:
@@ -270,6 +290,21 @@ class TestLoadSideVoltage:
             assert [each.texts(name) for each in scripted.of(DETECT)] == [[], []]
             assert [len(each.texts(name)) for each in scripted.of("ReconnectMeter")] == [1, 1]
         assert [each.texts("CallerReference") for each in scripted.of("ReconnectMeter")] == [[CORRELATION]] * 2
+        head_end.close()
+
+    @pytest.mark.parametrize(
+        ("seconds", "rejected"), [(2.5, []), (2.6, [("cmd-77", "BUSY")])], ids=["in time", "too late"]
+    )
+    def test_that_is_told_too_late_leaves_the_breaker_open_for_now(
+        self, scripted: ScriptedTokenPoll, seconds: float, rejected: list[tuple[str, str]]
+    ) -> None:
+        head_end = self.connected(scripted, seconds=seconds)
+        scripted.script[DETECTED] = [self.told(endpoint(LoadSideVoltage="Absent"))]
+
+        taken = head_end.submit(batch(switch(SwitchState.CONNECTED)))
+
+        assert codes(taken) == rejected
+        assert len(scripted.of("ReconnectMeter")) == 1 - len(rejected)
         head_end.close()
 
     def test_does_not_matter_for_a_breaker_that_opens(self, scripted: ScriptedTokenPoll) -> None:

@@ -88,6 +88,29 @@ class TestSession:
         assert scripted.of(PING) == []
         assert act(calls) == "t-1"
 
+    @pytest.mark.parametrize(
+        ("over", "leaves_by", "sent"),
+        [
+            pytest.param(False, 10.0, 1, id="begun in time"),
+            pytest.param(False, 9.0, 0, id="begun too late"),
+            pytest.param(True, 20.0, 2, id="begun anew in time"),
+            pytest.param(True, 19.0, 1, id="begun anew too late"),
+        ],
+    )
+    def test_that_takes_its_time_lets_nothing_leave_too_late(
+        self, scripted: ScriptedTokenPoll, over: bool, leaves_by: float, sent: int
+    ) -> None:
+        calls = Calls(row(scripted.url), Options(), monotonic=lambda: 10.0 * len(scripted.of("Login")))
+        scripted.script[PING] = [fault("SessionExpired")] if over else []
+
+        if sent == 1 + over:
+            calls.act(Operation.PING, etree.Element(PING), leaves_by=leaves_by)
+        else:
+            with pytest.raises(TransientError, match=f"{PING} was not sent to city: what comes before it took too"):
+                calls.act(Operation.PING, etree.Element(PING), leaves_by=leaves_by)
+        assert len(scripted.of(PING)) == sent
+        calls.close()
+
     def test_is_begun_once_for_all_threads(self, calls: Calls, scripted: ScriptedTokenPoll) -> None:
         with ThreadPoolExecutor(4) as pool:
             tokens = set(pool.map(lambda _: act(calls), range(8)))
