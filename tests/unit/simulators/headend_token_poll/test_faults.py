@@ -186,7 +186,7 @@ class TestVoltage:
                 (arrived,) = city.of("/data")
                 assert soap.text(arrived, "Operation") == name
                 assert soap.texts(arrived, "CallerReference") == [REFERENCE]
-                assert soap.texts(arrived, "LoadSideVoltage") == ["Absent"]
+                assert soap.texts(arrived, "LoadSideVoltage") == ["Present"]  # the grid's: the breaker is closed
                 assert fired(city, "detection_told_to_subscribers") == 1
 
         asyncio.run(scene(stage("--completion", completion)))
