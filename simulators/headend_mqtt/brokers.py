@@ -169,6 +169,7 @@ class Amqtt(_Own):
     def __init__(self, port: int, folder: Path | None) -> None:
         super().__init__(port, folder)
         self._broker: Any = None
+        self._writers: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         """This will start it."""
@@ -177,7 +178,21 @@ class Amqtt(_Own):
         for name in ("amqtt", "transitions"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         await self.until_free()
-        self._broker = AmqttBroker(
+        writers = self._writers
+
+        class Noted(AmqttBroker):
+            """Notes who is connected: it lets in clients while it ends, and would serve them ever after."""
+
+            async def stream_connected(
+                self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+            ) -> None:
+                writers.add(writer)
+                try:
+                    await super().stream_connected(reader, writer, listener_name)
+                finally:
+                    writers.discard(writer)
+
+        self._broker = Noted(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"{self.host}:{self.port}"}},
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}},
@@ -190,6 +205,8 @@ class Amqtt(_Own):
         if self._broker is not None:
             await self._broker.shutdown()
             self._broker = None
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     def has_reader(self, topic: str) -> bool:
         """This will look whether somebody is subscribed: a client that has not come back yet would never get it."""
