@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from paho.mqtt.client import topic_matches_sub
 
 _PATIENCE = 10.0  # real seconds until a broker that does not start is given up
+_ON_THE_WAY = 0.05  # real seconds, many turns of the loop: from accepting a connection until the broker is told
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -183,9 +184,22 @@ class Amqtt(_Own):
         class Noted(AmqttBroker):
             """Notes who is connected: it lets in clients while it ends, and would serve them ever after."""
 
+            is_ending = False
+
+            async def let_nobody_in(self) -> None:
+                """Accept no more, and let whom the loop has accepted come to be cut: a closed server forgets them."""
+                self.is_ending = True
+                for server in self._servers.values():
+                    for listening in server.instance.sockets:
+                        asyncio.get_running_loop().remove_reader(listening)
+                await asyncio.sleep(_ON_THE_WAY)
+
             async def stream_connected(
                 self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
             ) -> None:
+                if self.is_ending:
+                    writer.transport.abort()
+                    return
                 writers.add(writer)
                 try:
                     await super().stream_connected(reader, writer, listener_name)
@@ -203,6 +217,7 @@ class Amqtt(_Own):
     async def stop(self) -> None:
         """This will end it."""
         if self._broker is not None:
+            await self._broker.let_nobody_in()
             await self._broker.shutdown()
             self._broker = None
         for writer in list(self._writers):
