@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from paho.mqtt.client import Client, MQTTProtocolVersion
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
@@ -24,7 +25,8 @@ def is_cut(client: Client) -> bool:
     return any(client.loop(0.05) is not MQTTErrorCode.MQTT_ERR_SUCCESS for _ in range(100))
 
 
-def test_amqtt_serves_nobody_it_let_in_while_it_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("turns", range(1, 7))
+def test_amqtt_serves_nobody_it_let_in_while_it_ended(tmp_path: Path, turns: int) -> None:
     async def play() -> list[bool]:
         broker = Amqtt(0, tmp_path / "broker")
         await broker.start()
@@ -33,7 +35,8 @@ def test_amqtt_serves_nobody_it_let_in_while_it_ended(tmp_path: Path) -> None:
         for number in range(60):  # fewer than wait before a listener that accepts no more
             if ending.done():
                 break
-            await asyncio.sleep(0 if number < 20 else 0.001)
+            for _ in range(turns):
+                await asyncio.sleep(0)
             with suppress(OSError):  # nobody is let in any more
                 clients.append(knock(broker, f"while-{number}"))
         await ending
