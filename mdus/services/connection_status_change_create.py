@@ -199,7 +199,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - A planned time in the past means now. A device known to stand as ordered, read back recently, is not switched,
       unless another order may be about to move it.
     - The same order again (ID and category) is answered with the stored outcome, with other content refused. Unless SAP
-      has cancelled it and plans it later now: that is a new order, and waits if it comes before the cancellation.
+      has cancelled it and plans it later now: that is a new order, and waits if it comes before the cancellation. One
+      that is to be carried out at once never is: its planned time does not tell it from the cancelled one, sent again.
     - Devices cancelled by SAP are not switched; if all are, the order gets no confirmation of its own.
     """
     try:
@@ -224,7 +225,7 @@ def _decided(request: Request, known: Known, *, now: datetime) -> Outcome:
     own = {control.device_id: control for control in stored if control.item_id == origin.item_id}
     changes: list[Change] = []
     if stored and not own:
-        if is_rescheduled(stored, planned_at=request.planned_at):
+        if not request.immediate and is_rescheduled(stored, planned_at=request.planned_at):
             changes += (Remove(EndDeviceControl, control.key) for control in stored)
         elif any(control.status is not ControlStatus.WITHDRAWN for control in stored):
             return _repeated(request, order, stored, now=now)
@@ -372,7 +373,8 @@ def _repeated(
     origin = request.origin
     same = order.repeats(stored, device_ids=[one.device_id for one in request.devices])
     progress = order_progress(origin.sender_system, order.request_id, order.category)
-    if not same and request.planned_at > stored[0].planned_at and not any(control.is_final for control in stored):
+    is_later = not request.immediate and request.planned_at > stored[0].planned_at
+    if not same and is_later and not any(control.is_final for control in stored):
         return Park(waits_for=progress, until=origin.park_until, otherwise=OrderDiffers())
     if not same:
         raise OrderDiffers

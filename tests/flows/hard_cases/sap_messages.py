@@ -281,13 +281,15 @@ def switch(
     category: str = "1",
     number: str = "000000004711",
     reason: str | None = None,
+    immediate: bool = False,
 ) -> str:
     """Return a connection order: category 1 disconnects, 2 connects."""
     return (
         f"<UtilitiesConnectionStatusChangeRequest><ID>{number}</ID><CategoryCode>{category}</CategoryCode>"
         + _optional("UtilitiesServiceDisconnectionReasonCode", reason)
         + f"<PlannedProcessingDateTime>{planned_at:%Y-%m-%dT%H:%M:%SZ}</PlannedProcessingDateTime>"
-        f"{switched_devices(*device_ids or (METER,))}</UtilitiesConnectionStatusChangeRequest>"
+        + _optional("ImmediateStatusChangeIndicator", "true" if immediate else "")
+        + f"{switched_devices(*device_ids or (METER,))}</UtilitiesConnectionStatusChangeRequest>"
     )
 
 

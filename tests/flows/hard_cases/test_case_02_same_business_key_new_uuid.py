@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import (
+    CANCEL_SWITCH,
     CODE,
     DOCUMENT,
     METER,
@@ -19,9 +21,11 @@ from tests.flows.hard_cases.sap_messages import (
     RESULT,
     RESULT_BULK,
     SWITCH,
+    SWITCH_CANCELLED,
     SWITCHED,
     TYPE_ID,
     VALUE,
+    cancel_switch,
     reading,
     switch,
 )
@@ -123,3 +127,26 @@ class TestAConnectionOrder:
 
         assert answers(sides, SWITCHED) == [("3", []), ("3", [])]
         assert switches(sides) == ["disconnected", "connected"]
+
+    @pytest.mark.parametrize(
+        ("ahead", "immediate"),
+        [
+            pytest.param(timedelta(seconds=3), True, id="at once, by a clock that is ahead"),
+            pytest.param(timedelta(days=1), True, id="at once, though planned for another day"),
+            pytest.param(timedelta(seconds=3), False, id="planned"),
+        ],
+    )
+    def test_that_sap_has_cancelled_stays_cancelled(self, sides: BothSides, ahead: timedelta, immediate: bool) -> None:
+        order = switch(planned_at=START + ahead, immediate=immediate)
+        sides.tell(SWITCH, order)
+        sides.decide()
+        sides.tell(CANCEL_SWITCH, cancel_switch())
+        carry_out(sides)
+        assert answers(sides, SWITCH_CANCELLED) == [("3", [])]
+        assert sides.sap.messages(SWITCHED) == []
+
+        sides.clock.move(minutes=5)
+        sides.tell(SWITCH, order)
+        carry_out(sides)
+        assert answers(sides, SWITCHED) == [("5", ["315(MDUS)"])]
+        assert switches(sides) == []

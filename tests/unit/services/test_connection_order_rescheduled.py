@@ -98,6 +98,35 @@ class TestACancelledOrder:
         assert codes(store, rescheduled(*METERS[:2])) == ["302(MDUS)"]
 
 
+class TestAnOrderAtOnce:
+    """Its planned time says nothing: it is due when it comes, and kept as planned no later than that."""
+
+    @pytest.mark.parametrize("ahead", [timedelta(seconds=3), timedelta(days=1)], ids=["clock ahead", "another day"])
+    def test_stays_cancelled_when_it_comes_again(self, ahead: timedelta) -> None:
+        store = Store(meter(), status())
+        store.decide(order(planned_at=NOW + ahead, immediate=True))
+        store.decide(cancel())
+
+        store.pass_time(MINUTE)
+        again = rescheduled(planned_at=NOW + ahead, immediate=True, origin=origin(item_id=3, received_at=store.now))
+        assert codes(store, again) == ["315(MDUS)"]
+        assert {command.status for command in store.commands()} == {CommandStatus.CANCELLED}
+
+    def test_takes_the_place_of_no_planned_one_that_was_cancelled(self, store: Store) -> None:
+        assert codes(store, rescheduled(*METERS[:2], immediate=True)) == ["315(MDUS)"] * 2
+
+    def test_that_was_cancelled_gives_way_to_one_that_is_planned_later(self) -> None:
+        store = Store(meter(), status())
+        store.decide(order(planned_at=NOW + timedelta(seconds=3), immediate=True))
+        store.decide(cancel())
+        assert isinstance(store.decide(rescheduled()), Await)
+
+    def test_that_says_otherwise_waits_for_no_cancellation(self) -> None:
+        store = Store(meter(), status())
+        store.decide(order())
+        assert codes(store, rescheduled(immediate=True, reason_code="1")) == ["302(MDUS)"]
+
+
 class TestAnOrderThatComesBeforeTheCancellation:
     def test_of_the_one_it_replaces_waits_for_it(self) -> None:
         store = Store(meter(), status())
