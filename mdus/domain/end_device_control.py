@@ -110,6 +110,20 @@ class EndDeviceControl(Value):
         return arrival, order_progress(self.sender_system, self.request_id, self.category)
 
 
+def unseen(sibling: EndDeviceControl, device_id: str) -> EndDeviceControl:
+    """Return another device of an order that has not been looked at: nobody knows yet where it hangs."""
+    return replace(
+        sibling,
+        device_id=device_id,
+        installation_point_id=None,
+        status=ControlStatus.ORDERED,
+        processed_at=None,
+        reported_success=None,
+        failure_code=None,
+        note=None,
+    )
+
+
 def taken_back(control: EndDeviceControl, *, now: datetime) -> EndDeviceControl:
     """Return a control as SAP's cancellation leaves it."""
     return replace(

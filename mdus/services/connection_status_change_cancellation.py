@@ -7,6 +7,7 @@ category; it is taken back as a whole, whatever devices the cancellation lists.
 SAP   --CancellationRequest-->        the order is not there yet: keep it from starting, wait for it 30 minutes
                                       no command has left: cancelled, and the order gets no confirmation of its own
                                       a command has left: it cannot be called back, "cannot cancel" wins
+                                      a device is not there yet: cancelled, so that it finds itself so when it comes
 SAP   <--CancellationConfirmation--   3 all devices, 4 some, 5 none
 ```
 """
@@ -28,6 +29,7 @@ from mdus.domain.end_device_control import (
     EndDeviceControl,
     order_arrival,
     taken_back,
+    unseen,
     withdrawals,
 )
 from mdus.domain.value import Remove
@@ -117,6 +119,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - A device whose switch has not been submitted is cancelled with its command; what is cancelled stays so, so the
       same cancellation again has the same answer.
     - A device whose command has left, or that is final, is not: its order will be, or was, confirmed.
+    - A listed device that the order still waits for is: it finds itself cancelled when it comes.
     - Before its order: the listed devices are withdrawn, so that the order finds itself cancelled when it comes. If it
       does not come in time the cancellation fails and the order may run.
     - Test data takes nothing back, as it switches nothing.
@@ -153,8 +156,25 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
             changes += called_back(commands, reason=CANCELLED.note, now=now)
         else:
             problems.append(_problem(control, CannotCancel()))
-    result = CancellationResult(problems=tuple(problems), cancelled=len(standing) - len(problems))
-    return Done(changes=tuple(changes), result=result)
+    absent = _still_to_come(request, standing, now=now) if problems else ()
+    changes += absent
+    cancelled = len(standing) - len(problems) + len(absent)
+    return Done(changes=tuple(changes), result=CancellationResult(problems=tuple(problems), cancelled=cancelled))
+
+
+def _still_to_come(
+    request: Request, standing: Sequence[EndDeviceControl], *, now: datetime
+) -> tuple[EndDeviceControl, ...]:
+    """Return the listed devices the order waits for, taken back.
+
+    Asked only where some device cannot be taken back: one that can keeps from starting whatever comes after it. A
+    client's order waits for no device.
+    """
+    if standing[0].client is not None:
+        return ()
+    known = {control.device_id for control in standing}
+    listed = dict.fromkeys(device.device_id for device in request.devices)
+    return tuple(taken_back(unseen(standing[0], device_id), now=now) for device_id in listed if device_id not in known)
 
 
 def _too_early(

@@ -9,8 +9,10 @@ from __future__ import annotations
 from threading import Barrier, Thread
 from typing import Any
 
+import pytest
+
 from mdus.cis.client import Delivery
-from mdus.domain.command import CommandStatus
+from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import MessageStatus
@@ -19,6 +21,7 @@ from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import (
     CANCEL_READING,
     CANCEL_SWITCH,
+    LATE,
     METER,
     ORDER_ID,
     OTHER,
@@ -83,6 +86,30 @@ class TestWithTheSwitch:
         assert switches(sides) == []
         assert answers(sides, SWITCH_CANCELLED) == [("3", [])]
         assert sides.sap.messages(SWITCHED) == []
+
+
+class TestWithAMeterOfTheOrder:
+    @pytest.mark.parametrize(
+        ("is_done", "type_id"),
+        [pytest.param(False, "331(MDUS)", id="switching"), pytest.param(True, "332(MDUS)", id="switched")],
+    )
+    def test_that_is_not_there_yet_the_cancellation_wins_though_another_is(
+        self, sides: BothSides, is_done: bool, type_id: str
+    ) -> None:
+        sides.tell(SWITCH, switch(METER, LATE, planned_at=START))
+        if is_done:
+            carry_out(sides)
+        sides.rest()
+        sides.tell(CANCEL_SWITCH, cancel_switch(METER, LATE))
+        sides.rest()
+        assert answers(sides, SWITCH_CANCELLED) == [("4", [type_id])]
+
+        sides.meter(LATE)
+        carry_out(sides)
+        sides.clock.move(minutes=2)
+        carry_out(sides)
+        assert answers(sides, SWITCHED) == [("4", ["315(MDUS)"])]
+        assert [one["serial"] for one in sides.submitted(CommandKind.SWITCH)] == [f"S{METER}"]
 
 
 class TestWithAResult:

@@ -113,6 +113,65 @@ class TestAfterTheEnd:
         assert [problem.type_id for problem in result.problems] == ["332(MDUS)"]
 
 
+class TestWhileADeviceIsStillToCome:
+    """The order is for two meters; SAP has not created the second yet."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        made = Store(meter(METERS[0]))
+        made.decide(order(*METERS[:2]))
+        return made
+
+    def arrives(self, store: Store) -> None:
+        store.add(meter(METERS[1]))
+        store.decide(order(*METERS[:2]))
+        assert store.commands(CommandKind.SWITCH, METERS[1]) == []
+        assert store.control(METERS[1]).status is ControlStatus.CANCELLED  # type: ignore[union-attr]
+
+    def test_takes_it_back_though_the_others_switch_has_left(self, store: Store) -> None:
+        store.add(replace(store.commands()[0], status=CommandStatus.ACCEPTED))
+
+        result = answered(store.decide(cancel(*METERS[:2])))
+
+        assert (result.cancelled, [problem.type_id for problem in result.problems]) == (1, ["331(MDUS)"])
+        assert answered(store.decide(cancel(*METERS[:2], origin=origin(item_id=3)))) == result
+        self.arrives(store)
+
+    @pytest.mark.parametrize("status", [ControlStatus.EXECUTED, ControlStatus.FAILED], ids=lambda status: status)
+    def test_takes_it_back_though_the_other_is_final(self, store: Store, status: ControlStatus) -> None:
+        store.add(
+            replace(
+                store.control(),  # type: ignore[type-var]
+                status=status,
+                processed_at=store.now,
+                reported_success=status is ControlStatus.EXECUTED,
+                installation_point_id="IP1",
+            )
+        )
+
+        result = answered(store.decide(cancel(*METERS[:2])))
+
+        assert (result.cancelled, [problem.type_id for problem in result.problems]) == (1, ["332(MDUS)"])
+        kept = store.control(METERS[1])
+        assert kept is not None
+        assert (kept.item_id, kept.failure_code) == (1, "CANCELLED")
+        assert (kept.installation_point_id, kept.reported_success) == (None, None)
+        self.arrives(store)
+
+    def test_takes_both_back_while_nothing_has_left(self, store: Store) -> None:
+        assert answered(store.decide(cancel(*METERS[:2]))) == CancellationResult(cancelled=1)
+        self.arrives(store)
+
+    def test_takes_back_no_more_than_a_client_has_ordered(self) -> None:
+        """A client's order waits for no device, so what it did not name is none of its."""
+        store = Store(meter(METERS[0]))
+        store.decide(order(METERS[0], origin=origin(client="rest:portal")))
+        store.add(replace(store.commands()[0], status=CommandStatus.ACCEPTED))
+
+        assert answered(store.decide(cancel(*METERS[:2]))).cancelled == 0
+        assert store.control(METERS[1]) is None
+
+
 class TestTestData:
     @pytest.mark.parametrize("category", ["1", "2"], ids=["disconnect", "reconnect"])
     def test_takes_nothing_back(self, category: str) -> None:
