@@ -57,8 +57,7 @@ def check(environ: Mapping[str, str], *, connect: bool) -> Report:
     try:
         refuse_unprotected(settings, host=settings.http.host)
     except UnprotectedListening as error:
-        mend = "set the credentials, or let http.host be 127.0.0.1"
-        report.problems.append(Problem(what=str(error), where="http.host", mend=mend))
+        report.problems.append(Problem(what=str(error), where=error.where, mend=error.mend))
     if settings.cis.url is None and all(sender.url is None for sender in settings.senders):
         report.notes.append("nothing can be sent to SAP yet: MDUS_CIS__URL is not set")
     _look_into_database(settings, report, examined.found.tools, connect=connect)

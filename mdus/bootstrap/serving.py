@@ -50,8 +50,7 @@ def serve(
     try:
         refuse_unprotected(settings, host=host)
     except UnprotectedListening as error:
-        mend = "set the credentials, or listen on 127.0.0.1"
-        raise CannotStart.because(str(error), where="http.host or --host", mend=mend) from error
+        raise CannotStart.because(str(error), where=error.where, mend=error.mend) from error
     prepare(database, simulated_clock=simulated_clock)
     start_logs(settings)
     start_traces(parts)

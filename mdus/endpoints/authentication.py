@@ -1,7 +1,7 @@
 """Who is calling: HTTP Basic, both halves compared in constant time, and no open door beyond this machine.
 
 Without any credentials configured only callers on loopback are let in; `refuse_unprotected` keeps such an installation
-from listening anywhere else.
+from listening anywhere else, and from being called through a proxy: all who come through one seem to be on loopback.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -28,7 +29,14 @@ class NotAuthenticated(Exception):
 
 
 class UnprotectedListening(Exception):
-    """The server was told to listen beyond loopback without credentials for all who may call."""
+    """The server can be called from beyond this machine, and has no credentials for all who may call.
+
+    `where` are the settings that say so, `mend` is what to do.
+    """
+
+    def __init__(self, what: str, *, where: str, mend: str) -> None:
+        super().__init__(what)
+        self.where, self.mend = where, mend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,9 +114,11 @@ def is_loopback(host: str) -> bool:
 def refuse_unprotected(settings: Settings, *, host: str) -> None:
     """Raise UnprotectedListening if the server must not listen on `host`: SAP or a head end could call unasked.
 
-    Called by `mdus serve` before it listens.
+    On loopback it must not while an address of the settings is on another machine: what is there reaches MDUS through
+    a proxy, and so does anybody else. Called by `mdus serve` before it listens.
     """
-    if is_loopback(host):
+    elsewhere = list(_addresses_elsewhere(settings))
+    if is_loopback(host) and not elsewhere:
         return
     missing = []
     if not settings.senders:
@@ -118,8 +128,33 @@ def refuse_unprotected(settings: Settings, *, host: str) -> None:
         for head_end in settings.head_ends
         if not (head_end.callback_user and head_end.callback_password)
     ]
-    if missing:
-        raise UnprotectedListening(f"not listening on {host}: without credentials for {'; '.join(missing)}")
+    if not missing:
+        return
+    without = f"without credentials for {'; '.join(missing)}"
+    if not is_loopback(host):
+        where, mend = "http.host or --host", "set the credentials, or listen on 127.0.0.1"
+        raise UnprotectedListening(f"not listening on {host}: {without}", where=where, mend=mend)
+    what = f"not listening on {host}: callers from another machine come through a proxy, and seem to be on this one"
+    mend = "set the credentials; for a trial on this machine alone let these addresses be on 127.0.0.1"
+    raise UnprotectedListening(f"{what}; {without}", where=", ".join(elsewhere), mend=mend)
+
+
+def _addresses_elsewhere(settings: Settings) -> Iterator[str]:
+    """Yield the settings that name an address of SAP, or ours for a head end, that is not on this machine."""
+    addresses = [("cis.url", settings.cis.url)]
+    own = (sender for sender in settings.senders if sender.url != settings.cis.url)
+    addresses += [(f"senders.{sender.name}.url", sender.url) for sender in own]
+    addresses += [(f"head_ends.{row.name}.callback_url", row.callback_url) for row in settings.head_ends]
+    for setting, address in addresses:
+        if address is not None and not is_loopback(_host(address)):
+            yield setting
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:  # brackets that hold no address
+        return ""
 
 
 def _presented(header: str) -> tuple[bytes, bytes]:

@@ -15,6 +15,7 @@ from tests.flows.intake.installation import XML, Installation, fault_of
 from tests.flows.intake.messages import create_device, create_devices, header, item, new_uuid
 
 ONE_USER = {"MDUS_AUTH__USER": "sap", "MDUS_AUTH__PASSWORD": "Grüße:1"}
+SAP_ELSEWHERE = {"MDUS_CIS__URL": "https://sap.example.com/{interface}"}
 SENDERS = """
 [[senders]]
 name = "prod"
@@ -169,3 +170,63 @@ class TestListening:
         else:
             with pytest.raises(UnprotectedListening, match="head end north"):
                 refuse_unprotected(settings, host="0.0.0.0")
+
+
+class TestBehindAProxy:
+    """To MDUS, who listens on loopback, all who come through a proxy on its machine are on this machine."""
+
+    @staticmethod
+    def refused(folder: Path, rows: str, environ: dict[str, str]) -> UnprotectedListening | None:
+        (folder / "rows.toml").write_text(rows)
+        try:
+            refuse_unprotected(load_settings({**environ, "MDUS_CONFIG": str(folder)}), host="127.0.0.1")
+        except UnprotectedListening as error:
+            return error
+        return None
+
+    @staticmethod
+    def head_end(callback_url: str | None, *, protected: bool) -> str:
+        row = '[[head_ends]]\nname = "north"\nkind = "rest"\nurl = "https://headend.example.com"\n'
+        row += f'callback_url = "{callback_url}"\n' if callback_url else ""
+        return row + ('callback_user = "north"\ncallback_password = "three"\n' if protected else "")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1:8080/head-ends/north",
+            "http://[::1]:8080/head-ends/north",
+            "http://LOCALHOST/head-ends/north",
+            None,
+        ],
+    )
+    def test_a_first_run_on_one_machine_needs_no_credentials(self, tmp_path: Path, url: str | None) -> None:
+        here = {"MDUS_CIS__URL": "http://localhost:8000/{interface}"}
+        assert self.refused(tmp_path, self.head_end(url, protected=False), here) is None
+
+    @pytest.mark.parametrize("url", ["https://mdus.example.com/head-ends/north", "http://192.0.2.1/head-ends/north"])
+    def test_a_head_end_elsewhere_needs_its_callback_credentials(self, tmp_path: Path, url: str) -> None:
+        error = self.refused(tmp_path, self.head_end(url, protected=False), ONE_USER)
+        assert error is not None
+        assert "callback_user" in str(error)
+        assert error.where == "head_ends.north.callback_url"
+        assert self.refused(tmp_path, self.head_end(url, protected=True), ONE_USER) is None
+
+    def test_sap_elsewhere_needs_a_sender_with_credentials(self, tmp_path: Path) -> None:
+        error = self.refused(tmp_path, "", SAP_ELSEWHERE)
+        assert error is not None
+        assert "MDUS_AUTH__USER" in str(error)
+        assert error.where == "cis.url"
+        assert self.refused(tmp_path, "", {**SAP_ELSEWHERE, **ONE_USER}) is None
+
+    def test_a_row_of_senders_may_be_what_is_elsewhere(self, tmp_path: Path) -> None:
+        senders = SENDERS + 'url = "https://test.example.com/{interface}"\n'
+        error = self.refused(tmp_path, senders + self.head_end(None, protected=False), {})
+        assert error is not None
+        assert error.where == "senders.test.url"
+        assert self.refused(tmp_path, senders + self.head_end(None, protected=True), {}) is None
+
+    def test_the_proxy_serves_every_head_end_and_sap_whoever_is_elsewhere(self, tmp_path: Path) -> None:
+        local = self.head_end("http://127.0.0.1:8080/head-ends/north", protected=False)
+        assert "head end north" in str(self.refused(tmp_path, local, {**SAP_ELSEWHERE, **ONE_USER}))
+        elsewhere = self.head_end("https://mdus.example.com/head-ends/north", protected=True)
+        assert "sender systems" in str(self.refused(tmp_path, elsewhere, {}))

@@ -40,6 +40,15 @@ class TestListening:
         assert "MDUS_AUTH__USER" in told(error)
         assert not (tmp_path / "mdus.db").exists()
 
+    def test_refuses_loopback_without_credentials_where_a_proxy_must_stand(self, tmp_path: Path) -> None:
+        """SAP on another machine calls through it, and so may anybody."""
+        url, sap = f"sqlite:///{tmp_path / 'mdus.db'}", "https://sap.example.com/{interface}"
+        with pytest.raises(CannotStart) as error:
+            serve({"MDUS_DATABASE__URL": url, "MDUS_CIS__URL": sap}, port=0)
+        assert "MDUS_AUTH__USER" in told(error)
+        assert "proxy" in told(error)
+        assert not (tmp_path / "mdus.db").exists()
+
     def test_says_which_address_is_taken(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]

@@ -112,6 +112,18 @@ class TestCheck:
         assert "telegraph" in ran.err
         assert f"known are: {', '.join(sorted(discover().kinds))}" in ran.err
 
+    def test_names_the_doors_that_a_proxy_would_leave_open(
+        self, mdus: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MDUS_CIS__URL", "https://sap.example.com/{interface}")
+        ran = mdus("check")
+        assert ran.code == 1
+        assert "where: cis.url" in ran.err
+        assert "MDUS_AUTH__USER" in ran.err
+        monkeypatch.setenv("MDUS_AUTH__USER", "sap")
+        monkeypatch.setenv("MDUS_AUTH__PASSWORD", "secret")
+        assert mdus("check").code == 0
+
     def test_counts_open_cases_by_kind(self, mdus: Run, database: Database) -> None:
         now = datetime.now(UTC)
         closed = ExceptionCase(kind="meter_missing", case_key="2", opened_at=now, closed_at=now, note="was")
