@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from mdus.bootstrap.database import refuse_other_schema, state_of
 from mdus.bootstrap.discovery import discover
@@ -13,6 +14,7 @@ from mdus.domain.clock import Clock
 from mdus.messaging.trace import Patience, Trace, traced
 from mdus.settings import load_settings
 from mdus.storage import access_token, end_device_control
+from mdus.storage.activity import lease_ages
 from mdus.storage.audit import Deed, note_deed
 from mdus.storage.mapping import AnyRow
 from mdus.storage.registration_resend import order_resends
@@ -35,6 +37,20 @@ def opened(environ: Mapping[str, str]) -> Iterator[Database]:
 def clock_of(database: Database) -> Clock:
     """Return the clock the installation goes by: the simulated one where the database belongs to a landscape."""
     return StoredClock(database, simulated=True)
+
+
+def name_of(database: Database) -> str:
+    """Return the database's URL without its password; of a SQLite file with the whole path, which tells it apart."""
+    url, file = database.url, database.url.database
+    if database.is_sqlite and file and file != ":memory:" and not file.startswith("file:"):
+        url = url.set(database=str(Path(file).absolute()))
+    return url.render_as_string()
+
+
+def is_worked_on(database: Database) -> bool:
+    """Tell whether a worker is at work on the database, or was until some seconds ago: one holds a lease."""
+    with database.read() as uow:
+        return any(left > 0 for left in lease_ages(uow.connection).values())
 
 
 def order_switching(database: Database, *, stopped: bool, reason: str, ordered_by: str) -> None:

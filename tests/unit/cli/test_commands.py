@@ -21,7 +21,6 @@ from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.status import MessageStatus
 from mdus.storage.audit import AUDIT
-from mdus.storage.end_device_control import SWITCHING_ORDER
 from mdus.storage.job import JOB_RUN
 from mdus.storage.message import MESSAGE
 from mdus.storage.registration_resend import REGISTRATION_RESEND
@@ -308,25 +307,6 @@ class TestRegistered:
     def test_wants_to_know_which_and_why(self, mdus: Run, registered: Database, arguments: list[str]) -> None:
         assert mdus("registered", "resend", *arguments).code == 2
         assert rows_of(registered, REGISTRATION_RESEND.table) == []
-
-
-class TestSwitching:
-    def test_stops_and_starts_with_an_audit(self, mdus: Run, database: Database) -> None:
-        assert mdus("switching", "state").out == "disconnections may leave\n"
-        assert mdus("switching", "stop", "--reason", "flood in the valley").code == 0
-        assert "flood in the valley" in mdus("switching", "state").out
-        assert "disconnections are stopped: flood in the valley" in mdus("check").out
-        assert mdus("switching", "start", "--reason", "it is over").code == 0
-        assert mdus("switching", "state").out == "disconnections may leave\n"
-        orders = [(row.stopped, row.reason, row.ordered_by) for row in rows_of(database, SWITCHING_ORDER)]
-        assert orders == [
-            (True, "flood in the valley", getpass.getuser()),
-            (False, "it is over", getpass.getuser()),
-        ]
-
-    def test_needs_a_reason(self, mdus: Run, database: Database) -> None:
-        assert mdus("switching", "stop", "--reason", " ").code == 2
-        assert rows_of(database, SWITCHING_ORDER) == []
 
 
 class answering:  # noqa: N801 - reads as the context manager it is

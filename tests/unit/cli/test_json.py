@@ -64,9 +64,9 @@ CALLS: dict[tuple[str, ...], tuple[list[str], int, dict[str, Any]]] = {
     ("jobs",): ([], 0, {}),
     ("jobs", "run"): (["reconcile", "--date", "2026-01-05"], 0, {"job": "reconcile", "slot": "2026-01-05"}),
     ("registered", "resend"): (["--all", *WHY], 0, {"count": 1}),
-    ("switching", "stop"): (WHY, 0, {"stopped": True, "reason": "a test"}),
-    ("switching", "start"): (WHY, 0, {"stopped": False, "reason": "a test"}),
-    ("switching", "state"): ([], 0, {"stopped": False, "reason": None}),
+    ("switching", "stop"): (WHY, 0, {"stopped": True, "reason": "a test", "worked_on": False}),
+    ("switching", "start"): (WHY, 0, {"stopped": False, "reason": "a test", "worked_on": False}),
+    ("switching", "state"): ([], 0, {"stopped": False, "reason": None, "worked_on": False}),
     ("vee", "explain"): (["1", "2026-02-11"], 0, {"device_id": "1", "version": 2, "rule_set": "electricity@1"}),
     ("vee", "preview"): (
         ["x", "--file", "SET", "--from", "2026-02-11", "--to", "2026-02-11"],
@@ -251,5 +251,6 @@ class TestDocuments:
         with typed.open() as keyboard:
             monkeypatch.setattr("sys.stdin", keyboard)
             ran = mdus("switching", "stop", "--json")
-        assert json.loads(ran.out) == {"stopped": True, "reason": "a flood"}
+        document = json.loads(ran.out)
+        assert (document["stopped"], document["reason"]) == (True, "a flood")
         assert "Reason" in ran.err
