@@ -323,7 +323,8 @@ def ending(claimed: Claimed, result: CommandResult) -> CommandStatus | None:
     if result.succeeded:
         return CommandStatus.DONE
     command = claimed.command
-    newest = result.correlation is None or claimed.correlation is None or result.correlation == claimed.correlation
+    told, last = result.correlation, claimed.correlation
+    newest = told is None or last is None or told.lower() == last.lower()
     if not newest or (command.status is CommandStatus.READY and command.kind is not CommandKind.SWITCH):
         return None
     doubtful = result.uncertain and command.kind in HARMS_WHEN_LATE and command.status is not CommandStatus.READY

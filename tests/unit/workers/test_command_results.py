@@ -200,6 +200,22 @@ class TestResults:
         field.readings.turn()
         assert field.stored(command).status is CommandStatus.FAILED
 
+    @pytest.mark.parametrize("ok", [True, False], ids=["done", "failed"])
+    def test_ends_a_command_whose_call_is_named_in_capitals(
+        self, field: Field, scripted: ScriptedHeadEnd, ok: bool
+    ) -> None:
+        """A head end may write the letters of a UUID as it likes."""
+        field.device()
+        command, correlation = submitted(field, scripted, CommandKind.READ_ON_DEMAND)
+        outcome = {} if ok else {"status": "failed", "code": "NO_RESPONSE"}
+        assert correlation.upper() != correlation
+        field.push("results", field.result(command, correlation=correlation.upper(), **outcome))
+
+        field.readings.turn()
+
+        assert field.stored(command).status is (CommandStatus.DONE if ok else CommandStatus.FAILED)
+        assert field.deliveries() == ["done"]
+
     @pytest.mark.parametrize(
         "changes",
         [
