@@ -203,6 +203,21 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     return _ask(due, told, policy=policy, policies=policies, now=now)
 
 
+def look_failed(due: Collection, defect: str, *, policies: ReadingPolicies, now: datetime) -> tuple[Value, ...]:
+    """Return what changes about a document that a defect of ours kept from being looked at.
+
+    It counts as an attempt: the document is looked at again after a pause, and fails aloud after the last.
+    """
+    document = due.document
+    policy = policies.for_reason(document.reason_code) or ReadingPolicy()
+    if document.attempts < policy.attempts:
+        pause = policies.on_demand_interval if document.on_demand else policy.attempt_interval
+        return (replace(document, attempts=document.attempts + 1, next_try_at=now + pause),)
+    reason = f"It could not be looked at: {defect}"[:500]
+    under_way = [command for command in due.commands if not command.has_ended]
+    return (*_failed(due, reason, now=now), *called_back(under_way, reason=reason, now=now))
+
+
 def wants_estimate(due: Collection, step: Iterable[Value], *, policies: ReadingPolicies) -> bool:
     """Tell whether a document that fails by its next step is to be estimated instead, and no estimate was tried."""
     policy = policies.for_reason(due.document.reason_code) or ReadingPolicy()

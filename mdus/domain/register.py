@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from decimal import ROUND_DOWN, Decimal
-from typing import ClassVar, overload
+from decimal import ROUND_DOWN, Context, Decimal
+from typing import ClassVar, Final, overload
 
 from mdus.domain.obis import printed
 from mdus.domain.value import Value
+
+#: What a result can carry at most (MeterReadingResultValue): digits before its point, and decimals.
+_MOST_DIGITS: Final = 15
+_MOST_DECIMALS: Final = 10
+_BEYOND_RESULTS: Final = Decimal(10) ** _MOST_DIGITS
+
+#: For what head ends tell: meters that have no value may tell one of forty digits, more than Python reckons with.
+_ALL_DIGITS: Final = Context(prec=200)
 
 
 def register_arrival(sender_system: str, device_id: str, measurement_task_id: str) -> str:
@@ -98,21 +106,28 @@ class Register(Value):
 
     def as_shown(self, value: Decimal) -> Decimal:
         """Return the value cut to the register's decimals, never rounded up: a counter shows only what was consumed."""
-        cut = value.quantize(Decimal(1).scaleb(-self.fraction_digits), rounding=ROUND_DOWN)
+        last = Decimal(1).scaleb(-min(self.fraction_digits, _MOST_DECIMALS))
+        cut = value.quantize(last, rounding=ROUND_DOWN, context=_ALL_DIGITS)
         return cut if cut else abs(cut)  # nobody's register shows -0.00
 
     def has_digits_for(self, value: Decimal) -> bool:
-        """Tell whether a value has no more digits before its point than the register, which may be unknown."""
-        return self.turn is None or abs(value) < self.turn
+        """Tell whether a value has no more digits before its point than the register, or than any result can carry."""
+        return abs(value) < (_BEYOND_RESULTS if self.turn is None else self.turn)
 
     def turned_over(self, value: Decimal) -> Decimal:
-        """Return what the register shows of a count that goes on where the register begins anew."""
-        return value if self.turn is None else value % self.turn
+        """Return what the register shows of a count that goes on where the register begins anew.
+
+        What no result could carry is no such count: it stays as it is, and is none of the register.
+        """
+        if self.turn is None or abs(value) >= _BEYOND_RESULTS:
+            return value
+        return _ALL_DIGITS.remainder(value, self.turn)
 
     @property
     def turn(self) -> Decimal | None:
-        """Return where the register begins anew, None where it is not known."""
-        return None if self.total_digits is None else Decimal(10) ** (self.total_digits - self.fraction_digits)
+        """Return where the register begins anew, None where it is not known or beyond what a result can carry."""
+        digits = None if self.total_digits is None else self.total_digits - self.fraction_digits
+        return None if digits is None or digits > _MOST_DIGITS else Decimal(10) ** digits
 
 
 def register_on(registers: Iterable[Register], day: date, *, removal: bool = False) -> Register | None:

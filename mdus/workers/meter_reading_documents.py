@@ -6,6 +6,7 @@ One turn is one claim and one transaction, with a bounded number of statements w
 claim due documents -> readings in their windows, devices, registers, their commands -> verdicts on the best readings
                     -> next_step (pure), once more with an estimate where it would fail without -> save
 ```
+An error of one document never costs its neighbours: a batch that fails is split until the one at fault stands alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mdus.domain.meter_reading_collection import (
     READING_SUSPECT,
     Collection,
     document_owner,
+    look_failed,
     next_step,
     read_command,
     wants_estimate,
@@ -38,7 +40,7 @@ from mdus.settings import Settings
 from mdus.storage import meter_reading_document as documents
 from mdus.storage.command import commands_of
 from mdus.storage.news import News, Topic, note_news
-from mdus.storage.session import Database, UnitOfWork
+from mdus.storage.session import Database, UnitOfWork, is_collision
 from mdus.workers.reading_validation import estimated, judged
 from mdus.workers.rule_sets import RegisterRuleSets, unjudged
 
@@ -93,6 +95,40 @@ class MeterReadingDocumentWorker:
 
     def _look_for_values(self, uow: UnitOfWork, *, now: datetime) -> int:
         due = documents.due_for_value(uow.connection, now=now, limit=_AT_ONCE)
+        self._look(uow, due, now=now)
+        return len(due)
+
+    def _look(self, uow: UnitOfWork, due: Sequence[MeterReadingDocument], *, now: datetime) -> None:
+        """Look at a batch of documents; when that fails, halve it until the document at fault stands alone."""
+        if not due:
+            return
+        savepoint = uow.connection.begin_nested()
+        try:
+            self._take_next_steps(uow, due, now=now)
+        except Exception as error:  # the worker loop: the other documents go on
+            if is_collision(error):
+                raise  # no document is at fault: the turn is taken again
+            savepoint.rollback()
+            if len(due) > 1:
+                middle = len(due) // 2
+                self._look(uow, due[:middle], now=now)
+                self._look(uow, due[middle:], now=now)
+                return
+            self._note_defect(uow, due[0], error, now=now)
+            return
+        savepoint.commit()
+
+    def _note_defect(self, uow: UnitOfWork, document: MeterReadingDocument, error: Exception, *, now: datetime) -> None:
+        log.exception("reading_look_failed", document=document.document_id, device=document.device_id)
+        owner = document_owner(document)
+        commands = commands_of(uow.connection, owner_kind=OwnerKind.DOCUMENT, owner_keys=[owner], lock=False)
+        cases = uow.load(ExceptionCase, ExceptionCase.KEY, [(READING_SUSPECT, owner)], lock=False)
+        case = next((case for case in cases if case.closed_at is None), None)
+        due = Collection(document=document, device=None, register=None, commands=commands, case=case)
+        changes = look_failed(due, f"{type(error).__name__}: {error}", policies=self._policies, now=now)
+        self._save(uow, [changes], now=now)
+
+    def _take_next_steps(self, uow: UnitOfWork, due: Sequence[MeterReadingDocument], *, now: datetime) -> None:
         policies, rule_sets = self._policies, self._rule_sets(uow)
         dues = judged(uow, _collections(uow, due, policies), rule_sets=rule_sets, policies=policies, now=now)
         steps = {one.document.key: next_step(one, policies=policies, now=now) for one in dues}
@@ -100,12 +136,15 @@ class MeterReadingDocumentWorker:
         if failing:
             for one in estimated(uow, failing, rule_sets=rule_sets, policies=policies):
                 steps[one.document.key] = next_step(one, policies=policies, now=now)
-        changes: list[Value] = [change for step in steps.values() for change in step]
-        for step in steps.values():
-            _tell(step)
+        self._save(uow, list(steps.values()), now=now)
+
+    def _save(self, uow: UnitOfWork, steps: Sequence[Sequence[Value]], *, now: datetime) -> None:
+        """Store what changes about some documents, and tell of it."""
+        changes: list[Value] = [change for step in steps for change in step]
         uow.save(changes)
         note_news(uow.connection, list(_news(changes, now=now)))
-        return len(due)
+        for step in steps:
+            _tell(step)
 
     def _send_refused_again(self, uow: UnitOfWork, *, now: datetime) -> int:
         refused = documents.due_for_resend(uow.connection, now=now, limit=_AT_ONCE)

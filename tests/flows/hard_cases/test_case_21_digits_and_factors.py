@@ -15,13 +15,17 @@ import pytest
 
 from mdus.domain.command import CommandKind
 from mdus.domain.meter_reading_document import DocumentStatus
+from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
+from tests.flows.both_sides import ENERGY as CHANNEL
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.conftest import Open
 from tests.flows.hard_cases.sap_messages import (
     CREATE,
     METER,
+    OTHER,
     READ,
+    READ_BULK,
     REGISTERS,
     REGISTERS_CREATED,
     RESULT,
@@ -126,6 +130,41 @@ class TestMoreDigitsThanTheRegister:
         sides.rest()
 
         assert answers(sides, REGISTERS_CREATED) == [("5", ["115(MDUS)"])]
+
+
+class TestANumberNoRegisterHas:
+    """A meter that has no value may tell the largest number it knows, such as that of single precision."""
+
+    ABSURD = "340282346638528859811704183484516925440"
+
+    @pytest.mark.parametrize("total", [8, None], ids=["digits known", "digits not known"])
+    def test_stops_no_other_order_and_fails_its_own_aloud(self, sides: BothSides, total: int | None) -> None:
+        sides.save(*(replace(one, total_digits=total) for one in sides.all(Register)))
+        sides.tell(READ_BULK, reading("D1"), reading("D2", device_id=OTHER))
+        sides.rest()
+        sides.clock.instant = MIDNIGHT
+        told_of = {METER: self.ABSURD, OTHER: "2.25"}
+        values = [
+            {"serial": f"S{device_id}", "obis": CHANNEL, "at": MIDNIGHT.isoformat(), "value": value, "unit": "kWh"}
+            for device_id, value in told_of.items()
+        ]
+        sides.push("readings", {"delivery_id": "1", "readings": values})
+        sides.clock.move(hours=1)
+        sides.rest()
+
+        assert {one.device_id: one.value for one in sides.all(MeterReading)} == {
+            device_id: Decimal(value) for device_id, value in told_of.items()
+        }
+        assert document(sides, "D2").status is DocumentStatus.RESULT_SENT
+        assert document(sides, "D1").status is DocumentStatus.ORDERED
+        for _ in range(5):
+            sides.answer(CommandKind.READ_REGISTERS)
+            sides.rest()
+            sides.clock.move(days=1)
+            sides.rest()
+        assert document(sides, "D1").status is DocumentStatus.FAILED
+        assert document(sides, "D1").note == f"The value {self.ABSURD}.00 has more digits than the register"
+        assert late_failures(sides) == ["reading_missing"]
 
 
 class TestAFactorOfForty:

@@ -287,10 +287,38 @@ class TestChoose:
             )
             assert (chosen and str(chosen.value)) == shown
 
-    def test_takes_any_value_where_the_digits_are_not_known(self) -> None:
-        register = replace(REGISTER, total_digits=None)
-        assert register.has_digits_for(Decimal(10**15))
+    @pytest.mark.parametrize(
+        "total", [pytest.param(None, id="not known"), pytest.param(999_999_999, id="more than there are")]
+    )
+    def test_takes_any_value_a_result_can_carry_where_the_digits_do_not_say(self, total: int | None) -> None:
+        register = replace(REGISTER, total_digits=total)
+        assert register.has_digits_for(Decimal("999999999999999.99"))
+        assert not register.has_digits_for(Decimal(10**15))
+        assert not register.has_digits_for(-Decimal(10**15))
         assert register.turned_over(Decimal(10**15)) == 10**15
+
+    @pytest.mark.parametrize("total", [8, None])
+    @pytest.mark.parametrize("turns_over", [False, True])
+    @pytest.mark.parametrize(
+        "value", ["3.4028235E+38", "-3.4028235E+38", "1E+60", "9" * 27, "0." + "1" * 60], ids=lambda text: text[:8]
+    )
+    def test_can_be_asked_about_any_number_a_head_end_tells(
+        self, value: str, turns_over: bool, total: int | None
+    ) -> None:
+        chosen = choose(
+            [reading(TARGET, value)],
+            register=replace(REGISTER, total_digits=total),
+            window=WINDOW,
+            choice=Choice.NEAREST,
+            on_demand=False,
+            units=UNITS,
+            turns_over=turns_over,
+        )
+        assert (chosen is not None) is (abs(Decimal(value)) < 1)
+
+    def test_cuts_to_as_many_decimals_as_a_result_can_carry(self) -> None:
+        register = replace(REGISTER, total_digits=None, fraction_digits=14)
+        assert str(register.as_shown(Decimal("1.123456789099"))) == "1.1234567890"
 
     @pytest.mark.parametrize(
         ("value", "unit", "why"),

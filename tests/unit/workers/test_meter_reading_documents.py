@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import event, update
 
+from mdus.domain import meter_reading_collection as collection
+from mdus.domain.meter_reading_collection import Collection
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
+from mdus.domain.value import Value
 from mdus.messaging.status import MessageStatus
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import load_settings
@@ -21,6 +25,7 @@ from mdus.storage.message import MESSAGE
 from mdus.storage.meter_reading_document import METER_READING_DOCUMENT
 from mdus.storage.outbox import OutboundItem, store_message
 from mdus.storage.session import Database
+from mdus.workers import meter_reading_documents
 from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker, due_readings
 from tests.unit.workers.scripted import START, Clock, rows_of
 
@@ -211,3 +216,53 @@ class TestARemoval:
             uow.save([order, register, *readings])
         assert worker.turn() == 1
         assert rows_of(database, METER_READING_DOCUMENT.table)[0].status is status
+
+
+class TestADefect:
+    """What goes wrong with one document stops no other; it is told of at last."""
+
+    @pytest.fixture(autouse=True)
+    def failing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def next_step(due: Collection, **facts: Any) -> tuple[Value, ...]:
+            if due.document.document_id == "R2":
+                raise ZeroDivisionError("of ours")
+            return collection.next_step(due, **facts)
+
+        monkeypatch.setattr(meter_reading_documents, "next_step", next_step)
+
+    @staticmethod
+    def looked_at(database: Database) -> dict[str, MeterReadingDocument]:
+        with database.read() as uow:
+            found = METER_READING_DOCUMENT.fetch(uow.connection, METER_READING_DOCUMENT.select())
+        return {one.document_id: one for one in found}
+
+    def test_of_one_document_never_costs_its_neighbours(
+        self, database: Database, worker: MeterReadingDocumentWorker
+    ) -> None:
+        names = [f"R{number}" for number in range(5)]
+        with database.begin() as uow:
+            uow.save([document(name) for name in names])
+        assert worker.turn() == 5
+
+        found = self.looked_at(database)
+        assert {name for name, one in found.items() if one.status is DocumentStatus.FAILED} == {"R0", "R1", "R3", "R4"}
+        assert found["R2"].status is DocumentStatus.ORDERED
+        assert found["R2"].next_try_at == START + timedelta(days=1)
+        assert worker.turn() == 0
+
+    def test_that_stays_fails_the_document_aloud(
+        self, database: Database, worker: MeterReadingDocumentWorker, clock: Clock
+    ) -> None:
+        with database.begin() as uow:
+            uow.save([document("R2")])
+        for _ in range(load_settings({}).reading.attempts):
+            assert worker.turn() == 1
+            assert rows_of(database, EXCEPTION_CASE.table) == []
+            clock.move(days=1)
+        assert worker.turn() == 1
+
+        [failed] = self.looked_at(database).values()
+        assert failed.status is DocumentStatus.FAILED
+        assert failed.note == "It could not be looked at: ZeroDivisionError: of ours"
+        assert [case.kind for case in rows_of(database, EXCEPTION_CASE.table)] == ["reading_missing"]
+        assert worker.turn() == 0
