@@ -92,8 +92,8 @@ class Collection:
         """Return the readings that may answer, the best first, whether they are held or not."""
         if self.ranked is not None:
             return self.ranked
-        if self.register is None or not self.readings:
-            return []
+        if self.register is None or not self.readings or self.moved():
+            return []  # of another channel they are another register's
         return candidates(
             self.readings,
             register=self.register,
@@ -103,6 +103,13 @@ class Collection:
             units=policies.units,
             turns_over=policies.turns_over,
         )
+
+    def moved(self) -> str | None:
+        """Return why its number does not name what was ordered any more, None where it does."""
+        register, document = self.register, self.document
+        if register is None or register.reading_type == document.reading_type:
+            return None
+        return f"The register measures {register.obis_text or register.reading_type} now, not {document.obis_text}"
 
     def instead(self, policy: ReadingPolicy) -> Instead:
         """Return what is done where no valid value is there: for want of any, or of one that is not suspect."""
@@ -161,6 +168,7 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
     """Return what changes about a document that is due: the document itself, and what comes with it.
 
     A value that nothing still to come could beat is taken at once, another one only after the head end has been asked.
+    Where its number has come to name another register than was ordered there is none.
     A document that can have no value fails with a smart meter event and a case: SAP accepts no second confirmation.
     Where the policy of its reason says so it is answered by an estimate instead, or fails without further attempts.
     While only suspect readings are there, a case says so: a person may accept one.
@@ -187,6 +195,9 @@ def next_step(due: Collection, *, policies: ReadingPolicies, now: datetime) -> t
         return (read, *_settled(due, now=now), *called_back(under_way, reason="The value is there", now=now))
     first_look_at = window.complete_at(policy.choice) + policies.collection_delay
     is_early = not document.on_demand and not due.commands and now < first_look_at
+    moved = due.moved()
+    if moved and not is_early:
+        return (*_failed(due, moved, now=now), *called_back(under_way, reason=moved, now=now))
     if not chosen and due.suspect and not is_early and policy.if_suspect is Instead.EVENT:
         reason = due.doubt() or ""
         return (*_failed(due, reason, now=now), *called_back(under_way, reason=reason, now=now))

@@ -11,7 +11,7 @@ An error of one document never costs its neighbours: a batch that fails is split
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,7 +34,7 @@ from mdus.domain.meter_reading_collection import (
 from mdus.domain.meter_reading_document import RESULT_UNCONFIRMED, DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy
 from mdus.domain.register import Register, register_on
-from mdus.domain.value import Value
+from mdus.domain.value import Value, changed
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import Settings
 from mdus.storage import meter_reading_document as documents
@@ -215,6 +215,8 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies:
     for register in uow.load(Register, by_id, keys, lock=False):
         name = (register.sender_system, register.device_id, register.measurement_task_id)
         registers.setdefault(name, []).append(register)
+    found = {document.key: _register_of(document, registers, policies) for document in due}
+    due = [_where_it_is(document, found[document.key]) for document in due]
     commands: dict[str, list[Command]] = {}
     # Read without holding: whoever ends one holds it while it waits for our documents, to wake them after us.
     for command in commands_of(
@@ -232,17 +234,31 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies:
         Collection(
             document=document,
             device=devices.get((document.sender_system, document.device_id)),
-            register=register_on(
-                registers.get((document.sender_system, document.device_id, document.measurement_task_id), ()),
-                document.scheduled_on,
-                removal=(policies.for_reason(document.reason_code) or ReadingPolicy()).removal,
-            ),
+            register=found[document.key],
             readings=readings.get(document.key, ()),
             commands=commands.get(document_owner(document), ()),
             case=open_cases.get(document_owner(document)),
         )
         for document in due
     ]
+
+
+def _register_of(
+    document: MeterReadingDocument,
+    registers: Mapping[tuple[str, str, str], Sequence[Register]],
+    policies: ReadingPolicies,
+) -> Register | None:
+    """Return the register that has the document's number on the scheduled day, by what SAP says of it now."""
+    policy = policies.for_reason(document.reason_code) or ReadingPolicy()
+    name = (document.sender_system, document.device_id, document.measurement_task_id)
+    return register_on(registers.get(name, ()), document.scheduled_on, removal=policy.removal)
+
+
+def _where_it_is(document: MeterReadingDocument, register: Register | None) -> MeterReadingDocument:
+    """Return the document on the channel of its register, where that has moved and still measures what was ordered."""
+    if register is None or register.reading_type == document.reading_type or not register.measures(document.obis_text):
+        return document
+    return changed(document, reading_type=register.reading_type)
 
 
 def _due_again(document: MeterReadingDocument) -> MeterReadingDocument:

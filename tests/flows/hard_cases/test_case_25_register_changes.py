@@ -6,29 +6,36 @@ what is listed as it is changes nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from mdus.domain.meter_reading_document import DocumentStatus
+from mdus.domain.reading import MeterReading
 from mdus.domain.register import Register
-from tests.flows.both_sides import BothSides
+from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.conftest import Open
 from tests.flows.hard_cases.sap_messages import (
     CREATE,
+    METER,
     OPEN,
     READ,
     READ_ACCEPTED,
     REGISTER_CHANGE,
     REGISTER_CHANGED,
     REGISTERS,
+    RESULT,
+    VALUE,
     device,
     reading,
     register,
     registers,
     specified,
 )
-from tests.flows.hard_cases.steps import answers
+from tests.flows.hard_cases.steps import MIDNIGHT, answers, document, late_failures
 
 START = "2026-01-01"
 DAY, HIGH, LOW = "0001", "0002", "0003"
@@ -165,3 +172,50 @@ class TestManyRegisters:
         assert change(sides, *swapped) == ("3", [])
         july = {one.measurement_task_id: one.reading_type for one in sides.all(Register) if one.valid_to is None}
         assert july == {HIGH: f"{LOW_TARIFF}*255", LOW: f"{HIGH_TARIFF}*255"}
+
+
+class TestANumberThatMovesAfterItsReadingWasOrdered:
+    """The order was accepted for what the number named then; it is read by what the number names on the day."""
+
+    def ordered(self, sides: BothSides, obis: str) -> list[str]:
+        """Order a reading, let SAP name another channel, let both have values; return what SAP is sent."""
+        [before] = sides.all(Register)
+        sides.tell(READ, reading(on="2026-03-29"))
+        sides.rest()
+        assert answers(sides, READ_ACCEPTED) == [("3", [])]
+        assert change(sides, specified(METER, START, obis=obis)) == ("3", [])
+        [after] = sides.all(Register)
+        sides.clock.instant = MIDNIGHT
+        for named, value in ((before, "11.11"), (after, "22.22")):
+            sides.save(
+                MeterReading(
+                    sender_system=named.sender_system,
+                    device_id=METER,
+                    reading_type=named.reading_type,
+                    measured_at=MIDNIGHT,
+                    value=Decimal(value),
+                    received_at=MIDNIGHT,
+                )
+            )
+        sides.clock.move(hours=1)
+        sides.rest()
+        return [texts(sent, VALUE)[0] for sent in sides.sap.messages(RESULT)]
+
+    def test_is_not_sent_the_value_of_the_old_channel(self, open_sides: Open, database_url: str) -> None:
+        sides = open_sides(database_url)
+        sides.meter(METER)
+
+        assert self.ordered(sides, "1-0:2.8.0") == []
+        assert document(sides).status is DocumentStatus.FAILED
+        assert document(sides).note == "The register measures 1-0:2.8.0 now, not 1-0:1.8.0"
+        assert late_failures(sides) == ["reading_missing"]
+
+    def test_is_sent_that_of_the_new_one_where_both_are_what_was_ordered(
+        self, open_sides: Open, database_url: str
+    ) -> None:
+        sides = open_sides(database_url)
+        sides.meter(METER)
+        [stored] = sides.all(Register)
+        sides.save(replace(stored, reading_type="as it was named before"))
+
+        assert self.ordered(sides, TOTAL) == ["22.22"]

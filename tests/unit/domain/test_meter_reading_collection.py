@@ -131,6 +131,25 @@ class TestValueThere:
         assert [type(change) for change in changes] == [MeterReadingDocument]
 
 
+class TestANumberThatMovedToAnotherChannel:
+    FEED_IN = replace(REGISTER, reading_type="1-0:2.8.0*255", obis_text="1-0:2.8.0")
+
+    def test_has_no_value_of_what_was_ordered_and_says_so(self) -> None:
+        changes = step(register=self.FEED_IN, readings=[reading()], commands=[command()])
+
+        failed = document_of(changes)
+        assert failed.status is DocumentStatus.FAILED
+        assert failed.note == "The register measures 1-0:2.8.0 now, not 1-0:1.8.0*255"
+        assert command_of(changes).status is CommandStatus.CANCELLED
+        assert [one.kind for one in changes if isinstance(one, ExceptionCase)] == ["reading_missing"]
+
+    def test_may_move_back_until_it_is_looked_for(self) -> None:
+        early = NOW - timedelta(seconds=1)
+
+        assert step(register=self.FEED_IN, readings=[reading()], now=early) == (replace(DOCUMENT, next_try_at=NOW),)
+        assert document_of(step(readings=[reading()], now=early)).status is DocumentStatus.READ
+
+
 class TestBeforeAllIsCollected:
     EARLY = NOW - timedelta(seconds=1)
 
