@@ -23,6 +23,7 @@ from mdus.domain.end_device import EndDevice
 from mdus.domain.end_device_control import NOT_CAPABLE, OTHER_HEAD_END
 from mdus.domain.end_device_event import LateFailure, late_failure
 from mdus.domain.exception_case import ExceptionCase, closed
+from mdus.domain.local_time import day_start
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import (
     Candidate,
@@ -36,7 +37,7 @@ from mdus.domain.meter_reading_selection import (
 )
 from mdus.domain.reading import MeterReading
 from mdus.domain.reading_verdict import ReadingVerdict
-from mdus.domain.register import Register
+from mdus.domain.register import Register, days_held
 from mdus.domain.value import Value, changed, type_key
 
 #: The kind of exception case of an order that could not be read.
@@ -70,7 +71,8 @@ class Collection:
     `readings` are of the register's channel within the document's window, `commands` those the document owns; both
     oldest first. `device` and `register` are None when SAP has taken them back since the order. `suspect` are the
     verdicts on readings that are held, by the readings' keys; `case` is the open one that tells of them. `estimate` is
-    there where one was asked for and could be made, `ranked` where the candidates were asked for before.
+    there where one was asked for and could be made, `ranked` where the candidates were asked for before. `part` is what
+    of the window is left where the register has its number for a part of it only.
     """
 
     document: MeterReadingDocument
@@ -82,11 +84,11 @@ class Collection:
     case: ExceptionCase | None = None
     estimate: EstimatedReading | None = None
     ranked: Sequence[Candidate] | None = None
+    part: Window | None = None
 
     def window(self) -> Window:
-        """Return the document's window."""
-        document = self.document
-        return Window(starts_at=document.window_from, target_at=document.due_at, ends_at=document.window_until)
+        """Return the window in which a value counts."""
+        return window_of(self.document) if self.part is None else self.part
 
     def candidates(self, policies: ReadingPolicies) -> Sequence[Candidate]:
         """Return the readings that may answer, the best first, whether they are held or not."""
@@ -122,6 +124,33 @@ class Collection:
         first = next(iter(self.suspect.values()))
         at = f"{first.measured_at:%Y-%m-%d %H:%M:%S} UTC"
         return f"The value {first.value} of {at} is held as {first.says()}"[:500]
+
+
+def window_of(document: MeterReadingDocument) -> Window:
+    """Return the window that the policy gave a document when it was ordered."""
+    return Window(starts_at=document.window_from, target_at=document.due_at, ends_at=document.window_until)
+
+
+def part_held(
+    document: MeterReadingDocument,
+    *,
+    device: EndDevice | None,
+    register: Register,
+    others: Iterable[Register],
+    removal: bool,
+) -> Window:
+    """Return the part of a document's window in which what the register shows is its number's.
+
+    `others` are the registers of the device. The first instant of a day is the last of the number that ended with the
+    day before and the first of the one that comes: a final and an initial reading meet in it.
+    """
+    first_on, last_on = days_held(register, others, removal=removal)
+    if device is not None and device.valid_to is not None and not removal:
+        last_on = device.valid_to if last_on is None else min(last_on, device.valid_to)
+    zone = document.time_zone
+    return window_of(document).within(
+        day_start(first_on, zone=zone), None if last_on is None else day_start(last_on, zone=zone)
+    )
 
 
 def read_command(
@@ -275,7 +304,7 @@ def _given_up(
         due.document,
         value=due.estimate.value,
         unit=due.register.unit,
-        measured_at=due.document.due_at,
+        measured_at=due.window().target_at,
         type_code=policies.estimate_type_code,
         estimate=json.dumps({**json.loads(due.estimate.basis), "because": reason}),
         estimated_usage=due.estimate.usage,

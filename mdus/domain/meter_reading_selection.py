@@ -108,6 +108,19 @@ class Window:
     target_at: datetime
     ends_at: datetime
 
+    def within(self, starts_at: datetime | None, ends_at: datetime | None) -> Window:
+        """Return the part between two instants, both included; None is no bound. What is meant is then inside, too.
+
+        Without an instant in common the part is empty: it ends before it starts.
+        """
+        starts_at = self.starts_at if starts_at is None else max(starts_at, self.starts_at)
+        ends_at = self.ends_at if ends_at is None else min(ends_at, self.ends_at)
+        return Window(starts_at=starts_at, target_at=min(max(self.target_at, starts_at), ends_at), ends_at=ends_at)
+
+    def includes(self, at: datetime) -> bool:
+        """Tell whether an instant is inside."""
+        return self.starts_at <= at <= self.ends_at
+
     def complete_at(self, choice: Choice) -> datetime:
         """Return the instant from which the best value may be there: the latest is known only when all is over."""
         return {
@@ -230,7 +243,7 @@ def candidates(
     """
     fitting: dict[datetime, Candidate] = {}
     for reading in readings:
-        if not window.starts_at <= reading.measured_at <= window.ends_at:
+        if not window.includes(reading.measured_at):
             continue
         value = shown(reading, register=register, units=units, turns_over=turns_over)
         if value is None:

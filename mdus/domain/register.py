@@ -142,6 +142,28 @@ def register_on(registers: Iterable[Register], day: date, *, removal: bool = Fal
     return next(ended, None) or next(valid, None)
 
 
+def days_held(register: Register, others: Iterable[Register], *, removal: bool = False) -> tuple[date, date | None]:
+    """Return the first and the last day at whose beginning what a register shows is its number's; None is no last one.
+
+    `others` are the registers of its device. Spans that follow each other with the same number and reading type are
+    one. The last day is the one after them: its beginning is also the first instant of whatever number comes next. What
+    is shown later is that number's, or nobody's; only at its removal it is still its own, as long as none comes.
+    """
+    alike = [other for other in others if other.reading_type == register.reading_type]
+    own = sorted(
+        (other for other in alike if other.measurement_task_id == register.measurement_task_id),
+        key=lambda other: other.valid_from,
+    )
+    first, last = register.valid_from, register.valid_to
+    for span in reversed(own):
+        first = span.valid_from if span.valid_to == first else first
+    for span in own:
+        last = span.valid_to if span.valid_from == last else last
+    if last is None or not removal:
+        return first, last
+    return first, min((other.valid_from for other in alike if other.valid_from >= last), default=None)
+
+
 def taken(register: Register, others: Iterable[Register]) -> str | None:
     """Return why its span is taken by others of its device: they have its number or measure the same. None if free."""
     for other in others:

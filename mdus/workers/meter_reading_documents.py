@@ -28,13 +28,14 @@ from mdus.domain.meter_reading_collection import (
     document_owner,
     look_failed,
     next_step,
+    part_held,
     read_command,
     wants_estimate,
 )
 from mdus.domain.meter_reading_document import RESULT_UNCONFIRMED, DocumentStatus, MeterReadingDocument
 from mdus.domain.meter_reading_selection import ReadingPolicies, ReadingPolicy
 from mdus.domain.register import Register, register_on
-from mdus.domain.value import Value, changed
+from mdus.domain.value import Value, changed, type_key
 from mdus.services.meter_reading_document_result import SERVICE as RESULT
 from mdus.settings import Settings
 from mdus.storage import meter_reading_document as documents
@@ -211,10 +212,9 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies:
     keys = {(document.sender_system, document.device_id) for document in due}
     by_id = ("sender_system", "device_id")
     devices = {device.key: device for device in uow.load(EndDevice, by_id, keys, lock=False)}
-    registers: dict[tuple[str, str, str], list[Register]] = {}
+    registers: dict[type_key, list[Register]] = {}
     for register in uow.load(Register, by_id, keys, lock=False):
-        name = (register.sender_system, register.device_id, register.measurement_task_id)
-        registers.setdefault(name, []).append(register)
+        registers.setdefault((register.sender_system, register.device_id), []).append(register)
     found = {document.key: _register_of(document, registers, policies) for document in due}
     due = [_where_it_is(document, found[document.key]) for document in due]
     commands: dict[str, list[Command]] = {}
@@ -230,28 +230,39 @@ def _collections(uow: UnitOfWork, due: Sequence[MeterReadingDocument], policies:
     keys_of_cases = [(READING_SUSPECT, document_owner(document)) for document in due]
     cases = {case.case_key: case for case in uow.load(ExceptionCase, ExceptionCase.KEY, keys_of_cases, lock=False)}
     open_cases = {key: case for key, case in cases.items() if case.closed_at is None}
-    return [
-        Collection(
+    dues = []
+    for document in due:
+        on_device, owner = (document.sender_system, document.device_id), document_owner(document)
+        device, its_register = devices.get(on_device), found[document.key]
+        inside, part = readings.get(document.key, []), None
+        if its_register is not None:
+            others, is_removal = registers[on_device], _policy_of(document, policies).removal
+            part = part_held(document, device=device, register=its_register, others=others, removal=is_removal)
+            inside = [reading for reading in inside if part.includes(reading.measured_at)]
+        one = Collection(
             document=document,
-            device=devices.get((document.sender_system, document.device_id)),
-            register=found[document.key],
-            readings=readings.get(document.key, ()),
-            commands=commands.get(document_owner(document), ()),
-            case=open_cases.get(document_owner(document)),
+            device=device,
+            register=its_register,
+            readings=inside,
+            commands=commands.get(owner, ()),
+            case=open_cases.get(owner),
+            part=part,
         )
-        for document in due
-    ]
+        dues.append(one)
+    return dues
 
 
 def _register_of(
-    document: MeterReadingDocument,
-    registers: Mapping[tuple[str, str, str], Sequence[Register]],
-    policies: ReadingPolicies,
+    document: MeterReadingDocument, registers: Mapping[type_key, Sequence[Register]], policies: ReadingPolicies
 ) -> Register | None:
     """Return the register that has the document's number on the scheduled day, by what SAP says of it now."""
-    policy = policies.for_reason(document.reason_code) or ReadingPolicy()
-    name = (document.sender_system, document.device_id, document.measurement_task_id)
-    return register_on(registers.get(name, ()), document.scheduled_on, removal=policy.removal)
+    of_device = registers.get((document.sender_system, document.device_id), ())
+    spans = [register for register in of_device if register.measurement_task_id == document.measurement_task_id]
+    return register_on(spans, document.scheduled_on, removal=_policy_of(document, policies).removal)
+
+
+def _policy_of(document: MeterReadingDocument, policies: ReadingPolicies) -> ReadingPolicy:
+    return policies.for_reason(document.reason_code) or ReadingPolicy()
 
 
 def _where_it_is(document: MeterReadingDocument, register: Register | None) -> MeterReadingDocument:

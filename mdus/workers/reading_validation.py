@@ -150,7 +150,7 @@ def estimated(
 ) -> list[Collection]:
     """Return those of the documents whose value can be estimated, with the estimate."""
     known = [(due, due.register) for due in dues if due.register is not None]
-    subjects = [Subject(register=register, at=due.document.due_at) for due, register in known]
+    subjects = [Subject(register=register, at=due.window().target_at) for due, register in known]
     sets = [(register, rule_sets(register, due.document.scheduled_on)) for due, register in known]
     needs = _needs({rule_set.title: rule_set for _, rule_set in sets}.values(), methods=True)
     facts = RegisterFacts(uow, subjects, policies=policies, needs=needs)

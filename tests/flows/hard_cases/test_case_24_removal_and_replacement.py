@@ -1,12 +1,14 @@
 """Case 24. A location message without a location, an installation reversed and done again, a meter replaced.
 
 On the day of a replacement the old meter's number ends as the new one's begins, and the final reading (22) of the one
-and the initial reading (21) of the other are of that day.
+and the initial reading (21) of the other are of that day. Where the meter stays and what it measures gets another
+number, both are of the instant at which it does, and no value of one is ever sent for the other.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -41,7 +43,7 @@ from tests.flows.hard_cases.sap_messages import (
     result_confirmed,
     specified,
 )
-from tests.flows.hard_cases.steps import answers, late_failures
+from tests.flows.hard_cases.steps import MIDNIGHT, answers, late_failures
 
 TASK = "000000000000000107"
 TODAY, YESTERDAY = "2026-03-28", "2026-03-27"
@@ -176,3 +178,72 @@ class TestAReplacement:
         replaced.tell(RESULT_CONFIRMED, result_confirmed())
 
         assert answers(replaced, READ_ACCEPTED) == [answer]
+
+
+class TestAChannelThatGetsAnotherNumber:
+    """The meter stays where it is, or hangs elsewhere: from the 29th on its register is another customer's."""
+
+    NEXT = "000000000000000777"
+    CHANGES_ON = datetime(2026, 3, 28, 23, tzinfo=UTC)  # the 29th begins in Berlin; it has 23 hours
+
+    @pytest.fixture
+    def changing(self, sides: BothSides) -> BothSides:
+        [mine] = [one for one in sides.all(Register) if one.device_id == METER]
+        on = date(2026, 3, 29)
+        sides.save(replace(mine, valid_to=on), replace(mine, measurement_task_id=self.NEXT, valid_from=on))
+        return sides
+
+    def sent(self, sides: BothSides, *ordered: str) -> dict[str, Decimal]:
+        """Order readings and wait for a week, the head end having nothing more; return the values that SAP has."""
+        for body in ordered:
+            sides.tell(READ, body)
+            sides.rest()
+        assert answers(sides, READ_ACCEPTED) == [("3", [])] * len(ordered)
+        sides.clock.instant = MIDNIGHT + timedelta(hours=1)
+        for _ in range(7):
+            sides.rest()
+            sides.answer(CommandKind.READ_REGISTERS)
+            sides.rest()
+            sides.clock.move(days=1)
+        results = sides.sap.messages(RESULT)
+        return {texts(one, "MeterReadingDocument/ID")[0]: Decimal(texts(one, VALUE)[0]) for one in results}
+
+    def test_has_one_value_for_both_at_that_instant(self, changing: BothSides) -> None:
+        sides = changing
+        sides.snapshot(self.CHANGES_ON, (METER, "100.25"))
+        sides.snapshot(MIDNIGHT, (METER, "130.25"))  # the last day the window of a removal reaches to
+
+        values = self.sent(
+            sides, reading("22", on="2026-03-29", reason="22"), reading("21", task=self.NEXT, reason="21")
+        )
+        assert values == {"22": Decimal("100.25"), "21": Decimal("100.25")}
+
+    @pytest.mark.parametrize(("reason", "on"), [("01", "2026-03-28"), ("03", "2026-03-28"), ("22", "2026-03-29")])
+    def test_has_no_value_of_the_next_customer_for_the_last_one(
+        self, changing: BothSides, reason: str, on: str
+    ) -> None:
+        sides = changing
+        sides.snapshot(self.CHANGES_ON + timedelta(minutes=1), (METER, "100.25"))
+        sides.snapshot(MIDNIGHT, (METER, "130.25"))
+
+        assert self.sent(sides, reading(reason=reason, on=on)) == {}
+        assert late_failures(sides) == ["reading_missing"]
+
+    def test_has_no_value_of_the_last_customer_for_the_next_one(self, changing: BothSides) -> None:
+        sides = changing
+        sides.snapshot(self.CHANGES_ON - timedelta(minutes=1), (METER, "90.25"))
+        sides.snapshot(MIDNIGHT, (METER, "130.25"))
+
+        values = self.sent(
+            sides, reading("06", task=self.NEXT, reason="06"), reading("03", on="2026-03-28", reason="03")
+        )
+        assert values == {"06": Decimal("130.25"), "03": Decimal("90.25")}
+
+    def test_may_be_read_days_later_where_only_the_factor_changes(self, sides_on_sqlite: BothSides) -> None:
+        sides = sides_on_sqlite
+        [mine] = [one for one in sides.all(Register) if one.device_id == METER]
+        on = date(2026, 3, 29)
+        sides.save(replace(mine, valid_to=on), replace(mine, valid_from=on, factor=Decimal(40)))
+        sides.snapshot(MIDNIGHT, (METER, "130.25"))
+
+        assert self.sent(sides, reading("01", on="2026-03-28")) == {"01": Decimal("130.25")}

@@ -398,3 +398,34 @@ class TestChooseOnDemand:
 
         assert chosen is not None
         assert not chosen.is_certain
+
+
+class TestPartOfAWindow:
+    @pytest.mark.parametrize(
+        ("starts", "ends", "expected"),
+        [
+            pytest.param(None, None, (-1, 0, 3), id="no bound"),
+            pytest.param(-9, 9, (-1, 0, 3), id="bounds outside"),
+            pytest.param(-1, 0, (-1, 0, 0), id="up to what is meant"),
+            pytest.param(0, None, (0, 0, 3), id="from what is meant on"),
+            pytest.param(None, -1, (-1, -1, -1), id="an instant before what is meant"),
+            pytest.param(2, None, (2, 2, 3), id="after what is meant"),
+        ],
+    )
+    def test_has_what_is_meant_inside(
+        self, starts: int | None, ends: int | None, expected: tuple[int, int, int]
+    ) -> None:
+        bounds = [None if days is None else TARGET + timedelta(days=days) for days in (starts, ends)]
+        first, target, last = (TARGET + timedelta(days=days) for days in expected)
+        assert WINDOW.within(*bounds) == Window(starts_at=first, target_at=target, ends_at=last)
+
+    def test_includes_its_bounds_and_nothing_beyond(self) -> None:
+        moment = timedelta(microseconds=1)
+        assert WINDOW.includes(WINDOW.starts_at)
+        assert WINDOW.includes(WINDOW.ends_at)
+        assert not WINDOW.includes(WINDOW.starts_at - moment)
+        assert not WINDOW.includes(WINDOW.ends_at + moment)
+
+    def test_without_an_instant_in_common_includes_none(self) -> None:
+        part = WINDOW.within(None, WINDOW.starts_at - timedelta(days=1))
+        assert not any(part.includes(TARGET + timedelta(days=days)) for days in range(-3, 5))
