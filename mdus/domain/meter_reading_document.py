@@ -33,7 +33,9 @@ class DocumentStatus(StrEnum):
 
 def document_arrival(sender_system: str, document_id: str) -> str:
     """Return the name under which a cancellation waits for the order it cancels."""
-    return f"meter_reading_document/{sender_system}/{document_id}"
+    # The document first: names that begin with sender and ordering key are taken to come in order with the item, and
+    # cancellations are ordered by document, orders by device.
+    return f"meter_reading_document/{document_id}/{sender_system}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

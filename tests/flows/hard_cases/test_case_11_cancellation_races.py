@@ -16,8 +16,10 @@ from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.end_device_control import ControlStatus, EndDeviceControl
 from mdus.domain.meter_reading_document import DocumentStatus
 from mdus.messaging.status import MessageStatus
+from mdus.storage import inbox
 from mdus.storage.message import MESSAGE
 from tests.flows.both_sides import BothSides, texts
+from tests.flows.hard_cases.conftest import Open
 from tests.flows.hard_cases.sap_messages import (
     CANCEL_READING,
     CANCEL_SWITCH,
@@ -205,6 +207,31 @@ class TestBeforeItsOrder:
 
         assert answers(sides, SWITCH_CANCELLED) == [("5", ["330(MDUS)"])]
         assert answers(sides, SWITCHED) == [("3", [])]
+
+    def test_a_reading_order_whose_transaction_has_not_ended_is_cancelled_as_soon_as_it_has(
+        self, open_sides: Open, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two workers on one PostgreSQL: neither sees what the other has just written."""
+        sides = open_sides(postgresql_url)
+        sides.meter(METER)
+        finish, turned = inbox.finish_items, list[int]()
+
+        def finish_after_another_turn(*arguments: Any, **named: Any) -> None:
+            finish(*arguments, **named)
+            if not turned:
+                turned.append(0)
+                turned.append(sides.inbox.turn())
+
+        monkeypatch.setattr(inbox, "finish_items", finish_after_another_turn)
+        sides.tell(READ, reading())
+        sides.tell(CANCEL_READING, cancel_reading())
+        sides.rest()
+        sides.clock.move(seconds=30)  # what it waits until SAP has the answer to its order
+        sides.rest()
+
+        assert turned == [0, 0]  # it was looked at, and left for the next turn
+        assert answers(sides, READING_CANCELLED) == [("3", [])]
+        assert document(sides).status is DocumentStatus.CANCELLED
 
 
 class TestOfOneItemOfABulk:

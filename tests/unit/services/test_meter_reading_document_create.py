@@ -100,7 +100,7 @@ class TestDecide:
     def test_wakes_a_cancellation_that_came_before_it(self) -> None:
         [name] = accepted(order()).wakes
 
-        assert name == f"meter_reading_document/{SENDER}/{DOCUMENT}"
+        assert name == f"meter_reading_document/{DOCUMENT}/{SENDER}"
 
     def test_waits_for_its_device(self) -> None:
         outcome = decide(order(), Known([POLICIES]), now=NOW)
