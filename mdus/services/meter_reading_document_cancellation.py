@@ -80,6 +80,12 @@ class LeavingAnswer(Value):
     document_id: str
 
 
+class TestData(BusinessError):
+    """The message is marked as test data: nothing is taken back."""
+
+    type_id = "310(MDUS)"
+
+
 class DocumentUnknown(BusinessError):
     """No reading order with this ID has come."""
 
@@ -140,8 +146,11 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Cancelled before SAP has the answer to the order: that answer goes first, however long SAP cannot be reached, else
       SAP would read that the order is cancelled, and then that it is accepted.
     - Confirmed by SAP, or there for the REST client that gave the order: too late.
+    - Test data takes nothing back, as it orders nothing.
     """
     origin = request.origin
+    if origin.test_data:
+        raise TestData
     document = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
     if document is None:
         waits_for = document_arrival(origin.sender_system, request.document_id)

@@ -79,6 +79,12 @@ class Confirmation:
     log: Log = wire("Log")
 
 
+class TestData(BusinessError):
+    """The message is marked as test data: nothing is read."""
+
+    type_id = "310(MDUS)"
+
+
 class NotCapable(BusinessError):
     """The device cannot do what is ordered."""
 
@@ -176,8 +182,11 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Stored values: the window of the policy around the scheduled day of the sender's zone; first looked for when its
       best value may be there and has been collected.
     - On demand: now for today and for past dates within the policy's window, else when the scheduled day begins.
+    - Test data orders nothing: its result would be a value like any other.
     """
     origin = request.origin
+    if origin.test_data:
+        raise TestData
     stored = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
     if stored is not None:
         return _repeated(request, stored)

@@ -78,6 +78,12 @@ class Confirmation:
     log: Log = wire("Log")
 
 
+class TestData(BusinessError):
+    """The message is marked as test data: its reading is not taken over."""
+
+    type_id = "310(MDUS)"
+
+
 class RegisterUnknown(BusinessError):
     """The device has no register with this logical register number."""
 
@@ -168,8 +174,11 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
       result is sent (again). A result that is leaving already SAP will refuse.
     - Sent by a REST client it is what SAP waits for: SAP gets it as the result of its order.
     - A value that SAP has calculated does all this but is no reading of the meter.
+    - Test data is no reading and ends no order.
     """
     origin = request.origin
+    if origin.test_data:
+        raise TestData
     stored = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
     if stored is not None and _is_repeated(request, stored):
         return Done()

@@ -1,6 +1,7 @@
 """Case 29. Messages marked as test data or reconciliation, and XML that attacks its reader.
 
-Test data moves no breaker. No DTD is read, no entity resolved, no file or network opened for a message.
+Test data moves no breaker, and neither orders, takes back nor enters a reading. No DTD is read, no entity resolved, no
+file or network opened for a message.
 """
 
 from __future__ import annotations
@@ -14,26 +15,39 @@ from pathlib import Path
 import pytest
 
 from mdus.domain.end_device import EndDevice
+from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
+from mdus.domain.reading import MeterReading
 from mdus.storage.message import MESSAGE
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import (
+    CANCEL_READING,
     CANCEL_SWITCH,
     CODE,
     CREATE,
     CREATED,
+    MANUAL,
+    MANUAL_TAKEN,
     METER,
     ORDER_ID,
     OTHER,
+    READ,
+    READ_ACCEPTED,
+    READING_CANCELLED,
+    RESULT,
     SWITCH,
     SWITCH_BULK,
     SWITCH_CANCELLED,
     SWITCHED,
     SWITCHED_BULK,
+    VALUE,
+    cancel_reading,
     cancel_switch,
     device,
+    manual_reading,
+    reading,
     switch,
 )
-from tests.flows.hard_cases.steps import START, answers, carry_out, message, switches, take
+from tests.flows.hard_cases.steps import MIDNIGHT, START, answers, carry_out, document, message, switches, take
 from tests.flows.intake.installation import XML, fault_of
 from tests.flows.intake.messages import header, new_uuid
 
@@ -90,6 +104,41 @@ class TestTestData:
 
         assert answers(sides, SWITCH_CANCELLED) == [("5", ["310(MDUS)"])]
         assert answers(sides, SWITCHED) == [("3", [])]
+
+    def test_orders_no_reading(self, sides: BothSides) -> None:
+        sides.tell(READ, reading(), test_data=True)
+        sides.clock.instant = MIDNIGHT
+        sides.snapshot(MIDNIGHT, (METER, "1.25"))
+        sides.clock.move(hours=1)
+        sides.rest()
+
+        assert answers(sides, READ_ACCEPTED) == [("5", ["310(MDUS)"])]
+        [confirmation] = sides.sap.messages(READ_ACCEPTED)
+        assert texts(confirmation, INDICATOR) == ["true"]
+        assert sides.all(MeterReadingDocument) == []
+        assert sides.sap.messages(RESULT) == []
+
+    def test_takes_no_reading_order_back(self, sides: BothSides) -> None:
+        sides.tell(READ, reading())
+        sides.rest()
+        sides.tell(CANCEL_READING, cancel_reading(), test_data=True)
+        sides.clock.instant = MIDNIGHT
+        sides.snapshot(MIDNIGHT, (METER, "1.25"))
+        sides.clock.move(hours=1)
+        sides.rest()
+
+        assert answers(sides, READING_CANCELLED) == [("5", ["310(MDUS)"])]
+        assert [texts(found, VALUE) for found in sides.sap.messages(RESULT)] == [["1.25"]]
+
+    def test_enters_no_reading(self, sides: BothSides) -> None:
+        sides.tell(READ, reading(on="2026-03-28", reason="21"))
+        sides.rest()
+        sides.tell(MANUAL, manual_reading(on="2026-03-28", at="10:00:00"), test_data=True)
+        sides.rest()
+
+        assert answers(sides, MANUAL_TAKEN) == [("5", ["310(MDUS)"])]
+        assert sides.all(MeterReading) == []
+        assert document(sides).status is DocumentStatus.ORDERED
 
     @pytest.mark.parametrize("value", ["false", "0"])
     def test_that_says_it_is_none_is_carried_out(self, sides_on_sqlite: BothSides, value: str) -> None:

@@ -16,7 +16,7 @@ from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocum
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.value import Remove
 from mdus.messaging.known import Known
-from mdus.messaging.outcome import Await, Done, Outcome, Park, Result
+from mdus.messaging.outcome import Await, BusinessError, Done, Outcome, Park, Result
 from mdus.services.meter_reading_document_cancellation import (
     AlreadyProcessed,
     LeavingAnswer,
@@ -153,6 +153,12 @@ class TestDecide:
     def test_refuses_another_metering_system(self) -> None:
         with pytest.raises(SystemDiffers):
             decide(cancellation(ams_id="AM02"), Known([DOCUMENT]), now=NOW)
+
+    @pytest.mark.parametrize("documents", [[DOCUMENT], []], ids=["an order that is there", "one that may come"])
+    def test_takes_nothing_back_for_test_data(self, documents: list[MeterReadingDocument]) -> None:
+        with pytest.raises(BusinessError, match="test data") as refused:
+            decide(cancellation(origin=origin(item_id=9, test_data=True)), Known(documents), now=NOW)
+        assert refused.value.problem.type_id == "310(MDUS)"
 
 
 class TestResultLeaving:

@@ -211,6 +211,15 @@ class TestDecide:
             decided(order(reason_code=reason))
 
 
+    def test_accepts_no_test_data_and_no_repeat_of_an_order_in_it(self) -> None:
+        marked = order(origin=origin(item_id=6, test_data=True))
+
+        for stored in ((), (accepted(order()),)):
+            with pytest.raises(BusinessError, match="test data") as refused:
+                decided(marked, *stored)
+            assert refused.value.problem.type_id == "310(MDUS)"
+
+
 class TestWhatTheDeviceCannotDo:
     @pytest.mark.parametrize(
         ("lacking", "order_", "refused"),

@@ -108,6 +108,12 @@ class TestAReading:
         )
         assert document.reading_key == only(outcome, MeterReading).key
 
+    def test_of_test_data_is_none_and_ends_no_order(self) -> None:
+        for stored in ((), (ordered(),)):
+            with pytest.raises(BusinessError, match="test data") as refused:
+                decide(reading(origin=origin(item_id=5, test_data=True)), *stored)
+            assert refused.value.problem.type_id == "310(MDUS)"
+
     def test_that_sap_has_calculated_is_none_of_the_meter(self) -> None:
         outcome = decide(reading(type_code="2"))
         assert of_kind(outcome, MeterReading) == []
@@ -255,7 +261,7 @@ class TestWhatIsRefused:
     def test_has_a_type_id_of_its_own_for_each_error(self) -> None:
         errors = [kind for kind in vars(service).values() if isinstance(kind, type)]
         ids = [kind.type_id for kind in errors if issubclass(kind, BusinessError) and kind is not BusinessError]
-        assert len(ids) == len(set(ids)) == 7
+        assert len(ids) == len(set(ids)) == 8
 
 
 class TestTheSameDocument:
