@@ -119,6 +119,12 @@ class MeterReadingDocument(Value):
         return self.estimate is not None
 
     @property
+    def is_given_up(self) -> bool:
+        """Tell whether its result is sent no more by itself: SAP has refused it for good, or never answered it."""
+        is_noted = self.status is DocumentStatus.RESULT_SENT and self.next_try_at is None and self.note is not None
+        return is_noted or self.status is DocumentStatus.REJECTED
+
+    @property
     def is_awaited(self) -> bool:
         """Tell whether SAP has ordered it and knows of no reading yet."""
         return self.client is None and self.status in (DocumentStatus.ORDERED, DocumentStatus.FAILED)

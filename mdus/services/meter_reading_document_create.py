@@ -15,7 +15,7 @@ SAP   <--ResultCreateRequest--     the value
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -157,6 +157,12 @@ class NotInService(BusinessError):
     type_id = "211(MDUS)"
 
 
+class DocumentFailed(BusinessError):
+    """A document with this ID was ordered before and failed."""
+
+    type_id = "212(MDUS)"
+
+
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:
     """Fetch the devices, registers and documents of a batch, the policies, and what devices can do."""
     devices = {(request.origin.sender_system, request.device_id) for request in requests}
@@ -175,6 +181,8 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - The same document again with the same content is accepted again without effect, also when a person has made its
       reading and SAP has sent that; with other content refused. Codes are the same however many leading zeros and
       groups they are written with.
+    - The same document again after it failed is refused with the reason: nothing would look for its value any more. A
+      result that SAP refused for good, or never answered, is sent once more.
     - Device or register not there yet: wait for it. Both must be valid on the scheduled date (at a removal: or have
       ended with the day before), and the register measure what the order says.
     - On demand or not is decided by the data source type, and only without one by the policy of the reason. Unknown
@@ -231,6 +239,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
 
 
 def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
+    origin = request.origin
     is_same = stored.ams_id == request.ams_id and stored.is_for(
         device_id=request.device_id,
         measurement_task_id=request.measurement_task_id,
@@ -242,7 +251,22 @@ def _repeated(request: Request, stored: MeterReadingDocument) -> Done:
         raise DocumentDiffers
     if stored.status is DocumentStatus.CANCELLED:
         raise DocumentCancelled
-    return Done()
+    if stored.status is DocumentStatus.FAILED:
+        raise DocumentFailed(f"The document was ordered before and failed: {stored.note}")
+    if not stored.is_given_up or origin.client is not None:
+        return Done()
+    # As the result of this order: it must not overtake the answer to it.
+    again = replace(
+        stored,
+        status=DocumentStatus.READ,
+        next_try_at=None,
+        note=None,
+        order_item_id=origin.item_id,
+        order_uuid=origin.uuid,
+        order_id=origin.id,
+        bulk=origin.bulk,
+    )
+    return Done(changes=(again,))
 
 
 def _is_ordered_alike(request: Request, stored: MeterReadingDocument) -> bool:

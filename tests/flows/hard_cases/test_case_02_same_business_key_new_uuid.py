@@ -7,19 +7,25 @@ from decimal import Decimal
 
 import pytest
 
+from mdus.domain.command import CommandKind
+from mdus.domain.meter_reading_document import DocumentStatus
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.hard_cases.sap_messages import (
     CANCEL_SWITCH,
     CODE,
     DOCUMENT,
+    HEADER_UUID,
     METER,
+    NOTE,
     OTHER,
     READ,
     READ_ACCEPTED,
     READ_BULK,
     READ_BULK_ACCEPTED,
+    REFERENCE,
     RESULT,
     RESULT_BULK,
+    RESULT_CONFIRMED,
     SWITCH,
     SWITCH_CANCELLED,
     SWITCHED,
@@ -27,9 +33,19 @@ from tests.flows.hard_cases.sap_messages import (
     VALUE,
     cancel_switch,
     reading,
+    result_confirmed,
     switch,
 )
-from tests.flows.hard_cases.steps import MIDNIGHT, START, answers, carry_out, switches
+from tests.flows.hard_cases.steps import (
+    MIDNIGHT,
+    START,
+    answers,
+    carry_out,
+    cases,
+    document,
+    read_and_sent,
+    switches,
+)
 
 
 def results(sides: BothSides) -> list[str]:
@@ -95,6 +111,54 @@ class TestAReadingOrder:
         assert texts(accepted, f"{READ_ACCEPTED}Message/{CODE}") == ["3", "3", "5"]
         assert texts(accepted, f"{READ_ACCEPTED}Message/{TYPE_ID}") == ["209(MDUS)"]
         assert results(sides) == ["1.00"]
+
+    def test_that_has_failed_is_refused_with_its_reason_and_under_another_id_is_read(self, sides: BothSides) -> None:
+        sides.tell(READ, reading())
+        sides.clock.instant = MIDNIGHT
+        sides.clock.move(hours=1)
+        sides.rest()
+        for _ in range(3):
+            sides.answer(CommandKind.READ_REGISTERS, status="failed", code="NO_RESPONSE", text="silence")
+            sides.rest()
+            sides.clock.move(days=1)
+            sides.rest()
+        failed = document(sides)
+        sides.tell(READ, reading())
+        sides.rest()
+
+        assert failed.status is DocumentStatus.FAILED
+        assert answers(sides, READ_ACCEPTED) == [("3", []), ("5", ["212(MDUS)"])]
+        told = f"The document was ordered before and failed: {failed.note}"
+        assert texts(sides.sap.messages(READ_ACCEPTED)[1], NOTE) == [told[:200]]
+        assert document(sides) == failed
+
+        sides.snapshot(MIDNIGHT, (METER, "1.25"))
+        sides.tell(READ, reading("8"))
+        sides.rest()
+        assert [texts(found, VALUE) for found in sides.sap.messages(RESULT)] == [["1.25"]]
+
+    def test_whose_result_sap_refused_for_good_has_it_sent_again(self, sides: BothSides) -> None:
+        read_and_sent(sides)
+        for _ in range(3):
+            sides.tell(RESULT_CONFIRMED, result_confirmed("5"))
+            sides.rest()
+            sides.clock.move(minutes=10)
+            sides.rest()
+        assert document(sides).status is DocumentStatus.REJECTED
+        again = sides.tell(READ, reading())
+        sides.rest()
+
+        assert answers(sides, READ_ACCEPTED) == [("3", [])] * 2
+        sent = sides.sap.messages(RESULT)
+        assert [texts(found, VALUE) for found in sent] == [["12345.67"]] * 4
+        assert len({texts(found, HEADER_UUID)[0] for found in sent}) == 4
+        assert texts(sent[-1], REFERENCE) == [again]
+        assert cases(sides) == ["reading_result_refused"]
+
+        sides.tell(RESULT_CONFIRMED, result_confirmed())
+        sides.rest()
+        assert document(sides).status is DocumentStatus.CONFIRMED
+        assert cases(sides) == []
 
 
 class TestAConnectionOrder:

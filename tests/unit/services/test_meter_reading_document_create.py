@@ -26,6 +26,7 @@ from mdus.services.meter_reading_document_create import (
     DateOutOfReach,
     DocumentCancelled,
     DocumentDiffers,
+    DocumentFailed,
     NotCapable,
     NotInService,
     NotReadable,
@@ -210,7 +211,6 @@ class TestDecide:
         with pytest.raises(ReasonNotSupported):
             decided(order(reason_code=reason))
 
-
     def test_accepts_no_test_data_and_no_repeat_of_an_order_in_it(self) -> None:
         marked = order(origin=origin(item_id=6, test_data=True))
 
@@ -317,6 +317,37 @@ class TestRepeatedOrder:
     def test_is_refused_after_its_cancellation(self) -> None:
         with pytest.raises(DocumentCancelled):
             decided(order(), replace(accepted(order()), status=DocumentStatus.CANCELLED))
+
+    def test_is_refused_with_the_reason_after_it_failed(self) -> None:
+        failed = replace(accepted(order()), status=DocumentStatus.FAILED, note="the meter is silent")
+
+        with pytest.raises(DocumentFailed, match="failed: the meter is silent"):
+            decided(order(origin=origin(item_id=6)), failed)
+
+    @pytest.mark.parametrize(
+        ("stored", "is_sent_again"),
+        [
+            pytest.param({"status": DocumentStatus.REJECTED, "note": "wrong"}, True, id="refused for good"),
+            pytest.param({"status": DocumentStatus.RESULT_SENT, "note": "no answer"}, True, id="never answered"),
+            pytest.param({"status": DocumentStatus.RESULT_SENT}, False, id="not answered yet"),
+            pytest.param(
+                {"status": DocumentStatus.RESULT_SENT, "note": "wrong", "next_try_at": NOW}, False, id="refused once"
+            ),
+            pytest.param({"status": DocumentStatus.CONFIRMED}, False, id="taken"),
+        ],
+    )
+    def test_has_the_result_sent_again_that_sap_has_not_taken(
+        self, stored: dict[str, Any], is_sent_again: bool
+    ) -> None:
+        sent = replace(accepted(order()), **{"next_try_at": None, "result_attempts": 3, **stored})
+        by_sap = {"item_id": 6, "uuid": "U2", "id": "I2", "bulk": False}
+
+        again = decided(order(origin=origin(**by_sap)), sent)
+
+        facts = {"status": DocumentStatus.READ, "note": None, "order_item_id": 6, "order_uuid": "U2", "order_id": "I2"}
+        due = replace(sent, bulk=False, **facts)
+        assert again == Done(changes=(due,) if is_sent_again else ())
+        assert decided(order(origin=origin(client="rest:a", **by_sap)), sent) == Done()  # it is not the client's
 
     def test_of_another_system_is_another_order(self) -> None:
         foreign = replace(accepted(order()), sender_system="P12", scheduled_on=date(2026, 1, 1))
