@@ -50,8 +50,8 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         MessageStatus.REFUSED: frozenset(),
         MessageStatus.DUPLICATE: frozenset(),
         MessageStatus.READY: frozenset(
-            {MessageStatus.SENDING, MessageStatus.CONFIRMED}
-        ),  # CONFIRMED: an attempt thought lost had arrived
+            {MessageStatus.SENDING, MessageStatus.DELIVERED, MessageStatus.CONFIRMED}
+        ),  # DELIVERED, CONFIRMED: an attempt thought lost had arrived; the receiver has answered a part, or all of it
         MessageStatus.SENDING: frozenset(
             {MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.DEAD}
         ),
@@ -59,8 +59,10 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
             {MessageStatus.CONFIRMED, MessageStatus.READY}
         ),  # READY: a deliberate resend
         MessageStatus.CONFIRMED: frozenset({MessageStatus.READY}),
-        MessageStatus.DEAD: frozenset({MessageStatus.READY, MessageStatus.CONFIRMED, MessageStatus.ABANDONED}),
-        MessageStatus.ABANDONED: frozenset({MessageStatus.READY, MessageStatus.CONFIRMED}),
+        MessageStatus.DEAD: frozenset(
+            {MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED, MessageStatus.ABANDONED}
+        ),
+        MessageStatus.ABANDONED: frozenset({MessageStatus.READY, MessageStatus.DELIVERED, MessageStatus.CONFIRMED}),
     },
     ItemStatus: {
         ItemStatus.READY: frozenset(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, literal, or_, select, true, update
 
 from mdus.messaging.sent_item import SentItem
 from mdus.messaging.status import ItemStatus, MessageStatus, sources_of
@@ -22,6 +23,8 @@ from mdus.storage.message import (
 )
 from mdus.storage.rows import insert_rows, update_rows
 from mdus.telemetry.metrics import ANSWERED_SECONDS
+
+_HAS_OPEN_ITEMS: Final = exists().where(ITEM.c.message_id == MESSAGE.c.id, ITEM_IS_SENT)
 
 
 def sent_items(connection: Connection, answers: Collection[tuple[str, str, str]]) -> list[SentItem]:
@@ -55,17 +58,22 @@ def _sent(connection: Connection, *which: ColumnElement[bool]) -> list[SentItem]
 
 
 def settle_answered(
-    connection: Connection, answered: Sequence[tuple[str, str | None, str]], *, sender_system: str, now: datetime
+    connection: Connection,
+    answered: Sequence[tuple[str, str | None, str]],
+    *,
+    sender_system: str,
+    always_confirmed: bool = True,
+    now: datetime,
 ) -> None:
     """Mark what SAP has confirmed: (service, ReferenceUUID, business key) of each confirmed item.
 
     The message is found by the ReferenceUUID of the confirmation or of its item, the item by its business key: in that
     message, or in any when the message is not known. A confirmation that comes late, twice, or before our delivery was
-    noted changes nothing it should not.
+    noted changes nothing it should not. A message is confirmed with the last of its items; where SAP need not answer
+    each (not `always_confirmed`), with the first.
     """
     references = {reference.lower() for _, reference, _ in answered if reference}
-    if references:
-        _confirm(connection, references, sender_system=sender_system, now=now)
+    held = _hold(connection, references, sender_system=sender_system) if references else ()
     ordering_keys = {(f"{sender_system}/{key}",) for _, _, key in answered}
     waiting = connection.execute(
         select(ITEM.c.id, ITEM.c.message_id, ITEM.c.service, ITEM.c.ordering_key, MESSAGE.c.key)
@@ -95,6 +103,7 @@ def settle_answered(
         rows = [(row.message_id, row.id, status.value, now) for row in found]
         insert_rows(connection, MESSAGE_EVENT, ("message_id", "item_id", "status", "at"), rows)
         _confirm_unnamed(connection, [row for row in found if row.key not in references], now=now)
+    _confirm(connection, held, always_confirmed=always_confirmed, now=now)
 
 
 def _confirm_unnamed(connection: Connection, answered: Sequence[AnyRow], *, now: datetime) -> None:
@@ -106,10 +115,9 @@ def _confirm_unnamed(connection: Connection, answered: Sequence[AnyRow], *, now:
     alone = {row.message_id for row in answered if waited[row.service, row.ordering_key] == 1}
     if not alone:
         return
-    is_open = exists().where(ITEM.c.message_id == MESSAGE.c.id, ITEM_IS_SENT)
     confirmed = connection.execute(
         update(MESSAGE)
-        .where(MESSAGE.c.id.in_(sorted(alone)), MESSAGE.c.status == MessageStatus.DELIVERED, ~is_open)
+        .where(MESSAGE.c.id.in_(sorted(alone)), MESSAGE.c.status == MessageStatus.DELIVERED, ~_HAS_OPEN_ITEMS)
         .values(status=MessageStatus.CONFIRMED)
         .returning(MESSAGE.c.id, MESSAGE.c.service, MESSAGE.c.ended_at)
     ).all()
@@ -136,13 +144,9 @@ def _known(connection: Connection, keys: Collection[str], *, sender_system: str)
     return set(connection.scalars(query))
 
 
-def _confirm(connection: Connection, keys: Collection[str], *, sender_system: str, now: datetime) -> None:
-    """Mark the messages with these keys CONFIRMED, whether we know of their delivery or not.
-
-    A confirmation may overtake the answer to our call, and come for a message whose answer was lost: that one is on its
-    way again, or given up.
-    """
-    found = connection.execute(
+def _hold(connection: Connection, keys: Collection[str], *, sender_system: str) -> Sequence[AnyRow]:
+    """Return the messages with these keys that are not confirmed yet; nobody else answers them meanwhile."""
+    query = (
         select(MESSAGE.c.id, MESSAGE.c.uuid, MESSAGE.c.status, MESSAGE.c.service, MESSAGE.c.ended_at)
         .where(
             MESSAGE.c.direction == "out",
@@ -152,23 +156,44 @@ def _confirm(connection: Connection, keys: Collection[str], *, sender_system: st
         )
         .order_by(MESSAGE.c.id)
         .with_for_update()
-    ).all()
-    if not found:
+    )
+    return connection.execute(query).all()
+
+
+def _confirm(connection: Connection, named: Sequence[AnyRow], *, always_confirmed: bool, now: datetime) -> None:
+    """Mark messages CONFIRMED that SAP's confirmations name, whether we know of their delivery or not.
+
+    A confirmation may overtake the answer to our call, and come for a message whose answer was lost: that one is on its
+    way again, or given up. A message with items that SAP has not answered yet, though it answers each, is DELIVERED:
+    its service waits for the rest.
+    """
+    if not named:
         return
-    connection.execute(
-        update(MESSAGE)
-        .where(MESSAGE.c.id.in_([row.id for row in found]))
-        .values(
-            status=MessageStatus.CONFIRMED,
-            due_at=None,
-            lease_token=None,
-            lease_until=None,
-            ended_at=func.coalesce(MESSAGE.c.ended_at, literal(now, UtcInstant())),
+    ids = [row.id for row in named]
+    taken = {
+        "due_at": None,
+        "lease_token": None,
+        "lease_until": None,
+        "ended_at": func.coalesce(MESSAGE.c.ended_at, literal(now, UtcInstant())),
+    }
+    is_answered = or_(MESSAGE.c.item_count <= 1, ~_HAS_OPEN_ITEMS) if always_confirmed else true()
+    confirmed = set(
+        connection.scalars(
+            update(MESSAGE)
+            .where(MESSAGE.c.id.in_(ids), is_answered)
+            .values(status=MessageStatus.CONFIRMED, **taken)
+            .returning(MESSAGE.c.id)
         )
     )
-    rows = [(row.id, MessageStatus.CONFIRMED.value, now) for row in found]
-    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at"), rows)
-    _measure(found, now=now)
-    given_up = [row.uuid for row in found if row.status is MessageStatus.DEAD]
+    in_part = [row.id for row in named if row.id not in confirmed and row.status is not MessageStatus.DELIVERED]
+    if in_part:
+        connection.execute(
+            update(MESSAGE).where(MESSAGE.c.id.in_(in_part)).values(status=MessageStatus.DELIVERED, **taken)
+        )
+    rows: list[tuple[Any, ...]] = [(row_id, MessageStatus.CONFIRMED.value, now, None) for row_id in sorted(confirmed)]
+    rows += [(row_id, MessageStatus.DELIVERED.value, now, "SAP has answered a part") for row_id in in_part]
+    insert_rows(connection, MESSAGE_EVENT, ("message_id", "status", "at", "note"), rows)
+    _measure([row for row in named if row.id in confirmed], now=now)
+    given_up = [row.uuid for row in named if row.status is MessageStatus.DEAD]
     if given_up:
         close_cases(connection, DEAD_MESSAGE, given_up, now=now)

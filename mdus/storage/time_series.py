@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    exists,
     func,
     literal_column,
     select,
@@ -31,7 +32,7 @@ from mdus.domain.time_series_upload import (
     TimeSeriesLook,
     TimeSeriesUpload,
 )
-from mdus.messaging.status import MessageStatus
+from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.storage.keys import among
 from mdus.storage.mapping import ValueTable
 from mdus.storage.message import ITEM, MESSAGE
@@ -175,7 +176,10 @@ def newest_numbers(connection: Connection, profiles: Collection[ProfileKey]) -> 
 
 
 class Silent(NamedTuple):
-    """An upload that SAP has taken and not answered; `message_id` may be sent again, None when SAP has answered it."""
+    """An upload that SAP has taken and not answered.
+
+    `message_id` may be sent again, None when SAP has answered it or another part of it: it takes it no second time.
+    """
 
     upload: TimeSeriesUpload
     message_id: int | None
@@ -189,8 +193,14 @@ def silent_uploads(
     `services` are the names of those that send uploads.
     """
     number = cast(_UPLOAD.c.number, Text)
+    beside = ITEM.alias()
+    is_answered = exists().where(beside.c.message_id == MESSAGE.c.id, beside.c.status == ItemStatus.ANSWERED)
     query = (
-        select(*(_UPLOAD.c[name] for name in TIME_SERIES_UPLOAD.names), MESSAGE.c.id, MESSAGE.c.status)
+        select(
+            *(_UPLOAD.c[name] for name in TIME_SERIES_UPLOAD.names),
+            MESSAGE.c.id,
+            and_(MESSAGE.c.status == MessageStatus.DELIVERED, ~is_answered),
+        )
         .join(
             ITEM,
             and_(
@@ -214,7 +224,7 @@ def silent_uploads(
     return [
         Silent(
             upload=TimeSeriesUpload(**dict(zip(names, row, strict=False))),
-            message_id=row[-2] if row[-1] is MessageStatus.DELIVERED else None,
+            message_id=row[-2] if row[-1] else None,
         )
         for row in connection.execute(query)
     ]

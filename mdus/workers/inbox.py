@@ -359,4 +359,6 @@ def _note_answers(
         key = service.settled_by(request)
         answered.setdefault(row.sender_system, []).append((service.name, row.reference_uuid, key or ""))
     for sender_system, some in answered.items():
-        settle_answered(uow.connection, some, sender_system=sender_system, now=now)
+        settle_answered(
+            uow.connection, some, sender_system=sender_system, always_confirmed=service.always_confirmed, now=now
+        )

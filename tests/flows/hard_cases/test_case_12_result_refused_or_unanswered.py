@@ -14,6 +14,7 @@ from tests.flows.hard_cases.sap_messages import (
     DOCUMENT,
     HEADER_UUID,
     METER,
+    OTHER,
     READ_BULK,
     RESULT,
     RESULT_BULK,
@@ -23,7 +24,7 @@ from tests.flows.hard_cases.sap_messages import (
     reading,
     result_confirmed,
 )
-from tests.flows.hard_cases.steps import MIDNIGHT, cases, document, message, read_and_sent, take
+from tests.flows.hard_cases.steps import MIDNIGHT, by_document, cases, document, message, read_and_sent, take
 from tests.flows.intake.messages import header, new_uuid
 
 
@@ -35,6 +36,15 @@ def answer(sides: BothSides, code: str, *, to: int) -> None:
     """Answer one of the results SAP has received, by its UUID."""
     head = header(uuid=new_uuid(), sender="P11", reference=uuids(sides)[to])
     take(sides, message(RESULT_CONFIRMED, result_confirmed(code), header_xml=head))
+    sides.rest()
+
+
+def answer_bulk(sides: BothSides, item: str, *, overall: str, to: str) -> None:
+    """Answer one item of the bulk with this UUID, with a code for the whole."""
+    code = f"<BusinessDocumentProcessingResultCode>{overall}</BusinessDocumentProcessingResultCode>"
+    answered = message(RESULT_BULK_CONFIRMED, item, header_xml=header(uuid=new_uuid(), sender="P11", reference=to))
+    end = f"</n0:{RESULT_BULK_CONFIRMED}>"
+    take(sides, answered.replace(end.encode(), f"<Log>{code if overall else ''}</Log>{end}".encode()))
     sides.rest()
 
 
@@ -137,6 +147,41 @@ class TestAnAnswerAfterTheTimeItHad:
         assert cases(sides) == []
 
 
+class TestAnItemThatTheAnswerToItsBulkLeavesOut:
+    def test_is_sent_again_alone_then_shown_and_still_closed_by_a_late_success(self, sides: BothSides) -> None:
+        """SAP's error handling keeps one of two: the other is answered, with the code of a part."""
+        sides.tell(READ_BULK, reading("D1"), reading("D2", device_id=OTHER))
+        sides.clock.instant = MIDNIGHT
+        sides.snapshot(MIDNIGHT, (METER, "1.25"), (OTHER, "2.25"))
+        sides.clock.move(hours=1)
+        sides.rest()
+        [first] = [texts(sent, HEADER_UUID)[0] for sent in sides.sap.messages(RESULT_BULK)]
+        answer_bulk(sides, result_confirmed(document="D1"), overall="4", to=first)
+
+        assert told(sides) == [{"D1": "1.25", "D2": "2.25"}]
+        assert status(sides) == [DocumentStatus.CONFIRMED, DocumentStatus.RESULT_SENT]
+        for attempt in (2, 3):
+            unanswered(sides)
+            assert told(sides)[1:] == [{"D2": "2.25"}] * (attempt - 1)
+            assert cases(sides) == []
+        for _ in range(3):
+            unanswered(sides)
+        assert len(told(sides)) == 3
+        assert cases(sides) == ["reading_result_unconfirmed"]
+
+        answer_bulk(sides, result_confirmed(document="D2"), overall="3", to=first)
+        assert status(sides) == [DocumentStatus.CONFIRMED] * 2
+        assert cases(sides) == []
+
+
+def told(sides: BothSides) -> list[dict[str, str]]:
+    return [by_document(bulk, VALUE) for bulk in sides.sap.messages(RESULT_BULK)]
+
+
+def status(sides: BothSides) -> list[DocumentStatus]:
+    return [document(sides, name).status for name in ("D1", "D2")]
+
+
 class TestAnAnswerThatIsHardToRead:
     @pytest.mark.parametrize(
         ("code", "status"),
@@ -175,15 +220,7 @@ class TestAnAnswerThatIsHardToRead:
         sides.clock.move(hours=1)
         sides.rest()
         [sent] = sides.sap.messages(RESULT_BULK)
-        code = f"<BusinessDocumentProcessingResultCode>{overall}</BusinessDocumentProcessingResultCode>"
-        answered = message(
-            RESULT_BULK_CONFIRMED,
-            result_confirmed(own),
-            header_xml=header(uuid=new_uuid(), sender="P11", reference=texts(sent, HEADER_UUID)[0]),
-        )
-        end = f"</n0:{RESULT_BULK_CONFIRMED}>"
-        take(sides, answered.replace(end.encode(), f"<Log>{code if overall else ''}</Log>{end}".encode()))
-        sides.rest()
+        answer_bulk(sides, result_confirmed(own), overall=overall, to=texts(sent, HEADER_UUID)[0])
 
         assert document(sides).status is status
         assert (document(sides).note is None) is (status is DocumentStatus.CONFIRMED)

@@ -148,6 +148,13 @@ class TestSilentUploads:
         uow.connection.execute(MESSAGE.update().where(MESSAGE.c.key == made).values(status=MessageStatus.CONFIRMED))
         assert self.silent(uow) == [("1", False)]
 
+    def test_of_a_message_answered_in_part_are_not_sent_again(self, uow: UnitOfWork) -> None:
+        """SAP has it, and takes the same bytes no second time: what it has answered would not be answered again."""
+        made = in_message(uow, upload("1"), upload("2"), at=NOW - timedelta(hours=1))
+        settle_answered(uow.connection, [(SERVICE, made, "1")], sender_system="P11", now=NOW)
+        uow.save([upload("1", status=UploadStatus.CONFIRMED)])
+        assert self.silent(uow) == [("2", False)]
+
     def test_are_told_from_the_items_of_other_services(self, uow: UnitOfWork) -> None:
         """A meter reading document may have the number of a profile."""
         in_message(uow, upload("1"), at=NOW - timedelta(hours=1))

@@ -23,8 +23,10 @@ from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.settings import load_settings
 from mdus.storage import inbox as inbox_storage
 from mdus.storage import outbox as outbox_storage
+from mdus.storage.answered import settle_answered
 from mdus.storage.inbox import ItemUpdate, finish_items
 from mdus.storage.message import ITEM, MESSAGE
+from mdus.storage.outbox import OutboundItem, store_message
 from mdus.storage.session import Database, UnitOfWork
 from mdus.storage.submission import Ended, end
 from mdus.workers.inbox import InboxWorker
@@ -112,6 +114,42 @@ class TestConfirming:
                     == expected
                 )
         assert len(rows_of(database, MESSAGE, direction="out")) == 1
+
+
+class TestAnswering:
+    def test_the_parts_that_two_workers_settle_at_once_are_the_whole(
+        self, database: Database, beside: Callable[..., Future[Any]]
+    ) -> None:
+        with database.begin() as uow:
+            store_message(
+                uow.connection,
+                sender_system="P11",
+                service=ROOT,
+                root=ROOT,
+                bulk=True,
+                shape_version="1",
+                items=[
+                    OutboundItem(key=key, attempt=1, content="{}", reference_uuid=None, reference_id=None)
+                    for key in ("R1", "R2")
+                ],
+                now=START,
+            )
+        (message,) = rows_of(database, MESSAGE)
+
+        def settle(uow: UnitOfWork, key: str) -> None:
+            settle_answered(uow.connection, [(ROOT, message.uuid, key)], sender_system="P11", now=START)
+
+        def settle_in_a_transaction(key: str) -> None:
+            with database.begin() as uow:
+                settle(uow, key)
+
+        with database.begin() as uow:
+            settle(uow, "R1")
+            other = beside(settle_in_a_transaction, "R2")
+            until_blocked_or_done(database, other)
+        other.result(10)
+        assert [row.status for row in rows_of(database, ITEM)] == [ItemStatus.ANSWERED] * 2
+        assert rows_of(database, MESSAGE)[0].status is MessageStatus.CONFIRMED
 
 
 class TestWakingByCommands:

@@ -348,7 +348,37 @@ class TestSettling:
         assert [item.status for item in rows_of(database, ITEM)] == [ItemStatus.ANSWERED]
         assert all(case.closed_at for case in rows_of(database, EXCEPTION_CASE.table))
         events = [(row.item_id is None, row.status) for row in rows_of(database, MESSAGE_EVENT)]
-        assert events[-2:] == [(True, "confirmed"), (False, "answered")]
+        assert events[-2:] == [(False, "answered"), (True, "confirmed")]
+
+    @pytest.mark.parametrize("status", [pytest.param(one, id=one.value) for one in sources_of(MessageStatus.CONFIRMED)])
+    def test_a_confirmation_of_a_part_proves_the_arrival_and_leaves_the_rest_open(
+        self, database: Database, status: MessageStatus
+    ) -> None:
+        started(database, "R1", "R2")
+        (message,) = outbound(database)
+        ended_at = START if status is MessageStatus.DELIVERED else None
+        with database.begin() as uow:
+            uow.connection.execute(update(MESSAGE).values(status=status, ended_at=ended_at))
+            case = ExceptionCase(kind=DEAD_MESSAGE, case_key=message.uuid, opened_at=START, note="given up")
+            uow.save([case] if status is MessageStatus.DEAD else [])
+        for key, expected in (("R1", MessageStatus.DELIVERED), ("R2", MessageStatus.CONFIRMED)):
+            for _ in range(2):  # also when it comes again
+                with database.begin() as uow:
+                    settle_answered(uow.connection, [(ROOT, message.uuid, key)], sender_system="P11", now=START)
+                (found,) = outbound(database)
+                assert (found.status, found.ended_at, found.lease_token) == (expected, START, None)
+        assert [item.status for item in rows_of(database, ITEM)] == [ItemStatus.ANSWERED] * 2
+        assert all(case.closed_at for case in rows_of(database, EXCEPTION_CASE.table))
+        events = [row.status for row in rows_of(database, MESSAGE_EVENT) if row.item_id is None]
+        assert events == ["ready", *(["delivered"] if status is not MessageStatus.DELIVERED else []), "confirmed"]
+
+    def test_where_sap_need_not_answer_each_the_first_answer_is_of_all(self, database: Database) -> None:
+        started(database, "R1", "R2")
+        with database.begin() as uow:
+            (message,) = uow.connection.execute(select(MESSAGE)).all()
+            answered = [(ROOT, message.uuid, "R1")]
+            settle_answered(uow.connection, answered, sender_system="P11", always_confirmed=False, now=START)
+        assert outbound(database)[0].status is MessageStatus.CONFIRMED
 
     def test_another_systems_confirmation_settles_nothing(self, database: Database) -> None:
         started(database)
@@ -359,7 +389,7 @@ class TestSettling:
         assert [item.status for item in rows_of(database, ITEM)] == [ItemStatus.SENT]
 
 
-def started(database: Database) -> None:
+def started(database: Database, *keys: str) -> None:
     """Store a message of ours, as if a service had found something due."""
     with database.begin() as uow:
         store_message(
@@ -367,9 +397,12 @@ def started(database: Database) -> None:
             sender_system="P11",
             service=ROOT,
             root=ROOT,
-            bulk=False,
+            bulk=len(keys) > 1,
             shape_version="1",
-            items=[OutboundItem(key="R1", attempt=1, content="{}", reference_uuid=None, reference_id=None)],
+            items=[
+                OutboundItem(key=key, attempt=1, content="{}", reference_uuid=None, reference_id=None)
+                for key in keys or ("R1",)
+            ],
             now=START,
         )
 
