@@ -9,10 +9,11 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, func, insert, or_, select, text, update
 
 from mdus.messaging.status import ItemStatus, MessageStatus, check_transition, sources_of
 from mdus.storage.column_types import database_now
+from mdus.storage.keys import among_given, told
 from mdus.storage.mapping import AnyRow
 from mdus.storage.message import BODY, ITEM, ITEM_IS_READY, ITEM_IS_WAITING, MESSAGE, MESSAGE_EVENT
 from mdus.storage.news import News, Topic, note_news
@@ -112,14 +113,38 @@ def claim_items(connection: Connection, service: str, *, limit: int) -> Sequence
     """Claim ready items of one service until the transaction ends, oldest first, whatever their message.
 
     No two claims hold items with the same ordering key: on PostgreSQL by an advisory lock per key, on SQLite because
-    there is one writer.
+    there is one writer. Nor does a claim hold an item while an older one of its key waits to be decided in another
+    claim: that one's rows are held before its keys are.
     """
     rows = connection.execute(_claiming(), {"of_service": service, "most": limit}).all()
     if connection.dialect.name == "sqlite" or not rows:
         return rows
-    held = connection.execute(_HOLDING, {"keys": sorted({row.ordering_key for row in rows})})
-    mine = set(held.scalars())
+    firsts: dict[str, int] = {}
+    for row in rows:
+        firsts.setdefault(row.ordering_key, row.id)
+    mine = set(connection.execute(_HOLDING, {"keys": sorted(firsts)}).scalars())
+    if not mine:
+        return []
+    keys = told(connection, [ITEM.c.ordering_key], [(key,) for key in sorted(mine)])
+    oldest = connection.execute(_oldest_ready(), {"of_service": service, "last": rows[-1].id, **keys})
+    mine -= {key for key, first in oldest if first < firsts[key]}
     return [row for row in rows if row.ordering_key in mine]
+
+
+@cache
+def _oldest_ready() -> Any:
+    """Return the query of the oldest item to be decided now of ordering keys: also of those that others hold."""
+    return (
+        select(ITEM.c.ordering_key, func.min(ITEM.c.id))
+        .where(
+            ITEM.c.service == bindparam("of_service"),
+            ITEM_IS_READY,
+            _may_be_tried(),
+            ITEM.c.id <= bindparam("last"),
+            among_given("postgresql", [ITEM.c.ordering_key]),
+        )
+        .group_by(ITEM.c.ordering_key)
+    )
 
 
 @cache

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, select, text, update
 
 from mdus.contracts.catalog import catalog
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
@@ -24,6 +24,7 @@ from mdus.settings import load_settings
 from mdus.storage import inbox as inbox_storage
 from mdus.storage import outbox as outbox_storage
 from mdus.storage.answered import settle_answered
+from mdus.storage.column_types import database_now
 from mdus.storage.inbox import ItemUpdate, finish_items
 from mdus.storage.message import ITEM, MESSAGE
 from mdus.storage.outbox import OutboundItem, store_message
@@ -97,6 +98,52 @@ class TestCompleting:
             until_blocked_or_done(database, other)
         other.result(10)
         assert rows_of(database, MESSAGE)[0].status is MessageStatus.COMPLETED
+
+
+class TestClaiming:
+    """Another claim has its rows already, and not yet their ordering keys."""
+
+    @pytest.fixture(autouse=True)
+    def _items(self, database: Database) -> None:
+        store(database, [("D1", ""), ("D2", "")], uuid=UUID.format(1))
+        store(database, [("D1", "refuse"), ("D3", "")], uuid=UUID.format(2))
+
+    def statuses(self, database: Database) -> list[str]:
+        return [row.status.value for row in rows_of(database, ITEM, direction="in")]
+
+    def test_leaves_an_item_behind_an_older_one_of_its_key_and_takes_the_others(self, database: Database) -> None:
+        worker = inbox_of(database)
+        with database.begin() as uow:
+            uow.connection.execute(
+                select(ITEM.c.id).where(ITEM.c.position == 1).order_by(ITEM.c.id).limit(1).with_for_update()
+            ).one()
+            worker.turn()
+            assert self.statuses(database) == ["ready", "decided", "ready", "decided"]
+            assert worker.turn() == 0
+        assert worker.turn() == 2
+        assert self.statuses(database) == ["decided"] * 4
+
+    def test_goes_on_behind_one_that_is_tried_again_later_or_is_of_another_service(self, database: Database) -> None:
+        first = rows_of(database, ITEM)[0].id
+        for other in ({"due_at": database_now(plus=timedelta(hours=1))}, {"service": "another", "due_at": None}):
+            with database.begin() as uow:
+                uow.connection.execute(update(ITEM).where(ITEM.c.id == first).values(other))
+                uow.connection.execute(update(ITEM).where(ITEM.c.id != first).values(status=ItemStatus.READY))
+            assert inbox_of(database).turn() == 3
+            assert self.statuses(database) == ["ready", "decided", "decided", "decided"]
+
+    def test_asks_once_for_all_its_keys(self, database: Database) -> None:
+        seen: list[str] = []
+
+        def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement)
+
+        event.listen(database.engine, "before_cursor_execute", note)
+        with database.begin() as uow:
+            claimed = inbox_storage.claim_items(uow.connection, ROOT, limit=9)
+        event.remove(database.engine, "before_cursor_execute", note)
+        assert [row.ordering_key for row in claimed] == ["P11/D1", "P11/D2", "P11/D1", "P11/D3"]
+        assert len(seen) == 3
 
 
 class TestConfirming:
