@@ -1,7 +1,8 @@
 """Posts messages to SAP's interfaces and tells what became of each.
 
 Delivered is a 2xx answer with an empty body or an empty SOAP Body, nothing else: a proxy that answers 200 with a page
-of HTML has delivered nothing. Whatever is not delivered is sent again under the same UUID; SAP de-duplicates on it.
+of HTML has delivered nothing. Whatever is not delivered is sent again under the same UUID; SAP de-duplicates on it. An
+answer that is too large, or takes too long to its end, tells nothing: SAP may have the message, and is sent it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from lxml import etree
 
 from mdus.contracts.envelope import BODY
 from mdus.contracts.printable import printable
-from mdus.settings import HttpUrl, Section, Settings
+from mdus.messaging.bounded_call import Bounds, call
+from mdus.messaging.retry import UncertainError
+from mdus.settings import Cis, HttpUrl, Section, Settings
 from mdus.settings.authorities import trusting, why_not_trusted
 from mdus.telemetry.metrics import SAP_CALL_SECONDS
 
@@ -86,14 +89,19 @@ class CisClient:
         """Post one message; returns what became of it, and the word it is counted by."""
         credentials = None if target.user is None else (target.user, target.password or "")
         try:
-            answer = self._client.post(
+            answer = call(
+                self._client,
+                "POST",
                 target.url,
+                bounds=bounds(self._settings.cis, of="SAP"),
                 content=body,
                 headers=_HEADERS,
-                auth=credentials if credentials is not None else httpx.USE_CLIENT_DEFAULT,
+                auth=credentials,
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Delivery(delivered=False, error=_unreachable(error)[:500]), "unreachable"
+        except UncertainError as error:
+            return Delivery(delivered=False, error=printable(str(error))[:500]), "refused"
         delivery = judge(answer.status_code, answer.content)
         return delivery, "delivered" if delivery.delivered else "refused"
 
@@ -114,6 +122,13 @@ class CisClient:
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+
+
+def bounds(cis: Cis, *, of: str) -> Bounds:
+    """Return what a call to SAP, or whoever else is told what it is, may take."""
+    return Bounds(
+        whose=of, most_bytes=cis.max_answer_bytes, setting="cis.max_answer_bytes", seconds=cis.timeout_seconds
+    )
 
 
 def trust(settings: Settings) -> ssl.SSLContext:

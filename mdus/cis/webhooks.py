@@ -4,7 +4,7 @@
 MDUS-Webhook-Id: <UUID of the message>             the same in each attempt: whoever has seen it may leave it out
 MDUS-Signature:  t=<seconds>,v1=<HMAC-SHA256 of "<seconds>.<body>" with the webhook's secret, hexadecimal>
 ```
-Delivered is any 2xx answer.
+Delivered is any 2xx answer that can be read to its end: one that is too large, or takes too long, is told again.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ import time
 
 import httpx
 
-from mdus.cis.client import Delivery
+from mdus.cis.client import Delivery, bounds
 from mdus.contracts.printable import printable
+from mdus.messaging.bounded_call import call
+from mdus.messaging.retry import UncertainError
+from mdus.settings import Cis
 from mdus.settings.authorities import trusting
 
 
 class WebhookClient:
     """One client for all webhooks; safe to share between threads."""
 
-    def __init__(self, *, timeout_seconds: float) -> None:
-        """Wait so long for an answer."""
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False, verify=trusting(None))
+    def __init__(self, cis: Cis) -> None:
+        """Wait for answers, and read them, as far as for SAP's."""
+        self._bounds = bounds(cis, of="the webhook")
+        self._client = httpx.Client(timeout=cis.timeout_seconds, follow_redirects=False, verify=trusting(None))
 
     def post(self, body: bytes, *, url: str, secret: str, uuid: str) -> Delivery:
         """Post once; never raises for what the other side does."""
@@ -35,9 +39,11 @@ class WebhookClient:
             "MDUS-Signature": signature(body, secret=secret, at=int(time.time())),
         }
         try:
-            answer = self._client.post(url, content=body, headers=headers)
+            answer = call(self._client, "POST", url, bounds=self._bounds, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Delivery(delivered=False, error=f"{type(error).__name__}: {error}"[:500])
+        except UncertainError as error:
+            return Delivery(delivered=False, error=printable(str(error))[:500])
         if answer.is_success:
             return Delivery(delivered=True)
         told = printable(" ".join(answer.text[:300].split()))

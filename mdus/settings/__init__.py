@@ -10,6 +10,7 @@ from mdus.settings.loading import Problem, SettingsError, load_settings, variabl
 from mdus.settings.shapes import (
     LONGEST_TEXT,
     CaFile,
+    Cis,
     HeadEnd,
     HttpUrl,
     Section,
@@ -25,6 +26,7 @@ __all__ = [
     "DATA_FOLDERS",
     "LONGEST_TEXT",
     "CaFile",
+    "Cis",
     "HeadEnd",
     "HttpUrl",
     "Problem",

@@ -122,6 +122,7 @@ class Cis(Section):
     own_system: str
     message_class: Annotated[str, Field(pattern=r"^[^()\s]{1,20}$")]
     timeout_seconds: Seconds
+    max_answer_bytes: Whole
     connections: Whole
     bulk_size: Whole
     bulk_bytes: Annotated[int, Field(ge=10_000)]

@@ -96,7 +96,7 @@ class OutboxWorker:
         self._contract = contract
         self._client = client
         self._log_types = LogTypes.of(settings)
-        self._webhooks = WebhookClient(timeout_seconds=settings.cis.timeout_seconds)
+        self._webhooks = WebhookClient(settings.cis)
         self._senders = ThreadPoolExecutor(settings.cis.connections, thread_name_prefix="delivery")
 
     def turn(self) -> int:

@@ -1,8 +1,8 @@
 """An end to a call over HTTP as a whole, however slowly it is answered.
 
-No head end, but what kinds share. The time-outs of httpx are of each read and each write: an answer of which a byte
+The time-outs of httpx are of each read and each write: an answer of which a byte
 comes every while would hold its thread for good. So what a connection waits for is what is left of the call's time,
-from reaching the head end to the last byte of its answer.
+from reaching the other side to the last byte of its answer.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from mdus.headends._http import call
-from mdus.settings import HeadEnd as Row
+from mdus.messaging.bounded_call import Bounds, call
 
 SECONDS = 30.0
+BOUNDS = Bounds(whose="city", most_bytes=1000, setting="head_ends.city.max_answer_bytes", seconds=SECONDS)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -82,10 +82,9 @@ def get(slow: Slow, clock: Clock) -> Iterator[Callable[..., bytes]]:
     """Calls by a client that would wait for each piece as long as for the whole."""
     with httpx.Client(timeout=SECONDS, trust_env=False) as client:
         client._transport._pool._network_backend = slow  # type: ignore[attr-defined]
-        row = Row(name="city", kind="rest", time_zone="Europe/Berlin", timeout_seconds=SECONDS)
 
         def made(url: str = "http://city/", **named: Any) -> bytes:
-            return call(client, "POST", url, row=row, monotonic=clock, **named).content
+            return call(client, "POST", url, bounds=BOUNDS, monotonic=clock, **named).content
 
         yield made
 
@@ -192,7 +191,6 @@ class TestOtherClients:
             assert other.get("http://city/").content == b"done"
 
     def test_need_no_connections(self, clock: Clock) -> None:
-        row = Row(name="city", kind="rest", time_zone="Europe/Berlin")
         told = httpx.MockTransport(lambda _: httpx.Response(200, stream=httpx.ByteStream(b"done")))
         with httpx.Client(transport=told) as client:
-            assert call(client, "GET", "http://city/", row=row, monotonic=clock).content == b"done"
+            assert call(client, "GET", "http://city/", bounds=BOUNDS, monotonic=clock).content == b"done"
