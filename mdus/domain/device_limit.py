@@ -3,9 +3,11 @@
 ```
 confirmed, or in doubt --valid_until--> LIMIT_DEMAND without a limit --done--> gone
                                                                      --failed--> a case, and again after a while
+in doubt, and refused so often since the meter can hold no limit --> left to the case, until it is told otherwise
 ```
 A meter is given one such command after the other, never two at once: which of them it carries out last would be chance.
-A limit of which nobody knows whether the meter took it may be in force, so it ends like one that was confirmed.
+A limit of which nobody knows whether the meter took it may be in force, so it ends like one that was confirmed. Nothing
+more is tried only where the head end that may have given it says again and again that the meter has no such function.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 from typing import ClassVar, Final
 
-from mdus.domain.command import Command, CommandKind, OwnerKind, command_key
+from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind, command_key
 from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase, closed
-from mdus.domain.repeatable_command import what_came
+from mdus.domain.repeatable_command import is_in_doubt, what_came
 from mdus.domain.value import Remove, Value
 from mdus.settings import Settings
 
@@ -28,6 +31,14 @@ LIMIT_DOUBTFUL: Final = "demand_limit_doubtful"
 
 #: How long a command about a limit waits for another that is under way.
 AFTER_ANOTHER: Final = timedelta(seconds=30)
+
+#: Codes by which a head end says for certain that a meter has nothing to limit its demand with. One that it does not
+#: know, or cannot reach, may be limited all the same.
+_NO_SUCH_FUNCTION: Final = frozenset({"NOT_SUPPORTED", "NO_BREAKER"})
+
+#: The longest pause between two attempts to take a limit away that are refused for that, and between two looks whether
+#: another head end serves the meter of a limit that is left.
+_LONGEST_PAUSE: Final = timedelta(days=1)
 
 _PURPOSE: Final = "lift"
 
@@ -43,6 +54,7 @@ class LimitRules(Value):
     least_kw: Decimal = Decimal("0.5")
     interval: timedelta = timedelta(minutes=15)
     timeout: timedelta = timedelta(minutes=60)
+    refusals: int = 8
 
     @classmethod
     def of(cls, settings: Settings) -> LimitRules:
@@ -51,6 +63,7 @@ class LimitRules(Value):
             least_kw=settings.switching.least_limit_kw,
             interval=timedelta(minutes=settings.switching.limit_interval_minutes),
             timeout=timedelta(minutes=settings.reading.on_demand_timeout_minutes),
+            refusals=settings.switching.limit_refusals,
         )
 
 
@@ -107,38 +120,85 @@ def next_step(
     limit: DeviceLimit,
     *,
     device: EndDevice | None,
+    ordered: Sequence[Command],
     lifts: Sequence[Command],
     others: Sequence[DeviceLimit],
     is_busy: bool,
+    is_concentrated: bool,
     cases: Sequence[ExceptionCase],
     rules: LimitRules,
     now: datetime,
 ) -> tuple[Change, ...]:
     """Return what changes when MDUS looks at a limit whose time is up.
 
-    `lifts` are the commands that were to take it away, oldest first; `others` are the device's other limits; `is_busy`
-    says that another command about them is under way, `cases` are those of the device that `doubt` opens.
+    `ordered` are the commands that were to set it and `lifts` those that were to take it away, oldest first; `others`
+    are the device's other limits; `is_busy` says that another command about them is under way, `is_concentrated` that
+    the meter is behind a data concentrator; `cases` are those of the device that `doubt` opens.
     """
     if device is None or device.serial_id != limit.serial_id:
         # The meter that was limited hangs there no more.
         return _gone(limit, [each for each in others if each.serial_id == limit.serial_id], others, cases, now=now)
+    attempt = len(lifts) + 1
+    # Those before it came to be took away another of the same order.
+    lifts = [each for each in lifts if not each.has_ended or each.not_before >= limit.set_at]
+    done = [each for each in lifts if each.succeeded]
+    if done:
+        return _gone(limit, [each for each in others if _ended_with(each, done[-1])], others, cases, now=now)
     newest = lifts[-1] if lifts else None
-    if newest is not None and newest.succeeded:
-        return _gone(limit, [each for each in others if _ended_with(each, newest)], others, cases, now=now)
     if newest is not None and not newest.has_ended and now < newest.expires_at + rules.timeout:
         return (replace(limit, look_at=newest.expires_at + rules.timeout),)
     if is_busy:
         return (replace(limit, look_at=now + AFTER_ANOTHER),)
-    if newest is not None and newest.ended_at is not None and now < newest.ended_at + rules.interval:
+    refusals = _refusals(lifts, device) if limit.in_doubt else 0
+    if refusals >= rules.refusals and not is_concentrated and _is_from(device.head_end, ordered):
+        return replace(limit, look_at=now + _LONGEST_PAUSE), *_left(limit, lifts[-1], refusals, cases, now=now)
+    pause = _pause(refusals, rules)
+    if newest is not None and newest.ended_at is not None and now < newest.ended_at + pause:
         note = f"The demand limit of {limit_text(limit.limit_kw)} kW could not be taken away ({what_came(newest)})"
-        return replace(limit, look_at=newest.ended_at + rules.interval), doubt(limit, note=note, now=now)
+        return replace(limit, look_at=newest.ended_at + pause), doubt(limit, note=note, now=now)
     if device.head_end is None:
         note = (
             f"The demand limit of {limit_text(limit.limit_kw)} kW cannot be taken away: no head end serves the device"
         )
         return replace(limit, look_at=now + rules.interval), doubt(limit, note=note, now=now)
-    lift = _lift(limit, device, attempt=len(lifts) + 1, rules=rules, now=now)
+    lift = _lift(limit, device, attempt=attempt, rules=rules, now=now)
     return lift, replace(limit, look_at=lift.expires_at + rules.timeout)
+
+
+def _refusals(lifts: Sequence[Command], device: EndDevice) -> int:
+    """Return how many attempts at last the device's head end refused since the meter can hold no limit."""
+    last = takewhile(lambda each: _is_refused_for_good(each) and each.head_end == device.head_end, reversed(lifts))
+    return sum(1 for _ in last)
+
+
+def _is_refused_for_good(lift: Command) -> bool:
+    """Tell whether no attempt of a command was carried out, and none will be: the meter lacks the function."""
+    return lift.status is CommandStatus.FAILED and lift.result_code in _NO_SUCH_FUNCTION
+
+
+def _is_from(head_end: str | None, ordered: Sequence[Command]) -> bool:
+    """Tell whether only this head end may have limited the meter: of another its word says nothing."""
+    doubtful = [each for each in ordered if not each.has_ended or is_in_doubt(each)]
+    return bool(doubtful) and all(each.head_end == head_end for each in doubtful)
+
+
+def _pause(refusals: int, rules: LimitRules) -> timedelta:
+    """Return how long after an attempt that failed a limit is tried again to be taken away."""
+    doubled = rules.interval * (1 << min(max(refusals - 1, 0), 16))
+    return max(rules.interval, min(doubled, _LONGEST_PAUSE))
+
+
+def _left(
+    limit: DeviceLimit, refused: Command, refusals: int, cases: Sequence[ExceptionCase], *, now: datetime
+) -> tuple[ExceptionCase, ...]:
+    """Return the case of a limit that is not tried any more to be taken away; nothing where it says so already."""
+    note = (
+        f"The head end {refused.head_end} has refused {refusals} times to take a demand limit away that meter "
+        f"{limit.serial_id} may have taken: it says that the meter can hold none ({what_came(refused)[:100]}). It is "
+        f"not asked again. Have somebody look whether the meter limits the customer: if so order once more that it be "
+        f"limited no more, or exchange it; if not close this case"
+    )
+    return () if any(case.note == note for case in cases) else (doubt(limit, note=note, now=now),)
 
 
 def _ended_with(other: DeviceLimit, lift: Command) -> bool:

@@ -174,6 +174,7 @@ class Switching(Section):
     trusted_state_minutes: Annotated[int, Field(ge=0)]
     least_limit_kw: Annotated[Decimal, Field(ge=0)]
     limit_interval_minutes: Whole
+    limit_refusals: Whole
 
 
 class Reading(Section):

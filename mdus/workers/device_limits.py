@@ -9,6 +9,7 @@ hold the limits of devices with one to be looked at -> their devices, commands, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from mdus.domain.clock import Clock
@@ -21,6 +22,7 @@ from mdus.messaging.outcome import Change, Done
 from mdus.settings import Settings
 from mdus.storage import device_limit as limits
 from mdus.storage.command import commands_of
+from mdus.storage.concentrator import concentrators_of
 from mdus.storage.session import Database, UnitOfWork
 
 #: Limits looked at in one turn.
@@ -53,9 +55,10 @@ class DeviceLimitWorker:
         devices = {device.key: device for device in uow.load(EndDevice, EndDevice.KEY, keys, lock=False)}
         # Not held: whoever ends a command has it looked at again, and waits for the limit meanwhile.
         owners = [limit.owner_key for limit in due]
-        lifts: dict[str, list[Command]] = {}
-        for command in commands_of(uow.connection, owner_kind=OwnerKind.LIMIT, owner_keys=owners):
-            lifts.setdefault(command.owner_key, []).append(command)
+        lifts = _by_owner(commands_of(uow.connection, owner_kind=OwnerKind.LIMIT, owner_keys=owners))
+        doubted = [limit.owner_key for limit in due if limit.in_doubt]
+        ordered = _by_owner(commands_of(uow.connection, owner_kind=OwnerKind.ITEM, owner_keys=doubted))
+        concentrated = _concentrated(uow, devices.values())
         under_way = Known(uow.load_open_commands(CommandKind.LIMIT_DEMAND, keys))
         names = {(LIMIT_DOUBTFUL, limit.case_key) for limit in due}
         cases: dict[str, list[ExceptionCase]] = {}
@@ -70,9 +73,11 @@ class DeviceLimitWorker:
             steps = next_step(
                 limit,
                 device=devices.get(limit.device_key),
+                ordered=ordered.get(limit.owner_key, ()),
                 lifts=lifts.get(limit.owner_key, ()),
                 others=[each for each in there if each != limit],
                 is_busy=any(not limit.lifted_by(each) for each in under_way.find(Command, **of_device)),
+                is_concentrated=limit.device_key in concentrated,
                 cases=cases.get(limit.case_key, ()),
                 rules=self._rules,
                 now=now,
@@ -82,3 +87,22 @@ class DeviceLimitWorker:
             changes += steps
         uow.save(changes)
         return len(due)
+
+
+def _by_owner(commands: Iterable[Command]) -> dict[str, list[Command]]:
+    owned: dict[str, list[Command]] = {}
+    for command in commands:
+        owned.setdefault(command.owner_key, []).append(command)
+    return owned
+
+
+def _concentrated(uow: UnitOfWork, devices: Iterable[EndDevice]) -> set[tuple[str, str]]:
+    """Return those of the devices whose meters were found behind data concentrators: they may change them."""
+    serials: dict[str, dict[str, tuple[str, str]]] = {}
+    for device in devices:
+        serials.setdefault(device.head_end or "", {})[device.serial_id] = (device.sender_system, device.device_id)
+    return {
+        keys[serial]
+        for head_end, keys in serials.items()
+        for serial in concentrators_of(uow.connection, head_end, keys)
+    }

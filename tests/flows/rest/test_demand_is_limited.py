@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from mdus.domain.access import Role
 from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
 from mdus.domain.device_limit import LIMIT_DOUBTFUL, DeviceLimit
+from mdus.domain.end_device import EndDevice
 from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.access_token import revoke
 from mdus.storage.activity import next_due
@@ -271,6 +273,54 @@ class TestALimitInDoubt:
         confirm(sides)
         assert given(sides)[-1] is None
         assert sides.all(DeviceLimit) == []
+
+    def test_is_left_to_its_case_once_its_head_end_says_often_enough_that_the_meter_can_hold_none(
+        self, sides: BothSides, client: Client
+    ) -> None:
+        self.refused(sides, client, "NOT_SUPPORTED", times=8)
+        [case] = sides.all(ExceptionCase)
+        assert "It is not asked again. Have somebody look whether the meter limits the customer" in case.note
+        assert case.closed_at is None
+        [one] = client.get("demand-limits")["items"]
+        assert one["in_doubt"]
+        sides.clock.move(days=30)
+        sides.rest()
+        assert given(sides) == ["3.5"] * 2 + [None] * 8
+
+        # Another head end may be able to.
+        [device] = sides.all(EndDevice)
+        sides.save(replace(device, head_end="village"))
+        sides.clock.move(days=1)
+        sides.rest()
+        assert [each.head_end for each in sides.all(Command)][-2:] == ["city", "village"]
+
+    def test_is_freed_by_order_after_it_was_left(self, sides: BothSides, client: Client) -> None:
+        self.refused(sides, client, "NOT_SUPPORTED", times=8)
+        limited(sides, client, NO_LIMIT)
+        assert sides.all(DeviceLimit) == []
+        [case] = sides.all(ExceptionCase)
+        assert case.closed_at == sides.clock.now()
+
+    def test_is_tried_on_where_its_head_end_does_not_know_the_meter(self, sides: BothSides, client: Client) -> None:
+        self.refused(sides, client, "UNKNOWN_METER", times=20)
+        sides.clock.move(minutes=15)
+        confirm(sides)
+        assert given(sides) == ["3.5"] * 2 + [None] * 21
+        assert sides.all(DeviceLimit) == []
+
+    def refused(self, sides: BothSides, client: Client, code: str, *, times: int) -> None:
+        """Let a call about a limit break off, and all that follow be refused, so often at its end."""
+        client.order("demand-limits", LIMIT | {"valid_until": END.isoformat()})
+        sides.head_end.script = ["cut", f"reject {code}"]
+        sides.rest()
+        for _ in range(times):
+            [limit] = sides.all(DeviceLimit)
+            sides.clock.instant = max(sides.clock.now(), limit.look_at or END)
+            sides.head_end.script = [f"reject {code}"]
+            sides.rest()
+        assert [each.result_code for each in sides.all(Command)] == [code] * (times + 1)
+        for job in sides.head_end.submitted:
+            job["answered"] = True
 
     def test_is_none_that_expired_before_it_left(self, sides: BothSides, client: Client) -> None:
         end = START + timedelta(minutes=5)
