@@ -1,4 +1,4 @@
-"""The demand limits that meters have confirmed or may have, and which of them are to be taken away."""
+"""The demand limits that meters have confirmed or may have, which of them end, and what is told of them late."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from sqlalchemy import (
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.device_limit import DeviceLimit
+from mdus.domain.end_device import EndDevice
+from mdus.messaging.status import ItemStatus
 from mdus.storage.command import COMMAND
 from mdus.storage.keys import among
 from mdus.storage.mapping import ValueTable
+from mdus.storage.message import ITEM
 
 DEVICE_LIMIT = ValueTable(
     DeviceLimit,
@@ -78,6 +81,36 @@ def look_again(connection: Connection, item_ids: Collection[int]) -> None:
     if item_ids:
         is_one = among(connection, [_TABLE.c.item_id], {(each,) for each in item_ids})
         connection.execute(update(_TABLE).where(is_one, LIMIT_ENDS).values(look_at=_TABLE.c.valid_until))
+
+
+def held(
+    connection: Connection, devices: Collection[tuple[str, str]]
+) -> tuple[list[DeviceLimit], frozenset[tuple[str, str]]]:
+    """Return the limits of devices, held, and those devices of which somebody else holds one: nobody is waited for."""
+    there = DEVICE_LIMIT.read(connection, EndDevice.KEY, devices)
+    columns: list[Column[Any]] = [_TABLE.c.sender_system, _TABLE.c.device_id]
+    query = DEVICE_LIMIT.select().where(among(connection, columns, set(devices))).order_by(_TABLE.c.id)
+    ours = DEVICE_LIMIT.fetch(connection, query.with_for_update(skip_locked=True))
+    keys = {limit.key for limit in ours}
+    return ours, frozenset(limit.device_key for limit in there if limit.key not in keys)
+
+
+def undecided(connection: Connection, item_ids: Collection[int]) -> frozenset[int]:
+    """Return those of the items of which it is not decided what whoever ordered them is told."""
+    if not item_ids:
+        return frozenset()
+    is_one = among(connection, [ITEM.c.id], {(each,) for each in item_ids})
+    query = select(ITEM.c.id).where(is_one, ITEM.c.status.not_in([ItemStatus.DECIDED, ItemStatus.CLOSED]))
+    return frozenset(connection.scalars(query))
+
+
+def commands_about(connection: Connection, devices: Collection[tuple[str, str]]) -> list[Command]:
+    """Return all commands about the limits of these devices, oldest first."""
+    columns: list[Column[Any]] = [_COMMAND.c.sender_system, _COMMAND.c.device_id]
+    query = COMMAND.select().where(
+        among(connection, columns, set(devices)), _COMMAND.c.kind == CommandKind.LIMIT_DEMAND
+    )
+    return COMMAND.fetch(connection, query.order_by(_COMMAND.c.id))
 
 
 def open_commands(connection: Connection, kind: CommandKind, devices: Collection[tuple[str, str]]) -> list[Command]:

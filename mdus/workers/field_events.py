@@ -1,8 +1,8 @@
 """Takes what head ends tell into the tables, a whole batch at once: readings, signs of life, results of commands.
 
 Nothing here minds order or repetition: a reading told twice is one row, older news of a breaker is ignored, and a
-command that has ended keeps its outcome. A late result still updates the known switch state, and one that contradicts
-what SAP was told becomes a smart meter event and a case.
+command that has ended keeps its outcome. A late result still updates the known switch state and demand limit, and one
+that contradicts what SAP was told becomes a smart meter event and a case.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from mdus.telemetry.metrics import COMMANDS, HEAD_END_ANSWER_SECONDS
 from mdus.workers.doubted_results import doubted
 from mdus.workers.event_intake import take_alarms
 from mdus.workers.interval_intake import take_intervals
+from mdus.workers.late_limits import LateLimit, limits_told, take_late_limits
 from mdus.workers.register_news import contradicted, look_again
 from mdus.workers.told import DeviceKey, Taken, Told
 from mdus.workers.unmapped_intake import take_unmapped
@@ -108,6 +109,7 @@ def take_in(
                 case _:
                     assert_never(event)
     positions: list[_Position] = []
+    limits: list[LateLimit] = []
     ours: list[Told] = []  # results that belong to a command of ours
     in_doubt = doubted(results, commands)
     for each, result in results:
@@ -128,7 +130,9 @@ def take_in(
             if not is_late:
                 _note_answer(batch, result, claimed, correlations, now=now)
             positions += _positions(batch, each, result, claimed.command, is_late=is_late, at=at)
+            limits += limits_told(each.delivery_id, result, claimed.command, is_late=is_late, at=at)
     _compare(uow, batch, positions, now=now)
+    batch.changes += take_late_limits(uow, batch.taken, limits, now=now) if limits else []
     _take_ready(uow, batch)
     batch.taken.add(take_intervals(uow, [*_only(told, FieldIntervals), *_only(ours, FieldIntervals)], devices, now=now))
     batch.taken.add(take_alarms(uow, _only(told, FieldAlarm), devices, now=now))
