@@ -62,11 +62,15 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawDelivery:
-    """A body from a head end, to be stored before anything is done with it."""
+    """A body from a head end, to be stored before anything is done with it.
+
+    Once it is stored it has the instant at which it came first: what comes again byte for byte is not stored again.
+    """
 
     topic: str
     correlation: str  # empty when the transport names none
     body: bytes
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,21 +2,26 @@
 
 When clocks are put back they show an hour twice (on Lord Howe half an hour). SAP's single times are then the first of
 the two: `instant`. Of the values of head ends a wrong hour would be a wrong value, so that they are told apart by the
-times around them, or not at all: `meanings` and `told_apart`.
+times around them, by those of the records or blocks around theirs, by when they came, or not at all: `meanings`,
+`told_apart` and `told_apart_in_parts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
 #: The instants at which clocks show a time, earlier ones first: one, two where they are put back, none where they skip.
 Meanings = tuple[datetime, ...]
+
+#: What is said at a time: the values from it on as they were written, each with what is said of it (flag, quality).
+Said = tuple[tuple[str, str], ...]
 
 MIDNIGHT: Final = time(0)
 END_OF_DAY: Final = time.max  # how 24:00:00 is held: Python has no such time
@@ -26,6 +31,9 @@ _LAST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _HOUR: Final = timedelta(hours=1)
 _NOTHING: Final = timedelta(0)
 _TICK: Final = timedelta.resolution
+
+#: How far the clock of a head end may be ahead of ours.
+_AHEAD: Final = timedelta(minutes=5)
 
 #: How long after one common instant each meaning of a time is: so that lists can be read from both ends.
 _Spans = tuple[timedelta, ...]
@@ -103,7 +111,81 @@ def meanings(shown: datetime, *, zone: str) -> Meanings:
 # ---- times that are there twice --------------------------------------------------------------------------------------
 
 
-def told_apart(times: Sequence[Meanings], lengths: Sequence[timedelta] | None = None) -> list[datetime | None]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """The times of one channel in a record of a file, or in a block of a message; `lengths` as for `told_apart`."""
+
+    times: Sequence[Meanings]
+    lengths: Sequence[timedelta] | None
+    says: Sequence[Said]  # at each time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """When a file or message came first, and how long after a time in it what is told there is over at the earliest."""
+
+    came_at: datetime
+    over_after: timedelta = _NOTHING  # of a time at which an interval begins: its length
+
+    def narrowed(self, meant: Meanings) -> Meanings:
+        """Return which of its instants a time may mean: nothing is told before it is over.
+
+        So what comes at once is of the first hour, while the second is not over yet. That it is of the second nothing
+        says: the first may come late, or be told again. Where clocks differ by more than a little nothing is ruled out.
+        """
+        return tuple(each for each in meant if each + self.over_after <= self.came_at + _AHEAD) or meant
+
+
+def told_apart_in_parts(
+    parts: Sequence[Part], *, are_in_order: bool, receipt: Receipt | None = None
+) -> list[list[datetime | None]]:
+    """Return the instants of the times of one channel in the parts of a file or message, in their order there.
+
+    What a part does not tell apart by itself is told apart by the others where together they are one list without a
+    doubt: of all that the channel has there each time is later than the one before it (or each earlier), both hours are
+    there without a gap, between times that are known, and the second says something else than the first. Two parts
+    beside each other that name the same times might stand the other way round, as whoever sorts by them puts them:
+    their order counts only where parts `are_in_order` whatever they name. Last by the receipt, as in `told_apart`.
+    """
+    alone = [_by_order(part.times, part.lengths) for part in parts]
+    if None not in chain.from_iterable(alone):
+        return alone
+    could_be_swapped = any(list(one.times) == list(other.times) for one, other in pairwise(parts))
+    found = None if could_be_swapped and not are_in_order else _as_one_list(list(chain.from_iterable(alone)), parts)
+    if found is not None:
+        instants = iter(found)
+        return [[next(instants) for _ in part.times] for part in parts]
+    if _are_told_twice(list(chain.from_iterable(part.times for part in parts))):
+        return alone
+    return [_by_receipt(one, part.times, part.lengths, receipt) for one, part in zip(alone, parts, strict=True)]
+
+
+def _as_one_list(alone: Sequence[datetime | None], parts: Sequence[Part]) -> Sequence[datetime] | None:
+    """Return the instants of all times of all parts, None where they are no list that says all of them."""
+    meant = list(chain.from_iterable(part.times for part in parts))
+    if _may_be_told_again(meant, list(chain.from_iterable(part.says for part in parts))):
+        return None
+    times = [each if at is None else (at,) for each, at in zip(meant, alone, strict=True)]
+    lengths = [length for part in parts for length in part.lengths or [_NOTHING] * len(part.times)]
+    found = [at for at in _by_order(times, lengths) if at is not None]
+    if len(found) < len(times):
+        return None
+    order = range(len(found)) if found[0] < found[-1] else range(len(found))[::-1]
+    gaps = [(found[later] - found[earlier], lengths[earlier]) for earlier, later in pairwise(order)]
+    is_open = [alone[place] is None for place in order]
+    if is_open[0] or is_open[-1] or any(gap <= _NOTHING for gap, _ in gaps):
+        return None
+    beside = (one or other for one, other in pairwise(is_open))
+    return found if all(gap == length for (gap, length), near in zip(gaps, beside, strict=True) if near) else None
+
+
+def told_apart(
+    times: Sequence[Meanings],
+    lengths: Sequence[timedelta] | None = None,
+    *,
+    says: Sequence[Said] | None = None,
+    receipt: Receipt | None = None,
+) -> list[datetime | None]:
     """Return the instants of the times of a list, None of each that may be either of two and nothing says which.
 
     Each has one or two meanings, and `lengths` says of each how long after it the next one is when none is missing
@@ -114,17 +196,39 @@ def told_apart(times: Sequence[Meanings], lengths: Sequence[timedelta] | None = 
       time beginning with one that is there once;
     - else the only one that is not before the end of the time before it, nor after the beginning of the one after it;
     - where times follow each other at just that length through the whole hour up to the same time again: of the first
-      hour, and then of the second.
+      hour, and then of the second;
+    - else, where no time is told twice, the one that was over when it came (`receipt`), and what follows from that.
 
     Where this says two things neither is believed: one hour of two is missing. Nor is anything of a list that cannot be
-    in order. A list that ends beside a gap of just the hour reads as if nothing was missing: nobody can see that.
+    in order, or that `says` the same at such times as if one hour was told again. A list that ends beside a gap of just
+    the hour reads as if nothing was missing: nobody can see that.
     """
+    if says is not None and _may_be_told_again(times, says):
+        return [each[0] if len(each) == 1 else None for each in times]
+    found = _by_order(times, lengths)
+    return found if _are_told_twice(times) else _by_receipt(found, times, lengths, receipt)
+
+
+def _by_receipt(
+    alone: list[datetime | None],
+    times: Sequence[Meanings],
+    lengths: Sequence[timedelta] | None,
+    receipt: Receipt | None,
+) -> list[datetime | None]:
+    if receipt is None or None not in alone:
+        return alone
+    narrowed = [receipt.narrowed(each) if at is None else (at,) for each, at in zip(times, alone, strict=True)]
+    return _by_order(narrowed, lengths)
+
+
+def _by_order(times: Sequence[Meanings], lengths: Sequence[timedelta] | None) -> list[datetime | None]:
+    """Return what the order of a list says, see `told_apart`."""
     known = [each[0] for each in times if len(each) == 1]
     if len(known) == len(times):
         return list(known)
     spans = [tuple(each - _FIRST for each in meant) for meant in times]
     if known[-1] < known[0] if len(set(known)) > 1 else len(times) > 2 and _rise(spans) < 0:
-        return told_apart(times[::-1], None if lengths is None else lengths[::-1])[::-1]
+        return _by_order(times[::-1], None if lengths is None else lengths[::-1])[::-1]
     if lengths is None:
         lengths = [_shortest_distance(times)] * len(times)
     forwards = _followed(spans, lengths[:-1])
@@ -138,6 +242,39 @@ def told_apart(times: Sequence[Meanings], lengths: Sequence[timedelta] | None = 
         else:
             found.append(_FIRST + common[0] if may_be_ordered and len(common) == 1 else None)
     return found
+
+
+def _are_told_twice(times: Sequence[Meanings]) -> bool:
+    """Tell whether a time that is there twice is told more than once."""
+    several = [each for each in times if len(each) > 1]
+    return len(set(several)) < len(several)
+
+
+def _may_be_told_again(times: Sequence[Meanings], says: Sequence[Said]) -> bool:
+    """Tell whether what is told at a time that is there twice may be of one hour, told again."""
+    by_time: dict[Meanings, list[Said]] = {}
+    for meant, said in zip(times, says, strict=True):
+        if len(meant) > 1:
+            by_time.setdefault(meant, []).append(said)
+    again = [told for told in by_time.values() if len(told) > 1]
+    return any(len(told) > 2 or not _is_other(*told) for told in again)
+
+
+def _is_other(said: Said, later: Said) -> bool:
+    """Tell whether two sayings differ in a value of which both say the same: it was neither repeated nor corrected."""
+    return any(
+        quality == other_quality and value and other_value and _amount(value) != _amount(other_value)
+        for (quality, value), (other_quality, other_value) in zip(said, later, strict=False)
+    )
+
+
+def _amount(text: str) -> Decimal | str:
+    """Return what a value is however it is written, its text where it is no number."""
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return text
+    return amount if amount.is_finite() else text
 
 
 def _followed(times: Sequence[_Spans], distances: Sequence[timedelta]) -> list[_Spans]:

@@ -93,7 +93,9 @@ class ReadingsWorker:
         events = 0
         for each in found:
             try:
-                raw = RawDelivery(topic=each.topic, correlation=each.correlation, body=each.body)
+                raw = RawDelivery(
+                    topic=each.topic, correlation=each.correlation, body=each.body, received_at=each.received_at
+                )
                 told = _told(each, self.decoded(raw, head_end=each.head_end))
             except ValueError as error:
                 unreadable.append((each, str(error)))

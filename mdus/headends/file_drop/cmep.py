@@ -31,7 +31,7 @@ One difference is on purpose: the specification reads an empty number as zero; h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -46,10 +46,22 @@ from mdus.domain.channel import MISSING
 from mdus.domain.channel_map import ChannelKind, Mapped
 from mdus.domain.channel_name import CmepName
 from mdus.domain.head_end import FieldEvent, FieldReading, Unmapped, UnreadableLine
+from mdus.domain.local_time import Receipt
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
+from mdus.headends.file_drop.cmep_fields import (
+    count_of,
+    fields_of,
+    interval_of,
+    minute_of,
+    minutes_told,
+    multiplier_of,
+    serial_of,
+    shown,
+)
 from mdus.headends.file_drop.cmep_tables import INTERVALS, THERE_TWICE, CmepTables
+from mdus.headends.file_drop.local_time import LocalTime, ToldTimes
 from mdus.headends.file_drop.numbers import MOST_DIGITS, number
-from mdus.headends.file_drop.rows import BYTE_ORDER_MARK, split
+from mdus.headends.file_drop.rows import BYTE_ORDER_MARK
 from mdus.headends.file_drop.runs import EPOCH, Run, blocks, runs
 from mdus.headends.file_drop.tables import FIRST_VALUE
 
@@ -130,30 +142,47 @@ class _Known:
     newest: tuple[Sequence[bytes], int, bool, _Times] | None = None
 
 
-def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
-    """Yield what the records of a file tell, and each line or value that cannot be read; a bad one costs no other."""
+class _Line(NamedTuple):
+    """A record of MEPMD01, and what was made of it: nothing where each of its times may be either of two."""
+
+    line: int
+    fields: list[bytes]
+    record: _Record | None
+
+    @property
+    def known(self) -> int:
+        """Return how many of its times can mean one instant only."""
+        return 0 if self.record is None else len(self.record.texts)
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether a time of it may be either of two."""
+        return self.record is None or bool(self.record.times.unclear)
+
+
+class _ThereTwice(ValueError):
+    """Each time of a record may be either of two."""
+
+
+def decode(body: bytes, tables: CmepTables, *, came_at: datetime | None = None) -> Iterator[FieldEvent]:
+    """Yield what the records of a file tell, and each line or value that cannot be read; a bad one costs no other.
+
+    `came_at` is when the file came.
+    """
     known = _Known()
+    told: Iterable[_Line | FieldEvent] = _lines(body, tables, known)
+    if tables.clock is not None:
+        told = _told_apart(list(told), tables, tables.clock, known, came_at)
     waiting: list[_Record] = []
-    for line, text in enumerate(body.removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
-        if not text or text == b"\r":
-            continue
-        try:
-            fields = _fields(text)
-            if fields[0] != INTERVALS:
-                fields = tables.arranged(fields)
-                if not fields:
-                    continue
-            if fields[0] == INTERVALS:
-                record = _record(line, fields, tables, known)
-                waiting.append(record)
-                for place in sorted(record.times.unclear):
-                    yield UnreadableLine(line=line, reason=f"value {place + 1}: {THERE_TWICE}")
-            else:
-                yield from _times_of_use(fields, tables)
-        except ValueError as error:
-            yield UnreadableLine(line=line, reason=str(error))
-        except OverflowError:
-            yield UnreadableLine(line=line, reason="times within the calendar are expected")
+    for each in told:
+        if not isinstance(each, _Line):
+            yield each
+        elif each.record is None:
+            yield UnreadableLine(line=each.line, reason=THERE_TWICE)
+        else:
+            waiting.append(each.record)
+            for place in sorted(each.record.times.unclear):
+                yield UnreadableLine(line=each.line, reason=f"value {place + 1}: {THERE_TWICE}")
         if len(waiting) == _RECORDS:
             yield from _read(waiting)
             waiting = []
@@ -161,64 +190,103 @@ def decode(body: bytes, tables: CmepTables) -> Iterator[FieldEvent]:
         yield from _read(waiting)
 
 
-def _fields(text: bytes) -> list[bytes]:
-    text = text.rstrip(b"\r")
-    if b'"' in text:
-        return [each.encode() for each in split(text.decode("utf-8", "replace"))]
-    if b" " in text:
-        return [each.strip() for each in text.split(b",")]
-    return text.split(b",")
+def _lines(body: bytes, tables: CmepTables, known: _Known) -> Iterator[_Line | FieldEvent]:
+    """Yield the records of MEPMD01 in a file as far as each says by itself what it tells, and what else is in it."""
+    for line, text in enumerate(body.removeprefix(BYTE_ORDER_MARK).split(b"\n"), start=1):
+        if not text or text == b"\r":
+            continue
+        try:
+            fields = fields_of(text)
+            if fields[0] != INTERVALS:
+                fields = tables.arranged(fields)
+                if not fields:
+                    continue
+            if fields[0] == INTERVALS:
+                yield _Line(line, fields, _record(line, fields, tables, known))
+            else:
+                yield from _times_of_use(fields, tables)
+        except _ThereTwice:
+            yield _Line(line, fields, None)
+        except ValueError as error:
+            yield UnreadableLine(line=line, reason=str(error))
+        except OverflowError:
+            yield UnreadableLine(line=line, reason="times within the calendar are expected")
 
 
-def _record(line: int, fields: list[bytes], tables: CmepTables, known: _Known) -> _Record:
+def _told_apart(
+    told: list[_Line | FieldEvent], tables: CmepTables, clock: LocalTime, known: _Known, came_at: datetime | None
+) -> list[_Line | FieldEvent]:
+    """Return the same, with times told apart by the other records of their channel, or by when the file came."""
+    if not any(isinstance(each, _Line) and each.is_open for each in told):
+        return told
+    channels: dict[tuple[bytes, ...], list[tuple[int, _Line]]] = {}
+    for place, each in enumerate(told):
+        if isinstance(each, _Line):
+            channel = (each.fields[7] or each.fields[(tables.meter_field or 8) - 1], *each.fields[8:13])
+            channels.setdefault(channel, []).append((place, each))
+    found = list(told)
+    for lines in channels.values():
+        if not any(each.is_open for _, each in lines):
+            continue
+        kind = known.kinds[_named(lines[0][1].fields)]
+        begins = kind.is_interval and not tables.tells_ends
+        length = timedelta(minutes=kind.minutes if begins else 0)
+        receipt = None if came_at is None else Receipt(came_at=came_at, over_after=length)
+        times = [_told_times(each.fields, kind) for _, each in lines]
+        for (place, each), ats in zip(lines, clock.instants_of_records(times, receipt=receipt), strict=True):
+            if each.known < len(ats) - ats.count(None):
+                found[place] = _again(each, ats, kind, tables, known)
+    return found
+
+
+def _again(
+    told: _Line, ats: Sequence[int | None], kind: _Kind, tables: CmepTables, known: _Known
+) -> _Line | UnreadableLine:
+    try:
+        return told._replace(record=_record(told.line, told.fields, tables, known, _placed(ats, kind, tables)))
+    except ValueError as error:
+        return UnreadableLine(line=told.line, reason=str(error))
+
+
+def _told_times(fields: Sequence[bytes], kind: _Kind) -> ToldTimes:
     first = FIRST_VALUE["MEPMD01"]
-    count = _count(fields, first)
+    end = first + 3 * count_of(fields, first)
+    flags, texts = ([each.decode("utf-8", "replace") for each in fields[first + place : end : 3]] for place in (1, 2))
+    says = list(zip(flags, texts, strict=True))
+    return ToldTimes(minutes_told(fields[first:end:3], kind.minutes), kind.minutes, says)
+
+
+def _record(line: int, fields: list[bytes], tables: CmepTables, known: _Known, times: _Times | None = None) -> _Record:
+    """Return a record, at these times where others say which are meant."""
+    first = FIRST_VALUE["MEPMD01"]
+    count = count_of(fields, first)
     end = first + 3 * count
-    named = (*fields[8:13], fields[first])
+    named = _named(fields)
     kind = known.kinds.get(named)
     if kind is None:
         kind = known.kinds[named] = _kind(named, tables)
-    times = _times(fields[first:end:3], kind, tables, known)
+    if times is None:
+        times = _times(fields[first:end:3], kind, tables, known)
     flags, texts = fields[first + 1 : end : 3], fields[first + 2 : end : 3]
     places: Sequence[int] = range(count)
     if times.unclear:
         places = [place for place in places if place not in times.unclear]
         flags, texts = ([some[place] for place in places] for some in (flags, texts))
-    return _Record(line, _serial(fields, tables), kind, _flags(flags, tables, known), times, texts, places)
+    return _Record(line, serial_of(fields, tables), kind, _flags(flags, tables, known), times, texts, places)
 
 
-def _count(fields: Sequence[bytes], first: int) -> int:
-    """Return how many triplets a record has, when it has as many as it says."""
-    if len(fields) < first:
-        raise ValueError(f"{first} fields and triplets are expected, found {len(fields)} fields")
-    told = fields[first - 1]
-    if not told.isdigit() or len(told) > 6 or int(told) == 0:
-        raise ValueError(f"field {first}: a number of triplets is expected, found {_shown(told)}")
-    count = int(told)
-    after = fields[first + 3 * count :]
-    is_checksum = len(after) == 1 and (not after[0] or (after[0][:1] == b"H" and len(after[0]) == 5))
-    if len(fields) < first + 3 * count or (after and not is_checksum):
-        raise ValueError(f"{count} triplets are expected, found {len(fields) - first} fields of triplets")
-    return count
-
-
-def _serial(fields: Sequence[bytes], tables: CmepTables) -> str:
-    text = fields[7]
-    if not text and tables.meter_field is not None:
-        text = fields[tables.meter_field - 1]
-    serial = printable(text.decode("utf-8", "replace"))
-    if not serial:
-        raise ValueError("field 8: the meter is expected, found nothing")
-    return serial
+def _named(fields: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return what says what all values of a record are."""
+    return (*fields[8:13], fields[FIRST_VALUE["MEPMD01"]])
 
 
 def _kind(named: Sequence[bytes], tables: CmepTables) -> _Kind:
     purpose, commodity, unit, multiplier, interval = (each.decode("utf-8", "replace") for each in named[:5])
-    minutes = _interval(interval)
-    at = tables.earliest(_minute(named[5], "value 1")) if named[5] else None
+    minutes = interval_of(interval)
+    at = tables.earliest(minute_of(named[5], "value 1")) if named[5] else None
     name = _name(purpose, commodity, unit, is_irregular=not minutes)
     channel = tables.channels.find(name, at=None if at is None else EPOCH + at * _MINUTE)
-    return _Kind(name, channel, _factor(_multiplier(multiplier, 12), channel), minutes)
+    return _Kind(name, channel, _factor(multiplier_of(multiplier, 12), channel), minutes)
 
 
 def _name(purpose: str, commodity: str, unit: str, *, label: str = "", is_irregular: bool = False) -> CmepName:
@@ -234,23 +302,6 @@ def _factor(multiplier: Decimal, channel: Mapped | None) -> Decimal:
         return multiplier
     with localcontext(prec=MOST_DIGITS):
         return multiplier * channel.factor
-
-
-def _multiplier(text: str, place: int) -> Decimal:
-    multiplier = number(text) if text else Decimal(1)
-    if multiplier is None or not multiplier:
-        raise ValueError(f"field {place}: a multiplier is expected, found {printable(text)!r}")
-    return multiplier.normalize() if multiplier != 1 else Decimal(1)
-
-
-def _interval(text: str) -> int:
-    """Return the minutes of MMDDHHMM, 0 for none; a month is no number of minutes."""
-    if text and not (len(text) == 8 and text.isascii() and text.isdigit()):
-        raise ValueError(f"field 13: an interval MMDDHHMM is expected, found {printable(text)!r}")
-    months, days, hours, minutes = (int(text[at : at + 2] or 0) for at in range(0, 8, 2))
-    if months:
-        raise ValueError(f"field 13: an interval of a day at most is expected, found {months} months")
-    return days * _A_DAY + hours * 60 + minutes
 
 
 def _flags(flags: Sequence[bytes], tables: CmepTables, known: _Known) -> _Flags:
@@ -282,16 +333,15 @@ def _times(times: Sequence[bytes], kind: _Kind, tables: CmepTables, known: _Know
 
 
 def _read_times(times: Sequence[bytes], kind: _Kind, tables: CmepTables) -> _Times:
-    told: list[int | None] = []
-    for place, text in enumerate(times, start=1):
-        if not text and not (told and kind.minutes):
-            raise ValueError(f"value {place}: a time is expected where neither a time nor an interval is before it")
-        told.append(_minute(text, f"value {place}") if text else None)
-    found = tables.instants(told, kind.minutes)
+    return _placed(tables.instants(minutes_told(times, kind.minutes), kind.minutes), kind, tables)
+
+
+def _placed(found: Sequence[int | None], kind: _Kind, tables: CmepTables) -> _Times:
+    """Return the times of a record by their instants. Raises ValueError where they contradict its interval."""
     ends = [end for end in found if end is not None]
     unclear = frozenset(place for place, end in enumerate(found) if end is None)
     if not ends:
-        raise ValueError(THERE_TWICE)
+        raise _ThereTwice(THERE_TWICE)
     if max(ends) > _LATEST:
         raise ValueError("times within the calendar are expected")
     if not kind.is_interval:
@@ -300,17 +350,6 @@ def _read_times(times: Sequence[bytes], kind: _Kind, tables: CmepTables) -> _Tim
     _check_apart(ends, minutes)
     starts = [end - minutes for end in ends] if tables.tells_ends else ends
     return _Times(minutes, runs(starts, minutes), (), ends, unclear)
-
-
-def _minute(text: bytes, where: str) -> int:
-    expected = f"{where}: a time CCYYMMDDHHMM is expected, found {_shown(text)}"
-    if len(text) != 12 or not text.isdigit():
-        raise ValueError(expected)
-    month, day, hour, minute = (int(text[at : at + 2]) for at in range(4, 12, 2))
-    try:
-        return (datetime(int(text[:4]), month, day, hour, minute, tzinfo=UTC) - EPOCH) // _MINUTE
-    except ValueError:
-        raise ValueError(expected) from None
 
 
 def _distances(ends: Sequence[int]) -> list[int]:
@@ -395,7 +434,7 @@ def _one_by_one(record: _Record) -> tuple[Quantities, list[UnreadableLine]]:
     for place, text in zip(record.places, record.texts, strict=True):
         value = number(text.decode("utf-8", "replace")) if text else None
         if text and value is None:
-            reason = f"value {place + 1}: a number is expected, found {_shown(text)}"
+            reason = f"value {place + 1}: a number is expected, found {shown(text)}"
             mistakes.append(UnreadableLine(line=record.line, reason=reason))
         values.append(value)
     return Quantities.of(values), mistakes
@@ -404,10 +443,10 @@ def _one_by_one(record: _Record) -> tuple[Quantities, list[UnreadableLine]]:
 def _times_of_use(fields: list[bytes], tables: CmepTables) -> Iterator[FieldEvent]:
     """Yield what a record of MEPMD02 tells: registers as they stood at its end, or what passed in a day."""
     first = FIRST_VALUE["MEPMD02"]
-    count, serial_id = _count(fields, first), _serial(fields, tables)
+    count, serial_id = count_of(fields, first), serial_of(fields, tables)
     purpose, commodity, unit = (each.decode("utf-8", "replace") for each in fields[8:11])
-    multiplier = _multiplier(fields[12].decode("utf-8", "replace"), 13)
-    end = tables.day_bound(_minute(fields[14], "field 15"), "field 15")
+    multiplier = multiplier_of(fields[12].decode("utf-8", "replace"), 13)
+    end = tables.day_bound(minute_of(fields[14], "field 15"), "field 15")
     at = EPOCH + end * _MINUTE
     for place in range(count):
         label, flag, text = (
@@ -441,7 +480,7 @@ def _times_of_use(fields: list[bytes], tables: CmepTables) -> Iterator[FieldEven
 def _day(
     begin: bytes, end: int, value: Decimal, quality: str, *, serial_id: str, channel: Mapped, tables: CmepTables
 ) -> Iterator[FieldEvent]:
-    start = tables.day_bound(_minute(begin, "field 14"), "field 14")
+    start = tables.day_bound(minute_of(begin, "field 14"), "field 14")
     if end - start not in _DAYS:
         raise ValueError(f"fields 14 and 15: a day is expected, found {end - start} minutes")
     yield from blocks(
@@ -453,7 +492,3 @@ def _day(
         unit=channel.unit,
         minutes=_A_DAY,
     )
-
-
-def _shown(text: bytes) -> str:
-    return repr(printable(text[:40].decode("utf-8", "replace")))

@@ -42,7 +42,7 @@ class CmepTables:
             channels=channels,
             flags={row.flag: row for row in settings.rows("cmep_flags", CmepFlagRow)},
             records={row.record.encode(): row for row in settings.rows("cmep_records", CmepRecordRow)},
-            clock=None if zone == "UTC" else LocalTime(zone, tells_ends=tells_ends),
+            clock=None if zone == "UTC" else LocalTime(zone, tells_ends=tells_ends, is_in_order=options.cmep_in_order),
             tells_ends=tells_ends,
             meter_field=options.cmep_meter_field,
         )

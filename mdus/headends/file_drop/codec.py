@@ -25,7 +25,6 @@ def decoder(settings: Settings, row: Row) -> Decode:
     registers = register_csv.RegisterFeed(channels=channels, time_format=options.reading_time_format)
     documents = document.DocumentFeed.of(settings, row, options, channels)
     readers: Mapping[Format, Callable[[bytes], Iterator[FieldEvent]]] = {
-        Format.CMEP: partial(cmep.decode, tables=tables),
         Format.CSV: interval_csv.decode,
         Format.REGISTERS: partial(register_csv.decode, feed=registers),
         Format.DOCUMENT: partial(document.decode, feed=documents),
@@ -35,6 +34,7 @@ def decoder(settings: Settings, row: Row) -> Decode:
 
     def decode(raw: RawDelivery) -> Iterator[FieldEvent]:
         body = expanded(raw.body)
-        return readers[format_of(raw.topic, body)](body)
+        found = format_of(raw.topic, body)
+        return cmep.decode(body, tables, came_at=raw.received_at) if found is Format.CMEP else readers[found](body)
 
     return decode

@@ -30,6 +30,8 @@ class Options(Section):
     an empty quality says nothing.
 
     `cmep_times` says where times in CMEP stand at their intervals: at the end when not said, as the protocol has it.
+    `cmep_in_order` says that records of a channel follow each other in a file in true time, also where two beside each
+    other have the same local time: whoever sorts by that does not.
     `document_time_zone` is that of times in a MeterReadingDocument which say no offset, where their channel names no
     zone; the row's when not said.
     """
@@ -44,6 +46,7 @@ class Options(Section):
     taken_folder: Path | None = None
     cmep_time_zone: Zone = "UTC"
     cmep_times: Literal["end", "start"] = "end"
+    cmep_in_order: bool = False
     cmep_meter_field: Literal[4, 5, 6] | None = None
     reading_time_format: Annotated[str, Field(min_length=1)] | None = None
     document_time_zone: Zone | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,9 +27,12 @@ def decoder(tables: str = "", **options: Any) -> Decode:
     return HEAD_END.decoder(settings, row(**options))
 
 
-def told(decode: Decode, topic: str, body: bytes) -> tuple[list[Any], list[tuple[int, str]]]:
-    """Return what a body tells, and the lines of it that cannot be read."""
-    events: list[FieldEvent] = list(decode(RawDelivery(topic=topic, correlation="", body=body)))
+def told(
+    decode: Decode, topic: str, body: bytes, *, came_at: datetime | None = None
+) -> tuple[list[Any], list[tuple[int, str]]]:
+    """Return what a body that came at an instant tells, and the lines of it that cannot be read."""
+    raw = RawDelivery(topic=topic, correlation="", body=body, received_at=came_at)
+    events: list[FieldEvent] = list(decode(raw))
     wrong = [(event.line, event.reason) for event in events if isinstance(event, UnreadableLine)]
     return [event for event in events if not isinstance(event, UnreadableLine)], wrong
 
