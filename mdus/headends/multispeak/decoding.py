@@ -74,6 +74,9 @@ _DETECTOR_TYPE: Final = ("outageDetectDeviceType", "outageDetectionDeviceType")
 #: Messages that tell of breakers.
 _POSITIONS: Final = frozenset({"CDStateChangedNotification", "CDStatesChangedNotification"})
 
+#: The message that tells interval values.
+_INTERVALS: Final = "IntervalDataNotification"
+
 #: Messages that tell nothing of meters, and are answered all the same.
 _NOTHING_TOLD: Final = frozenset({"PingURL", "GetMethods"})
 
@@ -102,7 +105,6 @@ class Decoder:
         self._messages: Mapping[str, Callable[[etree._Element], Events]] = {
             "ReadingChangedNotification": self._readings_changed,
             "FormattedBlockNotification": self._readings_changed,
-            "IntervalDataNotification": self._intervals_told,
             "ODEventNotification": self._outages,
             "MeterEventNotification": self._meter_events,
             "HistoryLogChangedNotification": self._history,
@@ -112,12 +114,14 @@ class Decoder:
         """Yield what a delivery tells; raises ValueError when nothing of it can be read."""
         root = soap.parsed(raw.body)
         if soap.local(root) == answers.EXCHANGE:
-            yield from self._exchange(root, raw.correlation)
+            yield from self._exchange(root, raw)
             return
         received = soap.received(raw.body)
         name = soap.local(received.message)
         if name in _POSITIONS:
             yield from self._positions_changed(received)
+        elif name == _INTERVALS:
+            yield from self._intervals_told(received.message, raw.received_at)
         elif name in self._messages:
             yield from self._messages[name](received.message)
         elif name not in _NOTHING_TOLD:
@@ -164,21 +168,23 @@ class Decoder:
             if told.error is None and not told.readings and told.at is not None:
                 yield Heard(serial_id=told.serial, at=told.at)
 
-    def _intervals_told(self, message: etree._Element) -> Events:
+    def _intervals_told(self, message: etree._Element, came_at: datetime | None) -> Events:
         call = asked(_transaction(message))
         if call is not None:
-            yield from self._interval_results(message, call.correlation)
+            yield from self._interval_results(message, call.correlation, came_at=came_at)
             return
-        for told in self._intervals.blocks(message):
+        for told in self._intervals.blocks(message, came_at=came_at):
             if isinstance(told, UnreadableLine):
                 yield told
             else:
                 yield from told.unmapped
                 yield from told.intervals
 
-    def _interval_results(self, message: etree._Element, correlation: str, *, only: str | None = None) -> Events:
+    def _interval_results(
+        self, message: etree._Element, correlation: str, *, came_at: datetime | None, only: str | None = None
+    ) -> Events:
         blocks: dict[str, list[MeterBlock]] = {}
-        for told in self._intervals.blocks(message):
+        for told in self._intervals.blocks(message, came_at=came_at):
             if isinstance(told, UnreadableLine):
                 yield told
             else:
@@ -345,9 +351,10 @@ class Decoder:
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def _exchange(self, root: etree._Element, correlation: str) -> Events:
+    def _exchange(self, root: etree._Element, raw: RawDelivery) -> Events:
         """Yield what an answer says of what was asked: the request is kept beside it."""
         request, answer = root
+        correlation, came_at = raw.correlation, raw.received_at
         name = soap.local(request)
         stamped = root.get("at")
         at = None if stamped is None else soap.earliest(stamped, "TimeStamp", zone=self._zone)
@@ -355,7 +362,7 @@ class Decoder:
             case "GetReadingsByMeterNo" | "GetReadingsByMeterID":
                 yield from self._results(answer, correlation, only=_one_meter(request))
             case "GetReadingByMeterIDAndFieldNameIntervalData" | "GetReadingsByMeterIDAndFieldNameIntervalData":
-                yield from self._interval_results(answer, correlation, only=_one_meter(request))
+                yield from self._interval_results(answer, correlation, came_at=came_at, only=_one_meter(request))
             case "GetCDMeterState":
                 result = soap.child(answer)
                 told = soap.text(result, "RCDState", "stateChange") or soap.own_text(result) or ""
@@ -373,7 +380,7 @@ class Decoder:
             case "GetReadingsByDate":
                 yield from self._told_by_itself(answer)
             case "GetReadingsByDateAndFieldNameIntervalData":
-                yield from self._intervals_told(answer)
+                yield from self._intervals_told(answer, came_at)
             case "GetHistoryLogsByDate":
                 yield from self._history(answer)
             case _:

@@ -16,7 +16,7 @@ from lxml import etree
 
 from mdus.domain.channel_name import MultiSpeakName
 from mdus.domain.head_end import FieldIntervals, Unmapped, UnreadableLine
-from mdus.domain.local_time import Meanings, told_apart
+from mdus.domain.local_time import Meanings, Receipt, Said, told_apart
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
 from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.mapping import Tables
@@ -52,19 +52,25 @@ class IntervalsReader:
         self._zone = zone
         self._length = timedelta(**{unit: 1})
 
-    def blocks(self, message: etree._Element) -> Iterator[MeterBlock | UnreadableLine]:
-        """Yield the blocks anywhere in a message."""
+    def blocks(self, message: etree._Element, *, came_at: datetime | None) -> Iterator[MeterBlock | UnreadableLine]:
+        """Yield the blocks anywhere in a message that came at an instant."""
         for blocks in soap.everywhere(message, "blocks"):
             data = blocks.getparent()
             told = list(soap.children(blocks, "block"))
-            for block, starts in zip(told, self._starts(told, data), strict=True):
+            for block, starts in zip(told, self._starts(told, data, came_at), strict=True):
                 try:
                     yield self._block(block, data, starts)
                 except ValueError as error:
                     yield UnreadableLine(line=soap.line(block), reason=f"block: {error}")
 
-    def _starts(self, blocks: Sequence[etree._Element], data: etree._Element | None) -> list[Meanings]:
-        """Return the instants at which blocks may begin: of a time that is there twice those around it say which."""
+    def _starts(
+        self, blocks: Sequence[etree._Element], data: etree._Element | None, came_at: datetime | None
+    ) -> list[Meanings]:
+        """Return the instants at which blocks may begin.
+
+        Of a time that is there twice the blocks around it say which, or when it came, but not where one may be told
+        again.
+        """
         starts = [self._meanings(block) for block in blocks]
         if all(len(meant) < 2 for meant in starts):
             return starts
@@ -75,10 +81,25 @@ class IntervalsReader:
         lengths = [self._duration(block, data) for block in blocks]
         for places in series.values():
             known = [place for place in places if starts[place]]
-            found = told_apart([starts[place] for place in known], [lengths[place] for place in known])
+            found = told_apart(
+                [starts[place] for place in known],
+                [lengths[place] for place in known],
+                says=[_said(blocks[place], data) for place in known],
+                receipt=self._receipt(blocks[places[0]], data, came_at),
+            )
             for place, at in zip(known, found, strict=True):
                 starts[place] = starts[place] if at is None else (at,)
         return starts
+
+    def _receipt(self, block: etree._Element, data: etree._Element | None, came_at: datetime | None) -> Receipt | None:
+        """Return when a block came, and how long after its beginning the first interval is over."""
+        if came_at is None:
+            return None
+        try:
+            minutes = self._profile(data, soap.text(block, "profileID")).minutes
+        except ValueError:
+            minutes = 0
+        return Receipt(came_at=came_at, over_after=min(minutes, _A_DAY) * _MINUTE)
 
     def _meanings(self, block: etree._Element) -> Meanings:
         try:
@@ -204,6 +225,17 @@ class IntervalsReader:
                 is_interval=True,
             )
         return _Profile(minutes=minutes, channels=channels)
+
+
+def _said(block: etree._Element, data: etree._Element | None) -> Said:
+    """Return the values of a block as they were written, each with its status."""
+    between, before_status = _delimiter(data, "intervalDelimiter", ","), _delimiter(data, "statusDelimiter", "|")
+    texts = [
+        text for channel in soap.everywhere(block, "ch") for text in (soap.text(channel, "d") or "").split(between)
+    ]
+    told = (text.strip().partition(before_status) for text in texts)
+    common = soap.text(soap.child(block, "dB"), "cS") or ""
+    return tuple((status.strip() or common, value.strip()) for value, _, status in told)
 
 
 def _delimiter(data: etree._Element | None, name: str, usual: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -64,7 +65,9 @@ def _settings() -> Settings:
     return load_settings({}, tables=discover().tables)
 
 
-def decoded(body: bytes, *, correlation: str = "", topic: str = "soap", **options: Any) -> list[FieldEvent]:
-    """Return what a body tells a head end's decoder with these options."""
+def decoded(
+    body: bytes, *, correlation: str = "", topic: str = "soap", came_at: datetime | None = None, **options: Any
+) -> list[FieldEvent]:
+    """Return what a body that came at an instant tells a head end's decoder with these options."""
     decode = decoder(_settings(), row(None, kind="multispeak", options=options))
-    return list(decode(RawDelivery(topic=topic, correlation=correlation, body=body)))
+    return list(decode(RawDelivery(topic=topic, correlation=correlation, body=body, received_at=came_at)))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from mdus.domain.head_end import CommandResult, FieldIntervals, Unmapped, UnreadableLine
+from mdus.domain.head_end import CommandResult, FieldEvent, FieldIntervals, Unmapped, UnreadableLine
 from tests.unit.headends.multispeak.messages import decoded, envelope
 from tests.unit.headends.samples import CORRELATION, SERIAL
 
@@ -30,6 +30,16 @@ def intervals_told(data: str, *, transaction: str = "") -> bytes:
     return envelope(
         f"<IntervalDataNotification>{data}<transactionID>{transaction}</transactionID></IntervalDataNotification>"
     )
+
+
+def hours_told(*hours: tuple[str, str], transaction: str = "", came_at: datetime | None = None) -> list[FieldEvent]:
+    """Return what a message tells of blocks of 2026-10-25 in Berlin: a local time without an offset, and values."""
+    data = interval_data("<ch><idx>1</idx><d>1;2;3;4</d></ch>")
+    block = data[data.index("<block>") : data.index("</blocks>")]
+    several = "".join(
+        block.replace("2026-03-29T00:00:00Z", f"2026-10-25T{at}:00").replace("1;2;3;4", values) for at, values in hours
+    )
+    return decoded(intervals_told(data.replace(block, several), transaction=transaction), came_at=came_at)
 
 
 class TestIntervals:
@@ -105,15 +115,50 @@ class TestIntervals:
     def test_begin_at_the_hour_that_is_there_twice_by_their_order(
         self, starts: list[str], hours: list[int | None]
     ) -> None:
-        data = interval_data("<ch><idx>1</idx><d>1;2;3;4</d></ch>")
-        block = data[data.index("<block>") : data.index("</blocks>")]
-        several = "".join(block.replace("2026-03-29T00:00:00Z", f"2026-10-25T{each}:00") for each in starts)
-        events = decoded(intervals_told(data.replace(block, several)))
+        events = hours_told(*((each, f"{place};2;3;4") for place, each in enumerate(starts)))
         assert [each.start_at.hour if isinstance(each, FieldIntervals) else None for each in events] == hours
         for each in events:
             assert isinstance(each, FieldIntervals) or (
                 isinstance(each, UnreadableLine) and "twice in Europe/Berlin" in each.reason
             )
+
+    @pytest.mark.parametrize(
+        ("first", "second", "is_open"),
+        [
+            pytest.param("1;2;3;4", "1;2;3;5", False, id="another value"),
+            pytest.param("1;2;3;4", "1;2;3;4", True, id="the same"),
+            pytest.param("1;2;3;4", "1.0;2;3.00;4", True, id="the same, written otherwise"),
+            pytest.param("1;2|estimated;3;4", "1;7;3;4", True, id="one value corrected"),
+            pytest.param("1;2;;4", "1;2;3;4", True, id="one value told later"),
+        ],
+    )
+    def test_of_an_hour_told_again_do_not_become_the_hour_after_it(
+        self, first: str, second: str, is_open: bool
+    ) -> None:
+        events = hours_told(("01:00", "9;9;9;9"), ("02:00", first), ("02:00", second), ("03:00", "8;8;8;8"))
+        hours = [each.start_at.hour if isinstance(each, FieldIntervals) else None for each in events]
+        assert hours == ([23, None, None, 2] if is_open else [23, 0, 1, 2])
+
+    @pytest.mark.parametrize(
+        ("came", "hour"),
+        [
+            pytest.param("01:01", 0, id="at once"),
+            pytest.param("01:11", None, id="when the second hour may have begun to be told"),
+            pytest.param("02:01", None, id="at once after the second hour, or late, or again"),
+        ],
+    )
+    def test_of_a_lone_hour_that_came_while_the_second_was_not_over_are_of_the_first(
+        self, came: str, hour: int | None
+    ) -> None:
+        came_at = datetime.fromisoformat(f"2026-10-25T{came}+00:00")
+        (told,) = hours_told(("02:00", "1;2;3;4"), came_at=came_at)
+        assert (told.start_at.hour if isinstance(told, FieldIntervals) else None) == hour
+
+    def test_that_answer_a_call_while_the_second_hour_was_not_over_are_of_the_first(self) -> None:
+        came_at = datetime(2026, 10, 25, 1, 1, tzinfo=UTC)
+        (told,) = hours_told(("02:00", "1;2;3;4"), transaction=CORRELATION, came_at=came_at)
+        assert isinstance(told, CommandResult)
+        assert [each.start_at.hour for each in told.intervals] == [0]
 
     def test_begin_at_no_hour_that_is_skipped(self) -> None:
         data = interval_data("<ch><idx>1</idx><d>1</d></ch>").replace("2026-03-29T00:00:00Z", "2026-03-29T02:30:00")
