@@ -86,8 +86,8 @@ class Decoder:
         is_known = raw.topic in (ANSWERED, LAST_ANSWER)
         correlation = raw.correlation if is_known else found.correlation
         if raw.topic == TOLD or not self._is_answer(found, correlation):
-            return self._told(found)
-        return self._answer(found, correlation, is_last=raw.topic != ANSWERED)
+            return self._told(found, raw.received_at)
+        return self._answer(found, correlation, raw.received_at, is_last=raw.topic != ANSWERED)
 
     def _is_answer(self, found: Message, correlation: str) -> bool:
         if not correlation or found.noun == Noun.END_DEVICE_EVENTS:
@@ -97,13 +97,13 @@ class Decoder:
 
     # ---- told unasked ------------------------------------------------------------------------------------------------
 
-    def _told(self, found: Message) -> Iterator[FieldEvent]:
+    def _told(self, found: Message, came_at: datetime | None) -> Iterator[FieldEvent]:
         if found.is_fault:
             raise ValueError(f"a fault: {_words(found.errors)}")
         for payload in found.payloads:
             match payload.noun:
                 case Noun.METER_READINGS:
-                    meters, mistakes = self._readings.read(payload.element)
+                    meters, mistakes = self._readings.read(payload.element, came_at=came_at)
                     for each in meters:
                         yield from each.readings
                         yield from each.intervals
@@ -127,7 +127,9 @@ class Decoder:
 
     # ---- answers -----------------------------------------------------------------------------------------------------
 
-    def _answer(self, found: Message, correlation: str, *, is_last: bool) -> Iterator[FieldEvent]:
+    def _answer(
+        self, found: Message, correlation: str, came_at: datetime | None, *, is_last: bool
+    ) -> Iterator[FieldEvent]:
         failures = [error for error in found.errors if error.is_failure]
         named: list[_Named] = []
         for payload in found.payloads:
@@ -136,7 +138,7 @@ class Decoder:
                 continue
             if payload.noun == Noun.METER_READINGS:
                 yield from self._events_within(payload.element)
-            meters, beside = self._named(payload)
+            meters, beside = self._named(payload, came_at)
             named += meters
             yield from beside
         told_of: set[int] = set()  # the failures that are of a meter named in a payload
@@ -196,11 +198,11 @@ class Decoder:
             unsaid = None
         return failures[own[0]] if own else unsaid
 
-    def _named(self, payload: Payload) -> tuple[list[_Named], Sequence[FieldEvent]]:
+    def _named(self, payload: Payload, came_at: datetime | None) -> tuple[list[_Named], Sequence[FieldEvent]]:
         """Return the meters a payload of an answer names, and what else it tells."""
         match payload.noun:
             case Noun.METER_READINGS:
-                meters, mistakes = self._readings.read(payload.element)
+                meters, mistakes = self._readings.read(payload.element, came_at=came_at)
                 return [_Named(serial_id=each.serial_id, told=each) for each in meters], mistakes
             case Noun.END_DEVICE_CONTROLS:
                 return list(self._controls(payload.element)), ()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from lxml import etree
 
@@ -21,7 +21,7 @@ from mdus.domain.channel_map import ChannelKind, ChannelMap, Mapped
 from mdus.domain.channel_name import Mrid
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import FieldIntervals, FieldReading, Unmapped, UnreadableLine
-from mdus.domain.local_time import Meanings, told_apart
+from mdus.domain.local_time import Meanings, Part, Receipt, told_apart_in_parts
 from mdus.domain.quantities import NOTHING_SAID, Qualities, Quantities, plain_numbers, records
 from mdus.headends.cim import elements
 from mdus.headends.cim.names import local
@@ -88,6 +88,13 @@ class _Value:
         return self.start_at is None or self.start_at == self.at or self.at - self.start_at == length
 
 
+class _Group(NamedTuple):
+    """The values of one block of a meter, or all beside its blocks."""
+
+    serial: str
+    values: list[_Value]
+
+
 class MeterReadingsReader:
     """Reads payloads of MeterReadings as one head end writes them."""
 
@@ -96,10 +103,15 @@ class MeterReadingsReader:
         self._channels = channels
         self._zone = options.zone_of_local_times
 
-    def read(self, payload: etree._Element) -> tuple[list[MeterTold], list[UnreadableLine]]:
-        """Return what a MeterReadings tells, by meter in the order they come, and what in it cannot be read."""
+    def read(
+        self, payload: etree._Element, *, came_at: datetime | None
+    ) -> tuple[list[MeterTold], list[UnreadableLine]]:
+        """Return what a MeterReadings that came at an instant tells, and what in it cannot be read.
+
+        By meter, in the order they come.
+        """
         told: dict[str, MeterTold] = {}
-        series: dict[str, dict[Mapped, list[_Value]]] = {}  # interval values by meter and channel
+        groups: list[_Group] = []
         mistakes: list[UnreadableLine] = []
         for each in elements.children(payload, "MeterReading"):
             meter = elements.child(each, "Meter")
@@ -108,15 +120,19 @@ class MeterReadingsReader:
                 mistakes.append(_mistake(each, "a MeterReading names no meter"))
                 continue
             of_meter = told.setdefault(serial, MeterTold(serial_id=serial))
-            by_channel = series.setdefault(serial, {})
             positions = list(self._positions(each))
             for position in positions:
                 self._take_position(of_meter, position)
-            for value, channel in self._values(each, mistakes, but=positions):
+            groups += [_Group(serial, values) for values in self._values(each, mistakes, but=positions)]
+        if any(len(value.means) > 1 or len(value.starts) > 1 for _, values in groups for value in values):
+            groups = self._told_apart(groups, came_at, mistakes)
+        series: dict[str, dict[Mapped, list[_Value]]] = {}  # interval values by meter and channel
+        for serial, values in groups:
+            for value, channel in self._channelled(values, mistakes):
                 if channel is not None and channel.kind is ChannelKind.INTERVAL:
-                    by_channel.setdefault(channel, []).append(value)
+                    series.setdefault(serial, {}).setdefault(channel, []).append(value)
                 else:
-                    _take_reading(of_meter, value, channel)
+                    _take_reading(told[serial], value, channel)
         for serial, by_channel in series.items():
             for channel, values in by_channel.items():
                 _take_intervals(told[serial], values, channel, mistakes)
@@ -124,27 +140,25 @@ class MeterReadingsReader:
 
     def _values(
         self, element: etree._Element, mistakes: list[UnreadableLine], *, but: Sequence[etree._Element]
-    ) -> Iterator[tuple[_Value, Mapped | None]]:
-        """Yield the values of a MeterReading but for some, with their channels; what cannot be read is a mistake."""
+    ) -> Iterator[list[_Value]]:
+        """Yield the values of a MeterReading but for some, by block; what cannot be read is a mistake."""
         others = set(but)
-        groups: list[list[tuple[etree._Element, str | None]]] = [
+        blocks: list[list[tuple[etree._Element, str | None]]] = [
             [(each, None) for each in elements.children(element, "Readings")]
         ]
         for block in elements.children(element, "IntervalBlocks"):
             of_block = elements.ref(block, "ReadingType") or ""
-            groups.append([(each, of_block) for each in elements.children(block, "IntervalReadings")])
-        for group in groups:
+            blocks.append([(each, of_block) for each in elements.children(block, "IntervalReadings")])
+        for some in blocks:
             values: list[_Value] = []
-            for each, mrid in group:
+            for each, mrid in some:
                 if each in others:
                     continue
                 try:
                     values.append(self._value(each, mrid))
                 except ValueError as error:
                     mistakes.append(_mistake(each, str(error)))
-            if any(len(value.means) > 1 or len(value.starts) > 1 for value in values):
-                values = list(self._told_apart(values, mistakes))
-            yield from self._channelled(values, mistakes)
+            yield values
 
     def _channelled(
         self, values: Sequence[_Value], mistakes: list[UnreadableLine]
@@ -196,21 +210,29 @@ class MeterReadingsReader:
     def _instants(self, told: str | None) -> Meanings:
         return () if told is None else elements.instants(told.strip(), zone=self._zone)
 
-    def _told_apart(self, values: Sequence[_Value], mistakes: list[UnreadableLine]) -> Iterator[_Value]:
-        """Yield values with the instants that their order says; one that may be of either hour is a mistake."""
-        by_mrid: dict[str, list[_Value]] = {}
-        for value in values:
-            by_mrid.setdefault(value.mrid, []).append(value)
-        for mrid, some in by_mrid.items():
-            lengths = self._lengths(mrid, some)
-            for value, at in zip(some, told_apart([value.means for value in some], lengths), strict=True):
-                if at is None:
-                    reason = f"a local time that is there twice: {' or '.join(map(str, value.means))}"
-                    mistakes.append(UnreadableLine(line=value.line, reason=reason))
-                    continue
-                # A period that begins in such an hour is the shortest one with this end.
-                start = max((each for each in value.starts if each < at), default=value.start_at)
-                yield replace(value, at=at, start_at=at if value.starts == value.means else start)
+    def _told_apart(
+        self, groups: Sequence[_Group], came_at: datetime | None, mistakes: list[UnreadableLine]
+    ) -> list[_Group]:
+        """Return values with the instants that their order says; one that may be of either hour is a mistake.
+
+        Blocks of one channel follow each other: what one does not tell apart those around it may.
+        """
+        channels: dict[tuple[str, str], dict[int, list[_Value]]] = {}
+        for number, (serial, values) in enumerate(groups):
+            for value in values:
+                channels.setdefault((serial, value.mrid), {}).setdefault(number, []).append(value)
+        receipt = None if came_at is None else Receipt(came_at=came_at)
+        found: list[list[_Value]] = [[] for _ in groups]
+        for (_, mrid), by_block in channels.items():
+            parts = [self._part(mrid, some) for some in by_block.values()]
+            told = told_apart_in_parts(parts, are_in_order=True, receipt=receipt)
+            for (number, some), ats in zip(by_block.items(), told, strict=True):
+                found[number] += _placed(some, ats, mistakes)
+        return [_Group(serial, values) for (serial, _), values in zip(groups, found, strict=True)]
+
+    def _part(self, mrid: str, values: Sequence[_Value]) -> Part:
+        says = [((" ".join(value.codes), value.text),) for value in values]
+        return Part(times=[value.means for value in values], lengths=self._lengths(mrid, values), says=says)
 
     def _lengths(self, mrid: str, values: Sequence[_Value]) -> list[timedelta] | None:
         """Return how long the intervals of a ReadingType are, None where it does not say."""
@@ -255,6 +277,20 @@ class MeterReadingsReader:
 
     def _earliest(self, element: etree._Element, *path: str) -> datetime | None:
         return elements.earliest(element, *path, zone=self._zone)
+
+
+def _placed(
+    values: Sequence[_Value], ats: Sequence[datetime | None], mistakes: list[UnreadableLine]
+) -> Iterator[_Value]:
+    """Yield values at their instants; one that may be of either hour is a mistake."""
+    for value, at in zip(values, ats, strict=True):
+        if at is None:
+            reason = f"a local time that is there twice: {' or '.join(map(str, value.means))}"
+            mistakes.append(UnreadableLine(line=value.line, reason=reason))
+            continue
+        # A period that begins in such an hour is the shortest one with this end.
+        start = max((each for each in value.starts if each < at), default=value.start_at)
+        yield replace(value, at=at, start_at=at if value.starts == value.means else start)
 
 
 def _type(element: etree._Element) -> str | None:

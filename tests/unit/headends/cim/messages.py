@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -162,8 +163,10 @@ def tables() -> Settings:
     return load_settings({}, tables=discover().tables)
 
 
-def decode(body: bytes, *, topic: str = PUSHED, correlation: str = "", **options: Any) -> list[Any]:
-    """Return what a delivery tells."""
+def decode(
+    body: bytes, *, topic: str = PUSHED, correlation: str = "", came_at: datetime | None = None, **options: Any
+) -> list[Any]:
+    """Return what a delivery that came at an instant tells."""
     settings = tables()
     decoder = Decoder(CimOptions(**options), channels=ChannelMap.of(settings), events=EventMap.of(settings))
-    return list(decoder(RawDelivery(topic=topic, correlation=correlation, body=body)))
+    return list(decoder(RawDelivery(topic=topic, correlation=correlation, body=body, received_at=came_at)))
