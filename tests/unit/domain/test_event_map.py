@@ -113,6 +113,20 @@ class TestCodes:
         assert DELIVERED.find(scheme, code) is None
         assert event_code(scheme, code) == f"{scheme}: {code}"
 
+    @pytest.mark.parametrize(
+        ("scheme", "code"),
+        [
+            pytest.param("state_change", "No response from meter", id="told by no meter"),
+            pytest.param("history_log", "relay opened", id="of the breaker, or of a relay for loads"),
+            pytest.param("history_log", "relay closed", id="the same, closed"),
+        ],
+    )
+    def test_that_are_no_event_or_may_be_another_have_none_until_a_row_says(self, scheme: str, code: str) -> None:
+        assert DELIVERED.find(scheme, code) is None
+        own = row("own", "3.31.0.68", head_end="north", codes={scheme: [code]})
+        assert EventMap([*ROWS, own], head_end=NORTH).find(scheme, code) == "3.31.0.68"
+        assert EventMap([*ROWS, own], head_end=SOUTH).find(scheme, code) is None
+
 
 class TestThereAndBack:
     @pytest.mark.parametrize("each", ROWS, ids=lambda each: each.name)
