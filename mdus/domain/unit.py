@@ -71,6 +71,15 @@ class Units(Value):
         found.sort(key=lambda row: (row.division is None, not any(_plain(text) == _plain(one) for one in row.texts)))
         return found[0].code if found else None
 
+    def text_of(self, code: str) -> str:
+        """Return what the field calls the unit of a MeasureUnitCode, the code itself where no row says.
+
+        Where its own row names nothing, another of its quantity and size does.
+        """
+        own = [row for row in self.rows if row.code == code]
+        alike = (row for one in own for row in self.rows if (row.quantity, row.factor) == (one.quantity, one.factor))
+        return next((row.texts[0] for row in (*own, *alike) if row.texts), code)
+
     def converted(self, value: Decimal, *, told: str | None, wanted: str) -> Decimal | None:
         """Return a value in another unit, None where the two measure different things.
 

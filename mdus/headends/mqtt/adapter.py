@@ -158,6 +158,7 @@ class MqttHeadEnd(SilentHeadEnd):
                 registers=batch.registers.get(key, ()),
                 reply_to=None if self._broker.is_5 else reply_to,
                 name_of=partial(self._names.name_of, at=_leaving(batch)),
+                unit_of=self._names.units.text_of,
             ),
             response_topic=reply_to,
             expiry_seconds=_life(order, batch),

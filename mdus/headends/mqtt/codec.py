@@ -58,9 +58,6 @@ NOTHING_DONE = frozenset(
     }
 )
 
-#: SAP's unit codes as the units of the messages; a unit that is not here goes as it is.
-UNITS = {"KWH": "kWh", "M3": "m3", "MTQ": "m3"}
-
 #: The topic of a delivery whose message tells of another meter, or comes from another concentrator, than it says.
 MISPLACED: Final = "misplaced"
 
@@ -76,8 +73,9 @@ def command(
     registers: Sequence[Register] = (),
     reply_to: str | None = None,
     name_of: Callable[[str], str] = str,
+    unit_of: Callable[[str], str] = str,
 ) -> bytes:
-    """Return the message of a command; `name_of` names channels.
+    """Return the message of a command; `name_of` names channels, `unit_of` SAP's units.
 
     With `reply_to` it says itself where the answer goes and how it is named.
     """
@@ -88,7 +86,7 @@ def command(
         "src": "mdus",
         "meter": order.serial_id,
         "cmd": order.kind.value,
-        "args": _arguments(order, device, [_register(each, name_of) for each in registers]),
+        "args": _arguments(order, device, [_register(each, name_of, unit_of) for each in registers]),
         "expires": stamp(order.expires_at),
     }
     if reply_to is not None:
@@ -118,10 +116,10 @@ def _arguments(order: Command, device: EndDevice | None, registers: Sequence[Map
             raise ValueError(f"the command {order.command_key} cannot be said: {order.kind.value}")
 
 
-def _register(register: Register, name_of: Callable[[str], str]) -> dict[str, Any]:
+def _register(register: Register, name_of: Callable[[str], str], unit_of: Callable[[str], str]) -> dict[str, Any]:
     return {
         "obis": name_of(register.reading_type),
-        "unit": UNITS.get(register.unit, register.unit),
+        "unit": unit_of(register.unit),
         "digits": register.total_digits,
         "decimals": register.fraction_digits,
         "factor": format(register.factor if register.factor is not None else Decimal(1), "f"),

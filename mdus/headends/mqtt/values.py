@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Self
@@ -20,6 +20,7 @@ from mdus.domain.head_end import FieldAlarm, FieldIntervals, FieldReading, Unmap
 from mdus.domain.obis import Obis, printed
 from mdus.domain.quantities import NOTHING_SAID, Qualities
 from mdus.domain.reading_type import times
+from mdus.domain.unit import Units
 from mdus.domain.unmapped import UnmappedSource
 from mdus.headends import _members as members
 from mdus.settings import HeadEnd as Row
@@ -49,11 +50,16 @@ class Names:
 
     channels: ChannelMap
     events: EventMap
+    units: Units = field(default_factory=Units)
 
     @classmethod
     def of(cls, settings: Settings, row: Row) -> Self:
         """Return the names of a head end."""
-        return cls(channels=ChannelMap.of(settings, head_end=row), events=EventMap.of(settings, head_end=row))
+        return cls(
+            channels=ChannelMap.of(settings, head_end=row),
+            events=EventMap.of(settings, head_end=row),
+            units=Units.of(settings),
+        )
 
     def channel(self, name: str, *, at: datetime) -> Channel | None:
         """Return the channel that a name meant at an instant, None where nobody says."""

@@ -39,6 +39,7 @@ from mdus.domain.head_end import (
     Submission,
     options_of,
 )
+from mdus.domain.unit import Units
 from mdus.headends.token_poll import codec, requests, values
 from mdus.headends.token_poll.actions import OF_COMMANDS, OPERATIONS, WITH_TOKEN, Operation, Options
 from mdus.headends.token_poll.calls import Calls, Refused
@@ -53,12 +54,14 @@ log = structlog.get_logger(__name__)
 #: Seconds between two looks for the voltage behind breakers.
 _LOOK_AGAIN: Final = 0.5
 
+_NO_UNITS: Final = Units()
+
 
 class TokenPollHeadEnd(SilentHeadEnd):
     """One head end of kind `token_poll`; may be used by several threads at once.
 
-    `channels` are the names that channels have there. `monotonic` and `pause` are the real time that is waited for what
-    comes before a request: a session, the voltage behind a breaker.
+    `channels` and `units` say what they are called there. `monotonic` and `pause` are the real time that is waited for
+    what comes before a request: a session, the voltage behind a breaker.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
         row: Row,
         *,
         channels: ChannelMap,
+        units: Units = _NO_UNITS,
         monotonic: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -73,6 +77,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
         self.batch_size = row.devices_per_call
         self._options = options_of(row, Options)
         self._channels = channels
+        self._units = units
         self._callback_url = row.callback_url
         self._patience = row.timeout_seconds
         self._calls = Calls(row, self._options, monotonic=monotonic)
@@ -169,6 +174,7 @@ class TokenPollHeadEnd(SilentHeadEnd):
             options=self._options,
             callback_url=callback_url,
             name_of=partial(values.told_as, channels=self._channels, at=batch.at),
+            unit_of=self._units.text_of,
         )
         try:
             answer = self._calls.act(operation, body, leaves_by=leaves_by).message
@@ -282,7 +288,7 @@ def _busy(command: Command, text: str) -> Rejection:
 
 def connect(settings: Settings, row: Row) -> TokenPollHeadEnd:
     """Return the head end that a row of config/head_ends.toml describes; nothing is called yet."""
-    return TokenPollHeadEnd(row, channels=ChannelMap.of(settings, head_end=row))
+    return TokenPollHeadEnd(row, channels=ChannelMap.of(settings, head_end=row), units=Units.of(settings))
 
 
 # ---- what its pushes are answered ------------------------------------------------------------------------------------

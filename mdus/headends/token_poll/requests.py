@@ -17,9 +17,6 @@ from mdus.headends.token_poll.actions import Operation, Options
 #: The medium of an OBIS code (its value group A) as the market of a meter.
 MARKETS: Final = {"1": "Electric", "7": "Gas", "8": "Water", "9": "Water"}
 
-#: SAP's unit codes as the units of a definition; a unit that is not here goes as it is.
-UNITS: Final = {"KWH": "kWh", "M3": "m3", "MTQ": "m3"}
-
 #: What is interrogated: what registers showed each midnight, or the values of intervals.
 _DATA_SETS: Final[Mapping[CommandKind, str]] = {
     CommandKind.READ_REGISTERS: "Registers",
@@ -52,8 +49,11 @@ def request(
     options: Options,
     callback_url: str | None,
     name_of: Callable[[str], str] = str,
+    unit_of: Callable[[str], str] = str,
 ) -> etree._Element:
-    """Return the body that asks for commands of a batch, all of one operation; `name_of` names channels.
+    """Return the body that asks for commands of a batch, all of one operation.
+
+    `name_of` names channels, `unit_of` SAP's units.
 
     Switches expire when the first of them does, anything else when the last does: a read that comes too late harms
     nobody. A head end that has been asked twice is told by the reference that it was.
@@ -73,7 +73,7 @@ def request(
         if batch.kind in _DATA_SETS:
             _add_period(body, endpoint, command)
         elif batch.kind is CommandKind.PROVISION:
-            _add_definition(body, endpoint, command, batch, name_of)
+            _add_definition(body, endpoint, command, batch, name_of, unit_of)
     return body.root
 
 
@@ -86,7 +86,12 @@ def _add_period(body: Body, endpoint: etree._Element, command: Command) -> None:
 
 
 def _add_definition(
-    body: Body, endpoint: etree._Element, command: Command, batch: Batch, name_of: Callable[[str], str]
+    body: Body,
+    endpoint: etree._Element,
+    command: Command,
+    batch: Batch,
+    name_of: Callable[[str], str],
+    unit_of: Callable[[str], str],
 ) -> None:
     registers = batch.registers[command.sender_system, command.device_id]
     body.add("DeviceID", command.device_id, to=endpoint)
@@ -95,7 +100,7 @@ def _add_definition(
     for register in registers:
         each = body.add("Register", to=defined)
         body.add("Quantity", name_of(register.reading_type), to=each)
-        body.add("Unit", UNITS.get(register.unit, register.unit), to=each)
+        body.add("Unit", unit_of(register.unit), to=each)
         body.add("NumberOfDials", str(_digits(register)), to=each)
         body.add("Decimals", str(register.fraction_digits), to=each)
         body.add("Multiplier", format(register.factor if register.factor is not None else Decimal(1), "f"), to=each)

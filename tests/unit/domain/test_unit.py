@@ -55,6 +55,23 @@ class TestCodes:
         units = Units(rows=(row(code="W", quantity="power"), row(code="WAT", texts="W", quantity="power")))
         assert units.code_of("w") == "WAT"
 
+    @pytest.mark.parametrize(
+        ("code", "text"),
+        [
+            pytest.param("KWH", "kWh", id="the first name of its row"),
+            pytest.param("GC", "°C", id="the first of several"),
+            pytest.param("MTQ", "m3", id="the name of another row of the same size"),
+            pytest.param("K3", "kvarh", id="the name of another row of the same quantity"),
+            pytest.param("XYZ", "XYZ", id="a code that stands nowhere"),
+        ],
+    )
+    def test_are_called_as_the_field_calls_them(self, code: str, text: str) -> None:
+        assert DELIVERED.text_of(code) == text
+
+    def test_without_a_name_of_their_size_are_called_by_their_code(self) -> None:
+        units = Units(rows=(row(), row(code="MWH", texts="MWh", factor="1000")))
+        assert (units.text_of("KWH"), units.text_of("MWH")) == ("KWH", "MWh")
+
     def test_delivered_bring_every_text_to_one_code_of_three_letters(self) -> None:
         assert ambiguous_texts(DELIVERED.rows) == []
         assert contradicting_codes(DELIVERED.rows) == []

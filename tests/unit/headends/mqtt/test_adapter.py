@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from mdus.bootstrap.tables import SHARED_TABLES
 from mdus.domain.channel_map import ChannelMap, ChannelRow
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
@@ -248,6 +249,18 @@ class TestSubmit:
 
         (sent,) = broker.sent
         assert [each["obis"] for each in json.loads(sent.body)["args"]["registers"]] == [told]
+
+    @pytest.mark.parametrize(("unit", "told"), [("KWH", "kilowatt hours"), ("KVR", "kvarh"), ("XYZ", "XYZ")])
+    def test_names_units_as_the_table_of_units_does(self, broker: ScriptedBroker, unit: str, told: str) -> None:
+        settings = load_settings({"MDUS_UNITS__KILOWATT_HOUR__TEXTS": "kilowatt hours"}, tables=SHARED_TABLES)
+        head_end = connect(settings, row(broker.port))
+        given = {"concentrators": {SERIAL: "DC-1"}, "commands": [command(CommandKind.PROVISION)]}
+
+        registers = {KEY: [register(unit=unit)]}
+        head_end.submit(batch(CommandKind.PROVISION, **given, devices={KEY: DEVICE}, registers=registers))
+
+        (sent,) = broker.sent
+        assert [each["unit"] for each in json.loads(sent.body)["args"]["registers"]] == [told]
 
 
 class TestRefusalsOfTheBroker:

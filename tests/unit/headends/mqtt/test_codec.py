@@ -118,11 +118,12 @@ class TestCommand:
         assert said(command(kind, **of))["args"] == arguments
 
     def test_provisions_device_and_registers(self) -> None:
-        told = said(command(CommandKind.PROVISION), device=DEVICE, registers=[register(factor=Decimal("40"))])
+        registers = [register(factor=Decimal("40"))]
+        told = said(command(CommandKind.PROVISION), device=DEVICE, registers=registers, unit_of=str.lower)
 
         assert told["args"] == {
             "device_id": KEY[1],
-            "registers": [{"obis": "1-0:1.8.0*255", "unit": "kWh", "digits": 8, "decimals": 2, "factor": "40"}],
+            "registers": [{"obis": "1-0:1.8.0*255", "unit": "kwh", "digits": 8, "decimals": 2, "factor": "40"}],
         }
 
     @pytest.mark.parametrize(

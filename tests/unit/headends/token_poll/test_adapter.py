@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from mdus.bootstrap.tables import SHARED_TABLES
 from mdus.domain.channel_map import ChannelMap, ChannelRow
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
@@ -18,6 +19,7 @@ from mdus.domain.head_end import RawDelivery, Submission
 from mdus.headends.token_poll import HEAD_END
 from mdus.headends.token_poll.adapter import TokenPollHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
+from mdus.settings import load_settings
 from tests.unit.headends.samples import AT, CORRELATION, batch, command, provisioning, register, switch
 from tests.unit.headends.token_poll.messages import CHANNELS, METER, endpoint, row
 from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll, answer, fault
@@ -138,6 +140,16 @@ class TestSubmit:
 
         assert taken == Submission(token="AddMeterDefinitions/t-1")
         assert scripted.of("AddMeterDefinitions")[0].texts("Quantity") == ["1-0:1.8.0*255"]
+
+    @pytest.mark.parametrize(("unit", "told"), [("KWH", "kilowatt hours"), ("KVR", "kvarh"), ("XYZ", "XYZ")])
+    def test_names_units_as_the_table_of_units_does(self, scripted: ScriptedTokenPoll, unit: str, told: str) -> None:
+        settings = load_settings({"MDUS_UNITS__KILOWATT_HOUR__TEXTS": "kilowatt hours"}, tables=SHARED_TABLES)
+        head_end = HEAD_END.connect(settings, row(scripted.url))
+
+        head_end.submit(provisioning(register(unit=unit)))
+
+        assert scripted.of("AddMeterDefinitions")[0].texts("Unit") == [told]
+        head_end.close()
 
     def test_rejects_a_serial_number_that_could_not_be_read_back(self, scripted: ScriptedTokenPoll) -> None:
         head_end = TokenPollHeadEnd(

@@ -10,10 +10,14 @@ from lxml import etree
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.domain.head_end import Batch
+from mdus.domain.unit import Units
 from mdus.headends.token_poll import requests
 from mdus.headends.token_poll.actions import Operation, Options
+from mdus.settings import load_settings
 from tests.unit.headends.samples import AT, CORRELATION, KEY, batch, command, provisioning, register
 from tests.unit.headends.token_poll.messages import METER
+
+UNITS = Units.of(load_settings({}))
 
 
 def texts(root: etree._Element, name: str) -> list[str | None]:
@@ -22,7 +26,12 @@ def texts(root: etree._Element, name: str) -> list[str | None]:
 
 def asked(operation: Operation, whole: Batch) -> etree._Element:
     return requests.request(
-        whole.commands, whole, operation=operation, options=Options(), callback_url="http://mdus/head-ends/city"
+        whole.commands,
+        whole,
+        operation=operation,
+        options=Options(),
+        callback_url="http://mdus/head-ends/city",
+        unit_of=UNITS.text_of,
     )
 
 
