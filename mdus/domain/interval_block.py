@@ -178,6 +178,20 @@ def merged(block: IntervalBlock, told: ToldValues, *, at: datetime, by: str) -> 
     )
 
 
+def lacking(block: IntervalBlock, told: ToldValues) -> ToldValues:
+    """Return what was told of intervals that the block knows nothing of: what it knows stays as it is.
+
+    Raises ValueError for values beyond the end of the day.
+    """
+    span = _span(told, len(block.values))
+    is_unknown = block.values[span] == MISSING
+    for place in block.unfit:
+        if span.start <= place < span.stop:
+            is_unknown[place - span.start] = False
+    unfit = {place: text for place, text in told.unfit.items() if is_unknown[place - span.start]}
+    return replace(told, values=np.where(is_unknown, told.values, MISSING), unfit=unfit)
+
+
 def _span(told: ToldValues, count: int) -> slice:
     span = slice(told.position, told.position + len(told.values))
     if told.position < 0 or span.stop > count:

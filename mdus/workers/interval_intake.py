@@ -1,7 +1,8 @@
 """Takes interval values that head ends tell into the channels' days, a whole batch of deliveries at once.
 
 Order and repetition do no harm: what is known already changes nothing, what differs makes a new version. What cannot be
-placed (an unknown meter, an instant between two intervals) is told back, and its delivery stays.
+placed (an unknown meter, an instant between two intervals) is told back, and its delivery stays. When that is read
+again it sets nothing back that was told since: an estimate of the morning is no news once the day was measured.
 
 Meters of a batch are much alike: they tell the same day in the same decimals. So days are found once per span of time,
 and values are brought to the scale of their channels as one array.
@@ -18,7 +19,7 @@ import numpy as np
 from mdus.domain.channel import Channel, DayGrid
 from mdus.domain.end_device import EndDevice
 from mdus.domain.head_end import FieldIntervals
-from mdus.domain.interval_block import Marks, ToldValues, first_block, merged
+from mdus.domain.interval_block import IntervalBlock, Marks, ToldValues, first_block, lacking, merged
 from mdus.domain.quantities import Elements, Quantities, rescaled
 from mdus.domain.reading_quality import QualitySet
 from mdus.domain.usage_point import DeviceLocation
@@ -33,6 +34,9 @@ _MINUTES: Final = frozenset({1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 60, 1440})
 
 _A_DAY: Final = 1440
 _HOUR: Final = timedelta(hours=1)
+
+#: What `written_by` of a raw block begins with, before the number of the delivery.
+_DELIVERY: Final = "delivery/"
 
 
 class _ChannelName(NamedTuple):
@@ -53,6 +57,7 @@ class _Values(NamedTuple):
     head_end: str | None
     name: _ChannelName
     intervals: FieldIntervals
+    is_again: bool
 
 
 class _Span(NamedTuple):
@@ -71,6 +76,7 @@ class _Piece(NamedTuple):
     day: date
     told: ToldValues
     delivery_id: int
+    is_again: bool
 
 
 def take_intervals(
@@ -106,12 +112,14 @@ def take_intervals(
     before = current_blocks(uow.connection, days, lock=True, ids=ids)
     blocks = dict(before)
     for piece in pieces:
-        key, by = (piece.channel, piece.day), f"delivery/{piece.delivery_id}"
+        key, by = (piece.channel, piece.day), f"{_DELIVERY}{piece.delivery_id}"
         block = blocks.get(key)
         if block is None:
             blocks[key] = first_block(*key, piece.told, at=now, by=by)
         else:
-            blocks[key] = merged(block, piece.told, at=now, by=by)
+            is_outdated = piece.is_again and _teller(block) > piece.delivery_id
+            told_now = lacking(block, piece.told) if is_outdated else piece.told
+            blocks[key] = merged(block, told_now, at=now, by=by)
     # In one order everywhere, like new channels: two workers never hold each other's next row.
     changed = sorted(
         (block for key, block in blocks.items() if before.get(key) is not block),
@@ -119,6 +127,11 @@ def take_intervals(
     )
     write_blocks(uow.connection, changed, ids=ids, before=before)
     return taken
+
+
+def _teller(block: IntervalBlock) -> int:
+    """Return the number of the delivery that a block was written by last."""
+    return int(block.written_by.removeprefix(_DELIVERY))
 
 
 def _of_known_meters(
@@ -134,7 +147,7 @@ def _of_known_meters(
                 continue
             key = (device.sender_system, device.device_id)
             name = _ChannelName(*key, block.reading_type, block.interval_minutes, (block.unit or "").upper())
-            yield _Values(each.delivery_id, key, device.head_end, name, block)
+            yield _Values(each.delivery_id, key, device.head_end, name, block, each.is_again)
 
 
 def _channels(uow: UnitOfWork, told: Sequence[_Values]) -> tuple[dict[_ChannelName, Channel], dict[Channel, int]]:
@@ -258,7 +271,7 @@ def _pieces(uow: UnitOfWork, placed: Sequence[tuple[_Values, Channel, Sequence[_
                 qualities=said[first:last],
                 unfit={position + at - first: text for at, text in unfit.items() if first <= at < last},
             )
-            yield _Piece(channel, day, told, each.delivery_id)
+            yield _Piece(channel, day, told, each.delivery_id, each.is_again)
 
 
 def _in_scale(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdus.domain.channel import Channel
-from mdus.domain.interval_block import Cause, IntervalBlock, ToldValues, empty_block, merged
+from mdus.domain.interval_block import Cause, IntervalBlock, ToldValues, empty_block, lacking, merged
 from mdus.domain.quantities import Quantities
 
 AT = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -101,3 +101,27 @@ class TestMerged:
             for place, value in enumerate(values, start=position):
                 expected[place] = expected[place] if value is None else Decimal(value)
         assert block.quantities() == expected
+
+
+class TestLacking:
+    def test_is_what_was_told_of_intervals_without_a_value(self) -> None:
+        block = day(told(1, "0.2", "0.0001"))  # the second does not fit, and is kept as text
+
+        left = merged(block, lacking(block, told(0, "0.9", "0.9", "0.9", "0.9")), at=AT, by="older")
+
+        assert left.quantities()[:4] == [Decimal("0.9"), Decimal("0.2"), None, Decimal("0.9")]
+        assert (left.version, left.unfit) == (1, {2: "0.0001"})
+
+    def test_is_nothing_where_all_is_known(self) -> None:
+        block = day(told(0, "0.1", "0.0001"))
+
+        assert merged(block, lacking(block, told(0, "0.9", "0.0009")), at=AT, by="older") is block
+
+    def test_is_the_text_of_what_does_not_fit(self) -> None:
+        block = day(told(0, "0.1"))
+
+        assert merged(block, lacking(block, told(0, "0.0007", "0.0009")), at=AT, by="older").unfit == {1: "0.0009"}
+
+    def test_takes_no_values_beyond_the_day(self) -> None:
+        with pytest.raises(ValueError, match="a day of 24"):
+            lacking(day(), told(24, "1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -115,6 +116,26 @@ class TestTakeIntervals:
         take(uow, told("0.2", delivery=9))
         [block] = blocks(uow).values()
         assert (block.version, block.written_by) == (2, "delivery/9")
+
+    def test_sets_nothing_back_that_was_told_since_when_a_delivery_is_read_again(self, uow: UnitOfWork) -> None:
+        estimate = told("0.9", "0.9", qualities=["2.8.0", "2.8.0"], delivery=1)
+        take(uow, estimate)
+        take(uow, told("0.1", delivery=2))
+
+        take(uow, replace(estimate, is_again=True))
+
+        [block] = blocks(uow).values()
+        assert block.quantities()[:2] == [Decimal("0.1"), Decimal("0.9")]
+        assert (block.version, block.written_by) == (2, "delivery/2")
+
+    def test_takes_what_waited_in_the_order_it_was_told(self, uow: UnitOfWork) -> None:
+        waited = [told("0.9", "0.8", qualities=["2.8.0", None]), told("0.1", delivery=2)]
+        newer = told("0.3", start=START + timedelta(minutes=30), delivery=3)
+
+        take(uow, newer, *(replace(each, is_again=True) for each in waited))  # what is new comes first
+
+        [block] = blocks(uow).values()
+        assert block.quantities()[:3] == [Decimal("0.1"), Decimal("0.8"), Decimal("0.3")]
 
     def test_keeps_qualities_by_interval(self, uow: UnitOfWork) -> None:
         take(uow, told("0.1", "0.2", "0.3", qualities=[None, "1.2.32", "1.0.0"]))

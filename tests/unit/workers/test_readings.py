@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from mdus.domain.channel import Channel
 from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.domain.reading import MeterReading, ReadingOrigin
+from mdus.storage.interval_block import current_blocks
 from mdus.workers import field_events
 from tests.head_ends.field import ENERGY, NOON, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
@@ -41,6 +43,16 @@ def snapshot(serial: str = SERIAL, value: str = "12345.60", at: str = MIDNIGHT) 
 
 def readings(*rows: dict[str, Any]) -> dict[str, Any]:
     return {"delivery_id": "d-0", "readings": list(rows)}
+
+
+def intervals(*blocks: dict[str, Any]) -> dict[str, Any]:
+    return {"delivery_id": "d-0", "blocks": list(blocks)}
+
+
+def block(value: str, *, serial: str = SERIAL, quality: str | None = None) -> dict[str, Any]:
+    obis = "1-0:1.29.0*255"
+    told = {"serial": serial, "obis": obis, "unit": "kWh", "interval_minutes": 15, "start": NOON.isoformat()}
+    return told | {"values": [value]} | ({} if quality is None else {"quality": [quality]})
 
 
 def submitted(field: Field, scripted: ScriptedHeadEnd, kind: CommandKind, **of: Any) -> tuple[Command, str]:
@@ -174,6 +186,22 @@ class TestUnknownMeters:
 
         assert len(field.all(MeterReading)) == 1
         assert field.deliveries() == ["unmatched"]
+
+    def test_sets_no_interval_value_back_while_the_rest_waits(self, field: Field) -> None:
+        field.device()
+        field.push("intervals", intervals(block("0.9", quality="2.8.0"), block("0.5", serial="0000005678")))
+        field.readings.turn()
+        field.push("intervals", intervals(block("0.1")))
+        field.readings.turn()
+
+        field.device("0000005678", "000000000000010043")
+        field.readings.turn()
+
+        with field.database.read() as uow:
+            days = [(channel, NOON.date()) for channel in field.all(Channel)]
+            told = [value for each in current_blocks(uow.connection, days).values() for value in each.quantities()]
+        assert sorted(filter(None, told)) == [Decimal("0.1"), Decimal("0.5")]
+        assert field.deliveries() == ["done", "done"]
 
     def test_takes_the_rest_when_the_device_arrives(self, field: Field) -> None:
         field.push("readings", readings(snapshot()))
