@@ -38,6 +38,7 @@ from mdus.workers import (
     reconcile,
     registry_sync,
     retention,
+    unheard_time,
 )
 from mdus.workers.clock import JOBS, Scheduler, Slot
 from mdus.workers.command_timeouts import command_timeouts
@@ -308,13 +309,16 @@ def jobs_of(parts: Parts) -> dict[str, Body]:
         if (kind := parts.found.kinds[row.kind]).answers and kind.keeps_records and row.name in runtime.head_ends
     }
 
+    zones = {row.name: row.time_zone for row in settings.head_ends}
+
     def last_run(job: str, slot: Slot) -> datetime:
         with database.read() as uow:
             before = newest_done(uow.connection, job, before=slot.text)
         return slot.at if before is None else JOBS[job].trigger.slot(before, zone).at
 
     def poll(slot: Slot) -> str:
-        return head_end_poll.run(database, answering, now=now(), since=last_run("head_end_poll", slot))
+        polled = head_end_poll.run(database, answering, now=now(), since=last_run("head_end_poll", slot))
+        return "; ".join(filter(None, (polled, unheard_time.run(database, zones, now=now()))))
 
     def export(slot: Slot) -> str:
         # A sweep's slot of a business date is its beginning: who runs one by hand means that day.

@@ -241,12 +241,14 @@ class Probe:
     """What a head end says of itself: the commands it takes (None: it does not say), and its name and version.
 
     It is asked again after `again_after` (real time), where that is sooner than usual: when it has forgotten what it is
-    to tell us, it tells nothing until then.
+    to tell us, it tells nothing until then. `subscription` is its name of what it tells us readings by, where it has
+    one: when that is another than before, what was told in between went nowhere.
     """
 
     takes: frozenset[CommandKind] | None = None
     text: str = ""
     again_after: timedelta | None = None
+    subscription: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

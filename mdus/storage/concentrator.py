@@ -49,6 +49,7 @@ HEAD_END_PROBE = Table(
     Column("takes", Text),  # kinds of commands, between spaces; NULL: it does not say
     Column("text", Text, nullable=False),
     Column("probed_at", UtcInstant, nullable=False),
+    Column("subscription", Text),  # by which it tells readings; NULL: by none that has a name
     UniqueConstraint("head_end", name="head_end_probe_key"),
 )
 
@@ -100,10 +101,10 @@ def note_probe(connection: Connection, head_end: str, probe: Probe, *, now: date
     insert_rows(
         connection,
         HEAD_END_PROBE,
-        ("head_end", "takes", "text", "probed_at"),
-        [(head_end, takes, probe.text[:500], now)],
+        ("head_end", "takes", "text", "probed_at", "subscription"),
+        [(head_end, takes, probe.text[:500], now, probe.subscription)],
         key=("head_end",),
-        replaced=("takes", "text", "probed_at"),
+        replaced=("takes", "text", "probed_at", "subscription"),
     )
 
 
@@ -118,12 +119,14 @@ class Probed:
 def probes(connection: Connection) -> dict[str, Probed]:
     """Return what head ends said of themselves, by name."""
     table = HEAD_END_PROBE
-    rows = connection.execute(select(table.c.head_end, table.c.takes, table.c.text, table.c.probed_at)).all()
+    columns = (table.c[name] for name in ("head_end", "takes", "text", "probed_at", "subscription"))
+    rows = connection.execute(select(*columns)).all()
     return {
         row.head_end: Probed(
             probe=Probe(
                 takes=None if row.takes is None else frozenset(CommandKind(kind) for kind in row.takes.split()),
                 text=row.text,
+                subscription=row.subscription,
             ),
             at=row.probed_at,
         )

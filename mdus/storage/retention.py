@@ -146,6 +146,7 @@ KEPT: Final[Mapping[str, str]] = {
             "idempotency_key",
             "news",
             "time_series_look",
+            "unheard_time",
             "validation_look",
         ),
         _ITSELF,

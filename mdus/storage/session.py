@@ -38,6 +38,7 @@ from mdus.domain.register import Register
 from mdus.domain.temperature import DayTemperature
 from mdus.domain.time_series import TimeSeriesAssignment
 from mdus.domain.time_series_upload import Operation, TimeSeriesDay, TimeSeriesLook, TimeSeriesUpload
+from mdus.domain.unheard_time import UnheardTime
 from mdus.domain.usage_point import DeviceLocation, LogicalLocation, UsagePoint
 from mdus.domain.value import Remove, Value
 from mdus.messaging.outcome import Change
@@ -78,6 +79,7 @@ from mdus.storage.time_series import (
     uploads_due,
 )
 from mdus.storage.turnstile import Turnstile
+from mdus.storage.unheard_time import UNHEARD_TIME
 from mdus.storage.waiting import announce, wake_parked
 
 V = TypeVar("V", bound=Value)
@@ -108,6 +110,7 @@ TABLES: dict[type[Value], ValueTable[Any]] = {
     Command: COMMAND,
     ExceptionCase: EXCEPTION_CASE,
     DayTemperature: DAY_TEMPERATURE,
+    UnheardTime: UNHEARD_TIME,
 }
 
 

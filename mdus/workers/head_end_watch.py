@@ -5,7 +5,8 @@ messages of a broker, files in a folder --> stored, many at a time --> acknowled
 ```
 
 What was stored and not acknowledged comes again, and is known by its content. Of several processes the one that holds
-the head end's lease listens.
+the head end's lease listens. What a head end told by a subscription that it has lost does not come again: that there is
+another is noted, and `unheard_time` asks for what was told in between.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import structlog
 from mdus.domain.clock import Clock
 from mdus.domain.command import CommandKind
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.head_end import Arrival, HeadEnd, RawDelivery
+from mdus.domain.head_end import Arrival, HeadEnd, Probe, RawDelivery
+from mdus.domain.unheard_time import UnheardTime, unheard
 from mdus.messaging.retry import RetryPolicy, TransientError, UncertainError
 from mdus.storage import concentrator, delivery, job
 from mdus.storage.session import Database
@@ -123,7 +125,12 @@ class HeadEndWatch:
         if left != self._takes:
             log.info("head_end_offers_less", head_end=name, lacks=sorted(kind.value for kind in self._takes - left))
         with self._database.begin() as uow:
-            concentrator.note_probe(uow.connection, name, probe, now=self._clock.now())
+            now, before = self._clock.now(), concentrator.probes(uow.connection).get(name)
+            concentrator.note_probe(uow.connection, name, probe, now=now)
+            if before is not None and _was_unheard(before.probe, probe):
+                log.warning("head_end_unheard", head_end=name, since=before.at.isoformat())
+                known = next(iter(uow.load(UnheardTime, UnheardTime.KEY, [(name,)])), None)
+                uow.save([unheard(name, since=before.at, known=known, now=now)])
 
     def _store(self, arrival: Arrival) -> int:
         """Store an arrival, many deliveries in a transaction; what cannot be read is shown, and set aside."""
@@ -171,3 +178,11 @@ class HeadEndWatch:
         )
         with self._database.begin() as uow:
             uow.save([case])
+
+
+def _was_unheard(before: Probe, probe: Probe) -> bool:
+    """Tell whether what a head end told between two looks may have gone nowhere: its subscription is another.
+
+    By its name, and not by who has made it: that a call broke off which made one is nothing anybody could tell of.
+    """
+    return None not in (before.subscription, probe.subscription) and before.subscription != probe.subscription

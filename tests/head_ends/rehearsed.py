@@ -24,6 +24,7 @@ class RehearsedHeadEnd(SilentHeadEnd):
     offers: frozenset[CommandKind] | None = None
     probed: int = 0
     probed_after: timedelta | None = None
+    subscription: str | None = None
     fails: Exception | None = None
     arriving: list[Arrival] = field(default_factory=list)
 
@@ -43,7 +44,12 @@ class RehearsedHeadEnd(SilentHeadEnd):
         self.probed += 1
         if self.fails is not None:
             raise self.fails
-        return Probe(takes=self.offers, text="rehearsed 1", again_after=self.probed_after)
+        return Probe(
+            takes=self.offers,
+            text="rehearsed 1",
+            again_after=self.probed_after,
+            subscription=self.subscription,
+        )
 
     def arrivals(self) -> Iterator[Arrival]:
         while self.arriving:

@@ -146,7 +146,8 @@ class TokenPollHeadEnd(SilentHeadEnd):
         if not self._options.subscribes:
             return Probe(text="its subscriptions are made by others")
         again_after = timedelta(minutes=self._options.subscriptions_checked_minutes)
-        return Probe(text=self._subscriptions.renewed(), again_after=again_after)
+        renewed = self._subscriptions.renewed()
+        return Probe(text=renewed.text, again_after=again_after, subscription=renewed.of_data)
 
     def reach(self) -> None:
         """List our subscriptions, and leave them as they are."""

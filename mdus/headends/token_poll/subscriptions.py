@@ -22,6 +22,9 @@ _KINDS: Final = {
     "Exceptions": ("exceptions", Operation.SUBSCRIBE_EXCEPTIONS, Operation.CANCEL_EXCEPTIONS),
 }
 
+#: What one is called whose making was answered without its name: any but the name it will be listed by.
+_MADE: Final = "just made"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subscription:
@@ -34,6 +37,14 @@ class Subscription:
     categories: frozenset[str]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renewal:
+    """What was done about subscriptions, for people, and the name of the one that data is told by."""
+
+    text: str
+    of_data: str | None = None
+
+
 class Subscriptions:
     """Our subscriptions at one head end."""
 
@@ -42,21 +53,25 @@ class Subscriptions:
         self._options = options
         self._callback_url = callback_url
 
-    def renewed(self) -> str:
-        """Make what is missing and end what is of no use; returns what was done, for people.
+    def renewed(self) -> Renewal:
+        """Make what is missing and end what is of no use.
 
         Done again it does nothing. Raises TransientError.
         """
         if self._callback_url is None:
-            return "nothing is subscribed to: its row has no callback_url"
+            return Renewal(text="nothing is subscribed to: its row has no callback_url")
         there = self.there()
         made, ended = 0, 0
+        names: dict[str, str] = {}
         for kind, (topic, subscribe, cancel) in _KINDS.items():
             wanted = f"{self._callback_url}/{topic}"
             of_kind = [each for each in there if each.kind == kind]
             fitting = [each for each in of_kind if self._fits(each, wanted)]
-            if not fitting:
-                self._act(subscribe, requests.subscribe(subscribe, wanted, options=self._options))
+            if fitting:
+                names[kind] = fitting[0].id
+            else:
+                answer = self._act(subscribe, requests.subscribe(subscribe, wanted, options=self._options))
+                names[kind] = (answer.findtext("{*}SubscriptionID") or _MADE).strip()
                 made += 1
             # Made first: between the two something might be told that nobody would hear.
             for each in of_kind:
@@ -65,7 +80,7 @@ class Subscriptions:
                     ended += 1
         if made or ended:
             log.info("subscriptions_renewed", made=made, ended=ended, address=self._callback_url)
-        return f"{made} subscriptions made, {ended} ended"
+        return Renewal(text=f"{made} subscriptions made, {ended} ended", of_data=names["Data"])
 
     def _fits(self, each: Subscription, address: str) -> bool:
         categories = frozenset(self._options.exception_categories) if each.kind == "Exceptions" else frozenset()
@@ -79,9 +94,9 @@ class Subscriptions:
         body = requests.list_subscriptions(self._options)
         return list(_read(self._calls.ask(operation, operation.action, body).message))
 
-    def _act(self, operation: Operation, body: etree._Element) -> None:
+    def _act(self, operation: Operation, body: etree._Element) -> etree._Element:
         try:
-            self._calls.act(operation, body)
+            return self._calls.act(operation, body).message
         except (UncertainError, Refused) as error:
             raise TransientError(f"the subscriptions are not as they should be: {error}") from error
 

@@ -11,10 +11,12 @@ import pytest
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.head_end import Arrival, RawDelivery
+from mdus.domain.unheard_time import UnheardTime
 from mdus.headends.rest import HEAD_END
 from mdus.messaging.retry import TransientError
 from mdus.storage.concentrator import probes
-from tests.head_ends.field import Field
+from mdus.workers.head_end_watch import HeadEndWatch
+from tests.head_ends.field import NOON, Field
 from tests.head_ends.rehearsed import RehearsedHeadEnd, told
 
 KIND = replace(HEAD_END, listens=True)
@@ -88,6 +90,55 @@ class TestProbe:
         assert head_end.probed == 2
         with field.database.read() as uow:
             assert "city" in probes(uow.connection)
+
+
+class TestSubscription:
+    def test_that_is_another_says_since_when_nobody_may_have_heard(
+        self, field: Field, head_end: RehearsedHeadEnd
+    ) -> None:
+        watch = field.new_watch()
+        probed(field, head_end, watch, "sub-1")
+        field.clock.advance(hours=1)
+        head_end.fails = TransientError("down")
+        probed(field, head_end, watch, "sub-2")
+        assert field.all(UnheardTime) == []
+        head_end.fails = None
+        probed(field, head_end, watch, "sub-2")
+
+        (time,) = field.all(UnheardTime)
+        assert (time.head_end, time.begins_at, time.ends_at) == ("city", NOON, field.clock.now())
+
+        field.clock.advance(hours=1)
+        probed(field, head_end, watch, "sub-3")
+        (longer,) = field.all(UnheardTime)
+        assert (longer.begins_at, longer.ends_at, longer.look_at) == (NOON, field.clock.now(), time.look_at)
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            pytest.param(("sub-1", "sub-1"), id="is the same"),
+            pytest.param((None, "sub-1"), id="is the first"),
+            pytest.param(("sub-1", None), id="is none of ours any more"),
+            pytest.param((None, None), id="is none"),
+        ],
+    )
+    def test_says_nothing_where_it(
+        self, field: Field, head_end: RehearsedHeadEnd, names: tuple[str | None, ...]
+    ) -> None:
+        watch = field.new_watch()
+        for name in names:
+            probed(field, head_end, watch, name)
+            field.clock.advance(hours=1)
+
+        assert head_end.probed == 2
+        assert field.all(UnheardTime) == []
+
+
+def probed(field: Field, head_end: RehearsedHeadEnd, watch: HeadEndWatch, subscription: str | None) -> None:
+    """Ask the head end once more, which tells by this subscription."""
+    head_end.subscription = subscription
+    watch.turn()
+    field.real += timedelta(days=1).total_seconds()
 
 
 class TestArrivals:

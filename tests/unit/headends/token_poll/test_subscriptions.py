@@ -110,6 +110,19 @@ class TestProbe:
         assert done(scripted) == ["SubscribeToEndpointExceptionsByGroups", "CancelExceptionSubscription"]
         assert scripted.asked[-1].texts("SubscriptionID") == ["2"]
 
+    def test_names_the_one_that_data_is_told_by(self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll) -> None:
+        made = answer("SubscribeToEndpointDataResponse", "<SubscriptionID>7</SubscriptionID>")
+        scripted.script["SubscribeToEndpointData"] = [made, made, answer("SubscribeToEndpointDataResponse")]
+        scripted.script[LIST] = [
+            there(subscription("1", "Data"), subscription("2", "Exceptions")),
+            there(subscription("1", "Data"), subscription("3", "Data")),
+            there(subscription("2", "Exceptions")),
+            there(subscription("1", "Data", address="http://old/data")),
+            there(),
+        ]
+
+        assert [head_end.probe().subscription for _ in range(5)] == ["1", "1", "7", "7", "just made"]
+
     def test_ends_one_that_is_there_twice(self, head_end: TokenPollHeadEnd, scripted: ScriptedTokenPoll) -> None:
         both = (subscription("1", "Data"), subscription("3", "Data"), subscription("2", "Exceptions"))
         scripted.script[LIST] = [there(*both)]
