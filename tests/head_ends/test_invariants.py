@@ -22,10 +22,11 @@ from mdus.domain.end_device import EndDevice, SwitchState
 from mdus.domain.end_device_control import ControlCategory, ControlStatus, EndDeviceControl
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.register import Register
+from mdus.domain.unheard_time import UnheardTime
 from mdus.storage.command import COMMAND
 from mdus.storage.concentrator import concentrators_of
 from mdus.storage.message import MESSAGE_EVENT
-from mdus.workers import head_end_poll, registry_sync
+from mdus.workers import head_end_poll, registry_sync, unheard_time
 from tests.head_ends.city import City
 from tests.head_ends.test_every_kind import MIDNIGHT
 
@@ -114,15 +115,14 @@ class Play:
                 idle += 1
 
     def _note_ends(self) -> bool:
-        """Note how commands ended first; returns whether any is still open."""
-        wanted = [each.key for each in self.commands if each.command_key not in self.first_ends]
-        if not wanted:
-            return False
+        """Note how commands ended first, also those that the product has ordered; returns whether any is still open."""
+        table = COMMAND.table
         with self.city.database.read() as uow:
-            for stored in uow.load(Command, Command.KEY, wanted, lock=False):
-                if stored.has_ended:
-                    self.first_ends[stored.command_key] = stored.status
-        return any(each.command_key not in self.first_ends for each in self.commands)
+            found = uow.connection.execute(select(table.c.command_key, table.c.status)).all()
+        for row in found:
+            if row.status in ENDED:
+                self.first_ends.setdefault(row.command_key, row.status)
+        return len(self.first_ends) < len(found)
 
     @property
     def switchable(self) -> list[EndDevice]:
@@ -171,6 +171,28 @@ class Play:
                 )
             self.city.clock.advance(hours=11)
             self.settle()
+            self._ask_for_what_was_unheard()
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Let days pass until no meter is to be asked any more for what its head end told nobody."""
+        self._look_for_subscriptions()
+        while times := self.city.all(UnheardTime):
+            self.city.clock.advance(seconds=max((times[0].look_at - self.city.clock.now()).total_seconds(), 0))
+            self.settle()
+            self._ask_for_what_was_unheard()
+            self._look_for_subscriptions()
+
+    def _ask_for_what_was_unheard(self) -> None:
+        """Do what the job `head_end_poll` does."""
+        zones = {"city": self.city.row.time_zone}
+        unheard_time.run(self.city.database, zones, now=self.city.clock.now())
+        self.settle()
+
+    def _look_for_subscriptions(self) -> None:
+        """Let the head end be asked again what it knows of us: a loss is found then, and not before."""
+        self.city.real += timedelta(days=1).total_seconds()
+        self.settle()
 
     def _last_day(self) -> dict[str, datetime]:
         now = self.city.clock.now()
