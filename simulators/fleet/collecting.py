@@ -96,20 +96,12 @@ class Collecting:
         overdue = self._collection.overdue(day, number)
         heard = [{"serial": meter.serial, "first": False, "at": stamp(now)} for meter in meters]
         zone = self._core.behaviour.zone
-        first, begin, end = (midnight(day - each * _DAY, zone) for each in (2, 1, 0))
+        begin, end = midnight(day - _DAY, zone), midnight(day, zone)
         daily = [meter for meter in meters if self._delivers_daily(meter)]
         twice = await self._spoil([(meter, begin, end) for meter in daily])
         pushes = self._overdue_pushes(overdue, now)
         pushes += self._snapshot_pushes(meters, end) + self._heard_pushes(heard)
-        pushes += self._interval_pushes(
-            [
-                # The day before comes whole where it is late itself.
-                (self._profiles.second_telling(meter, first, begin) if day - _DAY not in meter.late_days else [])
-                + self._profiles.first_telling(meter, begin, end)
-                for meter in daily
-            ],
-            twice,
-        )
+        pushes += self._interval_pushes([self._daily_blocks(meter, day) for meter in daily], twice)
         record: Record = {"t": "slot", "day": day.isoformat(), "slot": number, "at": stamp(now), "hits": _hits(twice)}
         record["serials"] = [meter.serial for meter in meters]
         await self._core.keep(record, pushes)
@@ -142,12 +134,19 @@ class Collecting:
         zone = self._core.behaviour.zone
         pushes: list[Push] = []
         for day, meter in overdue:
-            begin, end = midnight(day - _DAY, zone), midnight(day, zone)
+            end = midnight(day, zone)
             pushes += self._snapshot_pushes([meter], end)
             if self._delivers_daily(meter):
                 twice = end if self._collection.collected_at(meter, day + _DAY) <= now else None
-                pushes += self._interval_pushes([self._profiles.first_telling(meter, begin, end, twice=twice)])
+                pushes += self._interval_pushes([self._daily_blocks(meter, day, twice=twice)])
         return pushes
+
+    def _daily_blocks(self, meter: Meter, day: date, *, twice: datetime | None = None) -> list[Block]:
+        """This will return the intervals of the day before `day`, and what a second collection adds to those before."""
+        first, begin, end = (midnight(day - each * _DAY, self._core.behaviour.zone) for each in (2, 1, 0))
+        # A day comes whole where it is late itself.
+        again = [] if day - _DAY in meter.late_days else self._profiles.second_telling(meter, first, begin)
+        return again + self._profiles.first_telling(meter, begin, end, twice=twice)
 
     async def _delay(self, meters: Sequence[Meter], day: date) -> None:
         """This will let a fault have what a meter tells of a day come days late."""

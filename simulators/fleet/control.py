@@ -52,6 +52,7 @@ class Control:
             ("GET", "intervals", self.intervals),
             ("POST", "intervals", self.push_intervals),
             ("POST", "irregular", self.irregular),
+            ("GET", "events", self.events),
             ("POST", "event", self.event),
             ("POST", "storm", self.storm),
             ("GET", "concentrators", self.concentrators),
@@ -215,16 +216,20 @@ class Control:
     async def intervals(self, request: Request) -> Response:
         """This will tell what truly passed in the ended intervals of a meter's local day: `serial`, `day`.
 
-        {channels: [{obis, unit, interval_minutes, register, start, values, sum}]}: the values add up to the advance of
-        the register exactly.
+        {channels: [{obis, unit, interval_minutes, register, start, values, sum, told_from, told_until,
+        told_again_until}]}: the values add up to the advance of the register exactly. What is told by itself is that of
+        intervals that start from `told_from` (null: never) to before `told_until`, as far as it is collected by now;
+        what was late, or estimated at first, is told again of those before `told_again_until`.
         """
         self._known([request.query_params.get("serial", "")])
         meter = self._head_end.state.meters[request.query_params["serial"]]
         day = date.fromisoformat(request.query_params.get("day", ""))
         zone, now = self._head_end.behaviour.zone, await self._head_end.clock.refresh()
         begin, end = midnight(day, zone), midnight(day + timedelta(days=1), zone)
+        once, twice = self._head_end.profiles.collected(meter, day, now=now)
         channels = []
         for channel in meter.channels:
+            since = self._head_end.profiles.delivering(meter, channel)
             passed = self._head_end.profiles.true(meter, channel, begin, end)
             ended = [true for start, true in passed if start + channel.length <= now]
             channels.append(
@@ -236,6 +241,9 @@ class Control:
                     "start": stamp(begin),
                     "values": [printed(true) for true in ended],
                     "sum": printed(sum(ended)),
+                    "told_from": None if since is None else stamp(since),
+                    "told_until": stamp(once),
+                    "told_again_until": stamp(twice),
                 }
             )
         return JSONResponse({"serial": meter.serial, "day": day.isoformat(), "channels": channels})
@@ -279,6 +287,10 @@ class Control:
         made["event_id"] = body.get("event_id", made["event_id"])
         await self._head_end.happenings.raise_at_once([made])
         return JSONResponse(made)
+
+    async def events(self, _: Request) -> Response:
+        """This will list the events it has heard of, and told, in the order they happened: {events: [...]}."""
+        return JSONResponse({"events": self._head_end.state.log.all()})
 
     async def storm(self, request: Request) -> Response:
         """This will let an area lose power: {meters, serial?, seconds?}, as many neighbours from `serial` on.

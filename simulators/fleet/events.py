@@ -128,6 +128,10 @@ class Log:
                 self._events[each["event_id"]] = each
                 insort(self._order, (instant(each["at"]), each["event_id"]))
 
+    def all(self) -> list[Event]:
+        """This will return all of them."""
+        return [self._events[event_id] for _, event_id in self._order]
+
     def page(
         self, begin: datetime, end: datetime, *, after: tuple[datetime, str] | None, limit: int
     ) -> tuple[list[Event], bool]:

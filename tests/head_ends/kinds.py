@@ -199,8 +199,13 @@ class SimulatedHeadEnd:
 
     def true_intervals(self, serial: str, reading_type: str, day: date) -> list[str]:
         """Return what truly passed in the ended intervals of a local day."""
-        channels = self._get("intervals", serial=serial, day=day.isoformat())["channels"]
+        channels = self.interval_truth(serial, day)
         return next(list(channel["values"]) for channel in channels if channel["obis"] == reading_type)
+
+    def interval_truth(self, serial: str, day: date) -> list[dict[str, Any]]:
+        """Return what truly passed in the ended intervals of a local day, by channel, and how far it was told."""
+        channels: list[dict[str, Any]] = self._get("intervals", serial=serial, day=day.isoformat())["channels"]
+        return channels
 
     def spoil(self, serial: str, kind: str, begin: datetime, end: datetime) -> None:
         """Let interval values be `gap` (not collected, the meter has them), `lost`, `late` or `revised`."""
@@ -209,6 +214,11 @@ class SimulatedHeadEnd:
     def raise_event(self, serial: str, code: str) -> None:
         """Let a meter tell an event now."""
         self._post("event", {"serial": serial, "code": code})
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events it has heard of and told: serial, code, at."""
+        found: list[dict[str, Any]] = self._get("events")["events"]
+        return found
 
     def storm(self, meters: int) -> None:
         """Let so many meters lose power within a minute, and have it back minutes later."""

@@ -6,8 +6,9 @@ another meter or never. Then the simulated head end, which knows the truth, is a
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,7 +28,8 @@ from mdus.storage.command import COMMAND
 from mdus.storage.concentrator import concentrators_of
 from mdus.storage.message import MESSAGE_EVENT
 from mdus.workers import head_end_poll, registry_sync, unheard_time
-from tests.head_ends.city import City
+from tests.head_ends.city import PATIENCE, City
+from tests.head_ends.ledger import Intervals, Read, unlike
 from tests.head_ends.test_every_kind import MIDNIGHT
 
 #: Faults by which a register's value or its instant is told wrongly: what was stored of those meters is not compared.
@@ -76,6 +78,9 @@ class Play:
                 self.city.clock.advance(minutes=1)  # who is closed for maintenance opens again
         self.city.simulated.hear(*(device.serial_id for device in self.devices))
         self.city.clock.advance(minutes=5)
+        self.settle()
+        # The first that is told may find its subscription lost: it is made again before anything else is told.
+        self.city.real += 3600
         self.settle()
         if self.city.variant.fetches("meters"):  # it tells who is behind which concentrator
             now = self.city.clock.now()
@@ -194,6 +199,28 @@ class Play:
         self.city.real += timedelta(days=1).total_seconds()
         self.settle()
 
+    def end(self) -> None:
+        """Let what has begun to happen come to its end: storms pass, and concentrators that are away come back."""
+        is_over = False
+        while not is_over:
+            self.city.clock.advance(hours=1)
+            self.settle()
+            is_over = all(each["online"] for each in self.city.simulated.concentrators().values())
+
+    @property
+    def serials(self) -> dict[str, str]:
+        """The serial numbers of the meters, by device."""
+        return {device.device_id: device.serial_id for device in self.devices}
+
+    @property
+    def read(self) -> list[Read]:
+        """The periods of which interval values were read."""
+        return [
+            Read(serial=each.serial_id, period_from=each.period_from, period_to=each.period_to)
+            for each in self.commands
+            if each.kind is CommandKind.READ_INTERVALS and self.is_done(each) and each.period_from and each.period_to
+        ]
+
     def _last_day(self) -> dict[str, datetime]:
         now = self.city.clock.now()
         return {"period_from": now - timedelta(days=1), "period_to": now}
@@ -219,8 +246,11 @@ class TestUnderEveryFault:
             self._no_switch_was_given_twice(played)
             self._no_switch_is_done_that_was_not(played, denied=fired.get("relay_stuck_but_acknowledged", ()))
             self._breakers_are_known_as_they_stand(played)
+        played.end()
+        self._nothing_told_is_lost(played)
         if Capability.REMOTE_READING in city.kind.tells:
             self._no_reading_is_lost(played, spoilt=_serials(fired, _FALSIFY) | _to_come(fired, city.clock.now()))
+        self._nothing_told_is_lost(played)  # nor changed, where all of it was fetched once more
         self._no_value_is_anothers(played, spoilt=_serials(fired, _FALSIFY))
         self._no_concentrator_had_too_much(played)
         assert city.deliveries().count("dead") <= _told(fired, _STRAYS | city.variant.strays)
@@ -292,6 +322,30 @@ class TestUnderEveryFault:
                 wrong.append((serial, register.reading_type, values, true))
         assert missing == []
         assert wrong == []
+
+    def _nothing_told_is_lost(self, played: Play) -> None:
+        if Capability.LOAD_PROFILE in played.city.kind.tells:
+            self._no_interval_is_lost(played)
+        if Capability.EVENTS in played.city.kind.tells:
+            self._no_event_is_lost(played)
+
+    def _no_interval_is_lost(self, played: Play) -> None:
+        """Each interval is kept once, as it was measured, as soon as it was told: none is lost, none another's."""
+        ledger = Intervals(played.city, played.serials, played.read)
+        assert ledger.told.keys() == set(played.serials.values()), "of these meters nothing was told"
+        self._comes_to_nothing(played, ledger.complaints)
+
+    def _no_event_is_lost(self, played: Play) -> None:
+        """Each event is kept once, however often and in whatever order it was told."""
+        assert played.city.simulated.events()
+        self._comes_to_nothing(played, lambda: unlike(played.city, played.serials))
+
+    def _comes_to_nothing(self, played: Play, complaints: Callable[[], list[Any]]) -> None:
+        """Let all that is on its way arrive: of a broker nobody knows what lies there."""
+        deadline = time.monotonic() + PATIENCE
+        while (found := complaints()) and time.monotonic() < deadline:
+            played.settle()
+        assert found == []
 
     def _no_value_is_anothers(self, played: Play, *, spoilt: set[str]) -> None:
         """Whatever is kept of a meter is what it truly showed, also of one that a result was told of for another's."""

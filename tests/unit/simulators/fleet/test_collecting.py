@@ -65,6 +65,26 @@ class TestLateReads:
 
         asyncio.run(play())
 
+    def test_keep_nothing_back_of_what_is_told_again_of_the_day_before(self, stage: Callable[..., Any]) -> None:
+        async def play() -> None:
+            async with stage(*_DAILY, "--meters", "1") as city:
+                await city.provision()
+                [meter] = city.meters
+                begin = instant("2026-03-27T12:00:00Z")
+                await city.head_end.collecting.make_irregular(
+                    meter.serial, begin, begin + timedelta(hours=1), Kind.REVISED
+                )
+                await city.advance(days=1)
+                await city.head_end.arm("late_reads", 1)
+                await city.advance(days=1)
+                [hit] = city.head_end.state.faults.hits["late_reads"]
+                city.face.told.clear()
+                await city.advance(days=8)
+                assert instant(hit["told_at"]) <= city.head_end.clock.now()
+                assert stamp(begin) in starts(city, meter.serial)
+
+        asyncio.run(play())
+
     def test_are_not_forgotten_in_a_restart(self, stage: Callable[..., Any]) -> None:
         hits: list[dict[str, Any]] = []
 

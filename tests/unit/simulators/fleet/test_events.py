@@ -101,6 +101,7 @@ class TestLog:
         log.add([third, first])
         log.add([second, first])
         assert log.page(NOON, NOON + timedelta(hours=1), after=None, limit=9) == ([first, second, third], False)
+        assert log.all() == [first, second, third]
 
     @pytest.mark.parametrize(
         ("begin", "end", "count"),

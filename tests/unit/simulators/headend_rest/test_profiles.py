@@ -93,6 +93,19 @@ class TestPushes:
         assert pushed(receiver) == []
         assert head_end.get("/v1/intervals", **FRIDAY) == {"blocks": [], "next_cursor": None}
 
+    def test_are_told_as_far_as_the_truth_says(self, head_end: Any, receiver: Any) -> None:
+        hourly, daily = (head_end.meters(model)[0] for model in ("LX100-SW", "GX4-B"))
+        assert truth(head_end, hourly)["told_from"] is None
+        head_end.provision(hourly, daily, channels=True)
+        for at in ("2026-03-27T12:00:30Z", "2026-03-27T12:01:00Z", "2026-03-27T18:01:00Z", NEXT_DAY):
+            until(head_end, at)
+            for meter in (hourly, daily):
+                channel = truth(head_end, meter)
+                told = values([each for each in pushed(receiver) if each["serial"] == meter["serial"]], channel["obis"])
+                begin, end = instant(channel["told_from"]), instant(channel["told_until"])
+                length = timedelta(minutes=channel["interval_minutes"])
+                assert sorted(told) == [begin + place * length for place in range(max(0, (end - begin) // length))]
+
     def test_add_up_to_the_advance_of_the_register(self, head_end: Any, receiver: Any) -> None:
         head_end.provision(channels=True)
         until(head_end, NEXT_DAY, "2026-03-29T00:30:00Z", "2026-03-30T00:30:00Z")
