@@ -214,11 +214,11 @@ class Play:
 
     @property
     def read(self) -> list[Read]:
-        """The periods of which interval values were read."""
+        """The periods of which interval values were read, also where the product has ordered it."""
         return [
             Read(serial=each.serial_id, period_from=each.period_from, period_to=each.period_to)
-            for each in self.commands
-            if each.kind is CommandKind.READ_INTERVALS and self.is_done(each) and each.period_from and each.period_to
+            for each in self.city.all(Command)
+            if each.kind is CommandKind.READ_INTERVALS and each.succeeded and each.period_from and each.period_to
         ]
 
     def _last_day(self) -> dict[str, datetime]:
