@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,13 +23,6 @@ TABLE = (
     Job(name="sweep", trigger=SWEEP, what="looks now and then"),
     Job(name="nightly", trigger=NIGHTLY, what="looks once a day"),
 )
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 class Real:

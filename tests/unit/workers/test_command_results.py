@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,20 +18,6 @@ from mdus.storage.command import COMMAND
 from tests.head_ends.field import NOON, SENDER, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 from tests.unit.workers.test_readings import document, readings, snapshot, submitted
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 class TestResults:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import ClassVar
 
@@ -27,13 +26,6 @@ SERVICES = {ROOT: SERVICE, RESULT.name: RESULT, EVENT.name: EVENT}
 SAP_HAS = timedelta(minutes=60)
 WE_HAVE = timedelta(minutes=30)
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def watch(database: Database, after: timedelta) -> list[tuple[str, str]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
 from mdus.domain.command import Command, CommandKind
@@ -24,20 +22,6 @@ from tests.head_ends.scripted import ScriptedHeadEnd
 
 FAILED, BREAKER = "3.26.0.85", "3.31.0.68"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def sorter(field: Field, **settings: str) -> EventSorter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,20 +18,6 @@ from mdus.storage.message import MESSAGE_EVENT
 from mdus.workers.command_timeouts import command_timeouts
 from tests.head_ends.field import DEVICE, ENERGY, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def raw(field: Field, command: Command) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -13,20 +12,6 @@ from mdus.storage.command import COMMAND
 from tests.head_ends.field import Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 from tests.unit.workers.test_head_end import intents, raw
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def lose_worker(field: Field) -> None:

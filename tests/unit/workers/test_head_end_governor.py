@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,20 +15,6 @@ from mdus.domain.head_end import RawDelivery
 from mdus.storage.end_device_control import order_switching, stop_reason
 from tests.head_ends.field import SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 class TestGovernor:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
-
-import pytest
 
 from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.reading import MeterReading
 from mdus.workers import head_end_poll
 from tests.head_ends.field import ENERGY, NOON, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def poll(field: Field) -> str:

@@ -35,11 +35,6 @@ from tests.head_ends.rehearsed import RehearsedHeadEnd, told
 
 
 @pytest.fixture
-def head_end() -> RehearsedHeadEnd:
-    return RehearsedHeadEnd()
-
-
-@pytest.fixture
 def field(database_url: str, head_end: RehearsedHeadEnd) -> Iterator[Field]:
     field = Field(database_url, "http://127.0.0.1:1", head_end=head_end, decode=head_end.decode, poll_seconds=3600.0)
     field.device()

@@ -23,11 +23,6 @@ KIND = replace(HEAD_END, listens=True)
 
 
 @pytest.fixture
-def head_end() -> RehearsedHeadEnd:
-    return RehearsedHeadEnd()
-
-
-@pytest.fixture
 def field(database_url: str, head_end: RehearsedHeadEnd) -> Iterator[Field]:
     field = Field(database_url, "http://127.0.0.1:1", kind=KIND, head_end=head_end, decode=head_end.decode)
     field.device()

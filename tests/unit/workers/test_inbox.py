@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
@@ -24,13 +23,6 @@ from mdus.workers.inbox import InboxWorker
 from tests.unit.workers.scripted import ROOT, SERVICE, START, Clock, Request, rows_of, store
 
 UUID = "0e3f5a52-7c4e-4d0a-9f56-0a4a1d7f9a{:02d}"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

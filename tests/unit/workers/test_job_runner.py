@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,13 +28,6 @@ TABLE = {name: Job(name=name, trigger=Sweep(every=timedelta(minutes=15)), what="
 
 class Defect(Exception):
     """Something is wrong with the job."""
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def runner(database: Database, body: Callable[[Slot], str], *, attempts: int = 3) -> JobRunner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,13 +35,6 @@ DAY = date(2026, 3, 24)
 YESTERDAY = date(2026, 3, 23)
 NOW = datetime(2026, 3, 24, 5, 0, tzinfo=UTC)
 MORNING = datetime(2026, 3, 23, 9, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def roll_up(database: Database, *, settings: Settings = SETTINGS, later: int = 0) -> str:

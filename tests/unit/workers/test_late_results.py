@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,20 +15,6 @@ from mdus.domain.exception_case import ExceptionCase
 from tests.head_ends.field import NOON, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 from tests.unit.workers.test_readings import submitted
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 class TestLateResults:

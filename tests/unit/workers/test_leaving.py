@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
@@ -16,18 +14,9 @@ READING = frozenset({CommandKind.READ_REGISTERS, CommandKind.READ_ON_DEMAND})
 
 
 @pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
+def field(field: Field) -> Field:
     field.device()
-    yield field
-    field.close()
+    return field
 
 
 def configure(field: Field, **denied: str) -> None:

@@ -20,13 +20,6 @@ NOW = datetime(2026, 3, 28, 8, tzinfo=UTC)
 
 
 @pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
 def measured(scripted: ScriptedHeadEnd) -> Iterator[MeasuredHeadEnd]:
     connected = RestHeadEnd(row(scripted.url))
     yield MeasuredHeadEnd(connected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,20 +12,6 @@ from mdus.workers.meter_reading_documents import MeterReadingDocumentWorker
 from tests.head_ends.field import Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 from tests.unit.workers.test_head_end import document
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 class TestMovedDevices:

@@ -79,13 +79,6 @@ def receiver() -> Iterator[Receiver]:
     opened.close()
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
 def workers(database: Database, url: str, **environ: str) -> tuple[InboxWorker, OutboxWorker]:
     settings = load_settings({"MDUS_CIS__URL": url, "MDUS_CIS__TIMEOUT_SECONDS": "5", **environ})
     retry = RetryPolicy(base=timedelta(), cap=timedelta(), attempts=3)

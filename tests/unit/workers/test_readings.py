@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,20 +20,6 @@ from tests.head_ends.field import ENERGY, NOON, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
 
 MIDNIGHT = "2026-03-26T23:00:00Z"
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def snapshot(serial: str = SERIAL, value: str = "12345.60", at: str = MIDNIGHT) -> dict[str, Any]:

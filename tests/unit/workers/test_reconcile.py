@@ -111,13 +111,6 @@ class Field:
         return iter(self._meters)
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
 def save(database: Database, *values: Value) -> None:
     with database.begin() as uow:
         uow.save(values)

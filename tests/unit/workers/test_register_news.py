@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -30,13 +29,6 @@ CHANNEL = Channel(
     decimals=3,
 )
 MIDNIGHT = CHANNEL.day(DAY).end
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def final(database: Database, *days: date, channel: Channel = CHANNEL) -> None:

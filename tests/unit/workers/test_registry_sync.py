@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,20 +18,6 @@ from mdus.storage.retention import forget_commands
 from mdus.workers import registry_sync
 from tests.head_ends.field import DEVICE, ENERGY, NOON, SENDER, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def meter(**changes: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,18 +21,9 @@ LIMIT: dict[str, Any] = {"parameters": (("limit_kw", "3"),)}
 
 
 @pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
+def field(field: Field) -> Field:
     field.device()
-    yield field
-    field.close()
+    return field
 
 
 def turn(field: Field, times: int = 1) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import pkgutil
 import zlib
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -47,13 +46,6 @@ NOW = datetime(2027, 6, 1, 0, 0, tzinfo=UTC)
 DAY = date(2027, 6, 1)
 BODIES, KEYS = timedelta(days=90), timedelta(days=400)
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    opened = Database(database_url)
-    yield opened
-    opened.close()
 
 
 def forget(database: Database, *, at_once: int = 2, since: datetime | None = None) -> str:

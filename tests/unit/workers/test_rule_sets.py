@@ -36,14 +36,6 @@ def configured(database: Database) -> dict[str, RuleSetRow]:
     return {each.name: each for each in database.settings.rows("rule_sets", RuleSetRow)}
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """An empty one."""
-    opened = Database(database_url)
-    yield opened
-    opened.close()
-
-
 @pytest.fixture(scope="module")
 def tools() -> Tools:
     return discover().tools

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-
-import pytest
 
 from mdus.domain.command import CommandKind, CommandStatus
 from tests.head_ends.field import NOON, SERIAL, Field
 from tests.head_ends.scripted import ScriptedHeadEnd
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedHeadEnd]:
-    head_end = ScriptedHeadEnd()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
-    field = Field(database_url, scripted.url)
-    yield field
-    field.close()
 
 
 def block(serial: str = SERIAL, *values: str | None, start: str = "2026-03-27T09:00:00Z") -> dict[str, Any]:
