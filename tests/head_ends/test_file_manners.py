@@ -81,6 +81,32 @@ def true(town: City, device: EndDevice, reading_type: str, day: date) -> list[De
     return [Decimal(value) for value in town.simulated.true_intervals(device.serial_id, reading_type, day)]
 
 
+def play_the_hour_twice(town: City, *, lacking: Sequence[int], asked: range) -> None:
+    """Let the night pass in which an hour is there twice, then ask for some of its values.
+
+    Those `lacking` are missing until they are asked for, and shown to be; all others are right at once.
+    """
+    begin = midnight(AUTUMN)
+    move(town, begin)
+    device, reading_type = with_channel(town)
+    for hour in range(6):
+        move(town, begin + timedelta(hours=hour + 1, minutes=1))
+    measured = true(town, device, reading_type, AUTUMN)
+
+    told = stored(town, device, reading_type, AUTUMN)
+    assert [place for place in range(1, 20) if told[place] is None] == list(lacking)
+    assert [
+        (told[place], measured[place]) for place in range(1, 20) if told[place] not in (None, measured[place])
+    ] == []
+    shown = {case.kind for case in town.all(ExceptionCase)}
+    assert shown == ({"delivery_lines_unreadable"} if lacking else set())
+
+    period = {"period_from": begin + asked.start * QUARTER, "period_to": begin + asked.stop * QUARTER}
+    assert town.settle(town.order(device, CommandKind.READ_INTERVALS, **period)) == [CommandStatus.DONE]
+    read = stored(town, device, reading_type, AUTUMN)
+    assert read[asked.start : asked.stop] == measured[asked.start : asked.stop]
+
+
 def named(*param: object) -> object:
     *manner, day = param
     assert isinstance(day, date)
@@ -133,23 +159,4 @@ def test_every_value_of_a_day_is_right(town: City, day: date) -> None:
     indirect=["town"],
 )
 def test_an_hour_that_may_be_either_of_two_is_missing_and_never_wrong(town: City, lacking: Sequence[int]) -> None:
-    begin = midnight(AUTUMN)
-    move(town, begin)
-    device, reading_type = with_channel(town)
-    for hour in range(6):
-        move(town, begin + timedelta(hours=hour + 1, minutes=1))
-    measured = true(town, device, reading_type, AUTUMN)
-
-    told = stored(town, device, reading_type, AUTUMN)
-    assert [place for place in range(20) if told[place] is None and place in lacking] == list(lacking)
-    assert [told[place] for place in range(20) if place not in lacking][1:] == [
-        measured[place] for place in range(20) if place not in lacking
-    ][1:]
-    shown = {case.kind for case in town.all(ExceptionCase)}
-    assert shown == ({"delivery_lines_unreadable"} if lacking else set())
-
-    asked = town.order(
-        device, CommandKind.READ_INTERVALS, period_from=begin + 8 * QUARTER, period_to=begin + 16 * QUARTER
-    )
-    assert town.settle(asked) == [CommandStatus.DONE]
-    assert stored(town, device, reading_type, AUTUMN)[8:16] == measured[8:16]
+    play_the_hour_twice(town, lacking=lacking, asked=range(8, 16))

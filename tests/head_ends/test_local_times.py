@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mdus.domain.command import CommandKind, CommandStatus
 from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.reading import MeterReading
 from tests.head_ends.city import City
 from tests.head_ends.kinds import variants
 from tests.head_ends.test_every_kind import with_channel
-from tests.head_ends.test_file_manners import AUTUMN, QUARTER, midnight, move, stored, true
+from tests.head_ends.test_file_manners import AUTUMN, midnight, move, play_the_hour_twice, stored, true
 
 #: The quarters of the hour that is there twice, both times.
 TWICE = range(8, 16)
@@ -71,23 +70,4 @@ def test_every_value_of_a_day_of_25_hours_is_right(town: City) -> None:
     indirect=["town"],
 )
 def test_an_hour_that_may_be_either_of_two_is_missing_and_never_wrong(town: City, lacking: Sequence[int]) -> None:
-    begin = midnight(AUTUMN)
-    move(town, begin)
-    device, reading_type = with_channel(town)
-    for hour in range(6):
-        move(town, begin + timedelta(hours=hour + 1, minutes=1))
-    measured = true(town, device, reading_type, AUTUMN)
-
-    told = stored(town, device, reading_type, AUTUMN)
-    assert [place for place in range(1, 20) if told[place] is None] == list(lacking)
-    assert [
-        (told[place], measured[place]) for place in range(1, 20) if told[place] not in (None, measured[place])
-    ] == []
-    shown = {case.kind for case in town.all(ExceptionCase)}
-    assert shown == ({"delivery_lines_unreadable"} if lacking else set())
-
-    asked = town.order(
-        device, CommandKind.READ_INTERVALS, period_from=begin + 4 * QUARTER, period_to=begin + 20 * QUARTER
-    )
-    assert town.settle(asked) == [CommandStatus.DONE]
-    assert stored(town, device, reading_type, AUTUMN)[4:20] == measured[4:20]
+    play_the_hour_twice(town, lacking=lacking, asked=range(4, 20))
