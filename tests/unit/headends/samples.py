@@ -16,6 +16,10 @@ KEY = ("SAP", "000000000000010042")
 SERIAL = "0000001234"
 CORRELATION = "0c2f8f0e-2f0c-4d42-9a52-1f3a3c0d7a11"
 
+#: What commands of load control say: for 90 minutes 40 % of the load are left; or that this is taken back.
+LOAD_EVENT = {"event": "peak", "action": "schedule", "start": "2026-03-29T16:00:00Z", "minutes": "90", "percent": "40"}
+LOAD_EVENT_CANCELLED = {"event": "peak", "action": "cancel"}
+
 
 def device(**changes: Any) -> EndDevice:
     """Return the meter's device."""

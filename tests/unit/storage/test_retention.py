@@ -9,11 +9,12 @@ from functools import partial
 import pytest
 from sqlalchemy import insert
 
-from mdus.domain.load_control_event import LoadControlEvent, LoadControlStatus
+from mdus.domain.load_control_event import LoadControlEvent
 from mdus.storage.command import COMMAND_INTENT
 from mdus.storage.load_control_event import LOAD_CONTROL_EVENT
 from mdus.storage.retention import forget_load_control, last_command
 from mdus.storage.session import Database, UnitOfWork
+from tests.unit.storage.load_control import load_control_event
 from tests.unit.storage.test_listing_plans import too_much
 
 NOW = datetime(2027, 6, 1, tzinfo=UTC)
@@ -30,17 +31,7 @@ def database(database_url: str) -> Iterator[Database]:
 def planned(event_id: str, days: int, *, settled: bool = True) -> LoadControlEvent:
     """An event of load control that began so many days ago."""
     at = NOW - timedelta(days=days)
-    return LoadControlEvent(
-        sender_system="P11",
-        event_id=event_id,
-        device_id="1",
-        start_at=at,
-        minutes=60,
-        percent=40,
-        status=LoadControlStatus.SCHEDULED,
-        settled_at=at if settled else None,
-        item_id=1,
-    )
+    return load_control_event(at, event_id=event_id, settled_at=at if settled else None)
 
 
 def left(uow: UnitOfWork) -> list[str]:

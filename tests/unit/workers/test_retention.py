@@ -20,7 +20,6 @@ from mdus.domain.command import Command, CommandKind, CommandStatus, OwnerKind
 from mdus.domain.device_limit import DeviceLimit
 from mdus.domain.end_device import EndDevice, EndDeviceStatus
 from mdus.domain.exception_case import ExceptionCase
-from mdus.domain.load_control_event import LoadControlEvent, LoadControlStatus
 from mdus.domain.meter_reading_document import DocumentStatus, MeterReadingDocument
 from mdus.messaging.status import ItemStatus, MessageStatus
 from mdus.services.device_create import SERVICE as DEVICE_CREATE
@@ -39,6 +38,7 @@ from mdus.storage.mapping import METADATA
 from mdus.storage.message import BODY, ITEM, MESSAGE, MESSAGE_EVENT, store_body
 from mdus.storage.session import Database
 from mdus.workers import retention
+from tests.unit.storage.load_control import load_control_event
 
 SERVICES = discover().services
 SETTINGS = load_settings({})
@@ -423,19 +423,9 @@ class TestEventsOfLoadControl:
     def test_go_when_they_are_long_over(
         self, database: Database, start: timedelta, settled: bool, *, goes: bool
     ) -> None:
-        planned = LoadControlEvent(
-            sender_system="P11",
-            event_id="peak",
-            device_id="1",
-            start_at=NOW - start,
-            minutes=1440,
-            percent=40,
-            status=LoadControlStatus.SCHEDULED,
-            settled_at=NOW - start if settled else None,
-            item_id=1,
-        )
+        begun = NOW - start
         with database.begin() as uow:
-            uow.save([planned])
+            uow.save([load_control_event(begun, minutes=1440, settled_at=begun if settled else None)])
         assert f"{int(goes)} load control events" in forget(database)
         assert count(database, LOAD_CONTROL_EVENT.table) == int(not goes)
 

@@ -21,7 +21,17 @@ from mdus.settings import HeadEnd as Row
 from mdus.settings import load_settings
 from tests.unit.headends.cim.messages import COMMAND_KEY, ENERGY, QUARTERS, command, error, reply, switch, tables
 from tests.unit.headends.cim.scripted import ScriptedCim, connected, row
-from tests.unit.headends.samples import AT, CORRELATION, DEVICE, KEY, SERIAL, batch, register
+from tests.unit.headends.samples import (
+    AT,
+    CORRELATION,
+    DEVICE,
+    KEY,
+    LOAD_EVENT,
+    LOAD_EVENT_CANCELLED,
+    SERIAL,
+    batch,
+    register,
+)
 
 OTHER = "11111111-2222-5333-8444-555555555555"
 SUMMATION = ENERGY.replace("0.0.0.1.", "0.0.0.9.")
@@ -155,15 +165,13 @@ class TestControls:
         assert told.get("value") == dict(parameters).get("limit_kw")
 
     def test_a_load_control_is_scheduled(self, scripted: ScriptedCim) -> None:
-        parameters = {"event": "dr-7", "action": "schedule", "start": "2026-03-29T16:00:00Z"}
-        parameters |= {"minutes": "90", "percent": "60"}
-        told = self.of(scripted, command(CommandKind.CONTROL_LOAD, parameters=tuple(parameters.items())))
+        told = self.of(scripted, command(CommandKind.CONTROL_LOAD, parameters=tuple(LOAD_EVENT.items())))
 
         assert told | {"mRID": "?", "name": "?"} == {
             "mRID": "?",
             "name": "?",
-            "issuerTrackingID": "dr-7",
-            "avgLoadAdjustment": "-40",
+            "issuerTrackingID": "peak",
+            "avgLoadAdjustment": "-60",
             "EndDeviceControlType": "0.15.43.300",
             "duration": "90",
             "durationIndefinite": "false",
@@ -172,12 +180,11 @@ class TestControls:
         }
 
     def test_a_load_control_is_cancelled(self, scripted: ScriptedCim) -> None:
-        parameters = (("event", "dr-7"), ("action", "cancel"))
-        told = self.of(scripted, command(CommandKind.CONTROL_LOAD, parameters=parameters))
+        told = self.of(scripted, command(CommandKind.CONTROL_LOAD, parameters=tuple(LOAD_EVENT_CANCELLED.items())))
 
         assert (told["EndDeviceControlType"], told["issuerTrackingID"], told["cancelNow"]) == (
             "0.15.43.8",
-            "dr-7",
+            "peak",
             "true",
         )
 

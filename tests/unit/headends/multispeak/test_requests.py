@@ -16,7 +16,7 @@ from mdus.headends.multispeak import soap
 from mdus.headends.multispeak.options import Options
 from mdus.headends.multispeak.requests import Purpose, Request, Writer, asked, needed, transaction
 from tests.unit.headends.multispeak.messages import OTHER, batch, command, register
-from tests.unit.headends.samples import AT, CORRELATION, SERIAL
+from tests.unit.headends.samples import AT, CORRELATION, LOAD_EVENT, LOAD_EVENT_CANCELLED, SERIAL
 
 CALLBACK = "https://mdus.example.com/head-ends/city"
 
@@ -158,24 +158,22 @@ class TestDemandLimits:
 
 
 class TestLoadEvents:
-    TOLD = (("event", "dr-7"), ("action", "schedule"), ("start", "2026-03-29T18:00:00Z"), ("minutes", "90"))
-
     def test_name_meter_start_duration_and_load_left(self) -> None:
-        told = command(CommandKind.CONTROL_LOAD, parameters=(*self.TOLD, ("percent", "40")))
+        told = command(CommandKind.CONTROL_LOAD, parameters=tuple(LOAD_EVENT.items()))
         message = one(batch(CommandKind.CONTROL_LOAD, told))
         (event,) = soap.everywhere(message, "theLMEvent")
-        assert (event.get("objectID"), event.get("verb")) == ("dr-7", "New")
+        assert (event.get("objectID"), event.get("verb")) == ("peak", "New")
         assert {soap.local(each): each.text for each in event} == {
             "controlEventType": "Initiate",
             "duration": "90",
             "pointID": SERIAL,
             "target": "40",
             "uom": "percent",
-            "scheduleDateTime": "2026-03-29T18:00:00Z",
+            "scheduleDateTime": "2026-03-29T16:00:00Z",
         }
 
     def test_end_by_restoring(self) -> None:
-        told = command(CommandKind.CONTROL_LOAD, parameters=(("event", "dr-7"), ("action", "cancel")))
+        told = command(CommandKind.CONTROL_LOAD, parameters=tuple(LOAD_EVENT_CANCELLED.items()))
         (event,) = soap.everywhere(one(batch(CommandKind.CONTROL_LOAD, told)), "theLMEvent")
         assert event.get("verb") == "Delete"
         assert {soap.local(each): each.text for each in event} == {"controlEventType": "Restore", "pointID": SERIAL}

@@ -9,9 +9,7 @@ import pytest
 
 from mdus.domain.command import Command, CommandKind
 from tests.unit.headends.rest.test_codec import job
-from tests.unit.headends.samples import AT, command
-
-EVENT = {"event": "peak", "action": "schedule", "start": "2026-03-29T16:00:00Z", "minutes": "90", "percent": "40"}
+from tests.unit.headends.samples import AT, LOAD_EVENT, command
 
 
 def acting(kind: CommandKind, **parameters: str) -> Command:
@@ -25,7 +23,7 @@ class TestJob:
             pytest.param(acting(CommandKind.LIMIT_DEMAND, limit_kw="3.5"), {"limit_kw": "3.5"}, id="a limit"),
             pytest.param(acting(CommandKind.LIMIT_DEMAND), {"limit_kw": None}, id="no limit"),
             pytest.param(
-                acting(CommandKind.CONTROL_LOAD, **EVENT),
+                acting(CommandKind.CONTROL_LOAD, **LOAD_EVENT),
                 {
                     "event": "peak",
                     "action": "schedule",
@@ -44,9 +42,9 @@ class TestJob:
         assert written["kind"] == order.kind.value
         assert written["devices"] == [{"serial": "0000001234", "reference": "cmd-77", **members}]
 
-    @pytest.mark.parametrize("lacking", sorted(EVENT))
+    @pytest.mark.parametrize("lacking", sorted(LOAD_EVENT))
     def test_refuses_an_event_that_does_not_say_all(self, lacking: str) -> None:
-        some = {name: text for name, text in EVENT.items() if name != lacking}
+        some = {name: text for name, text in LOAD_EVENT.items() if name != lacking}
         with pytest.raises(ValueError, match=f"says no {lacking}"):
             job(acting(CommandKind.CONTROL_LOAD, **some))
 
