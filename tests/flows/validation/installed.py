@@ -15,7 +15,7 @@ from mdus.storage.access_token import make_token
 from mdus.storage.mapping import METADATA
 from mdus.workers.rule_set_preview import Previews
 from tests.flows.intake.installation import Installation
-from tests.unit.workers.test_validation import CHANNEL, DAY, TABLES, Validating
+from tests.unit.workers.validating import CHANNEL, DAY, TABLES, Validating
 
 #: A rule set of few rules, whatever the one is that MDUS comes with.
 FEW_RULES: Final = """

@@ -12,7 +12,7 @@ from mdus.domain.channel import MISSING
 from mdus.storage.audit import deeds
 from mdus.storage.paging import Page
 from tests.flows.validation.installed import Installed
-from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL
+from tests.unit.workers.validating import CHANNEL, DAY, END, FULL
 
 NEXT: Final = DAY + timedelta(days=1)
 SPIKY: Final = [*FULL[:60], 900, *FULL[61:]]

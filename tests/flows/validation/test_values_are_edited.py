@@ -17,7 +17,7 @@ from mdus.storage.billing_part import BILLING_PART, stored_parts
 from mdus.storage.interval_block import note_used
 from mdus.storage.paging import Page
 from tests.flows.validation.installed import Installed, span
-from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL
+from tests.unit.workers.validating import CHANNEL, DAY, END, FULL
 
 LATER = END + timedelta(days=2)
 GAP = [*FULL[:50], MISSING, *FULL[51:52], MISSING, *FULL[53:]]

@@ -13,7 +13,7 @@ from mdus.domain.time_series_upload import Operation, TimeSeriesUpload, UploadSt
 from mdus.storage.interval_block import note_used
 from tests.flows.validation.installed import Installed, span
 from tests.flows.validation.test_values_are_edited import GAP, LATER, LEFT_TO_PEOPLE, done
-from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL
+from tests.unit.workers.validating import CHANNEL, DAY, END, FULL
 
 
 def run_at(found: Any, position: int) -> Any:

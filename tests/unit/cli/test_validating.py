@@ -14,7 +14,7 @@ from mdus.storage.audit import deeds
 from mdus.storage.paging import Page
 from tests.flows.validation.installed import FEW_RULES
 from tests.unit.cli.conftest import Run
-from tests.unit.workers.test_validation import CHANNEL, DAY, END, FULL, TABLES, Validating
+from tests.unit.workers.validating import CHANNEL, DAY, END, FULL, TABLES, Validating
 
 DEVICE = CHANNEL.device_id
 WHY = ["--reason", "read off the display"]

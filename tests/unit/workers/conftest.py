@@ -1,4 +1,4 @@
-"""A migrated database, and head ends that a test scripts or rehearses, with the field behind them."""
+"""A migrated database, head ends that a test scripts or rehearses with the field behind them, and a validated meter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mdus.storage.session import Database
 from tests.head_ends.field import Field
 from tests.head_ends.rehearsed import RehearsedHeadEnd
 from tests.head_ends.scripted import ScriptedHeadEnd
+from tests.unit.workers.validating import TABLES, Validating
 
 
 @pytest.fixture
@@ -40,3 +41,13 @@ def field(database_url: str, scripted: ScriptedHeadEnd) -> Iterator[Field]:
     field = Field(database_url, scripted.url)
     yield field
     field.close()
+
+
+@pytest.fixture
+def meter(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Validating]:
+    """An installation on an empty database, whose raw interval values are validated."""
+    folder = tmp_path_factory.mktemp("config")
+    (folder / "test.toml").write_text(TABLES)
+    found = Validating(database_url, str(folder))
+    yield found
+    found.close()

@@ -22,7 +22,7 @@ from mdus.vee.rule import Finding
 from mdus.workers import validation
 from mdus.workers.rule_sets import stored
 from mdus.workers.validation import LOOK_FAILED, ValidationWorker
-from tests.unit.workers.test_validation import CHANNEL, DAY, FULL, TABLES, Validating
+from tests.unit.workers.validating import CHANNEL, DAY, FULL, TABLES, Validating
 
 KEY = f"P11/{CHANNEL.device_id}/{CHANNEL.reading_type}/{DAY}"
 

@@ -12,7 +12,7 @@ import pytest
 from mdus.bootstrap.discovery import discover
 from mdus.domain.channel import MISSING
 from mdus.domain.reading_quality import ESTIMATED
-from tests.unit.workers.test_validation import END, FULL, TABLES, Validating
+from tests.unit.workers.validating import END, FULL, TABLES, Validating
 
 METHODS = sorted(name for name, method in discover().tools.methods.items() if not method.of_register)
 #: Those that have something to offer for a channel of which nothing but the values of the day is known.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from mdus.domain.channel import MISSING
 from mdus.settings import load_settings
 from mdus.vee.days import Fact
 from mdus.vee.rule_set import Judges, RuleSetRow
-from tests.unit.workers.test_validation import END, FULL, TABLES, Validating
+from tests.unit.workers.validating import END, FULL, Validating
 
 AROUND: Final = frozenset(
     {
@@ -32,14 +31,10 @@ SETS: Final = [row for row in load_settings({}).rows("rule_sets", RuleSetRow) if
 
 
 @pytest.fixture
-def meter(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Validating]:
-    """An installation with the default rule sets, on an empty database."""
-    folder = tmp_path_factory.mktemp("config")
-    (folder / "test.toml").write_text(TABLES)
-    found = Validating(database_url, str(folder))
-    found.register()
-    yield found
-    found.close()
+def meter(meter: Validating) -> Validating:
+    """An installation with the default rule sets and the meter's register."""
+    meter.register()
+    return meter
 
 
 @pytest.mark.parametrize("row", SETS, ids=lambda row: row.name)
