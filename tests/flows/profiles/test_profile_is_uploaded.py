@@ -1,9 +1,9 @@
-"""A profile's values go to SAP once, in its unit, on its grid; what comes late or changes goes as it must."""
+"""A profile's values go to SAP once, in its unit, on its grid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,32 +11,21 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from mdus.domain.command import Command, CommandKind, CommandStatus
 from mdus.domain.end_device import EndDeviceStatus
-from mdus.domain.exception_case import ExceptionCase
 from mdus.domain.interval_block import Layer
 from mdus.domain.time_series_upload import TimeSeriesLook, TimeSeriesUpload, UploadStatus
 from mdus.storage.interval_block import INTERVAL_BLOCK
-from tests.flows.profiles.metering import (
-    CHANGE,
-    CREATE,
-    DEVICE,
-    INTERVALS,
-    PROFILE,
-    SENDER,
-    Metering,
-    items_of,
-    role,
-    starts,
+from tests.flows.profiles.day_of_values import (
+    CUT_OFF,
+    GIVEN_UP,
+    MIDNIGHT,
+    NOON,
+    OTHER_TASK,
+    day_of,
+    made_with,
+    values_of,
 )
-
-#: Local midnight in Berlin of 2026-03-27, a day of 24 hours; its noon, its end, and when its values are looked for.
-MIDNIGHT = datetime(2026, 3, 26, 23, 0, tzinfo=UTC)
-NOON = MIDNIGHT + timedelta(hours=12)
-END = MIDNIGHT + timedelta(days=1)
-CUT_OFF = END + timedelta(hours=2)
-GIVEN_UP = END + timedelta(days=1)
-OTHER_DEVICE, OTHER_PROFILE, OTHER_TASK = "000000000000000043", "000000000000000816", "000000000000100043"
+from tests.flows.profiles.metering import CHANGE, CREATE, DEVICE, INTERVALS, SENDER, Metering, items_of, role, starts
 
 QUARTER_HOURLY = """
 [[interval_exports]]
@@ -47,34 +36,6 @@ cut_off_minutes = 5
 complete_percent = 100
 give_up_minutes = 60
 """
-ZEROS = """
-[[interval_exports]]
-name = "daily"
-gaps = "zero"
-"""
-
-
-@pytest.fixture
-def metering(database_url: str, tmp_path: Path) -> Iterator[Metering]:
-    made = Metering(database_url, tmp_path, now=MIDNIGHT)
-    made.meter()
-    yield made
-    made.close()
-
-
-def made_with(url: str, folder: Path, settings: str = "", **environ: str) -> Metering:
-    made = Metering(url, folder, now=MIDNIGHT, settings=settings, **environ)
-    made.meter()
-    return made
-
-
-def day_of(count: int = 96, *, first: int = 1) -> list[str]:
-    """Values that tell their interval: 0.001, 0.002 ..."""
-    return [f"0.{place:03}" for place in range(first, first + count)]
-
-
-def values_of(sent: dict[str, str]) -> list[str]:
-    return [told.split()[1] for told in sent.values()]
 
 
 class TestADayOfValues:
@@ -194,138 +155,6 @@ class TestDaysOfOtherLengths:
         metering.close()
 
 
-class TestACorrection:
-    def uploaded(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF)
-        metering.confirm()
-
-    def test_goes_as_a_change_of_what_differs(self, metering: Metering) -> None:
-        self.uploaded(metering)
-        metering.clock.instant = CUT_OFF + timedelta(days=3)
-        metering.deliver(NOON, ["0.500", *day_of(3, first=50)])
-        metering.export(at=CUT_OFF + timedelta(days=3, minutes=5))
-        assert metering.sent(CHANGE) == {"2026-03-27T11:00:00Z": "2026-03-27T11:15:00Z 0.500 KWH ACTL"}
-        assert len(metering.sap.messages(CREATE)) == 1
-
-    def test_that_says_the_same_is_not_sent(self, metering: Metering) -> None:
-        self.uploaded(metering)
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF + timedelta(days=1))
-        assert metering.sap.messages(CHANGE) == []
-
-    def test_finer_than_the_profile_is_not_sent(self, metering: Metering) -> None:
-        self.uploaded(metering)
-        metering.deliver(MIDNIGHT, ["0.0019"])
-        metering.export(at=CUT_OFF + timedelta(days=1))
-        assert metering.sap.messages(CHANGE) == []
-
-    def test_waits_until_sap_has_answered_for_the_day(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF)
-        metering.deliver(NOON, ["0.500"])
-        metering.export(at=CUT_OFF + timedelta(minutes=20))
-        assert metering.sap.messages(CHANGE) == []
-        metering.confirm()
-        metering.export(at=CUT_OFF + timedelta(minutes=40))
-        assert values_of(metering.sent(CHANGE)) == ["0.500"]
-
-    def test_of_long_ago_is_not_sent(self, metering: Metering) -> None:
-        self.uploaded(metering)
-        metering.clock.instant = CUT_OFF + timedelta(days=50)
-        metering.deliver(NOON, ["0.500"])
-        metering.export(at=CUT_OFF + timedelta(days=50, minutes=5))
-        assert metering.sap.messages(CHANGE) == []
-
-    def test_has_its_own_status(self, database_url: str, tmp_path: Path) -> None:
-        rows = '[[item_statuses]]\nname = "estimated"\nquality = "*.8.*"\ncode = "ESTM"\n'
-        metering = made_with(database_url, tmp_path, rows)
-        self.uploaded(metering)
-        metering.deliver(NOON, ["0.049"], qualities=["2.8.1"])
-        metering.export(at=CUT_OFF + timedelta(days=1))
-        assert metering.sent(CHANGE) == {"2026-03-27T11:00:00Z": "2026-03-27T11:15:00Z 0.049 KWH ESTM"}
-        metering.close()
-
-
-class TestValuesThatAreMissing:
-    def test_are_read_from_the_meter_once_in_a_pause(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, [*day_of(40), None, None, *day_of(54, first=43)])
-        metering.export(at=CUT_OFF)
-        metering.export(at=CUT_OFF + timedelta(minutes=15))
-        [asked] = [one for one in metering.all(Command) if one.kind is CommandKind.READ_INTERVALS]
-        assert (asked.device_id, asked.status) == (DEVICE, CommandStatus.READY)
-        assert (asked.period_from, asked.period_to) == (
-            MIDNIGHT + timedelta(hours=10),
-            MIDNIGHT + timedelta(hours=10, minutes=30),
-        )
-        metering.deliver(MIDNIGHT + timedelta(hours=10), ["0.041", "0.042"])
-        metering.export(at=CUT_OFF + timedelta(minutes=30))
-        assert len(metering.sent(CREATE)) == 96
-        assert metering.cases() == []
-
-    def test_are_waited_for_then_told_and_the_others_go(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, [*day_of(40), None, None, *day_of(54, first=43)])
-        metering.export(at=GIVEN_UP)
-        assert len(metering.sent(CREATE)) == 94
-        [case] = [case for case in metering.all(ExceptionCase) if case.kind == "profile_values_missing"]
-        assert case.note == (f"2 of 96 values of profile {PROFILE} are missing: 2026-03-27 09:00 to 09:30 UTC")
-        metering.confirm()
-
-        metering.clock.instant = GIVEN_UP + timedelta(days=5)
-        metering.deliver(MIDNIGHT + timedelta(hours=10), ["0.041"])
-        metering.export(at=GIVEN_UP + timedelta(days=5, minutes=5))
-        assert list(metering.sent(CREATE))[94:] == ["2026-03-27T09:00:00Z"]
-        metering.confirm()
-        metering.deliver(MIDNIGHT + timedelta(hours=10, minutes=15), ["0.042"])
-        metering.export(at=GIVEN_UP + timedelta(days=5, minutes=10))
-        assert len(metering.sent(CREATE)) == 96
-        assert metering.sap.messages(CHANGE) == []
-        metering.confirm()
-        metering.export(at=GIVEN_UP + timedelta(days=6))
-        assert metering.cases(is_open=False) == ["profile_values_missing"]
-
-    def test_all_of_them_may_come_late(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.export(at=GIVEN_UP)
-        metering.export(at=GIVEN_UP + timedelta(days=2))
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=GIVEN_UP + timedelta(days=2, minutes=5))
-        assert len(metering.sent(CREATE)) == 96
-
-    def test_some_of_them_may_be_told_to_be_few_enough(self, database_url: str, tmp_path: Path) -> None:
-        metering = made_with(database_url, tmp_path, '[[interval_exports]]\nname = "daily"\ncomplete_percent = 98.5\n')
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, [*day_of(94), None, None])
-        metering.export(at=CUT_OFF)
-        assert metering.sap.messages(CREATE) == []
-        metering.deliver(END - timedelta(minutes=30), ["0.095"])
-        metering.export(at=CUT_OFF + timedelta(minutes=15))
-        assert len(metering.sent(CREATE)) == 95
-        assert metering.cases() == []
-        metering.close()
-
-    def test_go_as_zeros_where_the_setting_says_so_and_as_changes_when_they_come(
-        self, database_url: str, tmp_path: Path
-    ) -> None:
-        metering = made_with(database_url, tmp_path, ZEROS)
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, [*day_of(95), None])
-        metering.export(at=GIVEN_UP)
-        sent = metering.sent(CREATE)
-        assert len(sent) == 96
-        assert sent["2026-03-27T22:45:00Z"] == "2026-03-27T23:00:00Z 0.000 KWH INVL"
-        metering.confirm()
-
-        metering.deliver(END - timedelta(minutes=15), ["0.096"])
-        metering.export(at=GIVEN_UP + timedelta(hours=1))
-        assert metering.sent(CHANGE) == {"2026-03-27T22:45:00Z": "2026-03-27T23:00:00Z 0.096 KWH ACTL"}
-        metering.close()
-
-
 class TestAQuarterHourlyProfile:
     def test_sends_each_window_when_it_is_over(self, database_url: str, tmp_path: Path) -> None:
         metering = made_with(database_url, tmp_path, QUARTER_HOURLY)
@@ -357,107 +186,6 @@ class TestAQuarterHourlyProfile:
         metering.export(at=MIDNIGHT + timedelta(minutes=95))
         assert list(metering.sent(CREATE))[-1] == "2026-03-26T23:00:00Z"
         metering.close()
-
-
-class TestAProfileThatChanges:
-    def test_during_the_day_is_cut_to_the_instant(self, metering: Metering) -> None:
-        metering.assign(role("2026-01-01T00:00:00", "2026-03-27T12:00:00"))
-        metering.assign(role("2026-03-27T12:00:00"), profile=OTHER_PROFILE)
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF)
-        assert list(metering.sent(CREATE)) == starts(MIDNIGHT, 48)
-        assert list(metering.sent(CREATE, profile=OTHER_PROFILE)) == starts(NOON, 48)
-
-    def test_within_an_interval_goes_by_its_end(self, metering: Metering) -> None:
-        metering.assign(role("2026-01-01T00:00:00", "2026-03-27T12:07:00"))
-        metering.assign(role("2026-03-27T12:07:00"), profile=OTHER_PROFILE)
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF)
-        assert list(metering.sent(CREATE)) == starts(MIDNIGHT, 48)
-        assert list(metering.sent(CREATE, profile=OTHER_PROFILE)) == starts(NOON, 48)
-
-    def test_keeps_the_values_of_each_when_one_is_corrected(self, metering: Metering) -> None:
-        self.test_during_the_day_is_cut_to_the_instant(metering)
-        metering.confirm()
-        metering.deliver(NOON - timedelta(minutes=15), ["0.500", "0.600"])
-        metering.export(at=CUT_OFF + timedelta(hours=1))
-        assert values_of(metering.sent(CHANGE)) == ["0.500"]
-        assert values_of(metering.sent(CHANGE, profile=OTHER_PROFILE)) == ["0.600"]
-
-    def test_its_unit_and_decimals_is_sent_again_as_changes(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF)
-        metering.confirm()
-        metering.assign(role(), unit="WH", decimals=0)
-        metering.export(at=CUT_OFF + timedelta(hours=1))
-        changed = metering.sent(CHANGE)
-        assert len(changed) == 96
-        assert changed["2026-03-26T23:00:00Z"] == "2026-03-26T23:15:00Z 1 WH ACTL"
-        assert len(metering.sap.messages(CREATE)) == 1
-
-
-class TestAReplacement:
-    """The logical register number moves to another device on 2026-03-28, whose clock SAP's dates go by."""
-
-    def replaced(self, metering: Metering) -> None:
-        metering.meter(valid_to=date(2026, 3, 28))
-        metering.meter(OTHER_DEVICE, valid_from=date(2026, 3, 28))
-
-    def test_leaves_neither_gap_nor_overlap(self, metering: Metering) -> None:
-        metering.assign(role())
-        self.replaced(metering)
-        # Both meters go on telling, also of the time that is not theirs.
-        metering.deliver(MIDNIGHT, [*day_of(), *day_of(first=500)])
-        metering.deliver(MIDNIGHT, [*day_of(first=500), *day_of(first=200)], device=OTHER_DEVICE)
-        metering.export(at=CUT_OFF)
-        metering.confirm()
-        metering.export(at=CUT_OFF + timedelta(days=1))
-        sent = metering.sent(CREATE)
-        assert list(sent) == starts(MIDNIGHT, 192)
-        assert values_of(sent) == [*day_of(), *day_of(first=200)]
-        assert metering.sap.messages(CHANGE) == []
-
-    def test_told_late_is_caught_up(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.deliver(MIDNIGHT, day_of())
-        metering.export(at=CUT_OFF)
-        metering.confirm()
-        metering.meter(valid_to=date(2026, 3, 28))
-        metering.save(EndDeviceStatus(sender_system=SENDER, device_id=OTHER_DEVICE))
-        metering.export(at=CUT_OFF + timedelta(days=2))
-        assert metering.cases() == []
-
-        metering.meter(OTHER_DEVICE, valid_from=date(2026, 3, 28))
-        metering.deliver(END, day_of(first=200), device=OTHER_DEVICE)
-        metering.export(at=CUT_OFF + timedelta(days=3))
-        assert list(metering.sent(CREATE))[96:192] == starts(END, 96)
-
-    def test_ends_the_old_meters_values_also_when_they_come_late(self, metering: Metering) -> None:
-        metering.assign(role())
-        metering.meter(valid_to=date(2026, 3, 28))
-        metering.deliver(MIDNIGHT, day_of(90))
-        metering.export(at=GIVEN_UP)
-        metering.confirm()
-        assert len(metering.sent(CREATE)) == 90
-
-        metering.clock.instant = GIVEN_UP + timedelta(days=3)
-        metering.deliver(MIDNIGHT + timedelta(minutes=15 * 90), day_of(12, first=91))
-        metering.export(at=GIVEN_UP + timedelta(days=3, minutes=5))
-        assert list(metering.sent(CREATE)) == starts(MIDNIGHT, 96)
-
-    def test_within_a_day_puts_both_meters_into_it(self, metering: Metering) -> None:
-        # SAP moves the profile to the logical register number of the new meter at the very minute.
-        metering.meter(OTHER_DEVICE, task="000000000000100043")
-        metering.assign(
-            role("2026-01-01T00:00:00", "2026-03-27T12:00:00"),
-            role("2026-03-27T12:00:00", task="000000000000100043"),
-        )
-        metering.deliver(MIDNIGHT, day_of(48))
-        metering.deliver(NOON, day_of(48, first=200), device=OTHER_DEVICE)
-        metering.export(at=CUT_OFF)
-        assert values_of(metering.sent(CREATE)) == [*day_of(48), *day_of(48, first=200)]
-        assert len(metering.sap.messages(CREATE)) == 1
 
 
 class TestTheFactorOfARegister:

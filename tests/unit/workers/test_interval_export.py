@@ -17,8 +17,8 @@ from mdus.storage.interval_block import INTERVAL_BLOCK
 from mdus.storage.job import enqueue
 from mdus.workers import interval_export
 from mdus.workers.clock import JOBS, Daily, next_due
+from tests.flows.profiles.day_of_values import CUT_OFF, MIDNIGHT, day_of
 from tests.flows.profiles.metering import CREATE, Metering, role
-from tests.flows.profiles.test_profile_is_uploaded import CUT_OFF, MIDNIGHT, day_of
 
 PROFILES = [f"{number:018d}" for number in range(1, 6)]
 
