@@ -20,9 +20,9 @@ from tests.flows import registry
 from tests.flows.both_sides import BothSides, texts
 from tests.flows.orders import CODE
 from tests.flows.rest.doors import Client
+from tests.flows.rest.processes import METER, START, reading_order
 from tests.flows.rest.test_clients_order import only_item
 from tests.flows.rest.test_demand_is_limited import LIMIT, confirm
-from tests.flows.rest.test_either_door import METER, START, reading_order
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from mdus.storage.news import News, Topic, note_news, number_news
 from tests.flows import orders
 from tests.flows.both_sides import SENDER, BothSides
 from tests.flows.rest.doors import Client
-from tests.flows.rest.test_either_door import DOCUMENT, METER, START, reading_order
+from tests.flows.rest.processes import DOCUMENT, METER, START, reading_order
 
 
 @pytest.fixture

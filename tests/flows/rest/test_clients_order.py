@@ -25,7 +25,7 @@ from mdus.workers import reconcile
 from tests.flows import orders
 from tests.flows.both_sides import ENERGY, SENDER, BothSides
 from tests.flows.rest.doors import Client
-from tests.flows.rest.test_either_door import DOCUMENT, METER, START, connection_order, reading_order
+from tests.flows.rest.processes import DOCUMENT, METER, START, connection_order, reading_order
 
 UNKNOWN = "000000000000000099"
 

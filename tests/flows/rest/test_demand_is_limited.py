@@ -21,8 +21,8 @@ from mdus.storage.activity import next_due
 from mdus.storage.end_device_control import order_switching
 from tests.flows.both_sides import SENDER, BothSides
 from tests.flows.rest.doors import Client
+from tests.flows.rest.processes import METER, START
 from tests.flows.rest.test_clients_order import only_item
-from tests.flows.rest.test_either_door import METER, START
 
 LIMIT = {"device_id": METER, "limit_kw": "3.50"}
 NO_LIMIT = {"device_id": METER}

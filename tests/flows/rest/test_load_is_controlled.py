@@ -14,9 +14,9 @@ from mdus.domain.command import CommandKind
 from mdus.domain.load_control_event import LoadControlEvent
 from tests.flows.both_sides import SENDER, BothSides
 from tests.flows.rest.doors import Client
+from tests.flows.rest.processes import METER, NEW_METER, START
 from tests.flows.rest.test_clients_order import only_item
 from tests.flows.rest.test_demand_is_limited import stop
-from tests.flows.rest.test_either_door import METER, NEW_METER, START
 
 PEAK = START + timedelta(hours=6)
 SCHEDULE = {

@@ -14,8 +14,8 @@ from mdus.domain.end_device import EndDevice
 from mdus.settings import load_settings
 from tests.flows.both_sides import BothSides
 from tests.flows.rest.doors import Client
+from tests.flows.rest.processes import METER, START
 from tests.flows.rest.test_clients_order import only_item
-from tests.flows.rest.test_either_door import METER, START
 
 TEXT = {"device_id": METER, "ask": "show_text", "text": "Zähler wird am 3. Mai getauscht"}
 TIME = {"device_id": METER, "ask": "set_time"}

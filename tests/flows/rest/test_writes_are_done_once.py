@@ -22,8 +22,8 @@ from mdus.storage.webhook import WEBHOOK
 from tests.flows.both_sides import BothSides
 from tests.flows.intake.messages import create_device
 from tests.flows.rest.doors import Client
+from tests.flows.rest.processes import METER, reading_order
 from tests.flows.rest.test_access import START, dead_message, located
-from tests.flows.rest.test_either_door import METER, reading_order
 
 WHY = {"reason": "a test"}
 HOOK = {"url": "https://portal.example.com/mdus", "topics": ["events"], **WHY}
