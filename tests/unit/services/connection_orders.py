@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mdus.domain.command import Command, CommandKind, CommandStatus
-from mdus.domain.end_device import EndDevice, EndDeviceStatus
+from mdus.domain.end_device import EndDevice, EndDeviceStatus, SwitchState
 from mdus.domain.end_device_control import EndDeviceControl
 from mdus.domain.value import Value
 from mdus.domain.verified_switch import SwitchRules
@@ -126,3 +126,19 @@ def answered(outcome: Outcome) -> cancellation.CancellationResult:
     assert isinstance(outcome, Done)
     assert isinstance(outcome.result, cancellation.CancellationResult)
     return outcome.result
+
+
+def codes(result: create.SwitchResult) -> list[str]:
+    """The TypeIDs SAP's log will list."""
+    return [problem.type_id for problem in result.problems]
+
+
+def carried_out(store: Store, request: create.Request, state: SwitchState = SwitchState.DISCONNECTED) -> Outcome:
+    """Play the head end: the switch is done, the position read back."""
+    store.decide(request)
+    for command in store.commands(CommandKind.SWITCH):
+        store.end(command, acted_at=store.now)
+    store.decide(request)
+    for command in store.commands(CommandKind.SWITCH_STATE):
+        store.end(command, result_state=state)
+    return store.decide(request)
