@@ -18,7 +18,7 @@ from mdus.storage.determinant import DETERMINANT
 from mdus.storage.kpi import KPI_DAY
 from mdus.storage.rows import insert_rows
 from mdus.storage.session import Database
-from tests.benchmarks.filling import Size, system_of
+from tests.benchmarks.filled_rows import Size, system_of
 from tests.benchmarks.landscape import Store
 from tests.benchmarks.orders import OBIS
 

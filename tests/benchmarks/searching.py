@@ -30,20 +30,17 @@ from mdus.storage.access_token import make_token
 from mdus.storage.news import Topic
 from mdus.storage.session import Database
 from tests.benchmarks.figure import Figure
-from tests.benchmarks.filling import (
+from tests.benchmarks.filled_messages import RARE_SERVICE, READING_ORDER
+from tests.benchmarks.filled_rows import (
     BULK,
-    CLIENT,
-    RARE_SERVICE,
-    READING_ORDER,
     SECOND_SYSTEM,
     SMALL_HEAD_END,
     THIRD_SYSTEM,
     Size,
-    fill,
-    fill_of_clients,
     system_of,
     uuid_of,
 )
+from tests.benchmarks.filling import CLIENT, fill, fill_of_clients
 from tests.benchmarks.filling_figures import fill_figures
 from tests.benchmarks.landscape import Store, running
 from tests.benchmarks.orders import HEAD_END, OBIS, SYSTEM, device_id, document_id, serial_id

@@ -38,16 +38,9 @@ from mdus.storage.session import Database
 from mdus.storage.sorting import NEWEST, OLDEST, Sort
 from mdus.storage.tracing import gather, resolve
 from mdus.storage.unmapped import UNMAPPED_VALUE
-from tests.benchmarks.filling import (
-    BULK,
-    READING_ORDER,
-    SECOND_SYSTEM,
-    SMALL_HEAD_END,
-    THIRD_SYSTEM,
-    Size,
-    fill,
-    uuid_of,
-)
+from tests.benchmarks.filled_messages import READING_ORDER
+from tests.benchmarks.filled_rows import BULK, SECOND_SYSTEM, SMALL_HEAD_END, THIRD_SYSTEM, Size, uuid_of
+from tests.benchmarks.filling import fill
 from tests.benchmarks.landscape import Store
 from tests.benchmarks.orders import HEAD_END, OBIS, SYSTEM, device_id, document_id, serial_id
 
