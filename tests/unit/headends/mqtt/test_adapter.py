@@ -58,18 +58,6 @@ def batch(*kinds: CommandKind, **changes: Any) -> Batch:
 
 
 @pytest.fixture
-def broker() -> Iterator[ScriptedBroker]:
-    scripted = ScriptedBroker()
-    yield scripted
-    scripted.close()
-
-
-@pytest.fixture(params=["5", "3.1.1"])
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
 def impatient(broker: ScriptedBroker, version: str) -> MqttHeadEnd:
     """The head end with half a second for an answer."""
     return connect(SETTINGS, row(broker.port, version=version, timeout_seconds=0.5))

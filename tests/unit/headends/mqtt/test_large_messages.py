@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from mdus.headends.mqtt.adapter import connect
@@ -11,18 +9,6 @@ from tests.unit.headends.mqtt.scripted_broker import ScriptedBroker
 from tests.unit.headends.mqtt.test_adapter import SETTINGS, next_arrival, reading, row, told, until
 
 MAXIMUM_PACKET_SIZE = 0x27
-
-
-@pytest.fixture
-def broker() -> Iterator[ScriptedBroker]:
-    scripted = ScriptedBroker()
-    yield scripted
-    scripted.close()
-
-
-@pytest.fixture(params=["5", "3.1.1"])
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 class TestArrivals:

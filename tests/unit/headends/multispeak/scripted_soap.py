@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from lxml import etree
 
 from mdus.headends.multispeak import soap
+from mdus.headends.multispeak.adapter import MultiSpeakHeadEnd
+from tests.head_ends.field import row
 from tests.unit.headends.multispeak.messages import envelope
 
 #: Closes the connection instead of an answer.
@@ -82,3 +85,10 @@ def fault(reason: str, *, code: str = "Server") -> bytes:
         '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault>'
         f"<faultcode>s:{code}</faultcode><faultstring>{reason}</faultstring></s:Fault></s:Body></s:Envelope>"
     ).encode()
+
+
+def at(scripted: ScriptedSoap, *, max_answer_bytes: int = 64 * 1024 * 1024, **options: Any) -> MultiSpeakHeadEnd:
+    """Return MDUS's side of the head end, with options of its own."""
+    options.setdefault("version", scripted.version)
+    changes: dict[str, Any] = {"options": options, "max_answer_bytes": max_answer_bytes}
+    return MultiSpeakHeadEnd(row(f"{scripted.url}/ami", kind="multispeak", **changes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,31 +16,11 @@ from mdus.headends.multispeak.adapter import HEAD_END, MultiSpeakHeadEnd
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.head_ends.field import row
 from tests.unit.headends.multispeak.messages import OTHER, batch, command, decoded
-from tests.unit.headends.multispeak.scripted_soap import CUT, ScriptedSoap, fault
+from tests.unit.headends.multispeak.scripted_soap import CUT, ScriptedSoap, at, fault
 from tests.unit.headends.samples import AT, CORRELATION, SERIAL
 
 READ = "InitiateMeterReadByMeterNumber"
 SWITCH = "InitiateConnectDisconnect"
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedSoap]:
-    head_end = ScriptedSoap()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def head_end(scripted: ScriptedSoap) -> Iterator[MultiSpeakHeadEnd]:
-    connected = at(scripted)
-    yield connected
-    connected.close()
-
-
-def at(scripted: ScriptedSoap, *, max_answer_bytes: int = 64 * 1024 * 1024, **options: Any) -> MultiSpeakHeadEnd:
-    options.setdefault("version", scripted.version)
-    changes: dict[str, Any] = {"options": options, "max_answer_bytes": max_answer_bytes}
-    return MultiSpeakHeadEnd(row(f"{scripted.url}/ami", kind="multispeak", **changes))
 
 
 def told(deliveries: tuple[RawDelivery, ...]) -> list[Any]:

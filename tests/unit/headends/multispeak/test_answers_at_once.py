@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -15,22 +14,8 @@ from mdus.headends.multispeak.adapter import MultiSpeakHeadEnd
 from mdus.messaging.retry import TransientError
 from tests.unit.headends.multispeak.messages import OTHER, envelope
 from tests.unit.headends.multispeak.scripted_soap import CUT, ScriptedSoap, fault
-from tests.unit.headends.multispeak.test_adapter import INTERVALS, METER_READ, at, error_object, submit, told
+from tests.unit.headends.multispeak.test_adapter import INTERVALS, METER_READ, error_object, submit, told
 from tests.unit.headends.samples import AT, CORRELATION, SERIAL
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedSoap]:
-    head_end = ScriptedSoap()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def head_end(scripted: ScriptedSoap) -> Iterator[MultiSpeakHeadEnd]:
-    connected = at(scripted)
-    yield connected
-    connected.close()
 
 
 class TestAnswersAtOnce:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from mdus.domain.command import CommandKind
 from mdus.domain.end_device import SwitchState
 from mdus.messaging.retry import TransientError, UncertainError
 from tests.unit.headends.multispeak.messages import SERIAL, batch, command
-from tests.unit.headends.multispeak.scripted_soap import ScriptedSoap
-from tests.unit.headends.multispeak.test_adapter import INTERVALS, SWITCH, at, submit
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedSoap]:
-    head_end = ScriptedSoap()
-    yield head_end
-    head_end.close()
+from tests.unit.headends.multispeak.scripted_soap import ScriptedSoap, at
+from tests.unit.headends.multispeak.test_adapter import INTERVALS, SWITCH, submit
 
 
 class TestAnswers:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from mdus.domain.command import CommandKind
@@ -16,13 +14,6 @@ from tests.unit.headends.samples import CORRELATION, SERIAL
 
 SWITCH = "InitiateConnectDisconnect"
 READ = "GetReadingsByMeterNo"
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedSoap]:
-    head_end = ScriptedSoap()
-    yield head_end
-    head_end.close()
 
 
 def slow(scripted: ScriptedSoap, seconds: float) -> MultiSpeakHeadEnd:

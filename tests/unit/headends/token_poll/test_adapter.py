@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,20 +25,6 @@ from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll,
 
 DETECT = "DetectLoadSideVoltageByMeter"
 DETECTED = f"Get{DETECT}Result"
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedTokenPoll]:
-    head_end = ScriptedTokenPoll()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def head_end(scripted: ScriptedTokenPoll) -> Iterator[TokenPollHeadEnd]:
-    connected = TokenPollHeadEnd(row(scripted.url), channels=CHANNELS)
-    yield connected
-    connected.close()
 
 
 def rejected(meter: str, code: str) -> str:

@@ -19,13 +19,6 @@ PING = "PingByEndpoints"
 
 
 @pytest.fixture
-def scripted() -> Iterator[ScriptedTokenPoll]:
-    head_end = ScriptedTokenPoll()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
 def calls(scripted: ScriptedTokenPoll) -> Iterator[Calls]:
     made = Calls(row(scripted.url), Options())
     yield made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -16,20 +15,6 @@ from tests.unit.headends.token_poll.scripted import Scripted, ScriptedTokenPoll,
 LIST = "RetrieveSubscriptionsBySystemName"
 ADDRESS = "http://127.0.0.1:1/head-ends/city"
 CATEGORIES = ("Configuration", "StatusEvent", "CommonOperation", "PowerOutageOrRestoration", "Communication")
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedTokenPoll]:
-    head_end = ScriptedTokenPoll()
-    yield head_end
-    head_end.close()
-
-
-@pytest.fixture
-def head_end(scripted: ScriptedTokenPoll) -> Iterator[TokenPollHeadEnd]:
-    connected = TokenPollHeadEnd(row(scripted.url), channels=CHANNELS)
-    yield connected
-    connected.close()
 
 
 def subscription(
