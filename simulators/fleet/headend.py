@@ -11,28 +11,27 @@ So after a kill each device order was either carried out and will be told, or wa
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
-from uuid import uuid4
 
 from simulators.clock import Clock, instant, stamp
-from simulators.fleet import absences, dues
+from simulators.fleet import absences
 from simulators.fleet.absences import Absences
 from simulators.fleet.collecting import Collecting
 from simulators.fleet.concentrators import spread
 from simulators.fleet.core import Behaviour, Core
 from simulators.fleet.deliveries import Deliveries, Push
-from simulators.fleet.dues import End
-from simulators.fleet.events import Event, operated
+from simulators.fleet.dues import set_dues
 from simulators.fleet.face import Face
 from simulators.fleet.faults import FIRST_PROVISION, Answer, FaultPlan, Plan
-from simulators.fleet.field import carry_out, refusal
-from simulators.fleet.happenings import Happenings, Planned
+from simulators.fleet.field import refusal
+from simulators.fleet.happenings import Happenings
 from simulators.fleet.intervals import Profiles
 from simulators.fleet.jobs import Job, Order, Submission, rejection
-from simulators.fleet.journal import Journal, Record
+from simulators.fleet.journal import Journal
 from simulators.fleet.meters import Meter, fraction
+from simulators.fleet.running import Running
 from simulators.fleet.snapshots import Collection
 from simulators.fleet.state import State, hits_of, job_record
 from simulators.fleet.tasks import ends_all
@@ -102,13 +101,19 @@ class HeadEnd:
         )
         self.collecting = Collecting(self._core, self.collection, self.profiles)
         self.happenings = Happenings(self._core)
+        self._running = Running(
+            self._core,
+            profiles=self.profiles,
+            collecting=self.collecting,
+            happenings=self.happenings,
+            concentrators_speak=face.concentrators_speak,
+        )
         self._absences = Absences(self._core, changed=face.concentrator_changed)
         self._deliveries = deliveries
         self._journal = journal
         self._answering = 0  # requests being answered now
         self._waiting = 0  # of these, those that wait for the meters
         self._working = 0
-        self._told = asyncio.Condition()
         self._loop: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ class HeadEnd:
         for push in open_pushes.values():
             self._deliveries.add(push)
         for job in self.state.jobs.values():
-            self._plan(job.orders.values(), job)
+            self._running.plan(job.orders.values(), job)
         self.collecting.restore(begun_at=begun_at, slot=slot)
         self.happenings.restore(begun_at=begun_at)
 
@@ -220,9 +225,9 @@ class HeadEnd:
         if away and accepted:
             await self._absences.begin([order.serial for order in accepted], away[0])
         if plan.job == "callback_before_acknowledgement":
-            await self._carry_out([(job, list(job.orders.values()))], at_once=True)
+            await self._running.carry_out([(job, list(job.orders.values()))], at_once=True)
         else:
-            self._plan(job.orders.values(), job)
+            self._running.plan(job.orders.values(), job)
         if answer is Answer.DONE:
             raise Misanswered(plan.job or "", job)
         return job
@@ -244,8 +249,8 @@ class HeadEnd:
         """
         self._waiting += 1
         try:
-            async with asyncio.timeout(within), self._told:
-                await self._told.wait_for(lambda: job.is_done(self.clock.now()))
+            async with asyncio.timeout(within), self._running.told:
+                await self._running.told.wait_for(lambda: job.is_done(self.clock.now()))
         except TimeoutError:
             return False
         finally:
@@ -319,7 +324,8 @@ class HeadEnd:
             rejected=rejected,
             callback_fault=plan.job,
         )
-        self._set_dues(job, at_once=plan.job == "callback_before_acknowledgement")
+        at_once = plan.job == "callback_before_acknowledgement"
+        set_dues(job, state=self.state, behaviour=self.behaviour, at_once=at_once)
         return job
 
     def _outcome(self, kind: str, serial: str, now: datetime) -> str | None:
@@ -331,49 +337,7 @@ class HeadEnd:
         )
         return None if answers else "NO_RESPONSE"
 
-    def _set_dues(self, job: Job, *, at_once: bool) -> None:
-        network = self.behaviour.network
-        ends = [self._end(order, job.kind) for order in job.orders.values() if order.outcome != "accepts_then_silence"]
-        if at_once or job.kind == "provision" or network.median == 0:
-            for end in ends:
-                end.order.due = job.submitted_at
-        elif network.name == "none":
-            dues.end_together(ends, job)
-        elif network.is_serial:
-            self._one_after_the_other(ends, job)
-        else:
-            for end in ends:
-                end.order.due = job.submitted_at + timedelta(seconds=round(end.seconds))
-
-    def _one_after_the_other(self, ends: Iterable[End], job: Job) -> None:
-        busy = {name: concentrator.busy_until for name, concentrator in self.state.concentrators.items()}
-        for end in ends:
-            name = self.state.meters[end.order.serial].concentrator or ""
-            begin = max(job.submitted_at, busy.get(name) or job.submitted_at)
-            busy[name] = end.order.due = begin + timedelta(seconds=round(end.seconds))
-
-    def _end(self, order: Order, kind: str) -> End:
-        network, meter = self.behaviour.network, self.state.meters[order.serial]
-        if order.outcome == "NO_RESPONSE" or not self._is_reached(order.serial):
-            return End(network.time_out, True, order)
-        attempt = self.state.attempts[order.serial]
-        return End(network.seconds(meter, seed=self.behaviour.seed, attempt=attempt, kind=kind), False, order)
-
-    def _is_reached(self, serial: str) -> bool:
-        concentrator = self.state.concentrators.get(self.state.meters[serial].concentrator or "")
-        return concentrator is None or concentrator.is_online
-
     # --- the loop -----------------------------------------------------------------------------------------------------
-
-    def _plan(self, orders: Iterable[Order], job: Job) -> None:
-        moments: defaultdict[tuple[str, datetime], list[Order]] = defaultdict(list)
-        for order in orders:
-            if order.due is not None and order.result is None:
-                moments["run", order.due].append(order)
-            elif order.told_at is not None:
-                moments["tell", order.told_at].append(order)
-        for (what, due), together in moments.items():
-            self._core.at(due, what, (job, together))
 
     async def _run(self) -> None:
         while True:
@@ -391,8 +355,8 @@ class HeadEnd:
                 self._working -= 1
 
     async def _let_happen(self, due: Mapping[str, list[Any]]) -> None:
-        await self._carry_out(due.get("run", ()))
-        await self._tell(due.get("tell", ()))
+        await self._running.carry_out(due.get("run", ()))
+        await self._running.tell(due.get("tell", ()))
         await self._absences.end(due.get("back", ()))
         await self.collecting.hear(due.get("hear", ()))
         await self.happenings.tell([event for together in due.get("happen", ()) for event in together])
@@ -414,70 +378,6 @@ class HeadEnd:
             at = stamp(self.clock.now())
             hit = {"at": at, "kind": "collection", "correlation_id": None, "references": list[str]()}
             await self._absences.begin(serials, hit)
-
-    async def _carry_out(self, runs: Iterable[tuple[Job, list[Order]]], *, at_once: bool = False) -> None:
-        now = self.clock.now()
-        records: list[Record] = []
-        pushes: list[Push] = []
-        planned: list[Planned] = []
-        for job, orders in runs:
-            record: Record = {"t": "ran", "token": job.token, "at": stamp(now), "results": [], "operated": []}
-            record |= {"held": {}, "silent": [], "delivery_id": f"d-{uuid4().hex}"}
-            events: list[Event] = []
-            for order in orders:
-                meter = self.state.meters[order.serial]
-                is_reached = job.kind == "provision" or self._is_reached(order.serial)
-                if not is_reached and self.face.concentrators_speak:
-                    record["silent"].append(order.reference)
-                    continue
-                result, obeys = carry_out(
-                    meter,
-                    job=job,
-                    order=order,
-                    now=now,
-                    zone=self.behaviour.zone,
-                    profiles=self.profiles,
-                    is_reached=is_reached,
-                )
-                record["results"].append(result)
-                if obeys:
-                    record["operated"].append(order.reference)
-                if obeys and job.kind == "switch":
-                    events.append(operated(order.serial, order.wish["state"], now, reference=order.reference))
-                told_at = dues.told_at(job, order, now)
-                if told_at is not None:
-                    record["held"][order.reference] = stamp(told_at)
-            if events:
-                telling = self.happenings.telling(events)
-                record |= telling.record() | {"pushes": [push.record() for push in telling.pushes]}
-                planned += telling.planned
-            pushes += self.state.apply(record)
-            records.append(record)
-        if not records:
-            return
-        await self._journal.commit(*records)
-        self.happenings.plan(planned)
-        for job, orders in runs:
-            self._plan(orders, job)
-            if job.kind == "provision":
-                for order in orders:
-                    self.collecting.plan_first_heard(self.state.meters[order.serial])
-                self.collecting.plan_delivery()
-        async with self._told:
-            self._told.notify_all()
-        for push in pushes:
-            if at_once:
-                await self._deliveries.push_at_once(push)
-            else:
-                self._deliveries.add(push)
-
-    async def _tell(self, held: Iterable[tuple[Job, list[Order]]]) -> None:
-        for job, orders in held:
-            record: Record = {"t": "told", "token": job.token, "references": [order.reference for order in orders]}
-            record["delivery_id"] = f"d-{uuid4().hex}"
-            await self._core.keep(record)
-            async with self._told:
-                self._told.notify_all()
 
     # --- scripts ------------------------------------------------------------------------------------------------------
 

@@ -81,6 +81,11 @@ class State:
         step = self._step(kind, serial)
         return None if step is None else step[1]
 
+    def is_reached(self, serial: str) -> bool:
+        """This will tell whether the head end reaches a meter: whether the concentrator it is behind is there."""
+        concentrator = self.concentrators.get(self.meters[serial].concentrator or "")
+        return concentrator is None or concentrator.is_online
+
     def apply(self, record: Record) -> list[Push]:
         """This will change the state by one record and return the pushes it caused."""
         pushes = [Push.from_record(push) for push in record.get("pushes", ())]
