@@ -74,8 +74,13 @@ def known_late(
         return ()
     own = next((each for each in limits if _is_of(each, told.command)), None)
     if done:
-        # Where its order was given once more since, its limit is in doubt already.
-        return _after(told, done[-1], limits, now=now) if own is None else ()
+        if own is None:
+            return _after(told, done[-1], limits, now=now)
+        if own.lifted_by(done[-1]):
+            # Taken away, and not looked at yet; maybe the meter took it since.
+            note = f"The meter was {told}, maybe after that was taken away: it is freed again"
+            return replace(own, set_at=now, look_at=now), doubt(told.command, note=note, now=now)
+        return ()  # its order was given once more since: it is in doubt already
     passed = [each for each in limits if each != own and not any(_is_of(each, later) for later in since)]
     gone = [Remove(DeviceLimit, each.key) for each in passed]
     settled = _settled(told, since, cases, now=now)
@@ -84,12 +89,24 @@ def known_late(
     if own is not None:
         confirmed = replace(own, in_doubt=False, set_at=told.at, look_at=own.valid_until)
         return (*gone, confirmed, *settled) if own.in_doubt else ()
+    later = _told_late_too(told, since, limits)
+    if later is not None:
+        return () if told.acted_at is not None and told.at <= later.not_before else _after(told, later, limits, now=now)
     attempts = [each for each in commands if each.owner_key == told.command.owner_key]
     if any(not each.has_ended or is_in_doubt(each) for each in attempts):
         # It was left to the newest of those in doubt, for it has no end.
         return (*gone, _limit(told, set_at=told.at), *settled)
     note = f"The order was told as failed, but the meter was {told}: it is freed of that"
     return (*gone, _ending(_limit(told, set_at=now), now=now), doubt(told.command, note=note, now=now))
+
+
+def _told_late_too(told: ToldLimit, since: Sequence[Command], limits: Sequence[DeviceLimit]) -> Command | None:
+    """Return the last of the later commands in doubt, where it was told late before this one: its limit is in none."""
+    owner = told.command.owner_kind, told.command.owner_key
+    doubtful = [each for each in since if is_in_doubt(each) and (each.owner_kind, each.owner_key) != owner]
+    if not doubtful or any(each.in_doubt and _is_of(each, doubtful[-1]) for each in limits):
+        return None
+    return doubtful[-1]
 
 
 def _after(told: ToldLimit, last: Command, limits: Sequence[DeviceLimit], *, now: datetime) -> tuple[Change, ...]:

@@ -193,7 +193,7 @@ def _awaited(command: Command, rules: LimitRules) -> Await:
 def _confirmed(request: Request, command: Command, known: Known, *, now: datetime) -> Done:
     """Keep what the meter has confirmed; whatever else was, or may have been, its limit is so no more."""
     at = command.acted_at or now
-    limit = _limit(request, command, at=at)
+    limit = _limit(request, command, at=min(at, now))  # by a clock ahead of ours no lift would be of this limit
     gone = [Remove(DeviceLimit, each.key) for each in _limits(request, known) if limit is None or each.key != limit.key]
     case = known.one(ExceptionCase, LIMIT_DOUBTFUL, case_key(request.origin.sender_system, request.device_id))
     settled = () if case is None else closed([case], now=now)

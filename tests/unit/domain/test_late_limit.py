@@ -158,6 +158,27 @@ class TestALimitInDoubt:
         assert kept == in_force(replace(OWN, valid_until=None, look_at=None, client=None))
 
 
+class TestTwoThatAreToldLate:
+    """The later of two commands was told first, late as well: it kept its outcome, and left no limit in doubt."""
+
+    LIFTED = lift("c", at=NOON + 10 * MINUTE)
+
+    @pytest.mark.parametrize("acted_at", [NOON + 11 * MINUTE, None], ids=["the meter says so", "maybe"])
+    def test_have_a_limit_taken_away_again_that_came_last(self, acted_at: datetime | None) -> None:
+        changes = late(TOLD, self.LIFTED, acted_at=acted_at, cases=(CLOSED,))
+        assert changes[0] == replace(OWN, in_doubt=False, set_at=NOW, valid_until=NOW, look_at=NOW, client=None)
+        assert "it is freed again" in opened(changes)
+
+    def test_leave_none_that_came_before(self) -> None:
+        assert late(TOLD, self.LIFTED, acted_at=NOON + 10 * MINUTE, cases=(CLOSED,)) == ()
+
+    def test_leave_two_limits_in_doubt_where_nobody_knows_which_came_last(self) -> None:
+        there = limit("2", item=8, in_doubt=False)
+        changes = late(TOLD, command("c", "2", owner=8, at=NOON + MINUTE), limits=(there,), acted_at=None, cases=())
+        assert changes[0] == replace(OWN, set_at=NOW, client=None)
+        assert "to limit it to 2 kW: order that again" in opened(changes)
+
+
 class TestNoLimitInDoubt:
     @pytest.mark.parametrize(
         "told",
@@ -251,6 +272,13 @@ class TestALaterCommandThatWasCarriedOut:
         changes = late(TOLD, self.done(None, acted_at=of_done), acted_at=acted_at, cases=(CLOSED,))
         assert changes[0] == replace(OWN, in_doubt=False, set_at=NOW, valid_until=NOW, look_at=NOW, client=None)
         assert "maybe after a later order was carried out to free it of any limit: it is freed again" in opened(changes)
+
+    def test_that_took_the_limit_away_before_anybody_looked_has_it_taken_away_again(self) -> None:
+        lifted = lift("done", at=NOON + 10 * MINUTE, status=DONE, acted_at=self.AT)
+        changes = late(TOLD, lifted, limits=(OWN,), acted_at=self.AT + MINUTE, cases=())
+        assert changes[0] == replace(OWN, set_at=NOW, look_at=NOW)
+        assert "it is freed again" in opened(changes)
+        assert late(TOLD, lifted, limits=(OWN,), acted_at=self.AT - MINUTE) == ()
 
     def test_that_set_another_limit_before_leaves_both_until_they_end(self) -> None:
         there = limit("2", item=8, in_doubt=False)

@@ -110,6 +110,17 @@ class TestALimit:
             result=Answer(limit_kw=Decimal("3.5"), valid_until=NOW + 5 * HOUR, confirmed_at=NOW + PAUSE),
         )
 
+    def test_is_not_of_a_time_to_come_by_a_clock_that_is_ahead(self) -> None:
+        """What takes it away would seem to have come before it."""
+        asked = request(valid_until=NOW + HOUR)
+        outcome = decide(asked, known(ended(first(asked), acted_at=NOW + 2 * HOUR)), now=NOW)
+        assert isinstance(outcome, Done)
+        [limit] = outcome.changes
+        assert isinstance(limit, DeviceLimit)
+        assert limit.set_at == NOW
+        assert outcome.result is not None
+        assert outcome.result.confirmed_at == NOW + 2 * HOUR
+
     def test_without_an_end_is_looked_at_no_more(self) -> None:
         outcome = decide(request(), known(ended(first(request()))), now=NOW)
         assert isinstance(outcome, Done)
