@@ -178,9 +178,10 @@ def merged(block: IntervalBlock, told: ToldValues, *, at: datetime, by: str) -> 
     )
 
 
-def lacking(block: IntervalBlock, told: ToldValues) -> ToldValues:
+def lacking(block: IntervalBlock, told: ToldValues, *, explained: bool = False) -> ToldValues:
     """Return what was told of intervals that the block knows nothing of: what it knows stays as it is.
 
+    Where tables have `explained` since what was told, a quality that they say is added to the very value it is of.
     Raises ValueError for values beyond the end of the day.
     """
     span = _span(told, len(block.values))
@@ -188,8 +189,11 @@ def lacking(block: IntervalBlock, told: ToldValues) -> ToldValues:
     for place in block.unfit:
         if span.start <= place < span.stop:
             is_unknown[place - span.start] = False
+    is_told = is_unknown
+    if explained:
+        is_told = is_unknown | ((block.values[span] == told.values) & (block.qualities[span] == VALID))
     unfit = {place: text for place, text in told.unfit.items() if is_unknown[place - span.start]}
-    return replace(told, values=np.where(is_unknown, told.values, MISSING), unfit=unfit)
+    return replace(told, values=np.where(is_told, told.values, MISSING), unfit=unfit)
 
 
 def _span(told: ToldValues, count: int) -> slice:

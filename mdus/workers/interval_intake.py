@@ -52,12 +52,11 @@ class _ChannelName(NamedTuple):
 class _Values(NamedTuple):
     """Values that a delivery told of one meter, and the device and channel they are of."""
 
-    delivery_id: int
     device: DeviceKey
     head_end: str | None
     name: _ChannelName
     intervals: FieldIntervals
-    is_again: bool
+    told: Told
 
 
 class _Span(NamedTuple):
@@ -75,8 +74,7 @@ class _Piece(NamedTuple):
     channel: Channel
     day: date
     told: ToldValues
-    delivery_id: int
-    is_again: bool
+    whole: Told
 
 
 def take_intervals(
@@ -99,7 +97,7 @@ def take_intervals(
         try:
             placed.append((each, channel, _spans(each.intervals, channel, spans)))
         except ValueError as error:
-            taken.note_unplaced(each.delivery_id, str(error))
+            taken.note_unplaced(each.told.delivery_id, str(error))
             continue
         length = each.intervals.values.told
         if length:
@@ -112,13 +110,13 @@ def take_intervals(
     before = current_blocks(uow.connection, days, lock=True, ids=ids)
     blocks = dict(before)
     for piece in pieces:
-        key, by = (piece.channel, piece.day), f"{_DELIVERY}{piece.delivery_id}"
+        key, by = (piece.channel, piece.day), f"{_DELIVERY}{piece.whole.delivery_id}"
         block = blocks.get(key)
         if block is None:
             blocks[key] = first_block(*key, piece.told, at=now, by=by)
         else:
-            is_outdated = piece.is_again and _teller(block) > piece.delivery_id
-            told_now = lacking(block, piece.told) if is_outdated else piece.told
+            is_outdated = piece.whole.is_again and _teller(block) > piece.whole.delivery_id
+            told_now = lacking(block, piece.told, explained=piece.whole.is_explained) if is_outdated else piece.told
             blocks[key] = merged(block, told_now, at=now, by=by)
     # In one order everywhere, like new channels: two workers never hold each other's next row.
     changed = sorted(
@@ -147,7 +145,7 @@ def _of_known_meters(
                 continue
             key = (device.sender_system, device.device_id)
             name = _ChannelName(*key, block.reading_type, block.interval_minutes, (block.unit or "").upper())
-            yield _Values(each.delivery_id, key, device.head_end, name, block, each.is_again)
+            yield _Values(key, device.head_end, name, block, each)
 
 
 def _channels(uow: UnitOfWork, told: Sequence[_Values]) -> tuple[dict[_ChannelName, Channel], dict[Channel, int]]:
@@ -271,7 +269,7 @@ def _pieces(uow: UnitOfWork, placed: Sequence[tuple[_Values, Channel, Sequence[_
                 qualities=said[first:last],
                 unfit={position + at - first: text for at, text in unfit.items() if first <= at < last},
             )
-            yield _Piece(channel, day, told, each.delivery_id, each.is_again)
+            yield _Piece(channel, day, told, each.told)
 
 
 def _in_scale(

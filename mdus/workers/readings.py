@@ -96,7 +96,7 @@ class ReadingsWorker:
                 raw = RawDelivery(
                     topic=each.topic, correlation=each.correlation, body=each.body, received_at=each.received_at
                 )
-                told = _told(each, self.decoded(raw, head_end=each.head_end))
+                told = self._told(each, self.decoded(raw, head_end=each.head_end))
             except ValueError as error:
                 unreadable.append((each, str(error)))
                 continue
@@ -149,7 +149,7 @@ class ReadingsWorker:
                     received_at=now,
                     attempts=0,
                 )
-                unplaced = self._take_in(uow, [(each, _told(each, events))], now=now)
+                unplaced = self._take_in(uow, [(each, self._told(each, events))], now=now)
         except Exception:  # as in the worker loop: what was told is kept
             log.exception("delivery_failed", head_end=head_end, topic=raw.topic)
             with self._database.begin() as uow:
@@ -260,15 +260,15 @@ class ReadingsWorker:
         uow.save([_case(each, kind=kind, note=note, now=now)])
         DELIVERIES.labels(each.head_end, topic_label(each.topic), "dead").inc()
 
-
-def _told(each: Delivery, events: tuple[FieldEvent, ...]) -> Told:
-    return Told(
-        delivery_id=each.id,
-        head_end=each.head_end,
-        received_at=each.received_at,
-        events=events,
-        is_again=each.read_by is not None,
-    )
+    def _told(self, each: Delivery, events: tuple[FieldEvent, ...]) -> Told:
+        return Told(
+            delivery_id=each.id,
+            head_end=each.head_end,
+            received_at=each.received_at,
+            events=events,
+            is_again=each.read_by is not None,
+            is_explained=each.read_by not in (None, self._read_by),
+        )
 
 
 def _case(each: Delivery, *, kind: str, note: str, now: datetime) -> ExceptionCase:

@@ -12,13 +12,14 @@ DeviceKey = tuple[str, str]  # sender system, device id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """The events of one delivery, decoded; `is_again`: it was read before, perhaps by other tables."""
+    """The events of one delivery, decoded; `is_again`: it was read before, `is_explained`: by other tables than now."""
 
     delivery_id: int
     head_end: str
     received_at: datetime
     events: tuple[FieldEvent, ...]
     is_again: bool = False
+    is_explained: bool = False
 
 
 @dataclass(kw_only=True, slots=True)

@@ -122,6 +122,15 @@ class TestLacking:
 
         assert merged(block, lacking(block, told(0, "0.0007", "0.0009")), at=AT, by="older").unfit == {1: "0.0009"}
 
+    def test_is_a_quality_that_was_explained_since_where_its_value_stands(self) -> None:
+        block = day(told(0, "0.1", "0.2"))
+        again = replace(told(0, "0.1", "0.9"), qualities=np.array([3, 3], dtype=np.uint16))
+
+        assert merged(block, lacking(block, again), at=AT, by="older") is block
+        left = merged(block, lacking(block, again, explained=True), at=AT, by="older")
+        assert left.quantities()[:2] == [Decimal("0.1"), Decimal("0.2")]
+        assert left.qualities[:2].tolist() == [3, 0]
+
     def test_takes_no_values_beyond_the_day(self) -> None:
         with pytest.raises(ValueError, match="a day of 24"):
             lacking(day(), told(24, "1"))

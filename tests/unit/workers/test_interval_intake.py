@@ -128,6 +128,19 @@ class TestTakeIntervals:
         assert block.quantities()[:2] == [Decimal("0.1"), Decimal("0.9")]
         assert (block.version, block.written_by) == (2, "delivery/2")
 
+    def test_adds_a_quality_that_new_tables_explain_though_a_later_delivery_told_of_the_day(
+        self, uow: UnitOfWork
+    ) -> None:
+        take(uow, told("0.1"))
+        take(uow, told("0.3", start=START + timedelta(minutes=30), delivery=2))
+        explained = replace(told("0.1", qualities=["2.8.0"]), is_again=True, is_explained=True)
+
+        take(uow, explained)
+
+        [block] = blocks(uow).values()
+        assert block.quantities()[:3] == [Decimal("0.1"), None, Decimal("0.3")]
+        assert [bool(each) for each in block.qualities[:3]] == [True, False, False]
+
     def test_takes_what_waited_in_the_order_it_was_told(self, uow: UnitOfWork) -> None:
         waited = [told("0.9", "0.8", qualities=["2.8.0", None]), told("0.1", delivery=2)]
         newer = told("0.3", start=START + timedelta(minutes=30), delivery=3)
