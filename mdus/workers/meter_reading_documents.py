@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from mdus.domain.clock import Clock
 from mdus.domain.command import Command, OwnerKind
@@ -107,7 +108,7 @@ class MeterReadingDocumentWorker:
         try:
             self._take_next_steps(uow, due, now=now)
         except Exception as error:  # the worker loop: the other documents go on
-            if is_collision(error):
+            if is_collision(error) or _is_of_the_database(error):
                 raise  # no document is at fault: the turn is taken again
             savepoint.rollback()
             if len(due) > 1:
@@ -270,6 +271,11 @@ def _where_it_is(document: MeterReadingDocument, register: Register | None) -> M
     if register is None or register.reading_type == document.reading_type or not register.measures(document.obis_text):
         return document
     return changed(document, reading_type=register.reading_type)
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Tell whether the database could not do what was asked, whatever that was: no memory, no time, no connection."""
+    return isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError)
 
 
 def _due_again(document: MeterReadingDocument) -> MeterReadingDocument:

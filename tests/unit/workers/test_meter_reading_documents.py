@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, update
+from sqlalchemy.exc import OperationalError
 
 from mdus.domain import meter_reading_collection as collection
 from mdus.domain.meter_reading_collection import Collection
@@ -242,6 +243,20 @@ class TestADefect:
         assert found["R2"].status is DocumentStatus.ORDERED
         assert found["R2"].next_try_at == START + timedelta(days=1)
         assert worker.turn() == 0
+
+    def test_of_the_database_is_no_documents(
+        self, database: Database, worker: MeterReadingDocumentWorker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def next_step(due: Collection, **facts: Any) -> tuple[Value, ...]:
+            raise OperationalError("select", {}, Exception("out of memory"))
+
+        monkeypatch.setattr(meter_reading_documents, "next_step", next_step)
+        with database.begin() as uow:
+            uow.save([document("R1")])
+        with pytest.raises(OperationalError):
+            worker.turn()
+        [found] = self.looked_at(database).values()
+        assert found == document("R1")
 
     def test_that_stays_fails_the_document_aloud(
         self, database: Database, worker: MeterReadingDocumentWorker, clock: Clock
