@@ -5,7 +5,8 @@ heard again -> what is on its way comes by itself -> who has not told all of it 
 ```
 
 Head ends that are asked for all their meters at once need it not: this is for those whose meters are asked one by one.
-The commands leave behind all that somebody waits for, and no more of them at once than the head end bears.
+The commands leave when commands of more urgent kinds have, among reading orders of stored values as they come, and no
+more of them at once than the head end bears.
 """
 
 from __future__ import annotations
