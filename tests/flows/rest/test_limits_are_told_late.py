@@ -20,9 +20,9 @@ from mdus.domain.exception_case import ExceptionCase
 from mdus.storage.command import HEAD_END_DELIVERY
 from tests.flows.both_sides import SENDER, BothSides
 from tests.flows.rest.doors import Client
+from tests.flows.rest.processes import METER, START
 from tests.flows.rest.test_clients_order import only_item
 from tests.flows.rest.test_demand_is_limited import END, LIMIT, NO_LIMIT, given, shown, told
-from tests.flows.rest.processes import METER, START
 
 UNTIL_END = {"valid_until": END.isoformat()}
 
