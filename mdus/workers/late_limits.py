@@ -44,8 +44,10 @@ def limits_told(
     carried_out = result.succeeded and result.is_final
     if command.kind is not CommandKind.LIMIT_DEMAND or not carried_out or command.succeeded:
         return []
-    if not is_late and command.owner_kind is not OwnerKind.ITEM:
-        return []  # whoever takes limits away sees the command itself
+    # Who takes limits away sees the command itself, unless it had ended before.
+    is_late_lift = is_late and command.owner_kind is OwnerKind.LIMIT
+    if command.owner_kind is not OwnerKind.ITEM and not is_late_lift:
+        return []
     told = ToldLimit(command=command, acted_at=result.acted_at, at=at)
     return [LateLimit(delivery_id=delivery_id, told=told, is_late=is_late)]
 
