@@ -1,4 +1,4 @@
-"""The device that a client's command is for: it is refused at once when it could not come to anything."""
+"""The device that an order or a command is for: it is refused at once when it could not come to anything."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NotCapable(BusinessError):
 
 
 class TestData(BusinessError):
-    """The request is marked as test data: nothing is changed in the field."""
+    """The message is marked as test data: it changes nothing."""
 
     type_id = "310(MDUS)"
 
@@ -53,6 +53,6 @@ def able(
 
 
 def check_real(origin: Origin) -> None:
-    """Raise TestData where the request must change nothing in the field."""
+    """Raise TestData where the message must change nothing."""
     if origin.test_data:
         raise TestData

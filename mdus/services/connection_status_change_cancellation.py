@@ -33,6 +33,7 @@ from mdus.domain.end_device_control import (
     withdrawals,
 )
 from mdus.domain.value import Remove
+from mdus.messaging.commanded_device import check_real
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Problem, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
@@ -77,12 +78,6 @@ class CategoryUnknown(BusinessError):
     type_id = "301(MDUS)"
 
 
-class TestData(BusinessError):
-    """The message is marked as test data: nothing is taken back."""
-
-    type_id = "310(MDUS)"
-
-
 class NothingToCancel(BusinessError):
     """No order with this ID and category has come."""
 
@@ -125,8 +120,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Test data takes nothing back, as it switches nothing.
     """
     origin = request.origin
-    if origin.test_data:
-        raise TestData
+    check_real(origin)
     try:
         category = ControlCategory(request.category_code.lstrip("0"))
     except ValueError as error:

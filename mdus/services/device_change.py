@@ -28,6 +28,13 @@ from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.messaging.provisioned_device import provisioning
+from mdus.messaging.refused_device import (
+    DatesReversed,
+    MaterialDiffers,
+    SerialNumberDiffers,
+    SerialNumberTaken,
+    SystemUnknown,
+)
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -56,36 +63,6 @@ class Confirmation:
 
     device_id: str = wire("UtilitiesDevice/ID")
     log: Log = wire("Log")
-
-
-class SerialNumberTaken(BusinessError):
-    """The serial number already belongs to another device of the new metering system."""
-
-    type_id = "101(MDUS)"
-
-
-class SerialNumberDiffers(BusinessError):
-    """The device is known with another serial number."""
-
-    type_id = "102(MDUS)"
-
-
-class MaterialDiffers(BusinessError):
-    """The device is known with another material."""
-
-    type_id = "103(MDUS)"
-
-
-class SystemUnknown(BusinessError):
-    """No head end stands for this advanced metering system."""
-
-    type_id = "104(MDUS)"
-
-
-class DatesReversed(BusinessError):
-    """The validity ends before it starts."""
-
-    type_id = "106(MDUS)"
 
 
 class StartFixed(BusinessError):

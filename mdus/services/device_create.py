@@ -26,6 +26,13 @@ from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Change, Done, Outcome, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
 from mdus.messaging.provisioned_device import provisioning
+from mdus.messaging.refused_device import (
+    DatesReversed,
+    MaterialDiffers,
+    SerialNumberDiffers,
+    SerialNumberTaken,
+    SystemUnknown,
+)
 from mdus.settings import Settings
 from mdus.storage.session import UnitOfWork
 
@@ -53,40 +60,10 @@ class Confirmation:
     log: Log = wire("Log")
 
 
-class SerialNumberTaken(BusinessError):
-    """The serial number already belongs to another device."""
-
-    type_id = "101(MDUS)"
-
-
-class SerialNumberDiffers(BusinessError):
-    """The device is known with another serial number."""
-
-    type_id = "102(MDUS)"
-
-
-class MaterialDiffers(BusinessError):
-    """The device is known with another material."""
-
-    type_id = "103(MDUS)"
-
-
-class SystemUnknown(BusinessError):
-    """No head end stands for this advanced metering system."""
-
-    type_id = "104(MDUS)"
-
-
 class SystemNotNamed(BusinessError):
     """The request names no advanced metering system, and there is not exactly one."""
 
     type_id = "105(MDUS)"
-
-
-class DatesReversed(BusinessError):
-    """The validity ends before it starts."""
-
-    type_id = "106(MDUS)"
 
 
 class RegistersEarlier(BusinessError):

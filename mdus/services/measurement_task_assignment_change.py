@@ -28,6 +28,7 @@ from mdus.domain.time_series import TimeSeriesAssignment
 from mdus.domain.time_series_policy import TIME_SERIES_TABLES, TimeSeriesPolicy
 from mdus.domain.time_series_reassignment import Reassignment, held_at_once, holders
 from mdus.messaging.addressed_device import check_system
+from mdus.messaging.commanded_device import NotCapable
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
@@ -118,12 +119,6 @@ class RecurrenceUnknown(BusinessError):
     """Its recurrence code is not in config/recurrence.toml, or means no interval."""
 
     type_id = "122(MDUS)"
-
-
-class NotCapable(BusinessError):
-    """The device cannot do what is ordered."""
-
-    type_id = "150(MDUS)"
 
 
 def load(requests: Sequence[Request], uow: UnitOfWork) -> Known:

@@ -35,6 +35,7 @@ from mdus.domain.meter_reading_document import (
 )
 from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.value import Remove, Value
+from mdus.messaging.commanded_device import check_real
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import Await, BusinessError, Change, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
@@ -78,12 +79,6 @@ class LeavingAnswer(Value):
 
     sender_system: str
     document_id: str
-
-
-class TestData(BusinessError):
-    """The message is marked as test data: nothing is taken back."""
-
-    type_id = "310(MDUS)"
 
 
 class DocumentUnknown(BusinessError):
@@ -149,8 +144,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Test data takes nothing back, as it orders nothing.
     """
     origin = request.origin
-    if origin.test_data:
-        raise TestData
+    check_real(origin)
     document = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
     if document is None:
         waits_for = document_arrival(origin.sender_system, request.document_id)

@@ -36,6 +36,7 @@ from mdus.domain.meter_reading_timing import AskedTooLate, Timing, of_stored_val
 from mdus.domain.obis import printed
 from mdus.domain.register import Register, register_arrival, register_on
 from mdus.messaging.addressed_device import awaited, check_system
+from mdus.messaging.commanded_device import NotCapable, check_real
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
@@ -77,18 +78,6 @@ class Confirmation:
 
     document_id: str = wire("MeterReadingDocument/ID")
     log: Log = wire("Log")
-
-
-class TestData(BusinessError):
-    """The message is marked as test data: nothing is read."""
-
-    type_id = "310(MDUS)"
-
-
-class NotCapable(BusinessError):
-    """The device cannot do what is ordered."""
-
-    type_id = "150(MDUS)"
 
 
 class RegisterUnknown(BusinessError):
@@ -193,8 +182,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Test data orders nothing: its result would be a value like any other.
     """
     origin = request.origin
-    if origin.test_data:
-        raise TestData
+    check_real(origin)
     stored = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
     if stored is not None:
         return _repeated(request, stored)

@@ -36,6 +36,7 @@ from mdus.domain.reading import MeterReading, ReadingOrigin
 from mdus.domain.register import Register, register_arrival, register_on
 from mdus.domain.value import Value
 from mdus.messaging.addressed_device import awaited, check_system
+from mdus.messaging.commanded_device import check_real
 from mdus.messaging.known import Known
 from mdus.messaging.outcome import BusinessError, Done, Outcome, Park, Received, Result
 from mdus.messaging.patterns import Door, RequestConfirmation
@@ -76,12 +77,6 @@ class Confirmation:
 
     document_id: str = wire("MeterReadingDocument/ID")
     log: Log = wire("Log")
-
-
-class TestData(BusinessError):
-    """The message is marked as test data: its reading is not taken over."""
-
-    type_id = "310(MDUS)"
 
 
 class RegisterUnknown(BusinessError):
@@ -177,8 +172,7 @@ def decide(request: Request, known: Known, *, now: datetime) -> Outcome:
     - Test data is no reading and ends no order.
     """
     origin = request.origin
-    if origin.test_data:
-        raise TestData
+    check_real(origin)
     stored = known.one(MeterReadingDocument, origin.sender_system, request.document_id)
     if stored is not None and _is_repeated(request, stored):
         return Done()

@@ -261,7 +261,7 @@ class TestWhatIsRefused:
     def test_has_a_type_id_of_its_own_for_each_error(self) -> None:
         errors = [kind for kind in vars(service).values() if isinstance(kind, type)]
         ids = [kind.type_id for kind in errors if issubclass(kind, BusinessError) and kind is not BusinessError]
-        assert len(ids) == len(set(ids)) == 8
+        assert len(ids) == len(set(ids)) == 7
 
 
 class TestTheSameDocument:
