@@ -34,11 +34,6 @@ QUARTER = timedelta(minutes=15)
 
 
 @pytest.fixture
-def head_end() -> RehearsedHeadEnd:
-    return RehearsedHeadEnd()
-
-
-@pytest.fixture
 def field(database_url: str, head_end: RehearsedHeadEnd) -> Iterator[Field]:
     field = Field(database_url, "http://127.0.0.1:1", head_end=head_end, decode=head_end.decode)
     field.save(TIME)
